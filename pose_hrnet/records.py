@@ -1,0 +1,164 @@
+"""The nouns that travel between modules: `Images`, `People`, `Poses`, all as columns.
+
+Legend, used in every docstring of the package:
+    B  crops in a batch     K  keypoints         N  persons         I  images
+    H, W  height and width (``input_wh`` is (W, H), array shapes are (H, W))
+Frames, named in every coordinate:
+    _image    pixels of the original image      _input  pixels of the network input (the crop)
+    _heatmap  cells of the heatmap
+Points are (x, y). Boxes say their format: ``boxes_xywh`` (left, top, width, height) or ``boxes_xyxy``.
+Visibility is COCO's: 0 not labelled, 1 labelled but hidden, 2 labelled and visible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+ImageId: TypeAlias = int | str
+Float: TypeAlias = NDArray[np.float32]
+
+
+def _expect_shape(owner: str, name: str, value: NDArray[Any], shape: tuple[int | None, ...]) -> None:
+    ok = value.ndim == len(shape) and all(
+        want in (None, have) for want, have in zip(shape, value.shape, strict=True)
+    )
+    if not ok:
+        wanted = "(" + ", ".join("any" if s is None else str(s) for s in shape) + ")"
+        raise ValueError(f"{owner}.{name} has shape {value.shape}, expected {wanted}")
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """The images of a data set, in the order of its JSON.
+
+    Attributes:
+        ids: I image ids, integers or strings, as the JSON has them.
+        file_names: I paths relative to the image folder.
+        sizes_wh: ``(I, 2)`` int32 pixels (width, height); 0 where the JSON does not say.
+    """
+
+    ids: tuple[ImageId, ...]
+    file_names: tuple[str, ...]
+    sizes_wh: NDArray[np.int32]
+
+    def __post_init__(self) -> None:
+        if len(self.file_names) != len(self.ids):
+            raise ValueError(f"Images has {len(self.file_names)} file names for {len(self)} ids")
+        _expect_shape("Images", "sizes_wh", self.sizes_wh, (len(self), 2))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+_Columns = TypeVar("_Columns", "People", "Poses")
+
+
+def _take(columns: _Columns, rows: ArrayLike, shared: Sequence[str]) -> _Columns:
+    """Select rows of every column but the shared ones (integer, slice or boolean index)."""
+    if np.ndim(rows) == 0 and not isinstance(rows, slice):
+        rows = [rows]
+    taken = {
+        f.name: getattr(columns, f.name)[rows]
+        for f in fields(columns)
+        if f.name not in shared and getattr(columns, f.name) is not None
+    }
+    return replace(columns, **taken)
+
+
+@dataclass(frozen=True, eq=False)
+class People:
+    """Annotated or detected persons, one row each.
+
+    Attributes:
+        images: The images that the persons stand in; shared by all rows.
+        image_index: ``(N,)`` int32 row of `images`.
+        ids: ``(N,)`` object array of annotation ids (detections: running numbers).
+        boxes_xywh: ``(N, 4)`` float32 image pixels, clipped to the image.
+        keypoints_image: ``(N, K, 2)`` float32 image pixels; (0, 0) where not labelled.
+        visibility: ``(N, K)`` uint8, 0, 1 or 2.
+        areas: ``(N,)`` float32 square pixels: the annotation's ``area``, else the box's.
+        scores: ``(N,)`` float32 box scores; 1 for ground truth.
+        is_crowd: ``(N,)`` bool.
+    """
+
+    images: Images
+    image_index: NDArray[np.int32]
+    ids: NDArray[np.object_]
+    boxes_xywh: Float
+    keypoints_image: Float
+    visibility: NDArray[np.uint8]
+    areas: Float
+    scores: Float
+    is_crowd: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        n, k = len(self.image_index), self.visibility.shape[-1]
+        shapes: dict[str, tuple[int | None, ...]] = {
+            "image_index": (None,), "ids": (n,), "boxes_xywh": (n, 4),
+            "keypoints_image": (n, k, 2), "visibility": (n, k), "areas": (n,),
+            "scores": (n,), "is_crowd": (n,),
+        }  # fmt: skip
+        for name, shape in shapes.items():
+            _expect_shape("People", name, getattr(self, name), shape)
+
+    def __len__(self) -> int:
+        return len(self.image_index)
+
+    def __getitem__(self, rows: ArrayLike) -> People:
+        return _take(self, rows, shared=("images",))
+
+    @property
+    def image_ids(self) -> list[ImageId]:
+        """N image ids."""
+        return [self.images.ids[i] for i in self.image_index]
+
+
+@dataclass(frozen=True, eq=False)
+class Poses:
+    """Predicted persons, one row each, in image pixels.
+
+    Attributes:
+        image_ids: ``(N,)`` object array of image ids.
+        keypoints_image: ``(N, K, 2)`` float32 image pixels.
+        keypoint_scores: ``(N, K)`` float32 heatmap maxima (about 0 to 1, not probabilities).
+        boxes_xyxy: ``(N, 4)`` float32 image pixels, the box that was asked for.
+        scores: ``(N,)`` float32: the box score, or the pose score once rescored.
+        areas: ``(N,)`` float32 square pixels that OKS-NMS uses (official: of the padded crop).
+    """
+
+    image_ids: NDArray[np.object_]
+    keypoints_image: Float
+    keypoint_scores: Float
+    boxes_xyxy: Float
+    scores: Float
+    areas: Float
+
+    def __post_init__(self) -> None:
+        n, k = len(self.image_ids), self.keypoint_scores.shape[-1]
+        shapes: dict[str, tuple[int | None, ...]] = {
+            "image_ids": (None,), "keypoints_image": (n, k, 2), "keypoint_scores": (n, k),
+            "boxes_xyxy": (n, 4), "scores": (n,), "areas": (n,),
+        }  # fmt: skip
+        for name, shape in shapes.items():
+            _expect_shape("Poses", name, getattr(self, name), shape)
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def __getitem__(self, rows: ArrayLike) -> Poses:
+        return _take(self, rows, shared=())
+
+
+def object_array(values: Sequence[Any]) -> NDArray[np.object_]:
+    """A one-dimensional object array: ids keep their Python type, integer or string."""
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+__all__ = ["Float", "ImageId", "Images", "People", "Poses", "object_array"]

@@ -1,0 +1,104 @@
+"""The keypoint set that a model predicts: names, left/right pairs, limbs, OKS sigmas."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """One keypoint set; every per-keypoint fact of the package is looked up here.
+
+    Attributes:
+        name: Short name, such as ``coco17``.
+        keypoint_names: One name per keypoint, in the order of every ``K`` axis.
+        flip_pairs: Index pairs that exchange under a horizontal flip (left, right).
+        links: Index pairs joined by a limb when drawn.
+        sigmas: OKS standard deviation per keypoint, relative to sqrt(area) (COCO: ``k = 2 sigma``).
+        upper_body: Indices above and at the shoulders, elbows and wrists, for half-body crops.
+        joint_weights: Weight of each keypoint in the loss, where a recipe asks for different ones.
+
+    Raises:
+        ValueError: If a per-keypoint tuple has the wrong length or an index is out of range.
+    """
+
+    name: str
+    keypoint_names: tuple[str, ...]
+    flip_pairs: tuple[tuple[int, int], ...]
+    links: tuple[tuple[int, int], ...]
+    sigmas: tuple[float, ...]
+    upper_body: tuple[int, ...]
+    joint_weights: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        count = len(self.keypoint_names)
+        for field in ("sigmas", "joint_weights"):
+            found = len(getattr(self, field))
+            if found != count:
+                raise ValueError(
+                    f"skeleton {self.name!r} has {found} {field} for {count} keypoints; "
+                    "give one per keypoint"
+                )
+        indices = [i for pair in (*self.flip_pairs, *self.links) for i in pair]
+        indices += self.upper_body
+        wrong = sorted({i for i in indices if not 0 <= i < count})
+        if wrong:
+            raise ValueError(
+                f"skeleton {self.name!r} names keypoint indices {wrong}, "
+                f"but has keypoints 0 to {count - 1}"
+            )
+
+    @property
+    def num_keypoints(self) -> int:
+        """Length of every ``K`` axis."""
+        return len(self.keypoint_names)
+
+    @cached_property
+    def flip_index(self) -> tuple[int, ...]:
+        """``(K,)`` permutation that exchanges left and right: ``flipped = values[flip_index]``."""
+        index = list(range(self.num_keypoints))
+        for left, right in self.flip_pairs:
+            index[left], index[right] = right, left
+        return tuple(index)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and strings, as a checkpoint or a JSON card stores them."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Skeleton:
+        """Inverse of `to_dict`; accepts lists where tuples were."""
+
+        def frozen(value: Any) -> Any:
+            return tuple(frozen(v) for v in value) if isinstance(value, list | tuple) else value
+
+        return cls(**{key: frozen(value) for key, value in values.items()})
+
+
+COCO17 = Skeleton(
+    name="coco17",
+    keypoint_names=(
+        "nose", "left_eye", "right_eye", "left_ear", "right_ear",
+        "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
+        "left_wrist", "right_wrist", "left_hip", "right_hip",
+        "left_knee", "right_knee", "left_ankle", "right_ankle",
+    ),
+    flip_pairs=((1, 2), (3, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16)),
+    links=(
+        (15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7),
+        (6, 8), (7, 9), (8, 10), (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6),
+    ),
+    # Standard deviations of human annotations, from the COCO keypoint evaluation (pycocotools).
+    sigmas=(
+        0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072,
+        0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089,
+    ),
+    upper_body=(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10),
+    # Official HRNet `joints_weight`: limb ends count more where a recipe asks for it.
+    joint_weights=(
+        1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.2, 1.2, 1.5, 1.5, 1.0, 1.0, 1.2, 1.2, 1.5, 1.5,
+    ),
+)  # fmt: skip
+"""The 17 COCO person keypoints (Lin et al., ECCV 2014)."""
