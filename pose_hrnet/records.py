@@ -6,7 +6,8 @@ Legend, used in every docstring of the package:
 Frames, named in every coordinate:
     _image    pixels of the original image      _input  pixels of the network input (the crop)
     _heatmap  cells of the heatmap
-Points are (x, y). Boxes say their format: ``boxes_xywh`` (left, top, width, height) or ``boxes_xyxy``.
+Points are (x, y). Boxes say their format: ``boxes_xywh`` (left, top, width, height) or
+``boxes_xyxy``.
 Visibility is COCO's: 0 not labelled, 1 labelled but hidden, 2 labelled and visible.
 """
 
@@ -23,7 +24,9 @@ ImageId: TypeAlias = int | str
 Float: TypeAlias = NDArray[np.float32]
 
 
-def _expect_shape(owner: str, name: str, value: NDArray[Any], shape: tuple[int | None, ...]) -> None:
+def _expect_shape(
+    owner: str, name: str, value: NDArray[Any], shape: tuple[int | None, ...]
+) -> None:
     ok = value.ndim == len(shape) and all(
         want in (None, have) for want, have in zip(shape, value.shape, strict=True)
     )

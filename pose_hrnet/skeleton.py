@@ -16,9 +16,9 @@ class Skeleton:
         keypoint_names: One name per keypoint, in the order of every ``K`` axis.
         flip_pairs: Index pairs that exchange under a horizontal flip (left, right).
         links: Index pairs joined by a limb when drawn.
-        sigmas: OKS standard deviation per keypoint, relative to sqrt(area) (COCO: ``k = 2 sigma``).
+        sigmas: OKS standard deviation per keypoint over sqrt(area) (COCO: ``k = 2 sigma``).
         upper_body: Indices above and at the shoulders, elbows and wrists, for half-body crops.
-        joint_weights: Weight of each keypoint in the loss, where a recipe asks for different ones.
+        joint_weights: Weight of each keypoint in the loss, where a recipe wants different ones.
 
     Raises:
         ValueError: If a per-keypoint tuple has the wrong length or an index is out of range.

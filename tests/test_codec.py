@@ -1,0 +1,136 @@
+"""Encode against decode, and both against the official numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pose_hrnet import geometry
+from pose_hrnet.codec import HeatmapCodec
+from pose_hrnet.skeleton import COCO17
+
+CODEC = HeatmapCodec()
+
+
+def continuous_keypoints(n: int, seed: int = 0) -> torch.Tensor:
+    """``(n, 17, 2)`` input pixels, away from the border, at no special place in a cell."""
+    generator = torch.Generator().manual_seed(seed)
+    points = torch.rand(n, 17, 2, generator=generator)
+    return points * torch.tensor([192 - 40, 256 - 40]) + 20
+
+
+def test_decoding_an_encoded_point_is_unbiased_and_bounded():
+    points = continuous_keypoints(400)
+    heatmaps, _ = CODEC.encode(points, torch.ones(400, 17))
+    decoded, scores = CODEC.decode(heatmaps)
+    error = decoded - points
+    # The target is centred on the rounded cell: half a cell (2 px) is lost there, no more, and
+    # evenly to both sides. The Gaussian is symmetric, so that no quarter step is taken.
+    assert error.abs().max() <= 2.0 + 1e-4
+    assert error.mean(dim=(0, 1)).abs().max() < 0.05
+    assert scores.min() == 1.0
+
+
+def test_decoding_an_unrounded_gaussian_lands_within_half_a_cell():
+    """A network interpolates between cells; the quarter step then halves the error."""
+    points = continuous_keypoints(50)
+    cells = points / CODEC.stride
+    height, width = CODEC.heatmap_hw
+    x = torch.arange(width) - cells[..., :1]
+    y = torch.arange(height) - cells[..., 1:]
+    heatmaps = torch.exp(-(y[..., :, None] ** 2 + x[..., None, :] ** 2) / (2 * CODEC.sigma**2))
+    error = CODEC.decode(heatmaps)[0] - points
+    assert error.abs().max() <= 1.0 + 1e-4
+    assert error.mean(dim=(0, 1)).abs().max() < 0.05
+
+
+def test_weights_are_zero_for_unlabelled_and_far_keypoints():
+    points = torch.tensor(
+        [[[50.0, 50.0], [50.0, 50.0], [-40.0, 50.0], [192.0 + 24, 50.0], [-9, 9]]]
+    )
+    heatmaps, weights = CODEC.encode(points, torch.tensor([[1, 0, 1, 1, 2]]))
+    assert weights.tolist() == [[1, 0, 0, 0, 1]]
+    peaks = heatmaps.amax(dim=(2, 3))[0]
+    assert peaks[[0, 1, 2, 3]].tolist() == [1, 0, 0, 0]
+    assert 0 < peaks[4] < 1
+
+
+def test_heatmap_is_cut_at_three_sigma():
+    heatmaps, _ = CODEC.encode(torch.tensor([[[96.0, 128.0]]]), torch.ones(1, 1))
+    on = heatmaps[0, 0] > 0
+    assert int(on.sum()) == 13 * 13
+    assert heatmaps[0, 0, 32, 24] == 1.0
+    assert heatmaps[0, 0, 32, 26].item() == pytest.approx(np.exp(-0.5))
+
+
+def test_heatmaps_without_a_positive_value_decode_to_the_origin_with_their_score():
+    points, scores = CODEC.decode(torch.full((1, 2, 64, 48), -0.5))
+    assert points.abs().max() == 0
+    assert scores.tolist() == [[-0.5, -0.5]]
+
+
+def test_half_precision_decodes_like_single():
+    heatmaps = torch.rand(2, 17, 64, 48, generator=torch.Generator().manual_seed(0)).bfloat16()
+    torch.testing.assert_close(CODEC.decode(heatmaps)[0], CODEC.decode(heatmaps.float())[0])
+
+
+def test_flip_back_undoes_a_flip_up_to_the_documented_offset():
+    """Cell i stands at pixel 4 i: the unshifted map is 0.75 cells left, the shifted 0.25 right."""
+    points = continuous_keypoints(200)
+    mirrored = torch.from_numpy(geometry.flip_points(points.numpy(), 192)).float()
+    mirrored = mirrored[:, list(COCO17.flip_index)]
+    heatmaps, _ = CODEC.encode(mirrored, torch.ones(200, 17))
+    for shift, offset in ((0, -0.75), (1, 0.25)):
+        restored = CODEC.flip_back(heatmaps, COCO17.flip_index, shift=shift)
+        error = (CODEC.decode(restored)[0] - points)[..., 0].mean() / CODEC.stride
+        assert error.item() == pytest.approx(offset, abs=0.02)
+
+
+def test_flipping_back_twice_without_shift_is_identity():
+    heatmaps = torch.rand(2, 17, 64, 48)
+    once = CODEC.flip_back(heatmaps, COCO17.flip_index, shift=0)
+    torch.testing.assert_close(CODEC.flip_back(once, COCO17.flip_index, shift=0), heatmaps)
+
+
+def test_dict_round_trip_and_bad_values():
+    codec = HeatmapCodec(input_wh=(96, 128), sigma=1.5)
+    assert HeatmapCodec.from_dict(codec.to_dict()) == codec
+    with pytest.raises(ValueError, match="multiples of the stride"):
+        HeatmapCodec(input_wh=(97, 128))
+    with pytest.raises(ValueError, match="unknown"):
+        HeatmapCodec(name="gausian")  # type: ignore[arg-type]
+
+
+def test_encode_equals_the_official_target(shared: Path):
+    reference = np.load(shared / "reference" / "crops_coco_sample.npz")
+    heatmaps, weights = CODEC.encode(
+        torch.from_numpy(reference["joints_in"]), torch.from_numpy(reference["vis"])
+    )
+    np.testing.assert_array_equal(weights, reference["target_weight"].reshape(weights.shape))
+    np.testing.assert_array_equal(heatmaps.numpy().astype(np.float16), reference["target"])
+
+
+def test_decode_equals_the_official_decoder(shared: Path):
+    reference = np.load(shared / "reference" / "decode.npz")
+    heatmaps = torch.from_numpy(reference["heatmaps"]).float()
+    affines = geometry.crop_affines(reference["center"], reference["scale"] * 200, (192, 256))
+    peaks, scores = CODEC.peaks(heatmaps)
+    refined, _ = CODEC.decode(heatmaps)
+    for points_input, key in (
+        (peaks * CODEC.stride, "argmax_image"),
+        (refined, "quarter_shift_image"),
+    ):
+        points_image = geometry.input_to_image(points_input.numpy(), affines)
+        np.testing.assert_allclose(points_image, reference[key], atol=1e-3)
+    np.testing.assert_array_equal(scores.numpy(), reference["score"].reshape(scores.shape))
+
+
+def test_flip_back_equals_the_official_one(shared: Path):
+    reference = np.load(shared / "reference" / "decode.npz")
+    heatmaps = torch.from_numpy(reference["heatmaps"][:2]).float()
+    for key, shift in (("flip_back", 0), ("flip_back_shifted", None)):
+        restored = CODEC.flip_back(heatmaps, COCO17.flip_index, shift=shift)
+        np.testing.assert_array_equal(restored.numpy(), reference[key].astype(np.float32))
