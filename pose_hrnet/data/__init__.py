@@ -1,0 +1,1 @@
+"""Data in: annotations, augmentation, crops, and a drawn data set."""

@@ -1,0 +1,427 @@
+"""Draws people and writes them as a COCO keypoint data set: a whole pipeline without a download.
+
+Labels come from the pixels: every person is painted with a number and body parts on a code map,
+and boxes, areas, outlines and visibility are read off that map. Keypoints follow the package's
+pixel rule (an integer coordinate is the centre of a pixel); boxes and outlines are COCO's, where
+pixel (0, 0) covers the square from 0 to 1.
+
+Visibility is what an annotator would say: 2 seen, 1 hidden but near seen parts of the person, so
+that its place can be told, 0 (with coordinates 0, 0) outside the image, far from everything that
+is seen, or on the averted side of the head.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pose_hrnet.data.backdrops import draw_background, draw_object, draw_seat, photograph
+from pose_hrnet.data.figures import Figure, sample_figure
+from pose_hrnet.data.painting import (
+    CODES_PER_PERSON,
+    Canvas,
+    Painter,
+    Part,
+    sample_outfit,
+)
+from pose_hrnet.skeleton import COCO17
+
+#: Raised when the same seed gives other pictures than before.
+GENERATOR_VERSION = "1.0"
+
+_SIZES_WH = ((320, 240), (400, 300), (480, 360), (360, 480), (512, 384), (640, 480), (480, 640))
+_MIN_HEIGHT, _MAX_HEIGHT = 40.0, 400.0
+
+# A person of whom less is seen gets a box and an outline but no keypoints, as in COCO.
+_MIN_SEEN_PIXELS, _MIN_SEEN_SHARE = 40, 0.10
+# A hidden keypoint farther than this from all that is seen of the person is not labelled.
+_GUESS_DISTANCE = 0.10
+
+
+def _seen_on() -> NDArray[np.bool_]:
+    """``(K, CODES_PER_PERSON)``: the parts on which a keypoint, when covered by them, is seen."""
+    table = np.zeros((COCO17.num_keypoints, CODES_PER_PERSON), dtype=bool)
+    table[0:5, Part.HEAD] = True
+    parts = {
+        "shoulder": (Part.TRUNK, Part.UPPER_ARM),
+        "elbow": (Part.UPPER_ARM, Part.FOREARM),
+        "wrist": (Part.FOREARM, Part.HAND),
+        "hip": (Part.TRUNK, Part.PELVIS, Part.THIGH),
+        "knee": (Part.PELVIS, Part.THIGH, Part.SHANK),
+        "ankle": (Part.SHANK, Part.FOOT),
+    }
+    for k, name in enumerate(COCO17.keypoint_names[5:], start=5):
+        for part in parts[name.split("_")[1]]:
+            paired = part not in (Part.TRUNK, Part.PELVIS)
+            table[k, part + (paired and name.startswith("right"))] = True
+    return table
+
+
+_SEEN_ON = _seen_on()
+
+
+def _turned_away(figure: Figure) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """``(K,)`` keypoints on the side of the body that the viewer does not see.
+
+    Returns:
+        Those that are hidden, and those among them that nobody would label.
+    """
+    facing = np.ones(COCO17.num_keypoints)
+    facing[:5] = figure.face_normals[:, 2]
+    facing[5:7] = figure.chest[2, 0] * np.array((1, -1)) + 0.75
+    facing[11:13] = figure.pelvis[2, 0] * np.array((1, -1)) + 0.75
+    lost = facing < -0.45
+    lost[5:] = False
+    return facing < 0.0, lost
+
+
+@dataclass(frozen=True, eq=False)
+class _Cast:
+    """One person of a scene: who, how large (pixels per standing height), and where."""
+
+    figure: Figure
+    scale: float
+    origin: tuple[float, float]  # image pixel of the pelvis
+    window: tuple[int, int, int, int]  # x0, y0, x1, y1: no paint falls outside
+    kind: str = "person"  # or "distant", "crowd": no keypoints
+
+    @property
+    def floor(self) -> float:
+        """Image row on which the person stands."""
+        low = self.figure.points[:, 1].min()
+        return float(self.origin[1] - self.scale * low)
+
+
+def _place(figure: Figure, height: float, left: float, top: float, kind: str = "person") -> _Cast:
+    """Put a figure `height` pixels high with its upper left corner at a pixel."""
+    low, high = figure.points[:, :2].min(axis=0), figure.points[:, :2].max(axis=0)
+    # Whoever sits or lies keeps the size that fits the standing height.
+    scale = height / max(float(high[1] - low[1]), 0.6)
+    origin = (left - scale * float(low[0]), top + scale * float(high[1]))
+    width, tall = scale * (high - low)
+    pad = 2 + 0.16 * scale
+    window = (left - pad, top - pad, left + width + pad, top + tall + pad)
+    x0, y0, x1, y1 = (round(v) for v in window)
+    return _Cast(figure, scale, origin, (x0, y0, x1, y1), kind)
+
+
+def _overlap(a: _Cast, b: _Cast) -> float:
+    """Share of the smaller window that the other one covers."""
+    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = a.window, b.window
+    both = max(0, min(ax1, bx1) - max(ax0, bx0)) * max(0, min(ay1, by1) - max(ay0, by0))
+    return both / min((ax1 - ax0) * (ay1 - ay0), (bx1 - bx0) * (by1 - by0))
+
+
+def _sample_person(
+    rng: np.random.Generator, width: int, height: int, others: list[_Cast]
+) -> _Cast:
+    """Draw a person and a place, mostly within the image and beside the others."""
+    figure = sample_figure(rng)
+    spread = float(np.ptp(figure.points[:, 0]) / max(np.ptp(figure.points[:, 1]), 0.6))
+    tallest = min(_MAX_HEIGHT, 0.95 * height, 1.1 * width / spread)
+    tall = _MIN_HEIGHT * (tallest / _MIN_HEIGHT) ** (rng.random() ** 0.55)
+    crowded = rng.random() < 0.25
+    cut = rng.random() < 0.22
+    for _ in range(12):
+        # Small people are far away: nearer to the horizon than to the lower border.
+        floor = height * (0.62 + 0.36 * (tall / tallest) ** 0.7 * rng.uniform(0.85, 1.0))
+        top = max(2.0, floor - tall) if not cut else floor - tall * rng.uniform(0.6, 1.05)
+        wide = spread * tall
+        over = 0.4 * wide if cut else -2.0
+        left = rng.uniform(-over, max(width - wide + over, -over))
+        cast = _place(figure, tall, left, top)
+        if crowded or all(_overlap(cast, other) < 0.2 for other in others):
+            break
+    return cast
+
+
+def _sample_cast(rng: np.random.Generator, width: int, height: int) -> list[_Cast]:
+    """Draw everybody in a scene, the farthest first; a crowd's members follow one another."""
+    people: list[_Cast] = []
+    for _ in range(rng.choice((1, 2, 3, 4, 5), p=(0.38, 0.27, 0.17, 0.11, 0.07))):
+        people.append(_sample_person(rng, width, height, people))
+    people.sort(key=lambda cast: cast.floor)
+    top = 0.5 * height
+    distant: list[_Cast] = []
+    if rng.random() < 0.05:
+        for _ in range(rng.integers(1, 3)):
+            left, tall = rng.uniform(0, width - 30), rng.uniform(14, 34)
+            distant.append(_place(sample_figure(rng), tall, left, top - tall / 2, "distant"))
+    if rng.random() < 0.025:
+        start, tall = rng.uniform(0, 0.6 * width), rng.uniform(18, 40)
+        for k in range(rng.integers(5, 9)):
+            left = start + k * 0.35 * tall
+            y = top - tall / 2 + rng.uniform(-3, 3)
+            distant.append(_place(sample_figure(rng), tall, left, y, "crowd"))
+    return distant + people
+
+
+def _paint(rng: np.random.Generator, canvas: Canvas, cast: list[_Cast]) -> list[tuple[int, float]]:
+    """Paint the scene's people and objects, the farthest first.
+
+    Returns:
+        For each person the number on the code map (a crowd shares one) and the pixels painted.
+    """
+    light, exposure = float(rng.choice((-1, 1))), rng.uniform(0.8, 1.08)
+    numbers: list[tuple[int, float]] = []
+    crowd = len(cast) + 1
+    for number, person in enumerate(cast, start=1):
+        number = crowd if person.kind == "crowd" else number
+        if person.figure.stance == "sit":
+            x, y = person.origin
+            size = person.scale * rng.uniform(0.22, 0.34)
+            draw_seat(rng, canvas, x, y + 0.055 * person.scale, size, person.floor)
+        elif rng.random() < 0.12:
+            x = person.origin[0] + rng.uniform(-0.5, 0.5) * person.scale
+            draw_object(rng, canvas, x, person.floor, person.scale * rng.uniform(0.15, 0.4))
+        outfit = sample_outfit(rng, person.figure.stance)
+        Painter(
+            canvas, person.figure, outfit, person.scale, person.origin, number, light, exposure
+        ).paint()
+        painted = np.count_nonzero(_mask(canvas.codes, number, person.window)[0])
+        numbers.append((number, float(painted)))
+        if person.kind == "person" and rng.random() < 0.13:  # something stands before the person
+            x = person.origin[0] + rng.uniform(-0.3, 0.3) * person.scale
+            floor = person.floor + 0.03 * person.scale
+            draw_object(rng, canvas, x, floor, person.scale * rng.uniform(0.12, 0.38))
+    return numbers
+
+
+def _mask(
+    codes: NDArray[np.uint16], number: int, window: tuple[int, int, int, int]
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Pixels of one person within a window, and the window's upper left corner (x, y)."""
+    x0, y0 = max(window[0], 0), max(window[1], 0)
+    view = codes[y0 : max(window[3], y0), x0 : max(window[2], x0)]
+    return (view // CODES_PER_PERSON == number).astype(np.uint8), (x0, y0)
+
+
+def _label_keypoints(
+    person: _Cast, number: int, codes: NDArray[np.uint16]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """``(K, 2)`` image pixels and ``(K,)`` visibility; both 0 where not labelled."""
+    height, width = codes.shape
+    points = person.figure.keypoints[:, :2]
+    keypoints = np.array(person.origin) + person.scale * points * np.array([1.0, -1.0])
+    x, y = np.rint(keypoints).astype(int).T
+    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    x, y = x.clip(0, width - 1), y.clip(0, height - 1)
+    code = codes[y, x]
+    away, lost = _turned_away(person.figure)
+    own = code // CODES_PER_PERSON == number
+    seen = own & _SEEN_ON[np.arange(len(code)), code % CODES_PER_PERSON] & ~away
+
+    mask, (left, top) = _mask(codes, number, person.window)
+    reach = 2 * round(_GUESS_DISTANCE * person.scale) + 1
+    near = cv2.dilate(mask, np.ones((reach, reach), np.uint8))
+    rows, columns = (y - top).clip(0, len(near) - 1), (x - left).clip(0, near.shape[1] - 1)
+    labelled = inside & ~lost & (near[rows, columns] > 0)
+    visibility = np.where(labelled, 1 + seen, 0)
+    clipped = keypoints.clip(0, (width - 1, height - 1)).round(1)
+    return clipped * labelled[:, None], visibility
+
+
+def _outlines(mask: NDArray[np.uint8], left: float, top: float) -> list[list[float]]:
+    """Polygons around the pixels of a mask, in COCO's corner-based coordinates.
+
+    A polygon has no holes, so a mask with a hole is cut in two through it.
+
+    Args:
+        mask: ``(h, w)`` 0 or 1.
+        left: Image column of the mask's first column.
+        top: Image row of the mask's first row.
+    """
+    # Twice as large, the outline runs around the pixels' centres instead of through them.
+    large = np.repeat(np.repeat(mask, 2, axis=0), 2, axis=1)
+    contours, tree = cv2.findContours(large, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    holes = [
+        c
+        for c, node in zip(contours, [] if tree is None else tree[0], strict=True)
+        if node[3] >= 0
+    ]
+    if holes:
+        cut = int(np.median(max(holes, key=len)[:, 0, 0])) // 2
+        return _outlines(mask[:, :cut], left, top) + _outlines(mask[:, cut:], left + cut, top)
+    polygons = []
+    for contour in contours:
+        simple = cv2.approxPolyDP(contour, 1.1, True)
+        points = (simple if len(simple) > 2 else contour)[:, 0] * 0.5 + (0.25 + left, 0.25 + top)
+        polygons.append([float(v) for v in points.ravel().round(2)])
+    return [polygon for polygon in polygons if len(polygon) >= 6]
+
+
+def _run_lengths(mask: NDArray[np.bool_]) -> dict[str, list[int]]:
+    """COCO's uncompressed run lengths of an image-sized mask, column by column."""
+    flat = np.concatenate(([False], mask.ravel(order="F")))
+    edges = np.flatnonzero(flat[1:] != flat[:-1])
+    counts = np.diff(np.concatenate(([0], edges, [mask.size])))
+    return {"counts": counts.tolist(), "size": list(mask.shape)}
+
+
+def _annotate(
+    person: _Cast, number: int, painted: float, codes: NDArray[np.uint16]
+) -> dict[str, Any] | None:
+    """One COCO annotation without ids, or None for a person of whom nothing is seen."""
+    crowd = person.kind == "crowd"
+    window = (0, 0, codes.shape[1], codes.shape[0]) if crowd else person.window
+    mask, (left, top) = _mask(codes, number, window)
+    area = int(np.count_nonzero(mask))
+    if not area:
+        return None
+    x, y, wide, tall = cv2.boundingRect(mask)
+    keypoints = np.zeros((COCO17.num_keypoints, 2))
+    visibility = np.zeros(COCO17.num_keypoints, dtype=np.int64)
+    if person.kind == "person" and area >= max(_MIN_SEEN_PIXELS, _MIN_SEEN_SHARE * painted):
+        keypoints, visibility = _label_keypoints(person, number, codes)
+    triples = np.concatenate((keypoints, visibility[:, None]), axis=1).ravel()
+    return {
+        "category_id": 1,
+        "bbox": [left + x, top + y, wide, tall],
+        "area": area,
+        "segmentation": _run_lengths(mask > 0) if crowd else _outlines(mask, left, top),
+        "keypoints": [int(v) if v == int(v) else float(v) for v in triples.round(1)],
+        "num_keypoints": int(np.count_nonzero(visibility)),
+        "iscrowd": int(crowd),
+    }
+
+
+def draw_scene(seed: int, index: int) -> tuple[NDArray[np.uint8], list[dict[str, Any]]]:
+    """Draw one image with its annotations; the same numbers give the same image.
+
+    Args:
+        seed: The data set's seed, not negative.
+        index: Number of the image in the data set, from 0.
+
+    Returns:
+        ``(H, W, 3)`` uint8 RGB, and COCO annotations without ``id`` and ``image_id``.
+    """
+    rng = np.random.default_rng((seed, index))
+    width, height = _SIZES_WH[rng.integers(len(_SIZES_WH))]
+    canvas = Canvas(
+        draw_background(rng, width, height), np.zeros((height, width), dtype=np.uint16)
+    )
+    cast = _sample_cast(rng, width, height)
+    numbers = _paint(rng, canvas, cast)
+    annotations, done = [], set()
+    for person, (number, painted) in zip(cast, numbers, strict=True):
+        if number not in done:
+            annotations.append(_annotate(person, number, painted, canvas.codes))
+        done.add(number)
+    return photograph(rng, canvas.image), [a for a in annotations if a is not None]
+
+
+def _write_scene(index: int, folder: Path, seed: int) -> tuple[list[int], list[dict[str, Any]]]:
+    """Draw image `index` into `folder`; returns its size (width, height) and annotations."""
+    image, annotations = draw_scene(seed, index)
+    quality = int(np.random.default_rng((seed, index, 1)).integers(80, 96))
+    _, jpeg = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    path = folder / _file_name(index)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(jpeg.tobytes())
+    temporary.replace(path)
+    return [image.shape[1], image.shape[0]], annotations
+
+
+def _file_name(index: int) -> str:
+    return f"{index + 1:012d}.jpg"
+
+
+def _limit_threads() -> None:
+    cv2.setNumThreads(1)  # one process per core already
+
+
+def _scenes(
+    folder: Path, images: int, seed: int, workers: int
+) -> Iterator[tuple[list[int], list[dict[str, Any]]]]:
+    """Write all images and hand out their sizes and annotations, in order."""
+    write = partial(_write_scene, folder=folder, seed=seed)
+    if workers == 1:
+        yield from map(write, range(images))
+        return
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(workers, initializer=_limit_threads) as pool:
+        yield from pool.imap(write, range(images), chunksize=4)
+
+
+def synthesize(
+    output: Path,
+    *,
+    images: int,
+    seed: int,
+    workers: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Path:
+    """Write a data set: ``output/images/*.jpg`` and ``output/annotations.json``.
+
+    The same seed gives the same files, byte for byte, whatever the number of workers; the first
+    images of a larger data set are those of a smaller one.
+
+    Args:
+        output: Folder to write into; made if absent.
+        images: How many images.
+        seed: Not negative; another seed gives other people.
+        workers: Processes that draw; by default one per core, and a single one for few images.
+            More than one needs the usual ``if __name__ == "__main__"`` guard in a script.
+        progress: Called with the number of finished images after each.
+
+    Returns:
+        Path of the annotation file, written last.
+
+    Raises:
+        ValueError: If `images` or `workers` is not positive, or `seed` is negative.
+    """
+    for name, value, least in (("images", images, 1), ("seed", seed, 0), ("workers", workers, 1)):
+        if value is not None and value < least:
+            raise ValueError(f"{name} is {value}, expected {least} or more; give a larger number")
+    folder = output / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    workers = min(workers or os.cpu_count() or 1, -(-images // 32) if workers is None else images)
+    image_entries: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for index, ((width, height), found) in enumerate(_scenes(folder, images, seed, workers)):
+        image_id = index + 1
+        name = _file_name(index)
+        image_entries.append({"id": image_id, "file_name": name, "width": width, "height": height})
+        first = len(annotations) + 1
+        annotations += [{"id": first + i, "image_id": image_id, **a} for i, a in enumerate(found)]
+        if progress is not None:
+            progress(image_id)
+    return _write_json(output / "annotations.json", seed, image_entries, annotations)
+
+
+def _write_json(
+    path: Path, seed: int, images: list[dict[str, Any]], annotations: list[dict[str, Any]]
+) -> Path:
+    content = {
+        "info": {
+            "description": "pose_hrnet drawn data: people who never lived, with exact labels",
+            "version": GENERATOR_VERSION,
+            "seed": seed,
+        },
+        "licenses": [],
+        "categories": [
+            {
+                "id": 1,
+                "name": "person",
+                "supercategory": "person",
+                "keypoints": list(COCO17.keypoint_names),
+                "skeleton": [[a + 1, b + 1] for a, b in COCO17.links],
+            }
+        ],
+        "images": images,
+        "annotations": annotations,
+    }
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content, separators=(",", ":")))
+    temporary.replace(path)
+    return path
