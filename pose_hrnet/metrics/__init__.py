@@ -1,0 +1,1 @@
+"""Scores of predicted poses: OKS and OKS-NMS, the COCO numbers, PCK."""
