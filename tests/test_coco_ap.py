@@ -19,6 +19,19 @@ from pose_hrnet.skeleton import COCO17
 K = 17
 
 
+def annotate(number, image_id, keypoints, area, bbox):
+    return {
+        "id": number,
+        "image_id": image_id,
+        "category_id": 1,
+        "keypoints": keypoints.astype(int).ravel().tolist(),
+        "num_keypoints": int((keypoints[:, 2] > 0).sum()),
+        "bbox": bbox,
+        "area": area,
+        "iscrowd": 0,
+    }
+
+
 def make_truth(seed=0, images=6, num_keypoints=K, image_id=lambda i: 10 * i + 5):
     """Annotations of medium and large persons, some keypoints unlabelled; at the end
     one person without keypoints and one crowd."""
@@ -30,18 +43,8 @@ def make_truth(seed=0, images=6, num_keypoints=K, image_id=lambda i: 10 * i + 5)
         keypoints = rng.uniform((x, y, 0), (x + w, y + h, 3), (num_keypoints, 3)).round()
         keypoints[:, 2] = keypoints[:, 2].clip(0, 2)
         keypoints[keypoints[:, 2] == 0] = 0
-        annotations.append(
-            {
-                "id": i + 1,
-                "image_id": image_id(i // 2),
-                "category_id": 1,
-                "keypoints": keypoints.astype(int).ravel().tolist(),
-                "num_keypoints": int((keypoints[:, 2] > 0).sum()),
-                "bbox": [x, y, w, h],
-                "area": 0.6 * w * h,
-                "iscrowd": 0,
-            }
-        )
+        bbox = [x, y, w, h]
+        annotations.append(annotate(i + 1, image_id(i // 2), keypoints, 0.6 * w * h, bbox))
     annotations[-1]["iscrowd"] = 1
     annotations[-2] |= {"num_keypoints": 0, "keypoints": [0] * 3 * num_keypoints}
     return {
@@ -122,27 +125,14 @@ def test_ten_numbers_of_two_persons_are_those_worked_out_by_hand(save):
         "images": [{"id": 1}, {"id": 2}],
         "categories": [{"id": 1}],
         "annotations": [
-            {
-                "id": i,
-                "image_id": i,
-                "category_id": 1,
-                "keypoints": keypoints.ravel().tolist(),
-                "num_keypoints": K,
-                "bbox": [0, 0, 1, 1],
-                "area": area,
-                "iscrowd": 0,
-            }
-            for i, (keypoints, area) in enumerate(
-                zip((square, large), areas, strict=True), start=1
-            )
+            annotate(1, 1, square, areas[0], [0, 0, 1, 1]),
+            annotate(2, 2, large, areas[1], [0, 0, 1, 1]),
         ],
     }
+    found = (square, 0.9), (large + np.stack([step, 0 * step, 0 * step], axis=1), 0.8)
     results = [
-        {"image_id": i, "category_id": 1, "keypoints": keypoints.ravel().tolist(), "score": score}
-        for i, keypoints, score in [
-            (1, square, 0.9),
-            (2, large + np.stack([step, 0 * step, 0 * step], axis=1), 0.8),
-        ]
+        {"image_id": i, "category_id": 1, "keypoints": triples.ravel().tolist(), "score": score}
+        for i, (triples, score) in enumerate(found, start=1)
     ]
     values = score_results(save("truth", truth), results).values
     # At the 5 thresholds above 0.72 the first result gives precision 1 up to a recall of 0.5, that
