@@ -1,0 +1,1 @@
+"""Networks from crops to heatmaps, and their checkpoints."""
