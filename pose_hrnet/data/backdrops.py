@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_hrnet.data.painting import Canvas, random_colour
+from pose_hrnet.data.canvas import Canvas, ellipse, hull, random_colour, rectangle
 
 Image = NDArray[np.uint8]
 
@@ -18,8 +18,8 @@ def _noise(rng: np.random.Generator, width: int, height: int, cells: int) -> NDA
     return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
 
 
-def draw_background(rng: np.random.Generator, width: int, height: int) -> Image:
-    """A cluttered room, street or meadow: bands, texture, shapes, then a random blur.
+def draw_background(rng: np.random.Generator, width: int, height: int) -> Canvas:
+    """A cluttered street, meadow or room: bands, texture, shapes, then a random blur.
 
     Args:
         rng: Source of the random numbers.
@@ -27,18 +27,15 @@ def draw_background(rng: np.random.Generator, width: int, height: int) -> Image:
         height: Image height in pixels.
 
     Returns:
-        ``(H, W, 3)`` uint8 RGB.
+        A canvas with nobody on it.
     """
+    canvas = Canvas.blank(width, height)
     horizon = int(height * rng.uniform(0.35, 0.8))
-    ramp = np.linspace(0, 1, height, dtype=np.float32)[:, None]
+    ramp = np.linspace(0, 1, height)[:, None]
     top, middle, low, ground = (random_colour(rng, 0.7) * 0.7 + 60 for _ in range(4))
-    rows = np.where(
-        ramp < horizon / height,
-        top + (middle - top) * ramp * height / horizon,
-        low + (ground - low) * ramp,
-    )
-    image = np.repeat(np.clip(rows, 0, 255).astype(np.uint8)[:, None], width, axis=1)
-    canvas = Canvas(image, np.zeros((1, 1), np.uint16))
+    sky = top + (middle - top) * ramp * height / horizon
+    rows = np.where(ramp < horizon / height, sky, low + (ground - low) * ramp)
+    canvas.image[:] = np.clip(rows, 0, 255).astype(np.uint8)[:, None]
     for _ in range(rng.integers(0, 4)):
         _building(rng, canvas, horizon)
     for _ in range(rng.integers(3, 16)):
@@ -47,19 +44,11 @@ def draw_background(rng: np.random.Generator, width: int, height: int) -> Image:
         _tree(rng, canvas, horizon)
     sigma = rng.uniform(0, 3.5)
     if sigma > 0.4:
-        image = np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), dtype=np.uint8)
+        cv2.GaussianBlur(canvas.image, (0, 0), sigma, dst=canvas.image)
     texture = _noise(rng, width, height, int(rng.integers(4, 90)))
-    texture *= np.float32(rng.uniform(2, 14))
-    return np.asarray(cv2.add(image, cv2.merge([texture] * 3), dtype=cv2.CV_8U), dtype=np.uint8)
-
-
-def _box(left: float, top: float, right: float, bottom: float) -> NDArray[np.float64]:
-    return np.array([(left, top), (right, top), (right, bottom), (left, bottom)], dtype=np.float64)
-
-
-def _ball(x: float, y: float, rx: float, ry: float) -> NDArray[np.float64]:
-    angle = np.linspace(0, 2 * np.pi, 24, False)
-    return np.stack((x + rx * np.cos(angle), y + ry * np.sin(angle)), axis=1)
+    texture *= np.float32(rng.uniform(2, 12))
+    cv2.add(canvas.image, cv2.merge([texture] * 3), dst=canvas.image, dtype=cv2.CV_8U)
+    return canvas
 
 
 def _building(rng: np.random.Generator, canvas: Canvas, horizon: int) -> None:
@@ -67,23 +56,23 @@ def _building(rng: np.random.Generator, canvas: Canvas, horizon: int) -> None:
     left, wide = rng.uniform(-0.1, 0.9) * width, rng.uniform(0.12, 0.45) * width
     top = horizon - rng.uniform(0.15, 0.9) * horizon
     wall, pane = random_colour(rng, 0.5), random_colour(rng, 0.6)
-    canvas.fill(_box(left, top, left + wide, horizon), wall)
+    canvas.fill(rectangle(left, top, left + wide, horizon), wall)
     step = rng.uniform(0.05, 0.12) * height
     for y in np.arange(top + step / 3, horizon - step, step * 1.3):
         for x in np.arange(left + step / 3, left + wide - step, step * 1.2):
-            canvas.fill(_box(x, y, x + 0.6 * step, y + 0.8 * step), pane)
+            canvas.fill(rectangle(x, y, x + 0.6 * step, y + 0.8 * step), pane)
 
 
 def _tree(rng: np.random.Generator, canvas: Canvas, horizon: int) -> None:
     height, width = canvas.image.shape[:2]
     x, size = rng.uniform(0, width), rng.uniform(0.08, 0.3) * height
     base = horizon + rng.uniform(0, 0.15) * height
-    canvas.fill(_box(x - size * 0.08, base - size, x + size * 0.08, base), (92, 66, 44))
+    canvas.fill(rectangle(x - size * 0.08, base - size, x + size * 0.08, base), (92, 66, 44))
     leaves = np.array([50, 110, 45]) * rng.uniform(0.6, 1.4)
     for dx, dy in rng.normal(0, 0.3, (4, 2)):
         r = size * rng.uniform(0.25, 0.5)
         shade = leaves * rng.uniform(0.85, 1.15)
-        canvas.fill(_ball(x + dx * size, base - size * 1.2 + dy * size, r, r), shade)
+        canvas.fill(ellipse(x + dx * size, base - size * 1.2 + dy * size, r, r), shade)
 
 
 def _shape(rng: np.random.Generator, canvas: Canvas) -> None:
@@ -95,15 +84,36 @@ def _shape(rng: np.random.Generator, canvas: Canvas) -> None:
     kind = rng.integers(3)
     if kind == 0:
         points = np.array((x, y)) + rng.normal(0, size, (6, 2))
-        canvas.fill(cv2.convexHull(points.astype(np.float32))[:, 0].astype(np.float64), colour)
+        canvas.fill(hull(points), colour)
     elif kind == 1:
-        canvas.fill(_ball(x, y, size, size * rng.uniform(0.4, 1.6)), colour)
+        canvas.fill(ellipse(x, y, size, size * rng.uniform(0.4, 1.6)), colour)
     else:
         angle = rng.uniform(0, np.pi)
         along = 1.5 * size * np.array((np.cos(angle), np.sin(angle)))
         across = rng.uniform(0.03, 0.15) * np.array((-along[1], along[0]))
         corners = np.array([along + across, along - across, -along - across, across - along])
         canvas.fill(np.array((x, y)) + corners, colour)
+
+
+def draw_shadow(canvas: Canvas, x: float, y: float, reach: float) -> None:
+    """Darken the floor under a person.
+
+    Args:
+        canvas: What to paint on.
+        x: Middle of the shadow, image pixels.
+        y: Middle of the shadow, image pixels.
+        reach: Half its width in pixels.
+    """
+    height, width = canvas.image.shape[:2]
+    left, top = max(int(x - reach), 0), max(int(y - 0.25 * reach), 0)
+    right, low = min(int(x + reach) + 2, width), min(int(y + 0.25 * reach) + 2, height)
+    if left >= right or top >= low:
+        return
+    across = (np.arange(left, right) - x) / reach
+    down = (np.arange(top, low) - y) / (0.25 * reach)
+    dark = 0.6 * np.clip(1 - across**2 - down[:, None] ** 2, 0, 1)
+    floor = canvas.image[top:low, left:right]
+    floor[:] = (floor * (1 - dark[..., None])).astype(np.uint8)
 
 
 def draw_seat(
@@ -122,14 +132,16 @@ def draw_seat(
     colour, half = random_colour(rng, 0.6), width / 2
     thick = 0.12 * width
     if rng.random() < 0.5:
-        canvas.fill(_box(x - half, y, x + half, floor), colour * 0.75, 0)
+        canvas.fill(rectangle(x - half, y, x + half, floor), colour * 0.75, 0)
     else:
         for leg in (-0.85, 0.85):
             middle = x + leg * half
-            canvas.fill(_box(middle - thick / 2, y, middle + thick / 2, floor), colour * 0.65, 0)
+            canvas.fill(
+                rectangle(middle - thick / 2, y, middle + thick / 2, floor), colour * 0.65, 0
+            )
     if rng.random() < 0.4:  # a back rest
-        canvas.fill(_box(x - half, y - 0.9 * width, x + half, y), colour * 0.85, 0)
-    canvas.fill(_box(x - half, y, x + half, y + thick), colour, 0)
+        canvas.fill(rectangle(x - half, y - 0.9 * width, x + half, y), colour * 0.85, 0)
+    canvas.fill(rectangle(x - half, y, x + half, y + thick), colour, 0)
 
 
 def draw_object(
@@ -147,15 +159,15 @@ def draw_object(
     colour, kind = random_colour(rng), rng.integers(5)
     if kind == 0:
         half = size * rng.uniform(0.3, 0.6)
-        canvas.fill(_box(x - half, floor - size, x + half, floor), colour * 0.6, 0)
+        canvas.fill(rectangle(x - half, floor - size, x + half, floor), colour * 0.6, 0)
         rim = 0.06 * size
         canvas.fill(
-            _box(x - half + rim, floor - size + rim, x + half - rim, floor - rim), colour, 0
+            rectangle(x - half + rim, floor - size + rim, x + half - rim, floor - rim), colour, 0
         )
     elif kind == 1:
         half, top = 0.05 * size, floor - size * rng.uniform(2, 5)
-        canvas.fill(_box(x - half, top, x + half, floor), colour * 0.6, 0)
-        canvas.fill(_box(x - half, top, x + half * 0.3, floor), colour, 0)
+        canvas.fill(rectangle(x - half, top, x + half, floor), colour * 0.6, 0)
+        canvas.fill(rectangle(x - half, top, x + half * 0.3, floor), colour, 0)
     elif kind == 2:
         leaf = np.array([60, 125, 50]) * rng.uniform(0.6, 1.4)
         root = np.array((x, floor - size * 0.3))
@@ -165,17 +177,19 @@ def draw_object(
             middle = (root + tip) / 2
             blade = np.array([root, middle + across, tip, middle - across])
             canvas.fill(blade, leaf * rng.uniform(0.8, 1.2), 0)
-        canvas.fill(_box(x - 0.2 * size, floor - 0.35 * size, x + 0.2 * size, floor), colour, 0)
+        canvas.fill(
+            rectangle(x - 0.2 * size, floor - 0.35 * size, x + 0.2 * size, floor), colour, 0
+        )
     elif kind == 3:
         r = size / 2
-        canvas.fill(_ball(x, floor - r, r, r), colour * 0.7, 0)
-        canvas.fill(_ball(x - 0.1 * r, floor - 1.1 * r, 0.8 * r, 0.8 * r), colour, 0)
+        canvas.fill(ellipse(x, floor - r, r, r), colour * 0.7, 0)
+        canvas.fill(ellipse(x - 0.1 * r, floor - 1.1 * r, 0.8 * r, 0.8 * r), colour, 0)
     else:
         half = size * rng.uniform(0.6, 1.0)
         for leg in (-0.9, 0.9):
             left = x + leg * half - 0.04 * size
-            canvas.fill(_box(left, floor - size, left + 0.08 * size, floor), colour * 0.6, 0)
-        canvas.fill(_box(x - half, floor - size, x + half, floor - 0.85 * size), colour, 0)
+            canvas.fill(rectangle(left, floor - size, left + 0.08 * size, floor), colour * 0.6, 0)
+        canvas.fill(rectangle(x - half, floor - size, x + half, floor - 0.85 * size), colour, 0)
 
 
 def photograph(rng: np.random.Generator, image: Image) -> Image:

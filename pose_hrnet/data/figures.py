@@ -8,12 +8,12 @@ Proportions follow the segment lengths of Drillis and Contini (1966).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.float64]
+Floats: TypeAlias = NDArray[np.float64]
 Range = tuple[float, float]
 
 SIDES = np.array([1.0, -1.0])  # left, right: the sign of x

@@ -16,7 +16,6 @@ import json
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,22 +24,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_hrnet.data.backdrops import draw_background, draw_object, draw_seat, photograph
-from pose_hrnet.data.figures import Figure, sample_figure
-from pose_hrnet.data.painting import (
-    CODES_PER_PERSON,
-    Canvas,
-    Painter,
-    Part,
-    sample_outfit,
-)
+from pose_hrnet.data.backdrops import draw_background, photograph
+from pose_hrnet.data.canvas import CODES_PER_PERSON, Part
+from pose_hrnet.data.figures import Figure
+from pose_hrnet.data.scenes import Cast, paint_cast, person_mask, sample_cast
 from pose_hrnet.skeleton import COCO17
 
 #: Raised when the same seed gives other pictures than before.
 GENERATOR_VERSION = "1.0"
 
 _SIZES_WH = ((320, 240), (400, 300), (480, 360), (360, 480), (512, 384), (640, 480), (480, 640))
-_MIN_HEIGHT, _MAX_HEIGHT = 40.0, 400.0
 
 # A person of whom less is seen gets a box and an outline but no keypoints, as in COCO.
 _MIN_SEEN_PIXELS, _MIN_SEEN_SHARE = 40, 0.10
@@ -85,129 +78,8 @@ def _turned_away(figure: Figure) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     return facing < 0.0, lost
 
 
-@dataclass(frozen=True, eq=False)
-class _Cast:
-    """One person of a scene: who, how large (pixels per standing height), and where."""
-
-    figure: Figure
-    scale: float
-    origin: tuple[float, float]  # image pixel of the pelvis
-    window: tuple[int, int, int, int]  # x0, y0, x1, y1: no paint falls outside
-    kind: str = "person"  # or "distant", "crowd": no keypoints
-
-    @property
-    def floor(self) -> float:
-        """Image row on which the person stands."""
-        low = self.figure.points[:, 1].min()
-        return float(self.origin[1] - self.scale * low)
-
-
-def _place(figure: Figure, height: float, left: float, top: float, kind: str = "person") -> _Cast:
-    """Put a figure `height` pixels high with its upper left corner at a pixel."""
-    low, high = figure.points[:, :2].min(axis=0), figure.points[:, :2].max(axis=0)
-    # Whoever sits or lies keeps the size that fits the standing height.
-    scale = height / max(float(high[1] - low[1]), 0.6)
-    origin = (left - scale * float(low[0]), top + scale * float(high[1]))
-    width, tall = scale * (high - low)
-    pad = 2 + 0.16 * scale
-    window = (left - pad, top - pad, left + width + pad, top + tall + pad)
-    x0, y0, x1, y1 = (round(v) for v in window)
-    return _Cast(figure, scale, origin, (x0, y0, x1, y1), kind)
-
-
-def _overlap(a: _Cast, b: _Cast) -> float:
-    """Share of the smaller window that the other one covers."""
-    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = a.window, b.window
-    both = max(0, min(ax1, bx1) - max(ax0, bx0)) * max(0, min(ay1, by1) - max(ay0, by0))
-    return both / min((ax1 - ax0) * (ay1 - ay0), (bx1 - bx0) * (by1 - by0))
-
-
-def _sample_person(
-    rng: np.random.Generator, width: int, height: int, others: list[_Cast]
-) -> _Cast:
-    """Draw a person and a place, mostly within the image and beside the others."""
-    figure = sample_figure(rng)
-    spread = float(np.ptp(figure.points[:, 0]) / max(np.ptp(figure.points[:, 1]), 0.6))
-    tallest = min(_MAX_HEIGHT, 0.95 * height, 1.1 * width / spread)
-    tall = _MIN_HEIGHT * (tallest / _MIN_HEIGHT) ** (rng.random() ** 0.55)
-    crowded = rng.random() < 0.25
-    cut = rng.random() < 0.22
-    for _ in range(12):
-        # Small people are far away: nearer to the horizon than to the lower border.
-        floor = height * (0.62 + 0.36 * (tall / tallest) ** 0.7 * rng.uniform(0.85, 1.0))
-        top = max(2.0, floor - tall) if not cut else floor - tall * rng.uniform(0.6, 1.05)
-        wide = spread * tall
-        over = 0.4 * wide if cut else -2.0
-        left = rng.uniform(-over, max(width - wide + over, -over))
-        cast = _place(figure, tall, left, top)
-        if crowded or all(_overlap(cast, other) < 0.2 for other in others):
-            break
-    return cast
-
-
-def _sample_cast(rng: np.random.Generator, width: int, height: int) -> list[_Cast]:
-    """Draw everybody in a scene, the farthest first; a crowd's members follow one another."""
-    people: list[_Cast] = []
-    for _ in range(rng.choice((1, 2, 3, 4, 5), p=(0.38, 0.27, 0.17, 0.11, 0.07))):
-        people.append(_sample_person(rng, width, height, people))
-    people.sort(key=lambda cast: cast.floor)
-    top = 0.5 * height
-    distant: list[_Cast] = []
-    if rng.random() < 0.05:
-        for _ in range(rng.integers(1, 3)):
-            left, tall = rng.uniform(0, width - 30), rng.uniform(14, 34)
-            distant.append(_place(sample_figure(rng), tall, left, top - tall / 2, "distant"))
-    if rng.random() < 0.025:
-        start, tall = rng.uniform(0, 0.6 * width), rng.uniform(18, 40)
-        for k in range(rng.integers(5, 9)):
-            left = start + k * 0.35 * tall
-            y = top - tall / 2 + rng.uniform(-3, 3)
-            distant.append(_place(sample_figure(rng), tall, left, y, "crowd"))
-    return distant + people
-
-
-def _paint(rng: np.random.Generator, canvas: Canvas, cast: list[_Cast]) -> list[tuple[int, float]]:
-    """Paint the scene's people and objects, the farthest first.
-
-    Returns:
-        For each person the number on the code map (a crowd shares one) and the pixels painted.
-    """
-    light, exposure = float(rng.choice((-1, 1))), rng.uniform(0.8, 1.08)
-    numbers: list[tuple[int, float]] = []
-    crowd = len(cast) + 1
-    for number, person in enumerate(cast, start=1):
-        number = crowd if person.kind == "crowd" else number
-        if person.figure.stance == "sit":
-            x, y = person.origin
-            size = person.scale * rng.uniform(0.22, 0.34)
-            draw_seat(rng, canvas, x, y + 0.055 * person.scale, size, person.floor)
-        elif rng.random() < 0.12:
-            x = person.origin[0] + rng.uniform(-0.5, 0.5) * person.scale
-            draw_object(rng, canvas, x, person.floor, person.scale * rng.uniform(0.15, 0.4))
-        outfit = sample_outfit(rng, person.figure.stance)
-        Painter(
-            canvas, person.figure, outfit, person.scale, person.origin, number, light, exposure
-        ).paint()
-        painted = np.count_nonzero(_mask(canvas.codes, number, person.window)[0])
-        numbers.append((number, float(painted)))
-        if person.kind == "person" and rng.random() < 0.13:  # something stands before the person
-            x = person.origin[0] + rng.uniform(-0.3, 0.3) * person.scale
-            floor = person.floor + 0.03 * person.scale
-            draw_object(rng, canvas, x, floor, person.scale * rng.uniform(0.12, 0.38))
-    return numbers
-
-
-def _mask(
-    codes: NDArray[np.uint16], number: int, window: tuple[int, int, int, int]
-) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """Pixels of one person within a window, and the window's upper left corner (x, y)."""
-    x0, y0 = max(window[0], 0), max(window[1], 0)
-    view = codes[y0 : max(window[3], y0), x0 : max(window[2], x0)]
-    return (view // CODES_PER_PERSON == number).astype(np.uint8), (x0, y0)
-
-
 def _label_keypoints(
-    person: _Cast, number: int, codes: NDArray[np.uint16]
+    person: Cast, codes: NDArray[np.uint16]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """``(K, 2)`` image pixels and ``(K,)`` visibility; both 0 where not labelled."""
     height, width = codes.shape
@@ -218,10 +90,10 @@ def _label_keypoints(
     x, y = x.clip(0, width - 1), y.clip(0, height - 1)
     code = codes[y, x]
     away, lost = _turned_away(person.figure)
-    own = code // CODES_PER_PERSON == number
+    own = code // CODES_PER_PERSON == person.number
     seen = own & _SEEN_ON[np.arange(len(code)), code % CODES_PER_PERSON] & ~away
 
-    mask, (left, top) = _mask(codes, number, person.window)
+    mask, (left, top) = person_mask(codes, person.number, person.window)
     reach = 2 * round(_GUESS_DISTANCE * person.scale) + 1
     near = cv2.dilate(mask, np.ones((reach, reach), np.uint8))
     rows, columns = (y - top).clip(0, len(near) - 1), (x - left).clip(0, near.shape[1] - 1)
@@ -268,13 +140,11 @@ def _run_lengths(mask: NDArray[np.bool_]) -> dict[str, list[int]]:
     return {"counts": counts.tolist(), "size": list(mask.shape)}
 
 
-def _annotate(
-    person: _Cast, number: int, painted: float, codes: NDArray[np.uint16]
-) -> dict[str, Any] | None:
+def _annotate(person: Cast, painted: int, codes: NDArray[np.uint16]) -> dict[str, Any] | None:
     """One COCO annotation without ids, or None for a person of whom nothing is seen."""
     crowd = person.kind == "crowd"
     window = (0, 0, codes.shape[1], codes.shape[0]) if crowd else person.window
-    mask, (left, top) = _mask(codes, number, window)
+    mask, (left, top) = person_mask(codes, person.number, window)
     area = int(np.count_nonzero(mask))
     if not area:
         return None
@@ -282,7 +152,7 @@ def _annotate(
     keypoints = np.zeros((COCO17.num_keypoints, 2))
     visibility = np.zeros(COCO17.num_keypoints, dtype=np.int64)
     if person.kind == "person" and area >= max(_MIN_SEEN_PIXELS, _MIN_SEEN_SHARE * painted):
-        keypoints, visibility = _label_keypoints(person, number, codes)
+        keypoints, visibility = _label_keypoints(person, codes)
     triples = np.concatenate((keypoints, visibility[:, None]), axis=1).ravel()
     return {
         "category_id": 1,
@@ -307,17 +177,12 @@ def draw_scene(seed: int, index: int) -> tuple[NDArray[np.uint8], list[dict[str,
     """
     rng = np.random.default_rng((seed, index))
     width, height = _SIZES_WH[rng.integers(len(_SIZES_WH))]
-    canvas = Canvas(
-        draw_background(rng, width, height), np.zeros((height, width), dtype=np.uint16)
-    )
-    cast = _sample_cast(rng, width, height)
-    numbers = _paint(rng, canvas, cast)
-    annotations, done = [], set()
-    for person, (number, painted) in zip(cast, numbers, strict=True):
-        if number not in done:
-            annotations.append(_annotate(person, number, painted, canvas.codes))
-        done.add(number)
-    return photograph(rng, canvas.image), [a for a in annotations if a is not None]
+    canvas = draw_background(rng, width, height)
+    cast = sample_cast(rng, width, height)
+    shown = zip(cast, paint_cast(rng, canvas, cast), strict=True)
+    by_number = {person.number: (person, painted) for person, painted in shown}
+    found = [_annotate(person, painted, canvas.codes) for person, painted in by_number.values()]
+    return photograph(rng, canvas.image), [a for a in found if a is not None]
 
 
 def _write_scene(index: int, folder: Path, seed: int) -> tuple[list[int], list[dict[str, Any]]]:
