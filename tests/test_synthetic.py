@@ -102,6 +102,16 @@ def test_keypoints_lie_in_the_image_or_are_zero(coco: COCO, people: list[dict[st
         assert person["num_keypoints"] == labelled.sum()
 
 
+def test_seen_keypoints_lie_on_the_person(coco: COCO, people: list[dict[str, Any]]):
+    checked = 0
+    for person, keypoints in zip(people, keypoints_of(people), strict=True):
+        mask = cv2.dilate(coco.annToMask(person), np.ones((5, 5), np.uint8))
+        x, y = np.rint(keypoints[keypoints[:, 2] == 2, :2]).astype(int).T
+        assert mask[y, x].all()
+        checked += len(x)
+    assert checked > 200
+
+
 def test_visibility_is_varied_and_most_keypoints_are_seen(people: list[dict[str, Any]]):
     named = [person for person in people if person["num_keypoints"]]
     shares = np.bincount(keypoints_of(named)[..., 2].astype(int).ravel(), minlength=3)

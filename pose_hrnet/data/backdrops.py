@@ -210,7 +210,8 @@ def photograph(rng: np.random.Generator, image: Image) -> Image:
         kernel = np.full((1, length), 1 / length, np.float32)
         blurred = np.asarray(cv2.filter2D(blurred, -1, kernel if rng.random() < 0.5 else kernel.T))
     light = 1 + np.float32(rng.uniform(0, 0.13)) * _noise(rng, width, height, 3)
-    cast = (rng.uniform(0.75, 1.15) * rng.normal(1, 0.04, 3)).astype(np.float32)
-    grain = np.float32(rng.uniform(0, 8)) * rng.standard_normal((height, width), np.float32)
-    lit = blurred.astype(np.float32) * (light[..., None] * cast) + grain[..., None]
-    return np.asarray(np.clip(lit + np.float32(rng.uniform(-12, 12)), 0, 255)).astype(np.uint8)
+    gains = [light * np.float32(tint) for tint in rng.uniform(0.82, 1.18) * rng.normal(1, 0.04, 3)]
+    lit = cv2.multiply(blurred, cv2.merge(gains), dtype=cv2.CV_32F)
+    grain = rng.standard_normal((height, width), np.float32) * np.float32(rng.uniform(0, 8))
+    grain += np.float32(rng.uniform(-12, 12))
+    return np.asarray(cv2.add(lit, cv2.merge([grain] * 3), dtype=cv2.CV_8U), dtype=np.uint8)

@@ -6,12 +6,13 @@ Every polygon is painted twice: in colour on the picture, and as a code on a map
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
 import cv2
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from pose_hrnet.data.figures import Floats
 
@@ -58,7 +59,7 @@ class Canvas:
         image = np.zeros((height, width, 3), np.uint8)
         return cls(image, np.zeros((height, width), np.uint16))
 
-    def fill(self, polygon: Floats, colour: ArrayLike, code: int | None = None) -> None:
+    def fill(self, polygon: Floats, colour: Iterable[float], code: int | None = None) -> None:
         """Fill a convex polygon.
 
         Args:
@@ -67,7 +68,7 @@ class Canvas:
             code: What the map says there; None leaves the map alone (details within a part).
         """
         corners = np.rint(polygon * (1 << _SHIFT)).astype(np.int32)
-        shade = np.clip(np.asarray(colour, dtype=np.float64), 0, 255).tolist()
+        shade = [min(max(float(channel), 0.0), 255.0) for channel in colour]
         cv2.fillConvexPoly(self.image, corners, shade, cv2.LINE_AA, _SHIFT)
         if code is not None:
             cv2.fillConvexPoly(self.codes, corners, [float(code)], cv2.LINE_8, _SHIFT)

@@ -47,7 +47,7 @@ def _place(figure: Figure, height: float, left: float, top: float, kind: str = "
     """Put a figure `height` pixels high with its upper left corner at a pixel."""
     low, high = figure.points[:, :2].min(axis=0), figure.points[:, :2].max(axis=0)
     # Whoever sits or lies keeps the size that fits the standing height.
-    scale = height / max(float(high[1] - low[1]), 0.6)
+    scale = height / max(float(high[1] - low[1]) + 0.07, 0.6)  # soles and rims included
     origin = (left - scale * float(low[0]), top + scale * float(high[1]))
     width, tall = scale * (high - low)
     pad = 2 + 0.16 * scale
@@ -63,15 +63,17 @@ def _overlap(a: Cast, b: Cast) -> float:
     return both / min((ax1 - ax0) * (ay1 - ay0), (bx1 - bx0) * (by1 - by0))
 
 
-def _sample_person(rng: np.random.Generator, width: int, height: int, others: list[Cast]) -> Cast:
-    """Draw a person and a place, mostly within the image and beside the others."""
+def _sample_person(
+    rng: np.random.Generator, width: int, height: int, others: list[Cast]
+) -> Cast | None:
+    """Draw a person and a place, mostly within the image and beside the others; None if full."""
     figure = sample_figure(rng)
     spread = float(np.ptp(figure.points[:, 0]) / max(np.ptp(figure.points[:, 1]), 0.6))
     tallest = min(_MAX_HEIGHT, 0.95 * height, 1.1 * width / spread)
     tall = _MIN_HEIGHT * (tallest / _MIN_HEIGHT) ** (rng.random() ** 0.55)
-    crowded = rng.random() < 0.25
+    crowded = rng.random() < 0.18
     cut = rng.random() < 0.22
-    for _ in range(12):
+    for _ in range(20):
         # Small people are far away: nearer to the horizon than to the lower border.
         floor = height * (0.62 + 0.36 * (tall / tallest) ** 0.7 * rng.uniform(0.85, 1.0))
         top = max(2.0, floor - tall) if not cut else floor - tall * rng.uniform(0.6, 1.05)
@@ -80,8 +82,8 @@ def _sample_person(rng: np.random.Generator, width: int, height: int, others: li
         left = rng.uniform(-over, max(width - wide + over, -over))
         cast = _place(figure, tall, left, top)
         if crowded or all(_overlap(cast, other) < 0.2 for other in others):
-            break
-    return cast
+            return cast
+    return None
 
 
 def sample_cast(rng: np.random.Generator, width: int, height: int) -> list[Cast]:
@@ -93,8 +95,9 @@ def sample_cast(rng: np.random.Generator, width: int, height: int) -> list[Cast]
         height: Image height in pixels.
     """
     people: list[Cast] = []
-    for _ in range(rng.choice((1, 2, 3, 4, 5), p=(0.38, 0.27, 0.17, 0.11, 0.07))):
-        people.append(_sample_person(rng, width, height, people))
+    for _ in range(rng.choice((1, 2, 3, 4, 5), p=(0.33, 0.25, 0.18, 0.13, 0.11))):
+        person = _sample_person(rng, width, height, people)
+        people += [person] if person else []
     people.sort(key=lambda person: person.floor)
     far: list[Cast] = []
     if rng.random() < 0.05:
