@@ -26,7 +26,7 @@ BOX_PADDING = 1.25
 """Official factor by which the person box grows on each side's axis before it is cropped."""
 
 
-def fit_aspect(sizes_wh: ArrayLike, input_wh: tuple[int, int]) -> Array:
+def fit_aspect(sizes_wh: ArrayLike, input_wh: tuple[float, float]) -> Array:
     """Grow the shorter side of each size until it has the aspect ratio of the input.
 
     Args:
@@ -125,7 +125,8 @@ def image_to_input(points_image: ArrayLike, affines: ArrayLike) -> Array:
         ``(N, K, 2)`` input pixels.
     """
     points, matrices = np.asarray(points_image, np.float64), np.asarray(affines, np.float64)
-    return points @ matrices[:, :, :2].swapaxes(1, 2) + matrices[:, None, :, 2]
+    mapped: Array = points @ matrices[:, :, :2].swapaxes(1, 2) + matrices[:, None, :, 2]
+    return mapped
 
 
 def input_to_image(points_input: ArrayLike, affines: ArrayLike) -> Array:
@@ -140,7 +141,8 @@ def input_to_image(points_input: ArrayLike, affines: ArrayLike) -> Array:
     """
     points, matrices = np.asarray(points_input, np.float64), np.asarray(affines, np.float64)
     inverse = np.linalg.inv(matrices[:, :, :2])
-    return (points - matrices[:, None, :, 2]) @ inverse.swapaxes(1, 2)
+    mapped: Array = (points - matrices[:, None, :, 2]) @ inverse.swapaxes(1, 2)
+    return mapped
 
 
 def flip_points(points: ArrayLike, width: float) -> Array:

@@ -61,14 +61,13 @@ class Images:
 _Columns = TypeVar("_Columns", "People", "Poses")
 
 
-def _take(columns: _Columns, rows: ArrayLike, shared: Sequence[str]) -> _Columns:
+def _take(columns: _Columns, rows: ArrayLike | slice, shared: Sequence[str]) -> _Columns:
     """Select rows of every column but the shared ones (integer, slice or boolean index)."""
-    if np.ndim(rows) == 0 and not isinstance(rows, slice):
-        rows = [rows]
+    index = rows if isinstance(rows, slice) else np.atleast_1d(np.asarray(rows))
     taken = {
-        f.name: getattr(columns, f.name)[rows]
+        f.name: getattr(columns, f.name)[index]
         for f in fields(columns)
-        if f.name not in shared and getattr(columns, f.name) is not None
+        if f.name not in shared
     }
     return replace(columns, **taken)
 
@@ -112,7 +111,7 @@ class People:
     def __len__(self) -> int:
         return len(self.image_index)
 
-    def __getitem__(self, rows: ArrayLike) -> People:
+    def __getitem__(self, rows: ArrayLike | slice) -> People:
         return _take(self, rows, shared=("images",))
 
     @property
@@ -153,7 +152,7 @@ class Poses:
     def __len__(self) -> int:
         return len(self.image_ids)
 
-    def __getitem__(self, rows: ArrayLike) -> Poses:
+    def __getitem__(self, rows: ArrayLike | slice) -> Poses:
         return _take(self, rows, shared=())
 
 

@@ -1,0 +1,104 @@
+"""What the command line shares: error sentences, bars, tables. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+console = Console()
+errors = Console(stderr=True)
+
+INTERRUPTED = 130
+BAD_INPUT = 2
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def set_up_logging() -> None:
+    """Show the package's log lines, warnings of libraries included, on standard error."""
+    handler = RichHandler(console=errors, show_path=False, show_time=False, markup=False)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    logging.getLogger("pose_hrnet").setLevel(logging.INFO)
+
+
+def one_sentence_errors(command: _Command) -> _Command:
+    """Turn bad input into one sentence and exit code 2, an interrupt into exit code 130."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        set_up_logging()
+        try:
+            return command(*args, **kwargs)
+        except (ValueError, OSError, FloatingPointError) as error:
+            errors.print(f"[bold red]error:[/] {_escape(str(error))}", highlight=False)
+            raise typer.Exit(BAD_INPUT) from None
+        except KeyboardInterrupt:
+            errors.print("interrupted", highlight=False)
+            raise typer.Exit(INTERRUPTED) from None
+
+    return wrapped  # type: ignore[return-value]
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", "\\[")
+
+
+class _Rate(ProgressColumn):
+    """Units per second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f} {task.fields['unit']}/s")
+
+
+class _Bar:
+    def __init__(self, progress: Progress, task: Any) -> None:
+        self.progress, self.task = progress, task
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        self.progress.update(self.task, advance=amount, note=note)
+
+    def advance_to(self, done: int) -> None:
+        self.progress.update(self.task, completed=done)
+
+
+class RichProgress:
+    """Draws a bar with count, rate, time left and note for each task (see `progress.Progress`)."""
+
+    @contextmanager
+    def task(self, name: str, total: int, unit: str) -> Iterator[_Bar]:
+        columns = (
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(),
+            TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
+        )  # fmt: skip
+        with Progress(*columns, console=errors, transient=True) as progress:
+            yield _Bar(progress, progress.add_task(name, total=total, unit=unit, note=""))
+
+
+def print_table(title: str, headings: list[str], rows: list[list[str]]) -> None:
+    """Print rows of text; columns that look like numbers are aligned right."""
+    table = Table(title=title, title_justify="left")
+    for column, heading in enumerate(headings):
+        numeric = all(row[column][:1] in "-.0123456789" for row in rows if row[column])
+        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(_escape, row))
+    console.print(table)

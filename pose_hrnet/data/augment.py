@@ -1,0 +1,114 @@
+"""Draws the random parameters of a training crop; touches no pixels.
+
+A sample's randomness comes from ``(seed, epoch, index)`` alone, so that it depends neither on the
+number of loader processes nor on where a run was resumed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pose_hrnet.geometry import Array, fit_aspect
+from pose_hrnet.skeleton import Skeleton
+
+HALF_BODY_PADDING = 1.5
+"""Official factor on the box around the keypoints of a half body."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """The part of the image that becomes a crop.
+
+    Attributes:
+        center_image: ``(2,)`` image pixels.
+        size_wh: ``(2,)`` image pixels, in the aspect ratio of the input.
+        rotation_deg: Angle by which the region is turned.
+        flip: Whether the crop is mirrored.
+    """
+
+    center_image: Array
+    size_wh: Array
+    rotation_deg: float = 0.0
+    flip: bool = False
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """The official HRNet recipe (Sun et al., CVPR 2019); fields as in `config.AugmentConfig`."""
+
+    half_body_probability: float = 0.3
+    half_body_min_keypoints: int = 8
+    upper_body_probability: float = 0.69
+    scale_std: float = 0.35
+    rotation_std: float = 45.0
+    rotation_probability: float = 0.6
+    flip_probability: float = 0.5
+
+    def draw(
+        self,
+        region: Region,
+        keypoints_image: NDArray[np.floating],
+        visibility: NDArray[np.integer],
+        skeleton: Skeleton,
+        rng: np.random.Generator,
+    ) -> Region:
+        """Change a region at random.
+
+        Args:
+            region: The padded person box.
+            keypoints_image: ``(K, 2)`` image pixels.
+            visibility: ``(K,)``; half bodies are made of the labelled keypoints.
+            skeleton: Says which keypoints are the upper body.
+            rng: The sample's generator. Every number is drawn whether or not it is used, so that
+                one setting does not change the numbers of another.
+
+        Returns:
+            The region to crop.
+        """
+        half, upper, rotate, flip = rng.random(4)
+        size_normal, angle_normal = rng.standard_normal(2)
+
+        labelled = visibility > 0
+        if labelled.sum() > self.half_body_min_keypoints and half < self.half_body_probability:
+            region = _half_body(
+                region, keypoints_image, labelled, skeleton, upper < self.upper_body_probability
+            )
+        factor = np.clip(1 + size_normal * self.scale_std, 1 - self.scale_std, 1 + self.scale_std)
+        angle = np.clip(angle_normal, -2, 2) * self.rotation_std
+        return Region(
+            center_image=region.center_image,
+            size_wh=region.size_wh * factor,
+            rotation_deg=float(angle) if rotate < self.rotation_probability else 0.0,
+            flip=bool(flip < self.flip_probability),
+        )
+
+
+def _half_body(
+    region: Region,
+    keypoints_image: NDArray[np.floating],
+    labelled: NDArray[np.bool_],
+    skeleton: Skeleton,
+    prefer_upper: bool,
+) -> Region:
+    """The box around the upper or the lower body's labelled keypoints, if it has three of them.
+
+    The official code falls back to the other half where the preferred has two or fewer, and to the
+    whole person where that one has fewer than two.
+    """
+    is_upper = np.zeros(len(labelled), dtype=bool)
+    is_upper[list(skeleton.upper_body)] = True
+    upper, lower = labelled & is_upper, labelled & ~is_upper
+    # As the official code: the lower half is taken with three keypoints, else always the upper.
+    chosen = upper if (prefer_upper and upper.sum() > 2) or lower.sum() <= 2 else lower
+    points = keypoints_image[chosen].astype(np.float64)
+    if len(points) < 2:
+        return region
+    extent = points.max(axis=0) - points.min(axis=0)
+    if not extent.any():
+        return region
+    width, height = region.size_wh
+    size = fit_aspect(extent, (width, height)) * HALF_BODY_PADDING
+    return Region(points.mean(axis=0), size, region.rotation_deg, region.flip)

@@ -1,0 +1,292 @@
+"""The training loop, in reading order: set up, then per epoch learn, evaluate, save, report."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from pose_hrnet.codec import HeatmapCodec
+from pose_hrnet.config import Config, DataSet, OptimizerConfig
+from pose_hrnet.data.augment import Augmentation
+from pose_hrnet.data.coco import load_people, training_people
+from pose_hrnet.data.crops import Crop, CropDataset, crop_loader
+from pose_hrnet.device import Precision, autocast, pick_device
+from pose_hrnet.evaluate import evaluate
+from pose_hrnet.files import write_text
+from pose_hrnet.losses import weighted_mse
+from pose_hrnet.models.hrnet import HRNet
+from pose_hrnet.models.weights import ModelCard, initialise, save_model
+from pose_hrnet.progress import SILENT, Bar, Progress
+from pose_hrnet.run_folder import Progressed, Report, load_run, save_run
+from pose_hrnet.skeleton import COCO17
+
+log = logging.getLogger(__name__)
+
+
+def train(
+    config: Config,
+    output: Path,
+    *,
+    resume: bool = False,
+    device: str = "auto",
+    progress: Progress = SILENT,
+) -> Path:
+    """Train a model; see `pose_hrnet.run_folder` for what it leaves in `output`.
+
+    Args:
+        config: Everything that decides the run.
+        output: Folder of the run.
+        resume: Continue the run that the folder holds, if it holds one.
+        device: ``auto``, ``cpu``, ``cuda`` ...
+        progress: Watches.
+
+    Returns:
+        Path of the best checkpoint.
+
+    Raises:
+        ValueError: If the folder holds a run and `resume` is off, or that run was started with
+            other settings; if the data is malformed; if the pretrained weights do not fit.
+        FloatingPointError: If a loss is not finite; the weights are those before that step.
+    """
+    where = pick_device(device)
+    last, best = output / "last.pt", output / "best.safetensors"
+    saved = load_run(last, config, resume)
+    torch.manual_seed(config.train.seed)
+    model, card = build_model(config)
+    if config.model.pretrained is not None and saved is None:
+        log.info("%s", initialise(model, config.model.pretrained).summary())
+    model.to(where)
+    if config.train.channels_last:
+        model.to(memory_format=torch.channels_last)
+    optimizer = build_optimizer(model, config.optimizer)
+    loader = training_loader(config, card, pin_memory=where.type == "cuda")
+    rate = rate_schedule(config.optimizer, len(loader), config.train.epochs)
+    done = Progressed()
+    if saved is not None:
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        torch.set_rng_state(saved["rng"])
+        done = Progressed(**saved["progressed"])
+        log.info("resumed after epoch %d of %d", done.epoch, config.train.epochs)
+
+    output.mkdir(parents=True, exist_ok=True)
+    write_text(output / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
+    report = Report(output, done.epoch)
+    weights = torch.tensor(COCO17.joint_weights if config.train.joint_weights else 1.0)
+    step = TrainingStep(model, card.codec, optimizer, weights.to(where), config, where)
+
+    while done.epoch < config.train.epochs:
+        loader.sampler.epoch = done.epoch  # type: ignore[attr-defined]
+        title = f"epoch {done.epoch + 1}/{config.train.epochs}"
+        with progress.task(title, total=len(loader.dataset), unit="samples") as bar:  # type: ignore[arg-type]
+            line = learn_epoch(step, loader, rate, done, bar)
+        done.epoch += 1
+
+        if done.epoch % config.train.evaluate_every == 0 or done.epoch == config.train.epochs:
+            line.update(_score(model, card, config, where, progress))
+            if line["AP"] > done.best_ap or not best.exists():
+                done.best_ap = line["AP"]
+                save_model(best, model.state_dict(), card)
+        save_run(last, model, optimizer, card, config, done)
+        report.add({"epoch": done.epoch, "step": done.step, **line})
+    return best
+
+
+def build_model(config: Config) -> tuple[HRNet, ModelCard]:
+    """A freshly initialised network and the card that travels with its weights."""
+    model = HRNet(
+        config.model.width,
+        COCO17.num_keypoints,
+        stem_width=config.model.stem_width,
+        stem_blocks=config.model.stem_blocks,
+        stage_modules=config.model.stage_modules,
+        branch_blocks=config.model.branch_blocks,
+    )
+    card = ModelCard(
+        architecture=model.architecture,
+        skeleton=COCO17,
+        codec=HeatmapCodec(config.codec.name, config.codec.input_wh, config.codec.sigma),
+        box_padding=config.data.box_padding,
+    )
+    return model, card
+
+
+def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """Adam, AdamW or Nesterov SGD over all parameters."""
+    parameters, decay = model.parameters(), config.weight_decay
+    if config.name == "sgd":
+        return torch.optim.SGD(
+            parameters, lr=config.lr, momentum=0.9, nesterov=True, weight_decay=decay
+        )
+    optimizer = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
+    return optimizer(parameters, lr=config.lr, weight_decay=decay)
+
+
+def rate_schedule(
+    config: OptimizerConfig, steps_per_epoch: int, epochs: int
+) -> Callable[[int], float]:
+    """The learning rate as a function of the number of finished steps, and of nothing else."""
+    total = steps_per_epoch * epochs
+
+    def rate(step: int) -> float:
+        warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+        if config.schedule == "cosine":
+            return config.lr * warmup * 0.5 * (1 + math.cos(math.pi * min(step / total, 1.0)))
+        passed = sum(step >= epoch * steps_per_epoch for epoch in config.step_epochs)
+        return config.lr * warmup * config.step_factor**passed
+
+    return rate
+
+
+def training_loader(config: Config, card: ModelCard, *, pin_memory: bool) -> DataLoader[Crop]:
+    """Shuffled, augmented crops of the training persons.
+
+    Raises:
+        ValueError: If no annotated person is fit to learn from.
+    """
+    data = config.data.train
+    people = training_people(load_people(data.annotations, skeleton=card.skeleton))
+    if not len(people):
+        raise ValueError(
+            f"{data.annotations} has no person with labelled keypoints to learn from; "
+            "see pose-hrnet data validate"
+        )
+    _check_first_images(data, people.images.file_names)
+    dataset = CropDataset(
+        people,
+        data.images,
+        input_wh=card.codec.input_wh,
+        alignment=card.codec.alignment,
+        box_padding=card.box_padding,
+        augmentation=Augmentation(**config.augment.model_dump()),
+        skeleton=card.skeleton,
+        seed=config.train.seed,
+    )
+    return crop_loader(
+        dataset,
+        batch_size=config.train.batch_size,
+        workers=config.data.workers,
+        shuffle=True,
+        pin_memory=pin_memory,
+    )
+
+
+@dataclass(frozen=True)
+class TrainingStep:
+    """One optimiser step on one batch."""
+
+    model: nn.Module
+    codec: HeatmapCodec
+    optimizer: torch.optim.Optimizer
+    joint_weights: Tensor
+    config: Config
+    device: torch.device
+
+    def __call__(self, batch: Crop, rate: float, name: str) -> float:
+        """Learn from a batch and return its loss.
+
+        Raises:
+            FloatingPointError: If the loss is not finite, before the weights change.
+        """
+        images = batch.pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        keypoints_input = batch.keypoints_input.to(self.device, non_blocking=True)
+        targets, weights = self.codec.encode(keypoints_input, batch.visible.to(self.device))
+        precision: Precision = self.config.train.precision
+        with autocast(self.device, precision):
+            heatmaps = self.model(images)
+        loss = weighted_mse(heatmaps, targets, weights * self.joint_weights)
+        value = loss.item()
+        if not math.isfinite(value):
+            rows = torch.as_tensor(batch.row).tolist()
+            raise FloatingPointError(
+                f"the loss is {value} in {name} (persons {rows[:8]}...); the weights are those "
+                "before it. Lower optimizer.lr, set optimizer.clip_norm, or use precision fp32"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.config.optimizer.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optimizer.clip_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        return value
+
+
+def learn_epoch(
+    step: TrainingStep,
+    loader: DataLoader[Crop],
+    rate: Callable[[int], float],
+    done: Progressed,
+    bar: Bar,
+) -> dict[str, Any]:
+    """One pass over the training persons; counts steps in `done` and returns the epoch's line."""
+    step.model.train()
+    began = time.perf_counter()
+    waited, total_loss, samples, unreadable = 0.0, 0.0, 0, 0
+    for number, (batch, seconds) in enumerate(_timed(loader)):
+        waited += seconds
+        name = f"epoch {done.epoch + 1}, batch {number}"
+        loss = step(batch, rate(done.step), name)
+        size = len(batch.pixels)
+        total_loss += loss * size
+        samples += size
+        unreadable += size - int(torch.as_tensor(batch.readable).sum())
+        done.step += 1
+        share = waited / (time.perf_counter() - began)
+        bar.advance(size, note=f"loss {total_loss / samples:.2e}, waiting for data {share:.0%}")
+    seconds = time.perf_counter() - began
+    return {
+        "loss": total_loss / samples,
+        "lr": rate(done.step - 1),
+        "seconds": round(seconds, 2),
+        "samples_per_second": round(samples / seconds, 1),
+        "data_wait": round(waited / seconds, 4),
+        "unreadable": unreadable,
+    }
+
+
+def _timed(loader: DataLoader[Crop]) -> Iterator[tuple[Crop, float]]:
+    """Batches, each with the seconds that were spent waiting for it."""
+    batches = iter(loader)
+    while True:
+        began = time.perf_counter()
+        batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch, time.perf_counter() - began
+
+
+def _score(
+    model: HRNet, card: ModelCard, config: Config, device: torch.device, progress: Progress
+) -> dict[str, float]:
+    """The ten COCO numbers on the validation set, in the training's arithmetic."""
+    evaluation = evaluate(
+        model,
+        card,
+        config.data.val,
+        config.test,
+        device=device,
+        precision=config.train.precision,
+        workers=config.data.workers,
+        progress=progress,
+    )
+    return dict(evaluation.scores.values)
+
+
+def _check_first_images(data: DataSet, file_names: tuple[str, ...]) -> None:
+    """Fail at once, not after an epoch of black crops, if the folder is the wrong one."""
+    if not any((data.images / name).is_file() for name in file_names[:100]):
+        raise ValueError(
+            f"none of the first images of {data.annotations} ({file_names[0]}, ...) lies in "
+            f"{data.images}; is this the folder that the file names are relative to?"
+        )
