@@ -1,0 +1,232 @@
+"""The one place that opens images: 8-bit RGB pixels, or one sentence that says what is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+try:
+    import cv2
+except ImportError as error:
+    raise ImportError(
+        f"OpenCV cannot be imported ({error}): install the system package libgl1, "
+        "or: pip install opencv-python-headless"
+    ) from error
+
+Pixels: TypeAlias = NDArray[np.uint8]
+Fault: TypeAlias = Literal["empty", "not an image", "truncated", "wrong size", "unreadable"]
+
+_EXIF_ORIENTATION = 0x0112
+# What the last part of a whole file holds; it cannot occur within compressed pixels.
+_END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
+# How the stored rows and columns are put upright, by EXIF orientation (CIPA DC-008, 4.6.4 A).
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_COLOUR_NAMES = dict.fromkeys(("1", "L", "LA", "La", "I", "F"), "grayscale")
+_COLOUR_NAMES |= {"P": "palette", "PA": "palette", "RGBA": "RGB", "RGBa": "RGB", "RGBX": "RGB"}
+
+
+class ImageError(ValueError):
+    """An image file that cannot be used; the message is one sentence that names the file.
+
+    Attributes:
+        fault: What is wrong, for counting.
+    """
+
+    def __init__(self, sentence: str, fault: Fault = "unreadable") -> None:
+        super().__init__(sentence)
+        self.fault = fault
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What an image file says about itself before its pixels are decoded.
+
+    Attributes:
+        size_wh: Width and height of the stored pixels.
+        orientation: EXIF orientation, 1 (upright) to 8.
+        colour: ``"RGB"``, or what is converted to it: ``"grayscale"``, ``"palette"``, ``"CMYK"``,
+            or another Pillow mode.
+        has_alpha: Whether some pixels may be transparent.
+        bits: Bits per channel.
+    """
+
+    size_wh: tuple[int, int]
+    orientation: int
+    colour: str
+    has_alpha: bool
+    bits: int
+
+    @property
+    def upright_wh(self) -> tuple[int, int]:
+        """Width and height as viewers show the image, turned as EXIF says."""
+        width, height = self.size_wh
+        return (height, width) if self.orientation >= 5 else (width, height)
+
+
+def read_rgb(path: Path | str, size_wh: tuple[int, int] | None = None) -> Pixels:
+    """Read an image as 8-bit RGB.
+
+    Three-channel and grayscale JPEGs are decoded by OpenCV and equal its own bytes; everything
+    else is decoded by Pillow. 16-bit channels keep their high byte, transparent pixels are laid
+    over white, and CMYK and palettes become the colours that viewers show.
+
+    Args:
+        path: The image file.
+        size_wh: Width and height that the annotations state: they settle whether the EXIF
+            orientation is applied. Stored pixels that have this size are left as they are (as the
+            official code does always), otherwise they are turned if that gives this size. None,
+            or a size with a zero: unknown, and the orientation is applied as viewers do.
+
+    Returns:
+        ``(H, W, 3)`` uint8.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ImageError: If the file is empty, truncated, no image, or of another size.
+    """
+    path = Path(path)
+    data = _read_bytes(path)
+    stream, image = _open(path, data)
+    pixels = _decode(path, data, stream, image)
+    return _oriented(path, pixels, _orientation(image), size_wh)
+
+
+def read_facts(path: Path | str) -> ImageFacts:
+    """Read the header of an image, not its pixels.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ImageError: If the file is empty or no image.
+    """
+    path = Path(path)
+    _, image = _open(path, _read_bytes(path))
+    # A 16-bit RGB file opens as mode RGB; only its raw mode, such as RGB;16B, tells.
+    raw_mode = str(image.tile[0][3]) if image.tile else ""
+    return ImageFacts(
+        size_wh=image.size,
+        orientation=_orientation(image),
+        colour=_COLOUR_NAMES.get(image.mode.split(";")[0], image.mode),
+        has_alpha=_has_alpha(image),
+        bits=16 if "16" in image.mode + raw_mode else 8,
+    )
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"image {path} does not exist; check the image folder and the file name"
+        ) from None
+    except OSError as error:
+        raise ImageError(f"image {path} cannot be read ({error.strerror})") from error
+    if not data:
+        raise ImageError(f"image {path} is empty (zero bytes); fetch or write it again", "empty")
+    return data
+
+
+def _open(path: Path, data: bytes) -> tuple[BytesIO, ImageFile.ImageFile]:
+    """Parse the header; for a JPEG the stream then stands at its first scan."""
+    stream = BytesIO(data)
+    try:
+        return stream, Image.open(stream)
+    # Damaged headers make Pillow's parsers raise nearly any exception.
+    except Exception as error:
+        raise ImageError(
+            f"image {path} is not an image that can be opened ({_reason(error)})", "not an image"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """An exception as part of a sentence, without the address of the stream that it names."""
+    text = " ".join(str(error).split())
+    return "unknown format" if "cannot identify image file" in text else text.rstrip(".")
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation still to be applied; 1 if absent or senseless."""
+    try:
+        value = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except Exception:  # a damaged EXIF block is no reason to refuse whole pixels
+        return 1
+    return value if value in _UPRIGHT else 1
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    return image.mode.endswith(("A", "a")) or "transparency" in image.info
+
+
+def _decode(path: Path, data: bytes, stream: BytesIO, image: ImageFile.ImageFile) -> Pixels:
+    """``(H, W, 3)`` uint8 pixels as they are stored, whatever the EXIF orientation."""
+    if image.mode == "F":
+        raise ImageError(f"image {path} has floating-point pixels; convert it to 8 bits")
+    try:
+        # Decoders fill what a truncated file lacks, OpenCV with grey and without a word. The
+        # search begins behind the header, whose thumbnail has an end marker of its own.
+        end_marker = _END_MARKERS.get(image.format or "")
+        if end_marker and data.rfind(end_marker, stream.tell()) < 0:
+            raise EOFError("the end marker is missing")
+        if image.format not in ("JPEG", "MPO") or image.mode not in ("RGB", "L"):
+            return _pillow_rgb(image)
+        if image.format == "MPO":
+            image.load()  # of its several images, the first may lack its end
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        if bgr is None:
+            return _pillow_rgb(image)
+        return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    except Exception as error:  # decoders raise nearly any exception on damaged pixels
+        raise ImageError(
+            f"image {path} is truncated or damaged ({_reason(error)}); fetch or write it again",
+            "truncated",
+        ) from error
+
+
+def _pillow_rgb(image: Image.Image) -> Pixels:
+    """8-bit RGB of any picture that Pillow opens."""
+    if image.mode.startswith("I"):
+        # 16-bit grayscale: I;16, I;16B or, from older versions of Pillow, I.
+        gray = np.asarray(image, dtype=np.int64).clip(0, 65535) >> 8
+        return np.repeat(gray[..., None], 3, axis=2).astype(np.uint8)
+    if _has_alpha(image):
+        picture = image.convert("RGBA")
+        white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, picture)
+    return np.array(image.convert("RGB"))
+
+
+def _oriented(
+    path: Path, pixels: Pixels, orientation: int, size_wh: tuple[int, int] | None
+) -> Pixels:
+    """Turn the pixels where the wanted size, or in its absence EXIF, asks for it."""
+    height, width = pixels.shape[:2]
+    wanted_wh = None if size_wh is None or min(size_wh) <= 0 else (size_wh[0], size_wh[1])
+    upright_wh, turn = (width, height), None
+    if orientation != 1 and wanted_wh != (width, height):
+        upright_wh = (height, width) if orientation >= 5 else (width, height)
+        turn = _UPRIGHT[orientation]
+    if wanted_wh is not None and wanted_wh != upright_wh:
+        turned = f" (turned as EXIF says: {upright_wh[0]} x {upright_wh[1]})" if turn else ""
+        raise ImageError(
+            f"image {path} is {width} x {height} pixels{turned}, but its annotations say "
+            f"{wanted_wh[0]} x {wanted_wh[1]}; correct one of them",
+            "wrong size",
+        )
+    return pixels if turn is None else np.array(Image.fromarray(pixels).transpose(turn))
+
+
+__all__ = ["Fault", "ImageError", "ImageFacts", "read_facts", "read_rgb"]

@@ -1,0 +1,129 @@
+"""Reads JSON lists row by row: a bad row becomes a `Problem`, the others go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from json import JSONDecodeError, loads
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from pose_hrnet.records import ImageId, Images
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A row that was left out.
+
+    Attributes:
+        kind: What is wrong, the same text for all rows with this fault.
+        id: Id of the annotation or image; ``"#3"`` is the fourth row of its list, where there is
+            no id.
+        sentence: What was found, and what was expected.
+        stray_image_id: The image of the row, where it is one that the file does not list.
+    """
+
+    kind: str
+    id: ImageId
+    sentence: str
+    stray_image_id: ImageId | None = None
+
+
+def read_json(path: Path, kind: type[_T], expected: str) -> _T:
+    """Decode a JSON file into a msgspec type; Python's NaN and Infinity become null.
+
+    Args:
+        path: The file.
+        kind: What it holds; a `msgspec.Raw` within stays undecoded.
+        expected: The kind in words, for the error.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no JSON, or of another form.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} does not exist; give the path of {expected}") from None
+    except OSError as error:
+        raise OSError(f"{path} cannot be read ({error.strerror}); expected {expected}") from error
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{path} is not {expected}: {error}") from error
+    except msgspec.DecodeError:
+        pass
+    try:
+        # Perhaps Python wrote it: its NaN and Infinity are no JSON.
+        data = msgspec.json.encode(loads(data, parse_constant=lambda name: None))
+        return msgspec.json.decode(data, type=kind)
+    except (JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is not {expected}: it is not JSON ({error})") from error
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{path} is not {expected}: {error}") from error
+
+
+def decode_rows(
+    raws: Iterable[msgspec.Raw], kind: type[_T], noun: str, problems: list[Problem]
+) -> Iterator[_T]:
+    """Decode row by row; a row with fields of the wrong type becomes a problem."""
+    decode = msgspec.json.Decoder(kind).decode
+    for position, raw in enumerate(raws):
+        try:
+            row = decode(raw)
+        except msgspec.MsgspecError as error:
+            row_id = _id_of(raw, position)
+            sentence = f"{noun} {row_id!r} cannot be read: {error}"
+            problems.append(Problem(f"malformed {noun}", row_id, sentence))
+        else:
+            yield row
+
+
+class _WithId(msgspec.Struct):
+    id: int | str
+
+
+def _id_of(raw: msgspec.Raw, position: int) -> ImageId:
+    """The id of a malformed row, or its place."""
+    try:
+        return msgspec.json.decode(raw, type=_WithId).id
+    except msgspec.MsgspecError:
+        return f"#{position}"
+
+
+def summarise(problems: Sequence[Problem], examples: int = 3) -> str:
+    """Count by kind with the first ids: ``2 rows left out: box is empty (2: 7, 9)``."""
+    ids: dict[str, list[ImageId]] = {}
+    for problem in problems:
+        ids.setdefault(problem.kind, []).append(problem.id)
+    kinds = [
+        f"{kind} ({len(of)}: {', '.join(map(repr, of[:examples]))}"
+        + (", ...)" if len(of) > examples else ")")
+        for kind, of in ids.items()
+    ]
+    rows = "1 row" if len(problems) == 1 else f"{len(problems)} rows"
+    return f"{rows} left out: {', '.join(kinds)}" if problems else ""
+
+
+def explain_strays(problems: Sequence[Problem], images: Images) -> str:
+    """Say why rows name images that the file does not list, if the reason is clear; else empty."""
+    strays = [(p.id, p.stray_image_id) for p in problems if p.stray_image_id is not None]
+    by_text = {str(image_id).lstrip("0"): image_id for image_id in images.ids}
+    for _, stray in strays:
+        known = by_text.get(str(stray).lstrip("0"))
+        if known is not None:
+            return (
+                f"image_id is {stray!r} ({type(stray).__name__}) where the image has the id "
+                f"{known!r} ({type(known).__name__}): write both in one way"
+            )
+    known_ids = set(images.ids)
+    if 2 * sum(row_id in known_ids for row_id, _ in strays) > len(strays):
+        return "id and image_id of the annotations look exchanged"
+    return ""
+
+
+__all__ = ["Problem", "decode_rows", "explain_strays", "read_json", "summarise"]
