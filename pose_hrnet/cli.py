@@ -280,6 +280,47 @@ def synthesize(
     console.print(f"{images} images, {annotations}", highlight=False)
 
 
+@data_app.command()
+@one_sentence_errors
+def validate(
+    annotations: Annotations,
+    images: Annotated[
+        Path | None, typer.Option("--images", help="Folder of images, each of which is opened.")
+    ] = None,
+    boxes: Annotated[Path | None, typer.Option(help="Detection JSON to check, too.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that open images.")] = 4,
+) -> None:
+    """Check a data set, and say what would make its AP 0 or -1. Exit code 1 if there are errors.
+
+    Example: `pose-hrnet data validate --annotations val.json --images val2017`
+    """
+    from pose_hrnet.data.validate import validate as check
+
+    report = check(annotations, images, detections=boxes, workers=workers, progress=RichProgress())
+    console.print(
+        f"{report.images} images ({report.images_opened} opened), {report.persons} usable "
+        f"persons, {report.training_persons} of them fit to train on",
+        highlight=False,
+    )
+    if report.findings:
+        rows = [
+            [
+                f.severity,
+                str(f.count),
+                f.kind,
+                f.effect,
+                f.meaning,
+                ", ".join(map(str, f.examples)),
+            ]
+            for f in report
+        ]
+        headings = ["severity", "count", "what", "effect", "meaning", "examples"]
+        print_table("findings", headings, rows)
+    console.print("no errors" if report.ok else "there are errors", highlight=False)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
 def print_scores(scores: CocoScores) -> None:
     """Print the ten COCO numbers, and the notes on them."""
     names = list(scores.values)

@@ -68,8 +68,8 @@ class ModelConfig(_Section):
 class CodecConfig(_Section):
     """Heatmap encoding and decoding; also picks the crop alignment and the flip."""
 
-    name: Literal["gaussian"] = "gaussian"
-    """gaussian: HRNet's rounded Gaussian and quarter-cell decoding."""
+    name: Literal["gaussian", "dark"] = "gaussian"
+    """gaussian: HRNet's rounded Gaussian and quarter-cell decoding; dark: sub-cell both ways."""
     input_wh: tuple[PositiveInt, PositiveInt] = (192, 256)
     """Network input width and height in pixels, multiples of 32."""
     sigma: Positive = 2.0

@@ -18,7 +18,7 @@ from typing import Any
 from pose_hrnet.config import Config, load_config
 from pose_hrnet.data.coco import load_people, training_people, write_json
 from pose_hrnet.data.images import read_rgb
-from pose_hrnet.data.synthetic import synthesize
+from pose_hrnet.data.synthetic import data_set_info, synthesize
 from pose_hrnet.device import pick_device
 from pose_hrnet.draw import add_title, draw_poses, picture_grid, write_image
 from pose_hrnet.evaluate import evaluate

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from pose_hrnet.config import DataSet, TestConfig
+from pose_hrnet.data.annotations import read_category
 from pose_hrnet.data.coco import (
     load_detections,
     load_people,
@@ -38,11 +39,13 @@ class Evaluation:
     Attributes:
         scores: The ten COCO numbers, with notes on those that are not meaningful.
         poses: The poses that were scored, in image pixels.
+        results: The same poses in COCO results format.
         provenance: Boxes, flip, shift, codec, NMS, counts: plain values, ready for JSON.
     """
 
     scores: CocoScores
     poses: Poses
+    results: list[dict[str, Any]]
     provenance: dict[str, Any]
 
     def with_provenance(self, facts: dict[str, Any]) -> Evaluation:
@@ -60,7 +63,7 @@ class Evaluation:
     def write(self, output: Path) -> None:
         """Write ``metrics.json`` and ``results.json`` (COCO results format) into a folder."""
         output.mkdir(parents=True, exist_ok=True)
-        write_json(output / "results.json", poses_to_results(self.poses))
+        write_json(output / "results.json", self.results)
         write_json(output / "metrics.json", self.metrics())
 
 
@@ -80,7 +83,11 @@ def people_to_predict(data: DataSet, skeleton: Skeleton, *, min_box_score: float
         source = data.annotations
     else:
         people = load_detections(
-            data.boxes, annotated.images, skeleton=skeleton, min_score=min_box_score
+            data.boxes,
+            annotated.images,
+            skeleton=skeleton,
+            min_score=min_box_score,
+            category_id=read_category(data.annotations).id,
         )
         source = data.boxes
     if not len(people):
@@ -153,7 +160,8 @@ def evaluate(
             "is this the folder that its file names are relative to?"
         )
     poses = remove_duplicates(inference.poses, skeleton, test)
-    scores = score_results(data.annotations, poses_to_results(poses), sigmas=skeleton.sigmas)
+    results = poses_to_results(poses, read_category(data.annotations).id)
+    scores = score_results(data.annotations, results, sigmas=skeleton.sigmas)
     unreadable = {people.image_index[row] for row in inference.unreadable}
     if unreadable:
         log.warning("%d images could not be read; their persons count as missed", len(unreadable))
@@ -175,7 +183,7 @@ def evaluate(
         "min_box_score": test.min_box_score,
         "precision": "bf16" if uses_bf16(device, precision) else "fp32",
     }
-    return Evaluation(scores, poses, provenance)
+    return Evaluation(scores, poses, results, provenance)
 
 
 def _flip_shift(decoder: Decoder) -> int | None:

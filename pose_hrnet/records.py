@@ -31,7 +31,7 @@ def _expect_shape(
         want in (None, have) for want, have in zip(shape, value.shape, strict=True)
     )
     if not ok:
-        wanted = "(" + ", ".join("any" if s is None else str(s) for s in shape) + ")"
+        wanted = str(tuple("any" if s is None else s for s in shape))
         raise ValueError(f"{owner}.{name} has shape {value.shape}, expected {wanted}")
 
 
@@ -63,11 +63,12 @@ _Columns = TypeVar("_Columns", "People", "Poses")
 
 def _take(columns: _Columns, rows: ArrayLike | slice, shared: Sequence[str]) -> _Columns:
     """Select rows of every column but the shared ones (integer, slice or boolean index)."""
-    index = rows if isinstance(rows, slice) else np.atleast_1d(np.asarray(rows))
+    index: Any = rows
+    if not isinstance(rows, slice):
+        index = np.atleast_1d(np.asarray(rows))
+        index = index if len(index) else index.astype(np.intp)  # an empty list has no integer type
     taken = {
-        f.name: getattr(columns, f.name)[index]
-        for f in fields(columns)
-        if f.name not in shared
+        f.name: getattr(columns, f.name)[index] for f in fields(columns) if f.name not in shared
     }
     return replace(columns, **taken)
 
@@ -80,7 +81,7 @@ class People:
         images: The images that the persons stand in; shared by all rows.
         image_index: ``(N,)`` int32 row of `images`.
         ids: ``(N,)`` object array of annotation ids (detections: running numbers).
-        boxes_xywh: ``(N, 4)`` float32 image pixels, clipped to the image.
+        boxes_xywh: ``(N, 4)`` float32 image pixels.
         keypoints_image: ``(N, K, 2)`` float32 image pixels; (0, 0) where not labelled.
         visibility: ``(N, K)`` uint8, 0, 1 or 2.
         areas: ``(N,)`` float32 square pixels: the annotation's ``area``, else the box's.

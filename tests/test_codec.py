@@ -13,6 +13,7 @@ from pose_hrnet.codec import HeatmapCodec
 from pose_hrnet.skeleton import COCO17
 
 CODEC = HeatmapCodec()
+DARK = HeatmapCodec("dark")
 
 
 def continuous_keypoints(n: int, seed: int = 0) -> torch.Tensor:
@@ -45,6 +46,24 @@ def test_decoding_an_unrounded_gaussian_lands_within_half_a_cell():
     error = CODEC.decode(heatmaps)[0] - points
     assert error.abs().max() <= 1.0 + 1e-4
     assert error.mean(dim=(0, 1)).abs().max() < 0.05
+
+
+def test_dark_recovers_continuous_points():
+    points = continuous_keypoints(400)
+    error = DARK.decode(DARK.encode(points, torch.ones(400, 17))[0])[0] - points
+    rounded = CODEC.decode(CODEC.encode(points, torch.ones(400, 17))[0])[0] - points
+    assert error.abs().max() < 0.05
+    assert error.mean(dim=(0, 1)).abs().max() < 1e-3
+    assert error.norm(dim=-1).mean() * 5 < rounded.norm(dim=-1).mean()
+
+
+def test_dark_leaves_border_peaks_and_flat_maps_alone():
+    heatmaps = torch.zeros(1, 3, 64, 48)
+    heatmaps[0, 0, 1, 30] = 1.0
+    heatmaps[0, 1, 20, 46] = 1.0
+    heatmaps[0, 2] = 0.5
+    decoded, _ = DARK.decode(heatmaps)
+    assert decoded[0].tolist() == [[120, 4], [184, 80], [0, 0]]
 
 
 def test_weights_are_zero_for_unlabelled_and_far_keypoints():
@@ -101,7 +120,9 @@ def test_dict_round_trip_and_bad_values():
     with pytest.raises(ValueError, match="multiples of the stride"):
         HeatmapCodec(input_wh=(97, 128))
     with pytest.raises(ValueError, match="unknown"):
-        HeatmapCodec(name="gausian")  # type: ignore[arg-type]
+        HeatmapCodec(name="gausian")
+    with pytest.raises(ValueError, match="odd"):
+        HeatmapCodec(blur_kernel=4)
 
 
 def test_encode_equals_the_official_target(shared: Path):
@@ -126,6 +147,20 @@ def test_decode_equals_the_official_decoder(shared: Path):
         points_image = geometry.input_to_image(points_input.numpy(), affines)
         np.testing.assert_allclose(points_image, reference[key], atol=1e-3)
     np.testing.assert_array_equal(scores.numpy(), reference["score"].reshape(scores.shape))
+
+
+def test_dark_equals_its_reference(shared: Path):
+    crops = np.load(shared / "reference" / "crops_coco_sample.npz")
+    heatmaps, _ = DARK.encode(torch.from_numpy(crops["joints_in"]), torch.from_numpy(crops["vis"]))
+    np.testing.assert_allclose(heatmaps.numpy(), crops["unbiased_target"], atol=5e-4)
+    maps = np.load(shared / "reference" / "decode.npz")
+    points, _ = DARK.decode(torch.from_numpy(maps["heatmaps"]).float())
+    affines = geometry.crop_affines(maps["center"], maps["scale"] * 200, (192, 256))
+    error = np.abs(geometry.input_to_image(points.numpy(), affines) - maps["dark_image"])
+    assert np.median(error) < 1e-3
+    assert np.percentile(error, 99) < 1e-3
+    # One keypoint is 0.05 px off: a nearly singular Hessian magnifies float32 rounding.
+    assert error.max() < 0.06
 
 
 def test_flip_back_equals_the_official_one(shared: Path):

@@ -1,4 +1,4 @@
-"""``python tools/evaluate.py ...``: the same as ``pose-hrnet evaluate ...``, for those used to scripts."""
+"""``python tools/evaluate.py ...`` is ``pose-hrnet evaluate ...``, for those used to scripts."""
 
 from __future__ import annotations
 

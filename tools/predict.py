@@ -1,4 +1,4 @@
-"""``python tools/predict.py ...``: the same as ``pose-hrnet predict ...``, for those used to scripts."""
+"""``python tools/predict.py ...`` is ``pose-hrnet predict ...``, for those used to scripts."""
 
 from __future__ import annotations
 

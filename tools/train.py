@@ -1,4 +1,4 @@
-"""``python tools/train.py ...``: the same as ``pose-hrnet train ...``, for those used to scripts."""
+"""``python tools/train.py ...`` is ``pose-hrnet train ...``, for those used to scripts."""
 
 from __future__ import annotations
 

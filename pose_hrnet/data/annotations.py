@@ -78,6 +78,17 @@ def read_annotations(
     )
 
 
+def read_category(path: Path, category: str | int | None = None) -> Category:
+    """The category that `read_annotations` would read, without looking at the rows.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no annotation file, or lacks the category.
+    """
+    head = read_json(path, _Head, "a COCO annotation file (images, annotations, categories)")
+    return _choose_category(head.categories, category, path)
+
+
 class _Category(msgspec.Struct):
     id: int | str
     name: str = ""
@@ -100,6 +111,10 @@ class _Annotation(msgspec.Struct, gc=False):
     area: float | None = None
     iscrowd: int | bool | None = 0
     num_keypoints: Any = None
+
+
+class _Head(msgspec.Struct):
+    categories: list[_Category] = []
 
 
 class _File(msgspec.Struct):

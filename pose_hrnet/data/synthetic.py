@@ -16,6 +16,7 @@ import json
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -213,9 +214,21 @@ def _scenes(
     if workers == 1:
         yield from map(write, range(images))
         return
+    # Spawned, as forking a process that runs torch threads can hang. An executor, as it gives up
+    # where a pool starts new workers forever if the main module cannot be imported in them.
     context = multiprocessing.get_context("spawn")
-    with context.Pool(workers, initializer=_limit_threads) as pool:
-        yield from pool.imap(write, range(images), chunksize=4)
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_limit_threads) as pool:
+        yield from pool.map(write, range(images), chunksize=4)
+
+
+def data_set_info(images: int, seed: int) -> dict[str, Any]:
+    """The ``info`` entry of a drawn data set; equal entries mean equal files."""
+    return {
+        "description": "pose_hrnet drawn data: people who never lived, with exact labels",
+        "version": GENERATOR_VERSION,
+        "seed": seed,
+        "images": images,
+    }
 
 
 def synthesize(
@@ -268,11 +281,7 @@ def _write_json(
     path: Path, seed: int, images: list[dict[str, Any]], annotations: list[dict[str, Any]]
 ) -> Path:
     content = {
-        "info": {
-            "description": "pose_hrnet drawn data: people who never lived, with exact labels",
-            "version": GENERATOR_VERSION,
-            "seed": seed,
-        },
+        "info": data_set_info(len(images), seed),
         "licenses": [],
         "categories": [
             {

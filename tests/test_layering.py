@@ -1,0 +1,76 @@
+"""Data flows one way: no module imports a later one, and none is missing from the order."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1] / "pose_hrnet"
+
+ORDER = [
+    "skeleton", "geometry", "records", "progress", "files", "device", "config",
+    "data.images", "data.json_rows", "data.annotations", "data.coco",
+    "data.checks", "data.validate",
+    "data.augment", "data.crops",
+    "data.figures", "data.canvas", "data.clothing", "data.heads", "data.painting",
+    "data.backdrops", "data.scenes",
+    "data.synthetic",
+    "codec",
+    "models.hrnet", "models.checkpoint_files", "models.weights",
+    "losses", "inference",
+    "metrics.oks", "metrics.coco_ap",
+    "draw", "evaluate", "run_folder", "train", "predict", "predict_files", "demo",
+    "console", "cli",
+]  # fmt: skip
+
+
+def modules():
+    for path in PACKAGE.rglob("*.py"):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        if not name.endswith("__"):
+            yield name, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pose_hrnet"):
+            module = node.module.removeprefix("pose_hrnet").removeprefix(".")
+            if module:
+                yield module
+            else:
+                yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (
+                alias.name.removeprefix("pose_hrnet.")
+                for alias in node.names
+                if alias.name.startswith("pose_hrnet.")
+            )
+
+
+def test_every_module_has_its_place():
+    assert sorted(name for name, _ in modules()) == sorted(ORDER)
+
+
+def test_no_module_imports_a_later_one():
+    place = {name: i for i, name in enumerate(ORDER)}
+    backward = [
+        f"{name} imports {other}"
+        for name, tree in modules()
+        for other in imported(tree)
+        if other in place and place[other] >= place[name]
+    ]
+    assert backward == []
+
+
+def test_files_stay_short():
+    long = {
+        p.name: n for p in PACKAGE.rglob("*.py") if (n := len(p.read_text().splitlines())) > 400
+    }
+    assert long == {}
+
+
+def test_the_command_line_alone_imports_neither_torch_nor_opencv():
+    code = "import sys, pose_hrnet.cli; sys.exit(bool({'torch', 'cv2'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,198 @@
+"""A run learns, resumes to the same weights, and refuses what would lose work."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from builders import make_people, write_annotations, write_images
+
+from pose_hrnet.config import OptimizerConfig, load_config
+from pose_hrnet.data.crops import Crop
+from pose_hrnet.models.weights import load_model
+from pose_hrnet.run_folder import Report, read_metrics
+from pose_hrnet.train import TrainingStep, build_model, build_optimizer, rate_schedule, train
+
+TINY = [
+    "model.width=8", "model.stem_width=8", "model.branch_blocks=1", "codec.input_wh=[32, 64]",
+    "codec.sigma=1", "train.batch_size=4", "train.epochs=3", "train.evaluate_every=2",
+    "train.precision=fp32", "data.workers=0", "optimizer.warmup_steps=2",
+]  # fmt: skip
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """Overrides that make the demo's recipe tiny, on 10 made-up persons."""
+    people = make_people(10)
+    images = write_images(people, tmp_path / "images")
+    annotations = write_annotations(people, tmp_path / "people.json")
+    return [
+        *(f"data.{part}.annotations={annotations}" for part in ("train", "val")),
+        *(f"data.{part}.images={images}" for part in ("train", "val")),
+        *TINY,
+    ]
+
+
+def weights(folder):
+    state = torch.load(folder / "last.pt", weights_only=True)
+    return state["model"], state["optimizer"]["state"]
+
+
+def assert_same_run(a, b):
+    (model_a, state_a), (model_b, state_b) = weights(a), weights(b)
+    for name, value in model_a.items():
+        assert torch.equal(value, model_b[name]), name
+    for key, moments in state_a.items():
+        for name, value in moments.items():
+            assert torch.equal(torch.as_tensor(value), torch.as_tensor(state_b[key][name]))
+    keep = ("epoch", "step", "loss", "lr", "AP")
+    lines = [
+        [{k: line.get(k) for k in keep} for line in read_metrics(folder / "metrics.jsonl")]
+        for folder in (a, b)
+    ]
+    assert lines[0] == lines[1]
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing catches it."""
+
+
+@pytest.mark.parametrize("step", [0, 4, 5])
+def test_resumed_run_equals_the_uninterrupted_one(settings, tmp_path, monkeypatch, step):
+    config = load_config("demo", settings)
+    train(config, tmp_path / "whole", device="cpu")
+
+    learn, count = TrainingStep.__call__, 0
+
+    def dies(self, *arguments):
+        nonlocal count
+        if count == step:
+            raise Killed
+        count += 1
+        return learn(self, *arguments)
+
+    monkeypatch.setattr(TrainingStep, "__call__", dies)
+    with pytest.raises(Killed):
+        train(config, tmp_path / "parts", device="cpu")
+    monkeypatch.setattr(TrainingStep, "__call__", learn)
+    train(config, tmp_path / "parts", device="cpu", resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+@pytest.mark.slow
+def test_kill_9_then_resume_at_the_command_line(settings, tmp_path):
+    options = [f"--set={setting}" for setting in [*settings, "train.epochs=12"]]
+    command = [sys.executable, "-m", "pose_hrnet", "train", "demo", "--resume", *options]
+    subprocess.run([*command, "--output", tmp_path / "whole"], check=True)
+    killed = subprocess.Popen([*command, "--output", tmp_path / "parts"])
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "parts/last.pt").exists():
+        assert killed.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.3)
+    os.kill(killed.pid, signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    assert len(read_metrics(tmp_path / "parts/metrics.jsonl")) < 12
+    subprocess.run([*command, "--output", tmp_path / "parts"], check=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_run_leaves_what_it_promises(settings, tmp_path):
+    best = train(load_config("demo", settings), tmp_path / "run", device="cpu")
+    names = {path.name for path in (tmp_path / "run").iterdir()} - {"tensorboard"}
+    assert names == {"best.safetensors", "config.yaml", "curve.png", "last.pt", "metrics.jsonl"}
+    lines = read_metrics(tmp_path / "run/metrics.jsonl")
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+    assert ["AP" in line for line in lines] == [False, True, True]
+    assert lines[-1]["step"] == 9
+    for path in (best, tmp_path / "run/last.pt"):
+        card = load_model(path).card
+        assert card.codec.input_wh == (32, 64)
+        assert card.skeleton.num_keypoints == 17
+    config = load_config(tmp_path / "run/config.yaml")
+    assert config == load_config("demo", settings)
+
+
+def test_loss_falls_on_a_batch_that_is_seen_again_and_again(settings, tmp_path):
+    quiet = ["augment.flip_probability=0", "augment.rotation_probability=0", "augment.scale_std=0"]
+    steady = ["train.epochs=25", "train.evaluate_every=25", "train.batch_size=10"]
+    train(load_config("demo", [*settings, *quiet, *steady]), tmp_path / "run", device="cpu")
+    losses = [line["loss"] for line in read_metrics(tmp_path / "run/metrics.jsonl")]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_a_run_is_not_overwritten_nor_resumed_with_other_settings(settings, tmp_path):
+    config = load_config("demo", [*settings, "train.epochs=1"])
+    train(config, tmp_path, device="cpu")
+    with pytest.raises(ValueError, match="holds a training run already; pass --resume"):
+        train(config, tmp_path, device="cpu")
+    other = load_config("demo", [*settings, "train.epochs=1", "optimizer.lr=0.5"])
+    with pytest.raises(ValueError, match=r"optimizer.lr \(0.002 before, 0.5 now\)"):
+        train(other, tmp_path, device="cpu", resume=True)
+    longer = load_config("demo", [*settings, "train.epochs=2"])
+    train(longer, tmp_path, device="cpu", resume=True)
+    assert len(read_metrics(tmp_path / "metrics.jsonl")) == 2
+
+
+def test_non_finite_loss_stops_before_the_update_and_names_the_batch(settings):
+    config = load_config("demo", settings)
+    model, card = build_model(config)
+    optimizer = build_optimizer(model, config.optimizer)
+    step = TrainingStep(
+        model, card.codec, optimizer, torch.tensor(1.0), config, torch.device("cpu")
+    )
+    with torch.no_grad():
+        model.final_layer.bias.fill_(math.nan)
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    batch = Crop(
+        torch.zeros(2, 64, 32, 3, dtype=torch.uint8), torch.ones(2, 17, 2), torch.ones(2, 17),
+        torch.zeros(2, 2, 3), torch.tensor([7, 8]), torch.tensor([True, True]),
+    )  # fmt: skip
+    with pytest.raises(FloatingPointError, match=r"nan in epoch 1, batch 3 \(persons \[7, 8\]"):
+        step(batch, 1e-3, "epoch 1, batch 3")
+    for name, value in model.named_parameters():
+        torch.testing.assert_close(value, before[name], equal_nan=True)
+
+
+def test_wrong_folders_are_noticed_before_training(settings, tmp_path):
+    config = load_config("demo", [*settings, f"data.train.images={tmp_path / 'elsewhere'}"])
+    with pytest.raises(ValueError, match="none of the first images"):
+        train(config, tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_step_schedule_warms_up_and_drops():
+    config = OptimizerConfig(lr=1.0, step_epochs=(2, 3), warmup_steps=4)
+    rate = rate_schedule(config, steps_per_epoch=10, epochs=4)
+    assert [rate(s) for s in (0, 1, 3, 19, 20, 30)] == pytest.approx([0.25, 0.5, 1, 1, 0.1, 0.01])
+
+
+def test_cosine_schedule_ends_at_zero():
+    rate = rate_schedule(OptimizerConfig(lr=2.0, schedule="cosine"), 10, 4)
+    assert [rate(s) for s in (0, 20, 40)] == pytest.approx([2.0, 1.0, 0.0])
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_weight_decay_reaches_every_optimiser(name):
+    parameter = torch.nn.Linear(1, 1, bias=False)
+    config = OptimizerConfig(name=name, lr=0.1, weight_decay=0.5)
+    optimizer = build_optimizer(parameter, config)
+    before = parameter.weight.item()
+    parameter.weight.grad = torch.zeros_like(parameter.weight)
+    optimizer.step()
+    assert abs(parameter.weight.item()) < abs(before)
+
+
+def test_lines_of_lost_work_are_dropped(tmp_path):
+    lines = [{"epoch": i, "step": i, "loss": 1.0} for i in (1, 2, 3)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert [line["epoch"] for line in Report(tmp_path, 2).lines] == [1, 2]
+    assert Report(tmp_path, 0).lines == []
