@@ -160,7 +160,7 @@ def evaluate(
     Example: `pose-hrnet evaluate -c runs/w32/best.safetensors --annotations val.json
     --images val2017 --output runs/w32/val`
     """
-    from pose_hrnet.config import DataSet, TestConfig
+    from pose_hrnet.config import DataSet, EvaluateConfig
     from pose_hrnet.device import pick_device
     from pose_hrnet.evaluate import evaluate as run_evaluation
     from pose_hrnet.models.weights import load_model
@@ -171,7 +171,7 @@ def evaluate(
         loaded.model.to(where),
         loaded.card,
         DataSet(annotations=annotations, images=images, boxes=boxes),
-        TestConfig(
+        EvaluateConfig(
             batch_size=batch_size,
             flip_test=flip_test,
             flip_shift=flip_shift,

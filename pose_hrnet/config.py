@@ -144,7 +144,7 @@ class TrainConfig(_Section):
     """Epochs between evaluations; the last epoch is always evaluated."""
 
 
-class TestConfig(_Section):
+class EvaluateConfig(_Section):
     """From crops to scored poses."""
 
     batch_size: PositiveInt = 64
@@ -172,7 +172,7 @@ class Config(_Section):
     augment: AugmentConfig = AugmentConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     train: TrainConfig = TrainConfig()
-    test: TestConfig = TestConfig()
+    test: EvaluateConfig = EvaluateConfig()
 
 
 def config_names() -> dict[str, Path]:

@@ -108,9 +108,10 @@ def write_image(path: Path, image: Image) -> None:
         ValueError: If the suffix names no image format.
         OSError: If the folder cannot be written to.
     """
-    ok, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    if not ok:
-        raise ValueError(f"{path} cannot be written as an image; use .png or .jpg")
+    try:
+        _, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    except cv2.error:
+        raise ValueError(f"{path} cannot be written as an image; use .png or .jpg") from None
     with replace_file(path) as temporary:
         temporary.write_bytes(data.tobytes())
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pose_hrnet.config import DataSet, TestConfig
+from pose_hrnet.config import DataSet, EvaluateConfig
 from pose_hrnet.data.annotations import read_category
 from pose_hrnet.data.coco import (
     load_detections,
@@ -95,7 +95,7 @@ def people_to_predict(data: DataSet, skeleton: Skeleton, *, min_box_score: float
     return people
 
 
-def remove_duplicates(poses: Poses, skeleton: Skeleton, test: TestConfig) -> Poses:
+def remove_duplicates(poses: Poses, skeleton: Skeleton, test: EvaluateConfig) -> Poses:
     """Rescore each pose and drop near-copies within an image, as the settings say."""
     poses = rescore(poses, keypoint_threshold=test.keypoint_threshold)
     if test.nms == "oks":
@@ -109,7 +109,7 @@ def evaluate(
     model: nn.Module,
     card: ModelCard,
     data: DataSet,
-    test: TestConfig,
+    test: EvaluateConfig,
     *,
     device: torch.device,
     precision: Precision = "fp32",

@@ -1,0 +1,128 @@
+"""The installed command, as a user runs it: help, exit codes, one-sentence errors, files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from builders import make_people, write_annotations, write_images
+from test_train import TINY
+
+COMMANDS = ["demo", "train", "evaluate", "score", "predict", "data synthesize", "data validate"]
+
+
+def run(*arguments, code=0):
+    """Run ``python -m pose_hrnet`` and return standard output and error."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pose_hrnet", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout, " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_has_an_example(command):
+    out, _ = run(*command.split(), "--help")
+    assert f"pose-hrnet {command.split()[0]}" in out
+    assert "Example" in out
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """A drawn data set and a tiny training run, both made at the command line."""
+    folder = tmp_path_factory.mktemp("run")
+    run("data", "synthesize", "--output", folder / "drawn", "--images", 8, "--seed", 3)
+    paths = [
+        f"--set=data.{part}.{key}={folder / 'drawn' / name}"
+        for part in ("train", "val")
+        for key, name in (("annotations", "annotations.json"), ("images", "images"))
+    ]
+    tiny = [f"--set={setting}" for setting in [*TINY, "train.epochs=1"]]
+    run("train", "demo", "--output", folder / "training", *paths, *tiny)
+    return folder
+
+
+def test_train_evaluate_score_predict(run_folder):
+    drawn, best = run_folder / "drawn", run_folder / "training/best.safetensors"
+    data = ["--annotations", drawn / "annotations.json"]
+    out, _ = run(
+        "evaluate",
+        "-c",
+        best,
+        *data,
+        "--images",
+        drawn / "images",
+        "--output",
+        run_folder / "eval",
+    )
+    assert "AP50" in out
+    assert "ground truth" in out
+    metrics = json.loads((run_folder / "eval/metrics.json").read_text())
+    out, _ = run("score", run_folder / "eval/results.json", *data)
+    assert f"{metrics['AR']:.3f}" in out
+    out, _ = run("predict", drawn / "images", "-c", best, "--output", run_folder / "predicted")
+    assert "8 persons in 8 images" in out
+    assert len(list((run_folder / "predicted/overlays").iterdir())) == 8
+
+
+def test_predict_with_an_unreadable_image_exits_with_1(run_folder, tmp_path):
+    good = next((run_folder / "drawn/images").iterdir())
+    (tmp_path / "bad.jpg").write_bytes(b"")
+    best = run_folder / "training/best.safetensors"
+    out, error = run(
+        "predict", good, tmp_path / "bad.jpg", "-c", best, "-o", tmp_path / "out", code=1
+    )
+    assert "1 images could not be read" in " ".join(out.split())
+    assert "bad.jpg" in error
+    assert len(json.loads((tmp_path / "out/results.json").read_text())) == 1
+
+
+def test_validate_says_what_is_wrong_and_exits_with_1(tmp_path):
+    people = make_people(4)
+    annotations = write_annotations(people, tmp_path / "people.json")
+    images = write_images(people, tmp_path / "images")
+    out, _ = run("data", "validate", "--annotations", annotations, "--images", images)
+    assert "no errors" in out
+    (images / "000001.png").unlink()
+    out, _ = run("data", "validate", "--annotations", annotations, "--images", images, code=1)
+    assert "error" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "nonsense", "-o", "x"], "no configuration 'nonsense'"),
+        (
+            ["train", "demo", "-o", "x", "--set", "model.widht=1"],
+            "nearest known key is 'model.width'",
+        ),
+        (["predict", "x.jpg", "-c", "none.pt", "-o", "x"], "none.pt"),
+        (["score", "none.json", "--annotations", "none.json"], "none.json"),
+        (["data", "validate", "--annotations", "none.json"], "none.json does not exist"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _, error = run(*arguments, code=2)
+    assert message in error
+    assert error.startswith("error:")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tools_are_the_commands():
+    from pathlib import Path
+
+    tools = Path(__file__).resolve().parents[1] / "tools"
+    for name in ("train", "evaluate", "predict"):
+        done = subprocess.run(
+            [sys.executable, tools / f"{name}.py", "--help"], capture_output=True, text=True
+        )
+        assert done.returncode == 0
+        assert f"tools/{name}.py" in done.stdout

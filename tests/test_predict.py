@@ -1,0 +1,179 @@
+"""The estimator's arrays, and prediction of files, on a small random network."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from builders import make_people, write_images
+
+from pose_hrnet import HRNet, PoseEstimator
+from pose_hrnet.codec import HeatmapCodec
+from pose_hrnet.models.weights import ModelCard, save_model
+from pose_hrnet.predict_files import load_boxes, predict_files
+from pose_hrnet.skeleton import COCO17
+
+SMALL = {
+    "width": 8,
+    "stem_width": 8,
+    "stem_blocks": 1,
+    "stage_modules": (1, 1, 1),
+    "branch_blocks": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    torch.manual_seed(0)
+    model = HRNet(**SMALL)
+    for parameter in model.final_layer.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    card = ModelCard(model.architecture, COCO17, HeatmapCodec("gaussian", (64, 96)))
+    path = tmp_path_factory.mktemp("model") / "small.safetensors"
+    save_model(path, model.state_dict(), card)
+    return path
+
+
+@pytest.fixture(scope="module")
+def estimator(checkpoint):
+    return PoseEstimator.from_checkpoint(checkpoint, device="cpu", batch_size=3)
+
+
+@pytest.fixture
+def images():
+    rng = np.random.default_rng(0)
+    return [
+        cv2.resize(rng.integers(0, 255, (9, 11, 3), dtype=np.uint8), size)
+        for size in ((320, 240), (200, 300), (90, 120))
+    ]
+
+
+BOXES = [
+    [[10, 20, 110, 200], [50, 5, 300, 230]],
+    [],
+    [[0, 0, 90, 120], [5, 5, 60, 80], [1, 2, 50, 90]],
+]
+
+
+def test_batching_over_people_and_images_changes_nothing(estimator, images):
+    together = estimator.predict_images(images, BOXES)
+    assert together.image_ids.tolist() == [0, 0, 2, 2, 2]
+    row = 0
+    for image, boxes in zip(images, BOXES, strict=True):
+        for box in boxes:
+            alone = estimator(image, [box])
+            np.testing.assert_allclose(
+                together.keypoints_image[row], alone.keypoints_image[0], atol=1e-3
+            )
+            np.testing.assert_allclose(
+                together.keypoint_scores[row], alone.keypoint_scores[0], atol=1e-5
+            )
+            row += 1
+
+
+def test_without_boxes_the_image_is_the_crop(estimator, images):
+    whole = estimator(images[0])
+    boxed = estimator(images[0], [[0, 0, 320, 240]])
+    np.testing.assert_array_equal(whole.keypoints_image, boxed.keypoints_image)
+    assert whole.boxes_xyxy.tolist() == [[0, 0, 320, 240]]
+
+
+def test_no_boxes_give_no_poses(estimator, images):
+    poses = estimator(images[0], np.empty((0, 4)))
+    assert len(poses) == 0
+    assert poses.keypoints_image.shape == (0, 17, 2)
+
+
+def test_poses_follow_a_shift_of_the_image(estimator, images):
+    """Moving image content and box together moves the keypoints by as much."""
+    image = images[0]
+    moved = np.zeros((300, 400, 3), np.uint8)
+    moved[40:280, 30:350] = image
+    a = estimator(image, [[60, 40, 160, 200]]).keypoints_image
+    b = estimator(moved, [[90, 80, 190, 240]]).keypoints_image
+    np.testing.assert_allclose(b - a, np.broadcast_to((30, 40), a.shape), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("image", "boxes", "message"),
+    [
+        (np.zeros((4, 4), np.uint8), None, r"shape \(4, 4\)"),
+        (np.zeros((4, 4, 3)), None, "type float64"),
+        (np.zeros((4, 4, 3), np.uint8), [[1, 2, 3]], r"shape \(1, 3\); expected \(N, 4\)"),
+        (np.zeros((4, 4, 3), np.uint8), [[0, 0, 2, 2], [3, 0, 1, 2]], "box 1 is"),
+        (np.zeros((4, 4, 3), np.uint8), [[0, 0, np.nan, 2]], "box 0 is"),
+    ],
+)
+def test_bad_arrays_are_named(estimator, image, boxes, message):
+    with pytest.raises(ValueError, match=message):
+        estimator(image, boxes)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_images(make_people(6), tmp_path / "photos")
+
+
+def test_files_get_results_csv_and_overlays(estimator, folder, tmp_path):
+    done = predict_files(estimator, [folder], tmp_path / "out")
+    assert (done.images, done.persons, done.failures) == (3, 3, ())
+    results = json.loads((tmp_path / "out/results.json").read_text())
+    assert [row["image_id"] for row in results] == [1, 2, 3]
+    assert len(results[0]["keypoints"]) == 51
+    rows = list(csv.DictReader((tmp_path / "out/keypoints.csv").open()))
+    assert len(rows) == 3 * 17
+    assert rows[1]["keypoint"] == "left_eye"
+    assert float(rows[1]["x"]) == pytest.approx(results[0]["keypoints"][3], abs=1e-3)
+    overlay = cv2.imread(str(tmp_path / "out/overlays/000002.jpg"))
+    assert overlay.shape == (240, 320, 3)
+
+
+@pytest.mark.parametrize("key", ["file_name", "image_id"])
+def test_box_file_decides_who_is_predicted(estimator, folder, tmp_path, key):
+    name = "000002.png" if key == "file_name" else 2
+    entry = {key: name, "bbox": [10, 10, 50, 80], "score": 0.5, "category_id": 1}
+    (tmp_path / "boxes.json").write_text(json.dumps([entry, {**entry, "score": 0.25}]))
+    done = predict_files(
+        estimator, [folder], tmp_path / "out", boxes=tmp_path / "boxes.json", overlays=False
+    )
+    assert (done.images, done.persons) == (3, 2)
+    first, second = json.loads((tmp_path / "out/results.json").read_text())
+    assert first["score"] == pytest.approx(2 * second["score"])
+    assert not (tmp_path / "out/overlays").exists()
+
+
+def test_one_unreadable_image_is_reported_and_the_rest_is_done(estimator, folder, tmp_path):
+    (folder / "000002.png").write_bytes(b"\x89PNG but not really")
+    done = predict_files(estimator, [folder], tmp_path / "out")
+    assert (done.images, done.persons, len(done.failures)) == (2, 2, 1)
+    assert "000002.png" in done.failures[0]
+
+
+def test_same_names_in_two_folders_keep_their_overlays(estimator, folder, tmp_path):
+    other = write_images(make_people(2), tmp_path / "more")
+    predict_files(estimator, [folder, other], tmp_path / "out")
+    names = sorted(p.name for p in (tmp_path / "out/overlays").iterdir())
+    assert names == ["000001.jpg", "000001_2.jpg", "000002.jpg", "000003.jpg"]
+
+
+def test_bad_inputs_are_one_sentence(estimator, folder, tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
+        predict_files(estimator, [tmp_path / "nowhere"], tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="there is no image in"):
+        predict_files(estimator, [tmp_path / "empty"], tmp_path / "out")
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text("[")
+    with pytest.raises(ValueError, match="is not JSON"):
+        load_boxes(boxes)
+    boxes.write_text('[{"image_id": 1, "bbox": [1, 2, 3, 4]}, {"bbox": [1, 2]}]')
+    with pytest.raises(ValueError, match="entry 1 of"):
+        load_boxes(boxes)
+    boxes.write_text('[{"image_id": 999, "bbox": [1, 2, 3, 4]}]')
+    with pytest.raises(ValueError, match="no image has boxes in"):
+        predict_files(estimator, [folder], tmp_path / "out", boxes=boxes)
+    assert not (tmp_path / "out").exists()
