@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -143,3 +144,15 @@ def test_unreadable_image_gives_an_invisible_person_and_a_warning(folder, caplog
     assert crop.visible.sum() == 0
     assert "000002.png" in caplog.text
     assert dataset(folder)[0, 0].readable
+
+
+def test_workers_start_after_opencv_has_used_its_threads(folder):
+    """A forked worker that touches OpenCV's thread pool would wait forever."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (11, 11), 0)
+        loader = crop_loader(dataset(folder), batch_size=4, workers=1)
+        assert sum(len(batch.pixels) for batch in loader) == 6
+    finally:
+        cv2.setNumThreads(threads)

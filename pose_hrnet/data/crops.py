@@ -211,6 +211,10 @@ def crop_loader(
         shuffle: Random order (training), else image by image.
         pin_memory: Page-locked batches, for CUDA.
     """
+    if workers:
+        # The processes are the parallelism. It must be said before they are forked: a child that
+        # touches OpenCV's thread pool, which fork does not copy, waits forever.
+        cv2.setNumThreads(0)
     return DataLoader(
         dataset,
         batch_size=batch_size,
@@ -218,10 +222,4 @@ def crop_loader(
         num_workers=workers,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
-        worker_init_fn=_single_threaded,
     )
-
-
-def _single_threaded(worker: int) -> None:
-    """One thread per loader process: the processes are the parallelism."""
-    cv2.setNumThreads(1)
