@@ -129,7 +129,8 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Op
             parameters, lr=config.lr, momentum=0.9, nesterov=True, weight_decay=decay
         )
     optimizer = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
-    return optimizer(parameters, lr=config.lr, weight_decay=decay)
+    # Fused: one pass over all parameters instead of a dozen small operations for each.
+    return optimizer(parameters, lr=config.lr, weight_decay=decay, fused=True)
 
 
 def rate_schedule(
