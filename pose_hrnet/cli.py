@@ -14,9 +14,9 @@ import typer
 
 from pose_hrnet.console import (
     RichProgress,
-    console,
     one_sentence_errors,
     print_table,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def version(show: bool) -> None:
     if show:
         from pose_hrnet import __version__
 
-        console.print(__version__, highlight=False)
+        say(__version__)
         raise typer.Exit
 
 
@@ -102,7 +102,7 @@ def demo(
         "seconds", ["phase", "s"], [[name, f"{s:.1f}"] for name, s in result.seconds.items()]
     )
     for name in ("predictions.png", "training/curve.png", "metrics.json", "results.json"):
-        console.print(f"{output / name}", highlight=False)
+        say(f"{output / name}")
 
 
 @app.command()
@@ -127,7 +127,7 @@ def train(
 
     settings = load_config(config, overrides or ())
     best = run_training(settings, output, resume=resume, device=device, progress=RichProgress())
-    console.print(f"best checkpoint: {best}", highlight=False)
+    say(f"best checkpoint: {best}")
 
 
 @app.command()
@@ -145,9 +145,11 @@ def evaluate(
         int | None, typer.Option(min=0, help="Cells; the codec's own without it.")
     ] = None,
     nms: Annotated[Nms, typer.Option(help="Removal of duplicates.")] = Nms.oks,
-    nms_threshold: Annotated[float, typer.Option(help="OKS of a duplicate.")] = 0.9,
+    nms_threshold: Annotated[
+        float, typer.Option(min=0.01, max=1, help="OKS of a duplicate.")
+    ] = 0.9,
     keypoint_threshold: Annotated[
-        float, typer.Option(help="Keypoints above it count in the pose score.")
+        float, typer.Option(min=0, help="Keypoints above it count in the pose score.")
     ] = 0.2,
     min_box_score: Annotated[float, typer.Option(help="Leave out weaker detections.")] = 0.0,
     batch_size: Annotated[int, typer.Option(min=1, help="Crops per forward pass.")] = 32,
@@ -187,11 +189,11 @@ def evaluate(
     )
     evaluation = evaluation.with_provenance({"checkpoint": str(checkpoint)})
     evaluation.write(output)
-    console.print(loaded.report.summary(), highlight=False)
+    say(loaded.report.summary())
     print_scores(evaluation.scores)
     facts = [[name, str(value)] for name, value in evaluation.provenance.items()]
     print_table("what produced them", ["setting", "value"], facts)
-    console.print(f"{output / 'metrics.json'}\n{output / 'results.json'}", highlight=False)
+    say(f"{output / 'metrics.json'}\n{output / 'results.json'}")
 
 
 @app.command()
@@ -250,10 +252,9 @@ def predict(
         min_score=min_score,
         progress=RichProgress(),
     )
-    console.print(
+    say(
         f"{done.persons} persons in {done.images} images; {len(done.failures)} images could not "
         f"be read; written to {output}",
-        highlight=False,
     )
     if done.failures:
         raise typer.Exit(1)
@@ -277,7 +278,7 @@ def synthesize(
         annotations = draw(
             output, images=images, seed=seed, workers=workers, progress=bar.advance_to
         )
-    console.print(f"{images} images, {annotations}", highlight=False)
+    say(f"{images} images, {annotations}")
 
 
 @data_app.command()
@@ -297,10 +298,9 @@ def validate(
     from pose_hrnet.data.validate import validate as check
 
     report = check(annotations, images, detections=boxes, workers=workers, progress=RichProgress())
-    console.print(
+    say(
         f"{report.images} images ({report.images_opened} opened), {report.persons} usable "
         f"persons, {report.training_persons} of them fit to train on",
-        highlight=False,
     )
     if report.findings:
         rows = [
@@ -316,7 +316,7 @@ def validate(
         ]
         headings = ["severity", "count", "what", "effect", "meaning", "examples"]
         print_table("findings", headings, rows)
-    console.print("no errors" if report.ok else "there are errors", highlight=False)
+    say("no errors" if report.ok else "there are errors")
     if not report.ok:
         raise typer.Exit(1)
 
@@ -326,7 +326,7 @@ def print_scores(scores: CocoScores) -> None:
     names = list(scores.values)
     print_table("COCO keypoints (OKS)", names, [[f"{scores.values[name]:.3f}" for name in names]])
     for note in scores.notes:
-        console.print(f"note: {note}", highlight=False, markup=False)
+        say(f"note: {note}")
 
 
 def main() -> None:

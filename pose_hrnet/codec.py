@@ -212,8 +212,15 @@ class HeatmapCodec:
         Returns:
             ``(B, K, H, W)`` in the frame of the crops as they were. The first columns keep their
             values under a shift, as in the official code.
+
+        Raises:
+            ValueError: If the shift is negative or as wide as the heatmap.
         """
         shift = self.flip_shift if shift is None else shift
+        if not 0 <= shift < flipped_heatmaps.shape[-1]:
+            raise ValueError(
+                f"flip shift is {shift} cells; expected 0 to {flipped_heatmaps.shape[-1] - 1}"
+            )
         restored = flipped_heatmaps.flip(-1)[:, list(flip_index)]
         if shift:
             restored = torch.cat([restored[..., :shift], restored[..., :-shift]], dim=-1)

@@ -24,13 +24,18 @@ class _Section(BaseModel):
     )
 
 
-class DataSet(_Section):
+class AnnotatedImages(_Section):
     """A COCO-format data set on disk."""
 
     annotations: Path
     """COCO keypoint annotation JSON."""
     images: Path
     """Folder that the JSON's file names are relative to."""
+
+
+class DataSet(AnnotatedImages):
+    """A data set to predict, from its annotated boxes or a detector's."""
+
     boxes: Path | None = None
     """Detection JSON ``[{image_id, category_id, bbox, score}]``; null: the annotated boxes."""
 
@@ -38,8 +43,8 @@ class DataSet(_Section):
 class DataConfig(_Section):
     """What is read, and how crops are cut."""
 
-    train: DataSet
-    """Persons to learn from."""
+    train: AnnotatedImages
+    """Persons to learn from, in their annotated boxes."""
     val: DataSet
     """Persons to score on."""
     workers: Annotated[int, Field(ge=0)] = 4
@@ -134,7 +139,7 @@ class TrainConfig(_Section):
     """Crops per step."""
     joint_weights: bool = False
     """Weight limb ends more in the loss (official: off for COCO)."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     """Seed of initialisation, order and augmentation."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Forward arithmetic; auto: bf16 where the device has matrix units for it."""
@@ -179,8 +184,9 @@ def config_names() -> dict[str, Path]:
     """The recipes that ship with the package, by name."""
     package = Path(__file__).resolve().parent
     # Installed inside the package; at the top of the repository in a source tree.
-    folders = (package / "configs", package.parent / "configs")
-    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
+    installed = package / "configs"
+    folder = installed if installed.is_dir() else package.parent / "configs"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 def find_config(name_or_path: str | Path) -> Path:
@@ -247,7 +253,10 @@ def _override(values: dict[str, Any], assignment: str) -> dict[str, Any]:
         raise ValueError(f"override {assignment!r} is not of the form section.key=value")
     head, _, rest = key.partition(".")
     if not rest:
-        return {**values, head: yaml.safe_load(text)}
+        try:
+            return {**values, head: yaml.safe_load(text)}
+        except yaml.YAMLError:
+            raise ValueError(f"the value {text!r} of an override is not valid YAML") from None
     inner = values.get(head)
     return {**values, head: _override(inner if isinstance(inner, dict) else {}, f"{rest}={text}")}
 

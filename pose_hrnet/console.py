@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -48,7 +49,15 @@ def one_sentence_errors(command: _Command) -> _Command:
         try:
             return command(*args, **kwargs)
         except (ValueError, OSError, FloatingPointError) as error:
-            errors.print(f"[bold red]error:[/] {_escape(str(error))}", highlight=False)
+            _print_error(str(error))
+            raise typer.Exit(BAD_INPUT) from None
+        except ImportError as error:
+            if "cv2" not in str(error) and "libGL" not in str(error):
+                raise
+            _print_error(
+                f"OpenCV cannot be imported ({error}); install the system package libgl1, "
+                "or: pip install opencv-python-headless"
+            )
             raise typer.Exit(BAD_INPUT) from None
         except KeyboardInterrupt:
             errors.print("interrupted", highlight=False)
@@ -57,8 +66,13 @@ def one_sentence_errors(command: _Command) -> _Command:
     return wrapped  # type: ignore[return-value]
 
 
-def _escape(text: str) -> str:
-    return text.replace("[", "\\[")
+def say(text: str) -> None:
+    """Print a line as it is: no markup, no colours, no wrapping of paths."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_error(sentence: str) -> None:
+    errors.print(f"[bold red]error:[/] {escape(sentence)}", highlight=False, soft_wrap=True)
 
 
 class _Rate(ProgressColumn):
@@ -100,5 +114,5 @@ def print_table(title: str, headings: list[str], rows: list[list[str]]) -> None:
         numeric = all(row[column][:1] in "-.0123456789" for row in rows if row[column])
         table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*map(_escape, row))
+        table.add_row(*map(escape, row))
     console.print(table)

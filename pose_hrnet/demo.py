@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from pose_hrnet.metrics.coco_ap import CocoScores
 from pose_hrnet.models.weights import LoadedModel, load_model
 from pose_hrnet.predict import PoseEstimator
 from pose_hrnet.progress import SILENT, Progress
+from pose_hrnet.run_folder import RunMismatch
 from pose_hrnet.train import train
 
 log = logging.getLogger(__name__)
@@ -63,7 +65,7 @@ def run_demo(
         _drawn(output / "data/train", images, TRAIN_SEED, progress)
         _drawn(output / "data/val", HELD_OUT_IMAGES, HELD_OUT_SEED, progress)
     with _timed(seconds, "train"):
-        best = train(config, output / "training", resume=True, progress=progress)
+        best = _trained(config, output / "training", progress)
     with _timed(seconds, "evaluate"):
         loaded, device = load_model(best), pick_device()
         evaluation = evaluate(
@@ -99,11 +101,21 @@ def _drawn(folder: Path, images: int, seed: int, progress: Progress) -> None:
     """Draw a data set, unless the folder holds the same one (its JSON says which it is)."""
     annotations = folder / "annotations.json"
     wanted = data_set_info(images, seed)
-    if annotations.exists() and json.loads(annotations.read_bytes())["info"] == wanted:
+    if annotations.exists() and json.loads(annotations.read_bytes()).get("info") == wanted:
         log.info("reusing %s", annotations)
         return
     with progress.task("draw", total=images, unit="images") as bar:
         synthesize(folder, images=images, seed=seed, progress=bar.advance_to)
+
+
+def _trained(config: Config, folder: Path, progress: Progress) -> Path:
+    """Train, or finish a run of these settings and data that the folder holds."""
+    try:
+        return train(config, folder, resume=True, progress=progress)
+    except RunMismatch as mismatch:
+        log.info("%s; the demo starts its training afresh", mismatch)
+        shutil.rmtree(folder)
+        return train(config, folder, progress=progress)
 
 
 def _draw_predictions(path: Path, loaded: LoadedModel, config: Config, *, count: int = 8) -> None:

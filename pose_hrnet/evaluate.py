@@ -26,7 +26,7 @@ from pose_hrnet.metrics.coco_ap import CocoScores, score_results
 from pose_hrnet.metrics.oks import oks_nms, rescore, soft_oks_nms
 from pose_hrnet.models.weights import ModelCard
 from pose_hrnet.progress import SILENT, Progress
-from pose_hrnet.records import People, Poses
+from pose_hrnet.records import ImageId, People, Poses
 from pose_hrnet.skeleton import Skeleton
 
 log = logging.getLogger(__name__)
@@ -67,8 +67,16 @@ class Evaluation:
         write_json(output / "metrics.json", self.metrics())
 
 
-def people_to_predict(data: DataSet, skeleton: Skeleton, *, min_box_score: float = 0.0) -> People:
+def people_to_predict(
+    data: DataSet, skeleton: Skeleton, *, min_box_score: float = 0.0, category_id: ImageId = 1
+) -> People:
     """The persons whose crops are predicted: the detections, or the official ground-truth boxes.
+
+    Args:
+        data: Annotations, images and boxes.
+        skeleton: The keypoints.
+        min_box_score: Weaker detections are left out.
+        category_id: The person category of the detections.
 
     Ground-truth boxes are those of persons with labelled keypoints that are no crowd, as the
     official code evaluates them.
@@ -87,7 +95,7 @@ def people_to_predict(data: DataSet, skeleton: Skeleton, *, min_box_score: float
             annotated.images,
             skeleton=skeleton,
             min_score=min_box_score,
-            category_id=read_category(data.annotations).id,
+            category_id=category_id,
         )
         source = data.boxes
     if not len(people):
@@ -133,7 +141,10 @@ def evaluate(
         FileNotFoundError: If the annotations or the boxes are missing.
     """
     skeleton = card.skeleton
-    people = people_to_predict(data, skeleton, min_box_score=test.min_box_score)
+    category = read_category(data.annotations).id
+    people = people_to_predict(
+        data, skeleton, min_box_score=test.min_box_score, category_id=category
+    )
     dataset = CropDataset(
         people,
         data.images,
@@ -142,7 +153,7 @@ def evaluate(
         box_padding=card.box_padding,
         skeleton=skeleton,
     )
-    decoder = Decoder(card.codec, skeleton.flip_index, test.flip_test, test.flip_shift)
+    decoder = Decoder(card.codec, skeleton.flip_index, test.flip_test, test.flip_shift, precision)
     was_training = model.training
     inference = predict_people(
         model.eval(),
@@ -150,7 +161,6 @@ def evaluate(
         dataset,
         crop_loader(dataset, batch_size=test.batch_size, workers=workers),
         device=device,
-        precision=precision,
         progress=progress,
     )
     model.train(was_training)
@@ -160,7 +170,7 @@ def evaluate(
             "is this the folder that its file names are relative to?"
         )
     poses = remove_duplicates(inference.poses, skeleton, test)
-    results = poses_to_results(poses, read_category(data.annotations).id)
+    results = poses_to_results(poses, category)
     scores = score_results(data.annotations, results, sigmas=skeleton.sigmas)
     unreadable = {people.image_index[row] for row in inference.unreadable}
     if unreadable:

@@ -27,12 +27,14 @@ class Decoder:
         flip_index: K indices that exchange left and right keypoints.
         flip_test: Average with the heatmaps of the mirrored crop.
         flip_shift: Cells to shift the mirrored heatmaps by; None: the codec's own.
+        precision: Arithmetic of the network; decoding is always float32.
     """
 
     codec: HeatmapCodec
     flip_index: Sequence[int]
     flip_test: bool = True
     flip_shift: int | None = None
+    precision: Precision = "fp32"
 
     def heatmaps(self, model: nn.Module, images: Tensor) -> Tensor:
         """Run the network, with the mirrored crops in the same batch if the flip test is on.
@@ -45,12 +47,16 @@ class Decoder:
             ``(B, K, H/4, W/4)`` float32.
         """
         if not self.flip_test:
-            heatmaps: Tensor = model(images).float()
-            return heatmaps
-        both: Tensor = model(torch.cat([images, images.flip(-1)])).float()
+            return self._run(model, images)
+        both = self._run(model, torch.cat([images, images.flip(-1)]))
         straight, mirrored = both.chunk(2)
         restored = self.codec.flip_back(mirrored, self.flip_index, shift=self.flip_shift)
         return (straight + restored) * 0.5
+
+    def _run(self, model: nn.Module, images: Tensor) -> Tensor:
+        with autocast(images.device, self.precision):
+            heatmaps: Tensor = model(images)
+        return heatmaps.float()
 
     def __call__(self, model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
         """Keypoints ``(B, K, 2)`` in input pixels and scores ``(B, K)`` of uint8 crops."""
@@ -78,7 +84,6 @@ def predict_people(
     loader: DataLoader[Crop],
     *,
     device: torch.device,
-    precision: Precision = "fp32",
     progress: Progress = SILENT,
 ) -> Inference:
     """Predict every person of a data set.
@@ -89,7 +94,6 @@ def predict_people(
         dataset: The crops.
         loader: Their batches, unshuffled.
         device: Where the network runs.
-        precision: Arithmetic of the forward pass.
         progress: Watches.
 
     Returns:
@@ -101,8 +105,7 @@ def predict_people(
     with progress.task("predict", total=len(dataset), unit="persons") as bar:
         for batch in loader:
             images = batch.pixels.to(device, non_blocking=True).permute(0, 3, 1, 2)
-            with autocast(device, precision):
-                keypoints_input, keypoint_scores = decoder(model, images)
+            keypoints_input, keypoint_scores = decoder(model, images)
             keypoints_image = geometry.input_to_image(keypoints_input.cpu(), batch.affine)
             readable = np.asarray(batch.readable)
             index = np.asarray(batch.row)

@@ -13,7 +13,7 @@ from torch import nn
 
 from pose_hrnet import geometry
 from pose_hrnet.data.crops import cut
-from pose_hrnet.device import Precision, autocast, pick_device
+from pose_hrnet.device import Precision, pick_device
 from pose_hrnet.inference import Decoder
 from pose_hrnet.models.weights import ModelCard, load_model
 from pose_hrnet.records import Poses, object_array
@@ -53,8 +53,9 @@ class PoseEstimator:
         self.device = pick_device(device)
         self.model = model.eval().to(self.device)
         self.card = card
-        self.decoder = Decoder(card.codec, card.skeleton.flip_index, flip_test)
-        self.precision: Precision = precision
+        self.decoder = Decoder(
+            card.codec, card.skeleton.flip_index, flip_test, precision=precision
+        )
         self.batch_size = batch_size
 
     @classmethod
@@ -158,8 +159,7 @@ class PoseEstimator:
     def _forward(self, crops: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
         """``(B, H, W, 3)`` crops -> keypoints in input pixels and scores."""
         batch = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2)
-        with autocast(self.device, self.precision):
-            keypoints_input, scores = self.decoder(self.model, batch)
+        keypoints_input, scores = self.decoder(self.model, batch)
         return keypoints_input.cpu().numpy(), scores.cpu().numpy()
 
 

@@ -16,17 +16,18 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from pose_hrnet.codec import HeatmapCodec
-from pose_hrnet.config import Config, DataSet, OptimizerConfig
+from pose_hrnet.config import AnnotatedImages, Config, OptimizerConfig
 from pose_hrnet.data.augment import Augmentation
 from pose_hrnet.data.coco import load_people, training_people
 from pose_hrnet.data.crops import Crop, CropDataset, crop_loader
 from pose_hrnet.device import Precision, autocast, pick_device
-from pose_hrnet.evaluate import evaluate
+from pose_hrnet.evaluate import evaluate, people_to_predict
 from pose_hrnet.files import write_text
 from pose_hrnet.losses import weighted_mse
 from pose_hrnet.models.hrnet import HRNet
 from pose_hrnet.models.weights import ModelCard, initialise, save_model
 from pose_hrnet.progress import SILENT, Bar, Progress
+from pose_hrnet.records import People
 from pose_hrnet.run_folder import Progressed, Report, load_run, save_run
 from pose_hrnet.skeleton import COCO17
 
@@ -60,16 +61,18 @@ def train(
     """
     where = pick_device(device)
     last, best = output / "last.pt", output / "best.safetensors"
-    saved = load_run(last, config, resume)
     torch.manual_seed(config.train.seed)
     model, card = build_model(config)
+    loader, people = training_loader(config, card, pin_memory=where.type == "cuda")
+    # Read now, so that a fault shows before the first epoch and not behind it.
+    _check_first_images(config.data.val, people_to_predict(config.data.val, card.skeleton))
+    saved = load_run(last, config, people, resume)
     if config.model.pretrained is not None and saved is None:
         log.info("%s", initialise(model, config.model.pretrained).summary())
     model.to(where)
     if config.train.channels_last:
         model.to(memory_format=torch.channels_last)
     optimizer = build_optimizer(model, config.optimizer)
-    loader = training_loader(config, card, pin_memory=where.type == "cuda")
     rate = rate_schedule(config.optimizer, len(loader), config.train.epochs)
     done = Progressed()
     if saved is not None:
@@ -83,23 +86,35 @@ def train(
     write_text(output / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
     report = Report(output, done.epoch)
     weights = torch.tensor(COCO17.joint_weights if config.train.joint_weights else 1.0)
-    step = TrainingStep(model, card.codec, optimizer, weights.to(where), config, where)
+    step = TrainingStep(model, card.codec, optimizer, weights.to(where), config, where, people)
 
-    while done.epoch < config.train.epochs:
+    while True:
+        if _evaluation_is_due(done, config):
+            scores = _score(model, card, config, where, progress)
+            done.lines[-1] |= scores
+            if scores["AP"] > done.best_ap or not best.exists():
+                done.best_ap = scores["AP"]
+                save_model(best, model.state_dict(), card)
+            save_run(last, model, optimizer, card, config, people, done)
+        if done.lines:
+            report.show(done.lines)
+        if done.epoch >= config.train.epochs:
+            break
         loader.sampler.epoch = done.epoch  # type: ignore[attr-defined]
         title = f"epoch {done.epoch + 1}/{config.train.epochs}"
-        with progress.task(title, total=len(loader.dataset), unit="samples") as bar:  # type: ignore[arg-type]
+        with progress.task(title, total=len(people), unit="samples") as bar:
             line = learn_epoch(step, loader, rate, done, bar)
         done.epoch += 1
-
-        if done.epoch % config.train.evaluate_every == 0 or done.epoch == config.train.epochs:
-            line.update(_score(model, card, config, where, progress))
-            if line["AP"] > done.best_ap or not best.exists():
-                done.best_ap = line["AP"]
-                save_model(best, model.state_dict(), card)
-        save_run(last, model, optimizer, card, config, done)
-        report.add({"epoch": done.epoch, "step": done.step, **line})
+        done.lines.append({"epoch": done.epoch, "step": done.step, **line})
+        save_run(last, model, optimizer, card, config, people, done)
+    report.close()
     return best
+
+
+def _evaluation_is_due(done: Progressed, config: Config) -> bool:
+    """Whether the last finished epoch is one to evaluate, and is not evaluated yet."""
+    ends = done.epoch >= config.train.epochs or done.epoch % config.train.evaluate_every == 0
+    return bool(done.lines) and ends and "AP" not in done.lines[-1]
 
 
 def build_model(config: Config) -> tuple[HRNet, ModelCard]:
@@ -149,8 +164,10 @@ def rate_schedule(
     return rate
 
 
-def training_loader(config: Config, card: ModelCard, *, pin_memory: bool) -> DataLoader[Crop]:
-    """Shuffled, augmented crops of the training persons.
+def training_loader(
+    config: Config, card: ModelCard, *, pin_memory: bool
+) -> tuple[DataLoader[Crop], People]:
+    """Shuffled, augmented crops of the training persons, and the persons.
 
     Raises:
         ValueError: If no annotated person is fit to learn from.
@@ -162,7 +179,7 @@ def training_loader(config: Config, card: ModelCard, *, pin_memory: bool) -> Dat
             f"{data.annotations} has no person with labelled keypoints to learn from; "
             "see pose-hrnet data validate"
         )
-    _check_first_images(data, people.images.file_names)
+    _check_first_images(data, people)
     dataset = CropDataset(
         people,
         data.images,
@@ -173,13 +190,14 @@ def training_loader(config: Config, card: ModelCard, *, pin_memory: bool) -> Dat
         skeleton=card.skeleton,
         seed=config.train.seed,
     )
-    return crop_loader(
+    loader = crop_loader(
         dataset,
         batch_size=config.train.batch_size,
         workers=config.data.workers,
         shuffle=True,
         pin_memory=pin_memory,
     )
+    return loader, people
 
 
 @dataclass(frozen=True)
@@ -192,6 +210,7 @@ class TrainingStep:
     joint_weights: Tensor
     config: Config
     device: torch.device
+    people: People
 
     def __call__(self, batch: Crop, rate: float, name: str) -> float:
         """Learn from a batch and return its loss.
@@ -208,19 +227,26 @@ class TrainingStep:
         loss = weighted_mse(heatmaps, targets, weights * self.joint_weights)
         value = loss.item()
         if not math.isfinite(value):
-            rows = torch.as_tensor(batch.row).tolist()
-            raise FloatingPointError(
-                f"the loss is {value} in {name} (persons {rows[:8]}...); the weights are those "
-                "before it. Lower optimizer.lr, set optimizer.clip_norm, or use precision fp32"
-            )
+            raise self._not_finite(f"the loss is {value}", batch, name)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if self.config.optimizer.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optimizer.clip_norm)
+            limit = self.config.optimizer.clip_norm
+            norm = nn.utils.clip_grad_norm_(self.model.parameters(), limit).item()
+            if not math.isfinite(norm):
+                raise self._not_finite(f"the gradient norm is {norm}", batch, name)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
         return value
+
+    def _not_finite(self, what: str, batch: Crop, name: str) -> FloatingPointError:
+        ids = ", ".join(str(self.people.ids[row]) for row in torch.as_tensor(batch.row)[:8])
+        return FloatingPointError(
+            f"{what} in {name} (annotation ids {ids}, ...); the run stopped before this update, "
+            "and resumes from its last saved epoch. Lower optimizer.lr, set optimizer.clip_norm, "
+            "or use train.precision=fp32"
+        )
 
 
 def learn_epoch(
@@ -284,8 +310,9 @@ def _score(
     return dict(evaluation.scores.values)
 
 
-def _check_first_images(data: DataSet, file_names: tuple[str, ...]) -> None:
+def _check_first_images(data: AnnotatedImages, people: People) -> None:
     """Fail at once, not after an epoch of black crops, if the folder is the wrong one."""
+    file_names = people.images.file_names
     if not any((data.images / name).is_file() for name in file_names[:100]):
         raise ValueError(
             f"none of the first images of {data.annotations} ({file_names[0]}, ...) lies in "

@@ -114,6 +114,11 @@ def test_flipping_back_twice_without_shift_is_identity():
     torch.testing.assert_close(CODEC.flip_back(once, COCO17.flip_index, shift=0), heatmaps)
 
 
+def test_flip_shift_must_fit_the_heatmap():
+    with pytest.raises(ValueError, match="flip shift is 48 cells; expected 0 to 47"):
+        CODEC.flip_back(torch.zeros(1, 17, 64, 48), COCO17.flip_index, shift=48)
+
+
 def test_dict_round_trip_and_bad_values():
     codec = HeatmapCodec(input_wh=(96, 128), sigma=1.5)
     assert HeatmapCodec.from_dict(codec.to_dict()) == codec

@@ -81,6 +81,9 @@ def test_overrides_are_typed_and_do_not_touch_the_rest():
     ("override", "message"),
     [
         ("model.widht=48", "unknown key 'model.widht'; the nearest known key is 'model.width'"),
+        ("model.width=[", "not valid YAML"),
+        ("train.seed=-1", "train.seed = -1"),
+        ("data.train.boxes=x.json", "unknown key 'data.train.boxes'"),
         ("train.batch_size=0", "train.batch_size = 0: input should be greater than 0"),
         ("train.precision=fp8", "train.precision = 'fp8'"),
         ("codec.input_wh=[190, 256]", "multiples of 32"),

@@ -9,6 +9,7 @@ import cv2
 from pose_hrnet import demo
 from pose_hrnet.demo import run_demo
 from pose_hrnet.models.weights import load_model
+from pose_hrnet.run_folder import read_metrics
 
 
 def test_demo_leaves_everything_and_is_reused(tmp_path, monkeypatch):
@@ -28,3 +29,12 @@ def test_demo_leaves_everything_and_is_reused(tmp_path, monkeypatch):
     after = (image.stat().st_mtime_ns, (tmp_path / "training/last.pt").stat().st_mtime_ns)
     assert before == after
     assert second.scores.values == first.scores.values
+    assert before == after
+
+
+def test_other_data_or_settings_start_the_training_afresh(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "HELD_OUT_IMAGES", 4)
+    for images, epochs in ((6, 1), (8, 1), (8, 2)):
+        run_demo(tmp_path, images=images, epochs=epochs)
+        lines = read_metrics(tmp_path / "training/metrics.jsonl")
+        assert len(lines) == epochs

@@ -37,10 +37,8 @@ def imported(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pose_hrnet"):
             module = node.module.removeprefix("pose_hrnet").removeprefix(".")
-            if module:
-                yield module
-            else:
-                yield from (alias.name for alias in node.names)
+            yield module
+            yield from (f"{module}.{alias.name}".removeprefix(".") for alias in node.names)
         elif isinstance(node, ast.Import):
             yield from (
                 alias.name.removeprefix("pose_hrnet.")

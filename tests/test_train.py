@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 import math
 import os
+import pkgutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from builders import make_people, write_annotations, write_images
 from pose_hrnet.config import OptimizerConfig, load_config
 from pose_hrnet.data.crops import Crop
 from pose_hrnet.models.weights import load_model
-from pose_hrnet.run_folder import Report, read_metrics
+from pose_hrnet.run_folder import read_metrics
 from pose_hrnet.train import TrainingStep, build_model, build_optimizer, rate_schedule, train
 
 TINY = [
@@ -64,24 +65,38 @@ class Killed(BaseException):
     """Stands for a kill: nothing catches it."""
 
 
-@pytest.mark.parametrize("step", [0, 4, 5])
-def test_resumed_run_equals_the_uninterrupted_one(settings, tmp_path, monkeypatch, step):
+def dies_at(call, function):
+    """The function, but for one call, which kills the run."""
+    calls = itertools.count()
+
+    def dies(*arguments, **settings):
+        if next(calls) == call:
+            raise Killed
+        return function(*arguments, **settings)
+
+    return dies
+
+
+@pytest.mark.parametrize(
+    ("where", "call"),
+    [
+        ("pose_hrnet.train.TrainingStep.__call__", 0),
+        ("pose_hrnet.train.TrainingStep.__call__", 4),
+        ("pose_hrnet.train.save_run", 1),
+        ("pose_hrnet.train.save_run", 2),
+        ("pose_hrnet.train.evaluate", 0),
+        ("pose_hrnet.train.save_model", 0),
+        ("pose_hrnet.train.Report.show", 1),
+    ],
+)
+def test_resumed_run_equals_the_uninterrupted_one(settings, tmp_path, where, call):
     config = load_config("demo", settings)
     train(config, tmp_path / "whole", device="cpu")
 
-    learn, count = TrainingStep.__call__, 0
-
-    def dies(self, *arguments):
-        nonlocal count
-        if count == step:
-            raise Killed
-        count += 1
-        return learn(self, *arguments)
-
-    monkeypatch.setattr(TrainingStep, "__call__", dies)
-    with pytest.raises(Killed):
-        train(config, tmp_path / "parts", device="cpu")
-    monkeypatch.setattr(TrainingStep, "__call__", learn)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(where, dies_at(call, pkgutil.resolve_name(where)))
+        with pytest.raises(Killed):
+            train(config, tmp_path / "parts", device="cpu")
     train(config, tmp_path / "parts", device="cpu", resume=True)
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
@@ -138,8 +153,30 @@ def test_a_run_is_not_overwritten_nor_resumed_with_other_settings(settings, tmp_
     with pytest.raises(ValueError, match=r"optimizer.lr \(0.002 before, 0.5 now\)"):
         train(other, tmp_path, device="cpu", resume=True)
     longer = load_config("demo", [*settings, "train.epochs=2"])
-    train(longer, tmp_path, device="cpu", resume=True)
-    assert len(read_metrics(tmp_path / "metrics.jsonl")) == 2
+    with pytest.raises(ValueError, match=r"train.epochs \(1 before, 2 now\)"):
+        train(longer, tmp_path, device="cpu", resume=True)
+
+
+def test_a_run_with_a_step_schedule_can_be_made_longer(settings, tmp_path):
+    settings = [*settings, "optimizer.schedule=step"]
+    train(load_config("demo", [*settings, "train.epochs=1"]), tmp_path / "run", device="cpu")
+    longer = load_config("demo", [*settings, "train.epochs=3"])
+    train(longer, tmp_path / "run", device="cpu", resume=True)
+    train(longer, tmp_path / "whole", device="cpu")
+    (model_a, _), (model_b, _) = weights(tmp_path / "run"), weights(tmp_path / "whole")
+    assert all(torch.equal(value, model_b[name]) for name, value in model_a.items())
+
+
+def test_other_persons_and_damaged_files_are_refused(settings, tmp_path):
+    config = load_config("demo", [*settings, "train.epochs=1"])
+    train(config, tmp_path / "run", device="cpu")
+    write_annotations(make_people(8), tmp_path / "people.json")
+    with pytest.raises(ValueError, match="was started on other persons"):
+        train(config, tmp_path / "run", device="cpu", resume=True)
+    write_annotations(make_people(10), tmp_path / "people.json")
+    (tmp_path / "run/last.pt").write_bytes(b"cut short")
+    with pytest.raises(ValueError, match=r"last\.pt is damaged"):
+        train(config, tmp_path / "run", device="cpu", resume=True)
 
 
 def test_non_finite_loss_stops_before_the_update_and_names_the_batch(settings):
@@ -147,7 +184,13 @@ def test_non_finite_loss_stops_before_the_update_and_names_the_batch(settings):
     model, card = build_model(config)
     optimizer = build_optimizer(model, config.optimizer)
     step = TrainingStep(
-        model, card.codec, optimizer, torch.tensor(1.0), config, torch.device("cpu")
+        model,
+        card.codec,
+        optimizer,
+        torch.tensor(1.0),
+        config,
+        torch.device("cpu"),
+        make_people(10),
     )
     with torch.no_grad():
         model.final_layer.bias.fill_(math.nan)
@@ -156,7 +199,9 @@ def test_non_finite_loss_stops_before_the_update_and_names_the_batch(settings):
         torch.zeros(2, 64, 32, 3, dtype=torch.uint8), torch.ones(2, 17, 2), torch.ones(2, 17),
         torch.zeros(2, 2, 3), torch.tensor([7, 8]), torch.tensor([True, True]),
     )  # fmt: skip
-    with pytest.raises(FloatingPointError, match=r"nan in epoch 1, batch 3 \(persons \[7, 8\]"):
+    with pytest.raises(
+        FloatingPointError, match=r"nan in epoch 1, batch 3 \(annotation ids 8, 9,"
+    ):
         step(batch, 1e-3, "epoch 1, batch 3")
     for name, value in model.named_parameters():
         torch.testing.assert_close(value, before[name], equal_nan=True)
@@ -165,6 +210,9 @@ def test_non_finite_loss_stops_before_the_update_and_names_the_batch(settings):
 def test_wrong_folders_are_noticed_before_training(settings, tmp_path):
     config = load_config("demo", [*settings, f"data.train.images={tmp_path / 'elsewhere'}"])
     with pytest.raises(ValueError, match="none of the first images"):
+        train(config, tmp_path / "run", device="cpu")
+    config = load_config("demo", [*settings, "data.val.annotations=missing.json"])
+    with pytest.raises(FileNotFoundError, match=r"missing\.json does not exist"):
         train(config, tmp_path / "run", device="cpu")
     assert not (tmp_path / "run").exists()
 
@@ -189,10 +237,3 @@ def test_weight_decay_reaches_every_optimiser(name):
     parameter.weight.grad = torch.zeros_like(parameter.weight)
     optimizer.step()
     assert abs(parameter.weight.item()) < abs(before)
-
-
-def test_lines_of_lost_work_are_dropped(tmp_path):
-    lines = [{"epoch": i, "step": i, "loss": 1.0} for i in (1, 2, 3)]
-    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert [line["epoch"] for line in Report(tmp_path, 2).lines] == [1, 2]
-    assert Report(tmp_path, 0).lines == []

@@ -212,8 +212,8 @@ def crop_loader(
         pin_memory: Page-locked batches, for CUDA.
     """
     if workers:
-        # The processes are the parallelism. It must be said before they are forked: a child that
-        # touches OpenCV's thread pool, which fork does not copy, waits forever.
+        # The processes are the parallelism. Where they are forked it must be said before: a child
+        # that touches OpenCV's thread pool, which fork does not copy, waits forever.
         cv2.setNumThreads(0)
     return DataLoader(
         dataset,
@@ -222,4 +222,11 @@ def crop_loader(
         num_workers=workers,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
+        worker_init_fn=_one_opencv_thread,
     )
+
+
+def _one_opencv_thread(worker: int) -> None:
+    """Where loader processes are spawned, not forked, they start with OpenCV's default."""
+    if cv2.getNumThreads() > 1:
+        cv2.setNumThreads(0)
