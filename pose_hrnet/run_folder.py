@@ -169,7 +169,8 @@ class Report:
         """
         line = lines[-1]
         write_text(self.path, "".join(json.dumps(each) + "\n" for each in lines))
-        draw_training_curve(lines, self.curve)
+        if "AP" in line:
+            draw_training_curve(lines, self.curve)
         if self.board is not None:
             for name, value in line.items():
                 self.board.add_scalar(name, value, line["epoch"])

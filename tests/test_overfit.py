@@ -21,7 +21,7 @@ STILL = [
 ]  # fmt: skip
 SHORT = [
     "train.epochs=150", "train.batch_size=2", "train.evaluate_every=150", "data.workers=0",
-    "train.precision=fp32", "optimizer.warmup_steps=5",
+    "train.precision=fp32", "optimizer.warmup_steps=5", "codec.name=dark",
 ]  # fmt: skip
 
 
