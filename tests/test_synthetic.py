@@ -68,6 +68,35 @@ def test_progress_counts_every_image_and_no_temporary_file_stays(tmp_path: Path)
     ]  # fmt: skip
 
 
+def test_a_smaller_set_leaves_nothing_of_a_larger_one(tmp_path: Path):
+    fresh = synthesize(tmp_path / "fresh", images=1, seed=8, workers=1).parent
+    synthesize(tmp_path / "used", images=3, seed=7, workers=1)
+    (tmp_path / "used/images/mine.jpg").touch()
+    synthesize(tmp_path / "used", images=1, seed=8, workers=1)
+    assert contents(tmp_path / "used") == contents(fresh) | {"mine.jpg": b""}
+
+
+def test_a_broken_off_run_leaves_no_labels_of_other_images(tmp_path: Path):
+    def stop(count: int) -> None:
+        raise KeyboardInterrupt
+
+    labels = synthesize(tmp_path, images=2, seed=7, workers=1)
+    with pytest.raises(KeyboardInterrupt):
+        synthesize(tmp_path, images=2, seed=8, workers=1, progress=stop)
+    assert not labels.exists()
+    assert sorted(contents(tmp_path)) == ["000000000001.jpg", "000000000002.jpg"]
+
+
+def test_images_of_another_data_set_stay(tmp_path: Path):
+    photograph = tmp_path / "images" / "000000000002.jpg"
+    photograph.parent.mkdir()
+    photograph.touch()
+    other = {"info": {"description": "COCO", "images": 9}, "images": [], "annotations": []}
+    (tmp_path / "annotations.json").write_text(json.dumps(other))
+    synthesize(tmp_path, images=1, seed=8, workers=1)
+    assert photograph.exists()
+
+
 @pytest.mark.parametrize("wrong", [{"images": 0}, {"images": -2}, {"seed": -1}, {"workers": 0}])
 def test_wrong_numbers_are_refused_before_anything_is_written(
     wrong: dict[str, int], tmp_path: Path

@@ -64,7 +64,8 @@ def read_json(path: Path, kind: type[_T], expected: str) -> _T:
     except (JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not {expected}: it is not JSON ({error})") from error
     except msgspec.ValidationError as error:
-        raise ValueError(f"{path} is not {expected}: {error}") from error
+        hint = " (JSON has no NaN; it was read as null)" if b"null" in data else ""
+        raise ValueError(f"{path} is not {expected}: {error}{hint}") from error
 
 
 def decode_rows(
@@ -109,21 +110,28 @@ def summarise(problems: Sequence[Problem], examples: int = 3) -> str:
     return f"{rows} left out: {', '.join(kinds)}" if problems else ""
 
 
+def find_twin(
+    strays: Iterable[ImageId], known: Iterable[ImageId]
+) -> tuple[ImageId, ImageId] | None:
+    """The first stray id that a known id equals but for its type or leading zeros, and that id."""
+    by_text = {str(image_id).lstrip("0"): image_id for image_id in known}
+    twins = ((stray, by_text.get(str(stray).lstrip("0"))) for stray in strays)
+    return next(((stray, twin) for stray, twin in twins if twin is not None), None)
+
+
 def explain_strays(problems: Sequence[Problem], images: Images) -> str:
     """Say why rows name images that the file does not list, if the reason is clear; else empty."""
     strays = [(p.id, p.stray_image_id) for p in problems if p.stray_image_id is not None]
-    by_text = {str(image_id).lstrip("0"): image_id for image_id in images.ids}
-    for _, stray in strays:
-        known = by_text.get(str(stray).lstrip("0"))
-        if known is not None:
-            return (
-                f"image_id is {stray!r} ({type(stray).__name__}) where the image has the id "
-                f"{known!r} ({type(known).__name__}): write both in one way"
-            )
+    if twins := find_twin((stray for _, stray in strays), images.ids):
+        stray, known = twins
+        return (
+            f"image_id is {stray!r} ({type(stray).__name__}) where the image has the id "
+            f"{known!r} ({type(known).__name__}): write both in one way"
+        )
     known_ids = set(images.ids)
     if 2 * sum(row_id in known_ids for row_id, _ in strays) > len(strays):
         return "id and image_id of the annotations look exchanged"
     return ""
 
 
-__all__ = ["Problem", "decode_rows", "explain_strays", "read_json", "summarise"]
+__all__ = ["Problem", "decode_rows", "explain_strays", "find_twin", "read_json", "summarise"]

@@ -22,13 +22,16 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from pose_hrnet.data.backdrops import draw_background, photograph
 from pose_hrnet.data.canvas import CODES_PER_PERSON, Part
 from pose_hrnet.data.figures import Figure
+from pose_hrnet.data.json_rows import read_json
 from pose_hrnet.data.scenes import Cast, paint_cast, person_mask, sample_cast
+from pose_hrnet.files import replace_file, write_text
 from pose_hrnet.skeleton import COCO17
 
 #: Raised when the same seed gives other pictures than before.
@@ -191,10 +194,8 @@ def _write_scene(index: int, folder: Path, seed: int) -> tuple[list[int], list[d
     image, annotations = draw_scene(seed, index)
     quality = int(np.random.default_rng((seed, index, 1)).integers(80, 96))
     _, jpeg = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    path = folder / _file_name(index)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(jpeg.tobytes())
-    temporary.replace(path)
+    with replace_file(folder / _file_name(index)) as temporary:
+        temporary.write_bytes(jpeg.tobytes())
     return [image.shape[1], image.shape[0]], annotations
 
 
@@ -221,10 +222,13 @@ def _scenes(
         yield from pool.map(write, range(images), chunksize=4)
 
 
+_DESCRIPTION = "pose_hrnet drawn data: people who never lived, with exact labels"
+
+
 def data_set_info(images: int, seed: int) -> dict[str, Any]:
     """The ``info`` entry of a drawn data set; equal entries mean equal files."""
     return {
-        "description": "pose_hrnet drawn data: people who never lived, with exact labels",
+        "description": _DESCRIPTION,
         "version": GENERATOR_VERSION,
         "seed": seed,
         "images": images,
@@ -242,7 +246,9 @@ def synthesize(
     """Write a data set: ``output/images/*.jpg`` and ``output/annotations.json``.
 
     The same seed gives the same files, byte for byte, whatever the number of workers; the first
-    images of a larger data set are those of a smaller one.
+    images of a larger data set are those of a smaller one. An earlier ``annotations.json`` of the
+    folder goes first, so that labels never stand beside images that they do not fit; so do the
+    images that an earlier drawn set had beyond this one.
 
     Args:
         output: Folder to write into; made if absent.
@@ -263,6 +269,8 @@ def synthesize(
             raise ValueError(f"{name} is {value}, expected {least} or more; give a larger number")
     folder = output / "images"
     folder.mkdir(parents=True, exist_ok=True)
+    path = output / "annotations.json"
+    _clear(path, folder, images)
     workers = min(workers or os.cpu_count() or 1, -(-images // 32) if workers is None else images)
     image_entries: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -274,7 +282,28 @@ def synthesize(
         annotations += [{"id": first + i, "image_id": image_id, **a} for i, a in enumerate(found)]
         if progress is not None:
             progress(image_id)
-    return _write_json(output / "annotations.json", seed, image_entries, annotations)
+    return _write_json(path, seed, image_entries, annotations)
+
+
+class _Info(msgspec.Struct):
+    description: str = ""
+    images: int = 0
+
+
+class _Head(msgspec.Struct):
+    info: _Info
+
+
+def _clear(annotations: Path, folder: Path, images: int) -> None:
+    """Remove earlier labels, and what an earlier drawn set has beyond the first `images`."""
+    try:
+        info = read_json(annotations, _Head, "annotations").info
+    except (OSError, ValueError):
+        info = _Info()
+    annotations.unlink(missing_ok=True)
+    if info.description == _DESCRIPTION:  # photographs of somebody else's data set stay
+        for index in range(images, info.images):
+            (folder / _file_name(index)).unlink(missing_ok=True)
 
 
 def _write_json(
@@ -295,7 +324,5 @@ def _write_json(
         "images": images,
         "annotations": annotations,
     }
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, separators=(",", ":")))
-    temporary.replace(path)
+    write_text(path, json.dumps(content, separators=(",", ":")))
     return path
