@@ -5,9 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +28,19 @@ from pose_hrnet.skeleton import Skeleton
 log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+PERSON = 1  # COCO's category_id
 
 Image = NDArray[np.uint8]
 Boxes = NDArray[np.float64]
 """``(N, 5)`` rows of x1, y1, x2, y2 in image pixels, and the score."""
+
+
+@dataclass(frozen=True)
+class ImageBoxes:
+    """One image in a box file: rows as in `Boxes`; its id, None where it has only a file name."""
+
+    rows: list[list[float]]
+    image_id: ImageId | None
 
 
 @dataclass(frozen=True)
@@ -45,59 +58,100 @@ class FilePredictions:
     failures: tuple[str, ...]
 
 
-def find_images(inputs: Iterable[Path]) -> list[Path]:
-    """Image files among paths; folders are searched with their sub-folders, in sorted order.
+def find_images(inputs: Sequence[Path], *, skip: Path | None = None) -> list[Path]:
+    """Image files among paths, each once; folders are searched with their sub-folders, sorted.
+
+    Args:
+        inputs: Image files and folders.
+        skip: A folder whose files are passed over.
 
     Raises:
         FileNotFoundError: If a path does not exist.
         ValueError: If there is no image at all.
     """
-    found: list[Path] = []
+    found: dict[Path, Path] = {}
     for path in inputs:
-        if path.is_dir():
-            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-        elif path.exists():
-            found.append(path)
-        else:
+        if not path.exists():
             raise FileNotFoundError(f"{path} does not exist; give image files or folders of them")
-    if not found:
+        files = [path]
+        if path.is_dir():
+            files = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+        for file in filter(Path.is_file, files):
+            found.setdefault(file.resolve(), file)
+    skipped = None if skip is None else skip.resolve()
+    paths = [path for resolved, path in found.items() if skipped not in resolved.parents]
+    if not paths:
+        looked = " ".join(sorted(IMAGE_SUFFIXES)) + (f", not below {skip}" if found else "")
         raise ValueError(
-            "there is no image in " + ", ".join(map(str, inputs)) + "; looked for "
-            + " ".join(sorted(IMAGE_SUFFIXES))
-        )  # fmt: skip
-    return found
+            f"there is no image in {', '.join(map(str, inputs))}; looked for {looked}"
+        )
+    return paths
 
 
-def load_boxes(path: Path) -> dict[str, Boxes]:
+def load_boxes(path: Path) -> dict[str, ImageBoxes]:
     """Person boxes per image from a detection file.
 
+    Entries of other categories are passed over; boxes that are not finite or have no area, and
+    boxes without a finite score, are left out with one warning.
+
     Args:
-        path: JSON list of ``{"image_id" or "file_name", "bbox": [x, y, w, h], "score"}``.
+        path: JSON list of ``{"image_id" or "file_name", "bbox": [x, y, w, h], "score",
+            "category_id"}``; the score and the category may be missing and are then 1.
 
     Returns:
-        ``(N, 5)`` rows of x1, y1, x2, y2, score for each image id or file name, as text.
+        The boxes for each file name, or else image id as text.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not such a list.
+        ValueError: If it is not such a list, or has no usable person box.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no box file {path}")
-    rows: dict[str, list[list[float]]] = {}
     try:
-        for entry in json.loads(path.read_bytes()):
-            name = str(entry["file_name"] if "file_name" in entry else entry["image_id"])
-            x, y, w, h = (float(v) for v in entry["bbox"])
-            rows.setdefault(name, []).append([x, y, x + w, y + h, float(entry.get("score", 1))])
-    except json.JSONDecodeError as error:
+        entries = json.loads(path.read_bytes())
+    except ValueError as error:
         raise ValueError(f"{path} is not JSON: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        count = sum(map(len, rows.values()))
+    if not isinstance(entries, list):
+        raise ValueError(f"{path} holds a {type(entries).__name__}; expected a list of detections")
+    known: dict[str, ImageBoxes] = {}
+    bad: list[str] = []
+    persons = 0
+    for position, entry in enumerate(entries):
+        try:
+            if entry.get("category_id", PERSON) != PERSON:
+                continue
+            persons += 1
+            name = str(entry["file_name"] if "file_name" in entry else entry["image_id"])
+            row = _box_row(entry)
+            if not isinstance(image_id := entry.get("image_id"), int | str | None):
+                raise TypeError(f"its image_id is {image_id!r}")
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise ValueError(
+                f"entry {position} of {path} is not a detection ({error!r}); expected "
+                '{"image_id" or "file_name": ..., "bbox": [x, y, w, h], "score": ...}'
+            ) from None
+        if np.isfinite(row).all() and row[0] < row[2] and row[1] < row[3]:
+            known.setdefault(name, ImageBoxes([], image_id)).rows.append(row)
+        else:
+            bad.append(f"entry {position} (image {name}, box {entry['bbox']})")
+    if not known:
         raise ValueError(
-            f"entry {count} of {path} is not a detection ({error!r}); expected "
-            '{"image_id" or "file_name": ..., "bbox": [x, y, w, h], "score": ...}'
-        ) from None
-    return {name: np.array(boxes) for name, boxes in rows.items()}
+            f"{path} has no usable person box: of its {len(entries)} entries, {persons} have "
+            f"category_id {PERSON} or none, and {len(bad)} of these are not finite or have no area"
+        )
+    if bad:
+        log.warning(
+            "%s: left out %d of %d person boxes, which have no area or are not finite: %s%s",
+            path, len(bad), persons, ", ".join(bad[:3]), ", ..." if len(bad) > 3 else "",
+        )  # fmt: skip
+    return known
+
+
+def _box_row(entry: dict[str, Any]) -> list[float]:
+    """x1, y1, x2, y2, score; JSON's null is what many writers make of NaN."""
+    numbers = [*entry["bbox"], entry.get("score", 1)]
+    x, y, w, h, score = (float("nan") if v is None else float(v) for v in numbers)
+    return [x, y, x + w, y + h, score]
 
 
 def predict_files(
@@ -114,11 +168,12 @@ def predict_files(
 
     An image that cannot be read is reported and counted, and the rest is done. Where a box file is
     given, images without boxes in it have no persons; pose scores are then the box score times the
-    mean keypoint score.
+    mean keypoint score. The image id of a result is the box file's, or else the number that the
+    file's name is, or else the file's name.
 
     Args:
         estimator: The model.
-        inputs: Image files and folders.
+        inputs: Image files and folders; overlays of an earlier run are passed over.
         output: Folder to write to.
         boxes: Detection file (see `load_boxes`); None: each image is one person crop.
         overlays: Whether to draw the poses on the images.
@@ -130,25 +185,26 @@ def predict_files(
         ValueError: If there is no image, the box file is malformed, or none of its boxes belongs
             to an image.
     """
-    paths = find_images(inputs)
+    paths = find_images(inputs, skip=output / "overlays")
     known = None if boxes is None else load_boxes(boxes)
-    if known is not None and not any(_box_key(path, known) for path in paths):
+    if known is not None and not any(_find_boxes(path, known) for path in paths):
         raise ValueError(
             f"no image has boxes in {boxes}: it names {', '.join(list(known)[:3])}, "
             f"the images are {', '.join(p.name for p in paths[:3])}"
         )
-    output.mkdir(parents=True, exist_ok=True)
+    draw = partial(draw_poses, skeleton=estimator.skeleton, min_score=min_score)
+    (output / "overlays" if overlays else output).mkdir(parents=True, exist_ok=True)
     names = _unique_names(paths)
+    image_ids = _image_ids(paths, known or {})
     all_poses: list[tuple[Path, Poses]] = []
     failures: list[str] = []
     with progress.task("predict", total=len(paths), unit="images") as bar:
         for batch in _batches(paths, known, estimator.batch_size, failures, bar):
-            all_poses += (predicted := _predict_batch(estimator, batch))
+            all_poses += (predicted := _predict_batch(estimator, batch, image_ids))
             for (path, image, _), (_, poses) in zip(batch, predicted, strict=True):
                 if overlays:
                     target = output / "overlays" / f"{names[path]}.jpg"
-                    target.parent.mkdir(exist_ok=True)
-                    write_image(target, _overlay(image, poses, estimator.skeleton, min_score))
+                    write_image(target, draw(image, poses.keypoints_image, poses.keypoint_scores))
     results = [row for _, poses in all_poses for row in poses_to_results(poses)]
     write_json(output / "results.json", results)
     _write_csv(output / "keypoints.csv", all_poses, estimator.skeleton)
@@ -157,12 +213,12 @@ def predict_files(
 
 def _batches(
     paths: Sequence[Path],
-    known: dict[str, Boxes] | None,
+    known: dict[str, ImageBoxes] | None,
     batch_size: int,
     failures: list[str],
     bar: Bar,
 ) -> Iterator[list[tuple[Path, Image, Boxes]]]:
-    """Images with their boxes, as many at a time as fill a batch of crops."""
+    """Images with their boxes (without a box file: all of the image), enough for one batch."""
     batch: list[tuple[Path, Image, Boxes]] = []
     for path in paths:
         bar.advance()
@@ -172,24 +228,22 @@ def _batches(
             log.error("%s", error)
             failures.append(str(error))
             continue
-        batch.append((path, image, _boxes_of(path, image, known)))
-        if sum(len(boxes) for _, _, boxes in batch) >= batch_size:
+        rows: list[list[float]] = [[0, 0, image.shape[1], image.shape[0], 1]]
+        if known is not None:
+            rows = found.rows if (found := _find_boxes(path, known)) else []
+        batch.append((path, image, np.array(rows, dtype=np.float64).reshape(-1, 5)))
+        # Images without boxes fill no batch, and must not pile up in memory either.
+        if max(len(batch), sum(len(boxes) for _, _, boxes in batch)) >= batch_size:
             yield batch
             batch = []
     if batch:
         yield batch
 
 
-def _boxes_of(path: Path, image: Image, known: dict[str, Boxes] | None) -> Boxes:
-    """The image's boxes in the box file; without one, the whole image."""
-    if known is None:
-        return np.array([[0, 0, image.shape[1], image.shape[0], 1]], dtype=np.float64)
-    key = _box_key(path, known)
-    return np.empty((0, 5)) if key is None else known[key]
-
-
 def _predict_batch(
-    estimator: PoseEstimator, batch: Sequence[tuple[Path, Image, Boxes]]
+    estimator: PoseEstimator,
+    batch: Sequence[tuple[Path, Image, Boxes]],
+    image_ids: dict[Path, ImageId],
 ) -> list[tuple[Path, Poses]]:
     """Poses per file, with the file's image id; score = box score x mean keypoint score."""
     poses = estimator.predict_images(
@@ -198,43 +252,39 @@ def _predict_batch(
     predicted = []
     for position, (path, _, boxes) in enumerate(batch):
         own = poses[poses.image_ids == position]
-        image_id: ImageId = int(path.stem) if path.stem.isdecimal() else path.name
-        ids = object_array([image_id] * len(own))
+        ids = object_array([image_ids[path]] * len(own))
         scores = (own.scores * boxes[:, 4]).astype(np.float32)
         predicted.append((path, replace(own, image_ids=ids, scores=scores)))
     return predicted
 
 
-def _overlay(image: Image, poses: Poses, skeleton: Skeleton, min_score: float) -> Image:
-    return draw_poses(
-        image,
-        poses.keypoints_image,
-        poses.keypoint_scores,
-        skeleton=skeleton,
-        min_score=min_score,
-    )
+def _find_boxes(path: Path, known: dict[str, ImageBoxes]) -> ImageBoxes | None:
+    """A box file's boxes of an image, known by path, name, stem, or the stem's number."""
+    number = [str(int(path.stem))] if path.stem.isdecimal() else []
+    names = [str(path), path.name, path.stem, *number]
+    return next((known[name] for name in names if name in known), None)
 
 
-def _box_key(path: Path, known: dict[str, Boxes]) -> str | None:
-    """The name under which a box file knows an image: path, name, stem, or the stem's number."""
-    candidates = [str(path), path.name, path.stem]
-    if path.stem.isdecimal():
-        candidates.append(str(int(path.stem)))
-    return next((name for name in candidates if name in known), None)
+def _image_ids(paths: Sequence[Path], known: dict[str, ImageBoxes]) -> dict[Path, ImageId]:
+    """The box file's id; else the stem's number, else the name, where unique; else the path."""
+    found = {path: _find_boxes(path, known) for path in paths}
+    given = {p: b.image_id for p, b in found.items() if b is not None and b.image_id is not None}
+    # A longer number does not fit the 64 bits of most readers of JSON.
+    numeric = [path for path in paths if path.stem.isdecimal() and len(path.stem) <= 18]
+    numbers: dict[Path, ImageId] = {path: int(path.stem) for path in numeric}
+    candidates = {p: [numbers[p], p.name] if p in numbers else [p.name] for p in paths}
+    uses = Counter(chain(given.values(), *candidates.values()))
+    chosen = {p: next((c for c in candidates[p] if uses[c] == 1), str(p)) for p in paths}
+    return chosen | given
 
 
 def _unique_names(paths: Sequence[Path]) -> dict[Path, str]:
     """An overlay name per image: its stem, numbered where two folders hold the same one."""
-    names: dict[Path, str] = {}
-    taken: set[str] = set()
+    names: dict[str, Path] = {}
     for path in paths:
-        name, number = path.stem, 1
-        while name in taken:
-            number += 1
-            name = f"{path.stem}_{number}"
-        taken.add(name)
-        names[path] = name
-    return names
+        numbered = (f"{path.stem}_{number}" for number in count(2))
+        names[next(name for name in chain([path.stem], numbered) if name not in names)] = path
+    return {path: name for name, path in names.items()}
 
 
 def _write_csv(path: Path, all_poses: list[tuple[Path, Poses]], skeleton: Skeleton) -> None:
@@ -245,7 +295,6 @@ def _write_csv(path: Path, all_poses: list[tuple[Path, Poses]], skeleton: Skelet
         for image, poses in all_poses:
             for person in range(len(poses)):
                 for k, name in enumerate(skeleton.keypoint_names):
-                    x, y = poses.keypoints_image[person, k]
-                    score = poses.keypoint_scores[person, k]
-                    row = [f"{v:.4f}" for v in (x, y, score, poses.scores[person])]
+                    numbers = *poses.keypoints_image[person, k], poses.keypoint_scores[person, k]
+                    row = [f"{v:.4f}" for v in (*numbers, poses.scores[person])]
                     writer.writerow([str(image), person, name, *row])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from builders import make_people, write_images
 from pose_hrnet import HRNet, PoseEstimator
 from pose_hrnet.codec import HeatmapCodec
 from pose_hrnet.models.weights import ModelCard, save_model
-from pose_hrnet.predict_files import load_boxes, predict_files
+from pose_hrnet.predict_files import find_images, load_boxes, predict_files
 from pose_hrnet.skeleton import COCO17
 
 SMALL = {
@@ -177,3 +178,108 @@ def test_bad_inputs_are_one_sentence(estimator, folder, tmp_path):
     with pytest.raises(ValueError, match="no image has boxes in"):
         predict_files(estimator, [folder], tmp_path / "out", boxes=boxes)
     assert not (tmp_path / "out").exists()
+
+
+def write_boxes(path, *entries):
+    path.write_text(json.dumps([{"bbox": [10, 10, 50, 80], **entry} for entry in entries]))
+    return path
+
+
+def result_ids(output):
+    return [row["image_id"] for row in json.loads((output / "results.json").read_text())]
+
+
+def test_bad_boxes_are_left_out_with_one_warning(estimator, folder, tmp_path, caplog):
+    nan = float("nan")
+    bad = [
+        *({"image_id": 1, "bbox": [1, 2, *wh]} for wh in ((0, 5), (5, 0), (5, -3), (5, nan))),
+        {"image_id": 1, "bbox": [float("inf"), 2, 3, 4]},
+        {"image_id": 1, "score": nan},
+        {"image_id": 1, "bbox": [None, 2, 3, 4]},
+    ]
+    boxes = write_boxes(tmp_path / "boxes.json", {"image_id": 2}, *bad, {"image_id": 1})
+    done = predict_files(estimator, [folder], tmp_path / "out", boxes=boxes, overlays=False)
+    assert done.persons == 2
+    assert result_ids(tmp_path / "out") == [1, 2]
+    (warning,) = caplog.messages
+    assert "left out 7 of 9 person boxes" in warning
+    assert "entry 1 (image 1, box [1, 2, 0, 5])" in warning
+    with pytest.raises(ValueError, match="no usable person box: of its 7 entries, 7 have"):
+        load_boxes(write_boxes(boxes, *bad))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("\xff", "is not JSON"),
+        ('{"image_id": 1}', "holds a dict; expected a list"),
+        ('[{"image_id": 1}]', "entry 0 of .* is not a detection"),
+        ('[{"image_id": [1], "bbox": [1, 2, 3, 4]}]', r"its image_id is \[1\]"),
+    ],
+)
+def test_a_file_that_is_no_list_of_boxes_is_refused(tmp_path, text, message):
+    (tmp_path / "boxes.json").write_text(text, encoding="latin-1")
+    with pytest.raises(ValueError, match=message):
+        load_boxes(tmp_path / "boxes.json")
+
+
+def test_only_persons_are_read(tmp_path):
+    dog, person = {"image_id": 1, "category_id": 18}, {"image_id": 1, "category_id": 1}
+    boxes = write_boxes(tmp_path / "boxes.json", dog, person, {"image_id": 2}, dog)
+    assert {name: len(found.rows) for name, found in load_boxes(boxes).items()} == {"1": 1, "2": 1}
+    with pytest.raises(ValueError, match="of its 2 entries, 0 have category_id 1"):
+        load_boxes(write_boxes(boxes, dog, dog))
+
+
+def test_results_keep_the_image_ids_of_the_box_file(estimator, folder, tmp_path):
+    shutil.copy(folder / "000001.png", folder / "abc.png")
+    ids = ["000001", 2, "3", "abc"]
+    boxes = write_boxes(tmp_path / "boxes.json", *({"image_id": i} for i in ids))
+    predict_files(estimator, [folder], tmp_path / "out", boxes=boxes, overlays=False)
+    assert result_ids(tmp_path / "out") == ids
+
+
+def test_without_given_ids_each_image_gets_its_own(estimator, folder, tmp_path):
+    picture = (folder / "000003.png").read_bytes()
+    for name in ("3.png", "abc.png", "sub/abc.png", "x.png", "12345678901234567890123.png"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(picture)
+    predict_files(estimator, [folder], tmp_path / "out", overlays=False)
+    assert result_ids(tmp_path / "out") == [
+        *(1, 2, "000003.png", "12345678901234567890123.png", "3.png"),
+        *(str(folder / "abc.png"), str(folder / "sub/abc.png"), "x.png"),
+    ]
+
+
+def test_an_image_given_twice_is_found_once(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "folder.png").mkdir()
+    first = folder / "000002.png"
+    found = find_images([first, folder, first.relative_to(folder), folder / "../photos"])
+    assert [path.name for path in found] == ["000002.png", "000001.png", "000003.png"]
+
+
+def test_overlays_of_an_earlier_run_are_no_input(estimator, folder):
+    for _ in range(2):
+        assert predict_files(estimator, [folder], folder / "out").images == 3
+    assert predict_files(estimator, [folder], folder, overlays=False).images == 6
+    with pytest.raises(ValueError, match="not below"):
+        predict_files(estimator, [folder / "out"], folder / "out")
+
+
+def test_images_without_boxes_do_not_pile_up(estimator, folder, tmp_path, monkeypatch):
+    """The estimator takes batches of three crops, so it is given three images at the most."""
+    for number in range(4, 9):
+        shutil.copy(folder / "000001.png", folder / f"{number}.png")
+    given = []
+    predict = estimator.predict_images
+
+    def watch(images, boxes):
+        given.append(len(images))
+        return predict(images, boxes)
+
+    monkeypatch.setattr(estimator, "predict_images", watch)
+    boxes = write_boxes(tmp_path / "boxes.json", {"image_id": 8})
+    done = predict_files(estimator, [folder], tmp_path / "out", boxes=boxes, overlays=False)
+    assert (done.images, done.persons) == (8, 1)
+    assert given == [3, 3, 2]
