@@ -20,7 +20,7 @@ ORDER = [
     "codec",
     "models.hrnet", "models.checkpoint_files", "models.weights",
     "losses", "inference",
-    "metrics.oks", "metrics.coco_ap",
+    "metrics.oks", "metrics.coco_truth", "metrics.coco_ap",
     "draw", "evaluate", "run_folder", "train", "predict", "predict_files", "demo",
     "console", "cli",
 ]  # fmt: skip

@@ -35,7 +35,7 @@ from pose_hrnet.files import replace_file, write_text
 from pose_hrnet.skeleton import COCO17
 
 #: Raised when the same seed gives other pictures than before.
-GENERATOR_VERSION = "1.0"
+GENERATOR_VERSION = "1.1"
 
 _SIZES_WH = ((320, 240), (400, 300), (480, 360), (360, 480), (512, 384), (640, 480), (480, 640))
 
@@ -43,6 +43,9 @@ _SIZES_WH = ((320, 240), (400, 300), (480, 360), (360, 480), (512, 384), (640, 4
 _MIN_SEEN_PIXELS, _MIN_SEEN_SHARE = 40, 0.10
 # A hidden keypoint farther than this from all that is seen of the person is not labelled.
 _GUESS_DISTANCE = 0.10
+# Of the others this share is labelled, so that as many of the labelled keypoints are hidden as in
+# COCO: one in ten.
+_LABELLED_HIDDEN_SHARE = 0.4
 
 
 def _seen_on() -> NDArray[np.bool_]:
@@ -83,7 +86,7 @@ def _turned_away(figure: Figure) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
 
 
 def _label_keypoints(
-    person: Cast, codes: NDArray[np.uint16]
+    rng: np.random.Generator, person: Cast, codes: NDArray[np.uint16]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """``(K, 2)`` image pixels and ``(K,)`` visibility; both 0 where not labelled."""
     height, width = codes.shape
@@ -101,7 +104,8 @@ def _label_keypoints(
     reach = 2 * round(_GUESS_DISTANCE * person.scale) + 1
     near = cv2.dilate(mask, np.ones((reach, reach), np.uint8))
     rows, columns = (y - top).clip(0, len(near) - 1), (x - left).clip(0, near.shape[1] - 1)
-    labelled = inside & ~lost & (near[rows, columns] > 0)
+    guessed = rng.random(len(code)) < _LABELLED_HIDDEN_SHARE
+    labelled = inside & ~lost & (near[rows, columns] > 0) & (seen | guessed)
     visibility = np.where(labelled, 1 + seen, 0)
     clipped = keypoints.clip(0, (width - 1, height - 1)).round(1)
     return clipped * labelled[:, None], visibility
@@ -144,7 +148,9 @@ def _run_lengths(mask: NDArray[np.bool_]) -> dict[str, list[int]]:
     return {"counts": counts.tolist(), "size": list(mask.shape)}
 
 
-def _annotate(person: Cast, painted: int, codes: NDArray[np.uint16]) -> dict[str, Any] | None:
+def _annotate(
+    rng: np.random.Generator, person: Cast, painted: int, codes: NDArray[np.uint16]
+) -> dict[str, Any] | None:
     """One COCO annotation without ids, or None for a person of whom nothing is seen."""
     crowd = person.kind == "crowd"
     window = (0, 0, codes.shape[1], codes.shape[0]) if crowd else person.window
@@ -156,7 +162,7 @@ def _annotate(person: Cast, painted: int, codes: NDArray[np.uint16]) -> dict[str
     keypoints = np.zeros((COCO17.num_keypoints, 2))
     visibility = np.zeros(COCO17.num_keypoints, dtype=np.int64)
     if person.kind == "person" and area >= max(_MIN_SEEN_PIXELS, _MIN_SEEN_SHARE * painted):
-        keypoints, visibility = _label_keypoints(person, codes)
+        keypoints, visibility = _label_keypoints(rng, person, codes)
     triples = np.concatenate((keypoints, visibility[:, None]), axis=1).ravel()
     return {
         "category_id": 1,
@@ -183,9 +189,9 @@ def draw_scene(seed: int, index: int) -> tuple[NDArray[np.uint8], list[dict[str,
     width, height = _SIZES_WH[rng.integers(len(_SIZES_WH))]
     canvas = draw_background(rng, width, height)
     cast = sample_cast(rng, width, height)
-    shown = zip(cast, paint_cast(rng, canvas, cast), strict=True)
-    by_number = {person.number: (person, painted) for person, painted in shown}
-    found = [_annotate(person, painted, canvas.codes) for person, painted in by_number.values()]
+    painted = zip(cast, paint_cast(rng, canvas, cast), strict=True)
+    by_number = {person.number: (person, pixels) for person, pixels in painted}
+    found = [_annotate(rng, *shown, canvas.codes) for shown in by_number.values()]
     return photograph(rng, canvas.image), [a for a in found if a is not None]
 
 
