@@ -20,8 +20,8 @@ STILL = [
     "augment.flip_probability=0",
 ]  # fmt: skip
 SHORT = [
-    "train.epochs=150", "train.batch_size=2", "train.evaluate_every=150", "data.workers=0",
-    "train.precision=fp32", "optimizer.warmup_steps=5", "codec.name=dark",
+    "train.epochs=250", "train.batch_size=2", "train.evaluate_every=250", "data.workers=0",
+    "train.precision=fp32", "optimizer.warmup_steps=5", "optimizer.lr=0.002",
 ]  # fmt: skip
 
 
@@ -42,7 +42,9 @@ def test_two_real_persons_are_overfitted(shared, tmp_path):
         for key, value in (("annotations", annotations), ("images", folder / "val"))
     ]
     config = load_config("demo", [*paths, *STILL, *SHORT])
-    estimator = PoseEstimator.from_checkpoint(train(config, tmp_path / "run", device="cpu"))
+    best = train(config, tmp_path / "run", device="cpu")
+    # Mirrored persons were never seen, so that the flip test would add noise.
+    estimator = PoseEstimator.from_checkpoint(best, flip_test=False)
 
     people = training_people(load_people(annotations))
     assert len(people) == 2
