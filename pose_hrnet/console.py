@@ -63,6 +63,7 @@ def one_sentence_errors(command: _Command) -> _Command:
             errors.print("interrupted", highlight=False)
             raise typer.Exit(INTERRUPTED) from None
 
+    # Typer reads the signature that functools.wraps kept, which the type checker cannot see.
     return wrapped  # type: ignore[return-value]
 
 

@@ -100,6 +100,7 @@ def train(
             report.show(done.lines)
         if done.epoch >= config.train.epochs:
             break
+        # DataLoader types its sampler as any Sampler; crop_loader's is an EpochSampler.
         loader.sampler.epoch = done.epoch  # type: ignore[attr-defined]
         title = f"epoch {done.epoch + 1}/{config.train.epochs}"
         with progress.task(title, total=len(people), unit="samples") as bar:
