@@ -6,12 +6,22 @@ the commands, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pose_hrnet.commands import data
+from pose_hrnet.commands.options import (
+    Annotations,
+    Checkpoint,
+    Device,
+    FlipTest,
+    Nms,
+    Output,
+    Precision,
+    PrecisionOption,
+)
 from pose_hrnet.console import (
     RichProgress,
     one_sentence_errors,
@@ -29,38 +39,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Top-down human pose estimation with HRNet: train, evaluate COCO AP, predict.",
 )
-data_app = typer.Typer(no_args_is_help=True, help="Draw, and check, data sets.")
-app.add_typer(data_app, name="data")
-
-
-class Precision(str, Enum):
-    """Arithmetic of the forward pass."""
-
-    auto = "auto"
-    fp32 = "fp32"
-    bf16 = "bf16"
-
-
-class Nms(str, Enum):
-    """Removal of duplicate poses."""
-
-    oks = "oks"
-    soft_oks = "soft_oks"
-    none = "none"
-
-
-Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
-Checkpoint = Annotated[
-    Path, typer.Option("--checkpoint", "-c", help="Our .safetensors or .pt, or an official .pth.")
-]
-Annotations = Annotated[Path, typer.Option("--annotations", help="COCO keypoint JSON.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-PrecisionOption = Annotated[
-    Precision, typer.Option(help="auto: bf16 where the hardware has matrix units for it.")
-]
-FlipTest = Annotated[
-    bool, typer.Option("--flip-test/--no-flip-test", help="Average with the mirrored crop.")
-]
+app.add_typer(data.app, name="data")
 
 
 def version(show: bool) -> None:
@@ -257,67 +236,6 @@ def predict(
         f"be read; written to {output}",
     )
     if done.failures:
-        raise typer.Exit(1)
-
-
-@data_app.command()
-@one_sentence_errors
-def synthesize(
-    output: Output,
-    images: Annotated[int, typer.Option(min=1, help="How many.")] = 2000,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same files.")] = 0,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; all cores.")] = None,
-) -> None:
-    """Draw a COCO-format keypoint data set of people.
-
-    Example: `pose-hrnet data synthesize --output data/drawn --images 2000 --seed 0`
-    """
-    from pose_hrnet.data.synthetic import synthesize as draw
-
-    with RichProgress().task("draw", total=images, unit="images") as bar:
-        annotations = draw(
-            output, images=images, seed=seed, workers=workers, progress=bar.advance_to
-        )
-    say(f"{images} images, {annotations}")
-
-
-@data_app.command()
-@one_sentence_errors
-def validate(
-    annotations: Annotations,
-    images: Annotated[
-        Path | None, typer.Option("--images", help="Folder of images, each of which is opened.")
-    ] = None,
-    boxes: Annotated[Path | None, typer.Option(help="Detection JSON to check, too.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that open images.")] = 4,
-) -> None:
-    """Check a data set, and say what would make its AP 0 or -1. Exit code 1 if there are errors.
-
-    Example: `pose-hrnet data validate --annotations val.json --images val2017`
-    """
-    from pose_hrnet.data.validate import validate as check
-
-    report = check(annotations, images, detections=boxes, workers=workers, progress=RichProgress())
-    say(
-        f"{report.images} images ({report.images_opened} opened), {report.persons} usable "
-        f"persons, {report.training_persons} of them fit to train on",
-    )
-    if report.findings:
-        rows = [
-            [
-                f.severity,
-                str(f.count),
-                f.kind,
-                f.effect,
-                f.meaning,
-                ", ".join(map(str, f.examples)),
-            ]
-            for f in report
-        ]
-        headings = ["severity", "count", "what", "effect", "meaning", "examples"]
-        print_table("findings", headings, rows)
-    say("no errors" if report.ok else "there are errors")
-    if not report.ok:
         raise typer.Exit(1)
 
 

@@ -1,22 +1,21 @@
 """Keypoints <-> heatmaps, both ways in one class, so that target and decoder cannot disagree.
 
 Frames: keypoints in ``_input`` pixels, heatmaps in cells. In the official alignment the centre of
-cell i stands at input pixel ``stride * i``.
+cell i stands at input pixel ``stride * i``; in the UDP alignment the first and the last cell stand
+at the first and the last pixel.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from pose_hrnet.geometry import Alignment
-
-CodecName: TypeAlias = Literal["gaussian", "dark"]
+from pose_hrnet.geometry import Alignment, CodecName
+from pose_hrnet.subcell import dark_steps, quarter_steps, udp_steps
 
 FLIP_SHIFT_CELLS = 1
 """Cells by which a flipped-back heatmap moves right in the official alignment.
@@ -40,12 +39,16 @@ class HeatmapCodec:
     cut; decoding blurs, takes the logarithm, and makes one Newton step from the highest cell,
     ``p - H^-1 g`` with gradient g and Hessian H, which is exact for a Gaussian.
 
+    ``udp`` (Huang et al., CVPR 2020): crop, heatmap and flip measure between pixel centres, so
+    that a flipped heatmap needs no shift; the target is centred on the exact point and cut as
+    ``gaussian``'s; decoding is DARK's step with compact derivatives.
+
     Attributes:
         name: Which codec.
         input_wh: Network input size in pixels.
         sigma: Standard deviation in cells (official: 2 at 256x192, 3 at 384x288).
         stride: Input pixels per cell.
-        blur_kernel: Odd width of dark's blur in cells (official: 11).
+        blur_kernel: Odd width of the blur of dark and udp in cells (official: 11; 17 at 384x288).
 
     Raises:
         ValueError: If the name is unknown, or the input size is not a multiple of the stride.
@@ -77,18 +80,26 @@ class HeatmapCodec:
     @property
     def alignment(self) -> Alignment:
         """How boxes are cropped for this codec (see `pose_hrnet.geometry`)."""
-        return "official"
+        return "udp" if self.name == "udp" else "official"
 
     @property
     def flip_shift(self) -> int:
         """Cells by which `flip_back` moves the flipped heatmaps unless told otherwise."""
-        return FLIP_SHIFT_CELLS
+        return FLIP_SHIFT_CELLS if self.alignment == "official" else 0
 
     @property
     def heatmap_hw(self) -> tuple[int, int]:
         """(H, W) of the heatmaps in cells."""
         width, height = self.input_wh
         return height // self.stride, width // self.stride
+
+    def _cell_pitch(self, like: Tensor) -> Tensor:
+        """``(2,)`` input pixels between neighbouring cells in x and y."""
+        if self.alignment == "official":
+            return like.new_tensor([self.stride, self.stride], dtype=torch.float32)
+        height, width = self.heatmap_hw
+        pitch = (self.input_wh[0] - 1) / (width - 1), (self.input_wh[1] - 1) / (height - 1)
+        return like.new_tensor(pitch, dtype=torch.float32)
 
     def encode(self, keypoints_input: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
         """Draw target heatmaps.
@@ -103,23 +114,27 @@ class HeatmapCodec:
         """
         height, width = self.heatmap_hw
         radius = int(3 * self.sigma)
-        centers = keypoints_input.float() / self.stride
-        if self.name == "gaussian":
-            # Official rounding: int(x + 0.5) cuts towards zero, also left of the first cell.
-            centers = torch.trunc(centers + 0.5)
-        low, high = centers - radius, centers + radius + 1
-        size = centers.new_tensor([width, height])
-        touches = ((low < size) & (high >= 0)).all(dim=-1)
+        points = keypoints_input.float() / self._cell_pitch(keypoints_input)
+        # Official rounding: int(x + 0.5) cuts towards zero, also left of the first cell.
+        rounded = torch.trunc(points + 0.5)
+        centers = rounded if self.name == "gaussian" else points
+        # Of the square of 3 sigma: dark's is not cut, and measured from the exact point.
+        middle = points if self.name == "dark" else rounded
+        size = points.new_tensor([width, height])
+        touches = ((middle - radius < size) & (middle + radius + 1 >= 0)).all(dim=-1)
         weights = (touches & (visible > 0)).float()
 
-        def profile(center: Tensor, length: int) -> Tensor:
+        def profile(axis: int, length: int) -> Tensor:
             """One axis of the separable Gaussian, ``(B, K, length)``."""
-            distance = torch.arange(length, device=center.device) - center[..., None]
+            cells = torch.arange(length, device=points.device)
+            distance = cells - centers[..., axis, None]
             values = torch.exp(-(distance**2) / (2 * self.sigma**2))
-            return values * (distance.abs() <= radius) if self.name == "gaussian" else values
+            if self.name == "dark":
+                return values
+            return values * ((cells - middle[..., axis, None]).abs() <= radius)
 
-        rows = profile(centers[..., 1], height) * weights[..., None]
-        columns = profile(centers[..., 0], width)
+        rows = profile(1, height) * weights[..., None]
+        columns = profile(0, width)
         return rows[..., :, None] * columns[..., None, :], weights
 
     def decode(self, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
@@ -133,8 +148,13 @@ class HeatmapCodec:
             float32, the maxima. A heatmap without a positive value decodes to (0, 0).
         """
         cells, scores = self.peaks(heatmaps)
-        step = self._newton_steps if self.name == "dark" else self._quarter_steps
-        return (cells + step(heatmaps, cells)) * self.stride, scores
+        if self.name == "gaussian":
+            steps = quarter_steps(heatmaps, cells)
+        elif self.name == "dark":
+            steps = dark_steps(heatmaps, cells, self.blur_kernel)
+        else:
+            steps = udp_steps(heatmaps, cells, self.blur_kernel) * (scores > 0)[..., None]
+        return (cells + steps) * self._cell_pitch(cells), scores
 
     def peaks(self, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
         """Highest cell of each heatmap, ``(B, K, 2)`` as (x, y), and its value, ``(B, K)``."""
@@ -148,56 +168,6 @@ class HeatmapCodec:
         width = heatmaps.shape[-1]
         cells = torch.stack([index % width, index // width], dim=-1).float()
         return cells * (scores > 0)[..., None], scores
-
-    def _quarter_steps(self, heatmaps: Tensor, cells: Tensor) -> Tensor:
-        """A quarter cell towards the higher neighbour in x and y, ``(B, K, 2)``.
-
-        The official code leaves peaks alone whose x or y is 0, 1 or the last cell.
-        """
-        height, width = heatmaps.shape[-2:]
-        flat = heatmaps.flatten(2)
-        x, y = cells.long().unbind(-1)
-        inner = (x > 1) & (x < width - 1) & (y > 1) & (y < height - 1)
-        index = torch.where(inner, y * width + x, width + 1)
-        offsets = index.new_tensor([1, -1, width, -width])
-        right, left, below, above = (
-            flat.gather(2, index[..., None] + offsets).float().unbind(-1)
-        )  # fmt: skip
-        steps = torch.stack([right - left, below - above], dim=-1).sign() * 0.25
-        return steps * inner[..., None]
-
-    def _newton_steps(self, heatmaps: Tensor, cells: Tensor) -> Tensor:
-        """One Newton step on the logarithm of the blurred heatmap, ``(B, K, 2)``.
-
-        Only the 5x5 cells around the peak are blurred: the official code blurs everything and
-        rescales to the old maximum, which adds a constant to the logarithm and so changes neither
-        gradient nor Hessian. Peaks within two cells of the border are left alone, as there.
-        """
-        height, width = heatmaps.shape[-2:]
-        x, y = cells.long().unbind(-1)
-        inner = (x > 1) & (x < width - 2) & (y > 1) & (y < height - 2)
-        reach = self.blur_kernel // 2 + 2
-        padded = functional.pad(heatmaps, [reach] * 4).float()
-        side = torch.arange(2 * reach + 1, device=heatmaps.device)
-        patch_index = (side[:, None] * padded.shape[-1] + side).flatten()
-        corner = y * padded.shape[-1] + x
-        patches = padded.flatten(2).gather(2, corner[..., None] + patch_index)
-        blur = _blur_matrix(self.blur_kernel, heatmaps.device)
-        blurred = blur @ patches.reshape(*x.shape, len(side), len(side)) @ blur.T
-        log = blurred.clamp(min=1e-10).log()
-
-        gradient_x = (log[..., 2, 3] - log[..., 2, 1]) / 2
-        gradient_y = (log[..., 3, 2] - log[..., 1, 2]) / 2
-        xx = (log[..., 2, 4] - 2 * log[..., 2, 2] + log[..., 2, 0]) / 4
-        yy = (log[..., 4, 2] - 2 * log[..., 2, 2] + log[..., 0, 2]) / 4
-        xy = (log[..., 3, 3] - log[..., 1, 3] - log[..., 3, 1] + log[..., 1, 1]) / 4
-        determinant = xx * yy - xy * xy
-        solvable = inner & (determinant != 0)
-        step_x = xy * gradient_y - yy * gradient_x
-        step_y = xy * gradient_x - xx * gradient_y
-        steps = torch.stack([step_x, step_y], dim=-1)
-        safe = torch.where(solvable, determinant, torch.ones_like(determinant))
-        return torch.where(solvable[..., None], steps / safe[..., None], torch.zeros_like(steps))
 
     def flip_back(
         self, flipped_heatmaps: Tensor, flip_index: Sequence[int], *, shift: int | None = None
@@ -234,18 +204,3 @@ class HeatmapCodec:
     def from_dict(cls, values: dict[str, Any]) -> HeatmapCodec:
         """Inverse of `to_dict`."""
         return cls(**{**values, "input_wh": tuple(values["input_wh"])})
-
-
-def _blur_matrix(kernel: int, device: torch.device) -> Tensor:
-    """``(5, kernel + 4)``: row i blurs the cells i to i + kernel - 1 of a patch.
-
-    The standard deviation follows from the width as in OpenCV, which the official code uses.
-    """
-    sigma = 0.3 * ((kernel - 1) * 0.5 - 1) + 0.8
-    distance = torch.arange(kernel, device=device) - kernel // 2
-    weights = torch.exp(-(distance**2) / (2 * sigma**2))
-    weights = weights / weights.sum()
-    matrix = torch.zeros(5, kernel + 4, device=device)
-    for row in range(5):
-        matrix[row, row : row + kernel] = weights
-    return matrix

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from pose_hrnet.geometry import CodecName
+
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -73,8 +75,8 @@ class ModelConfig(_Section):
 class CodecConfig(_Section):
     """Heatmap encoding and decoding; also picks the crop alignment and the flip."""
 
-    name: Literal["gaussian", "dark"] = "gaussian"
-    """gaussian: HRNet's rounded Gaussian and quarter-cell decoding; dark: sub-cell both ways."""
+    name: CodecName = "gaussian"
+    """gaussian: rounded targets, quarter-cell decoding; dark and udp: sub-cell both ways."""
     input_wh: tuple[PositiveInt, PositiveInt] = (192, 256)
     """Network input width and height in pixels, multiples of 32."""
     sigma: Positive = 2.0

@@ -35,15 +35,17 @@ def pick_device(name: str = "auto") -> torch.device:
 def uses_bf16(device: torch.device, precision: Precision) -> bool:
     """Whether the forward pass runs in bfloat16.
 
-    ``auto`` means bf16 where the hardware multiplies bf16 matrices: Ampere GPUs and newer, and
-    CPUs with AMX. Elsewhere bf16 is emulated and slower than fp32.
+    ``auto`` means bf16 where the hardware multiplies it: Ampere GPUs and newer, and CPUs with AMX
+    or AVX-512 BF16. Elsewhere bf16 is emulated and slower than fp32.
     """
     if precision != "auto":
         return precision == "bf16"
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    return device.type == "cpu" and bool(has_amx())
+    return device.type == "cpu" and any(
+        getattr(torch.cpu, query, lambda: False)()
+        for query in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    )
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:

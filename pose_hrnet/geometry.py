@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Alignment: TypeAlias = Literal["official", "udp"]
+CodecName: TypeAlias = Literal["gaussian", "dark", "udp"]  # see pose_hrnet.codec
 Array: TypeAlias = NDArray[np.float64]
 
 BOX_PADDING = 1.25

@@ -17,12 +17,12 @@ ORDER = [
     "data.figures", "data.canvas", "data.clothing", "data.heads", "data.painting",
     "data.backdrops", "data.scenes",
     "data.synthetic",
-    "codec",
+    "subcell", "codec",
     "models.hrnet", "models.checkpoint_files", "models.weights",
     "losses", "inference",
     "metrics.oks", "metrics.coco_truth", "metrics.coco_ap",
     "draw", "evaluate", "run_folder", "train", "predict", "predict_files", "demo",
-    "console", "cli",
+    "console", "commands.options", "commands.data", "cli",
 ]  # fmt: skip
 
 

@@ -1,0 +1,39 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Precision(str, Enum):
+    """Arithmetic of the forward pass."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+class Nms(str, Enum):
+    """Removal of duplicate poses."""
+
+    oks = "oks"
+    soft_oks = "soft_oks"
+    none = "none"
+
+
+Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
+Checkpoint = Annotated[
+    Path, typer.Option("--checkpoint", "-c", help="Our .safetensors or .pt, or an official .pth.")
+]
+Annotations = Annotated[Path, typer.Option("--annotations", help="COCO keypoint JSON.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+PrecisionOption = Annotated[
+    Precision, typer.Option(help="auto: bf16 where the hardware has matrix units for it.")
+]
+FlipTest = Annotated[
+    bool, typer.Option("--flip-test/--no-flip-test", help="Average with the mirrored crop.")
+]
