@@ -115,6 +115,21 @@ def mirror_affines(affines: ArrayLike, image_widths: ArrayLike) -> Array:
     return mirrored
 
 
+def compose(second: ArrayLike, first: ArrayLike) -> Array:
+    """The ``(2, 3)`` map that applies `first`, then `second`."""
+    after, before = np.asarray(second, np.float64), np.asarray(first, np.float64)
+    mapped: Array = after[:, :2] @ before
+    mapped[:, 2] += after[:, 2]
+    return mapped
+
+
+def invert(affine: ArrayLike) -> Array:
+    """The inverse of a ``(2, 3)`` map."""
+    matrix = np.asarray(affine, np.float64)
+    linear = np.linalg.inv(matrix[:, :2])
+    return np.column_stack([linear, -linear @ matrix[:, 2]])
+
+
 def image_to_input(points_image: ArrayLike, affines: ArrayLike) -> Array:
     """Map points from image pixels to input pixels.
 

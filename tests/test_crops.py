@@ -72,7 +72,7 @@ def test_keypoints_lie_on_the_same_pixels_in_crop_and_image(folder):
     checked = 0
     for index in range(6):
         crop = crops[3, index]
-        image = crops._image(int(crops.people.image_index[index]))
+        image = crops.pictures.read(int(crops.people.image_index[index]), 1).pixels
         points_image = geometry.input_to_image(crop.keypoints_input[None], crop.affine[None])[0]
         for (xi, yi), (x, y) in zip(crop.keypoints_input.round().int(), points_image, strict=True):
             if 2 <= xi < INPUT_WH[0] - 2 and 2 <= yi < INPUT_WH[1] - 2:

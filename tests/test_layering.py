@@ -13,7 +13,7 @@ ORDER = [
     "skeleton", "geometry", "records", "progress", "files", "device", "config",
     "data.images", "data.json_rows", "data.annotations", "data.coco",
     "data.checks", "data.validate",
-    "data.augment", "data.crops",
+    "data.decode", "data.augment", "data.crops", "data.shards", "data.shard_writer",
     "data.figures", "data.canvas", "data.clothing", "data.heads", "data.painting",
     "data.backdrops", "data.scenes",
     "data.synthetic",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pose_hrnet import geometry
 from pose_hrnet.data.augment import Augmentation, Region
-from pose_hrnet.data.images import ImageError, read_rgb
+from pose_hrnet.data.decode import ImageFiles, Picture, Pictures
+from pose_hrnet.data.images import ImageError
 from pose_hrnet.records import People
 from pose_hrnet.skeleton import COCO17, Skeleton
 
@@ -52,7 +53,7 @@ def cut(
     """Resample one region bilinearly; outside the image is black.
 
     Args:
-        image: ``(H, W, 3)``.
+        image: ``(H, W, 3)``, or ``(H, W, 4)`` whose last channel is not used.
         affine: ``(2, 3)`` image to input.
         input_wh: Size of the crop.
 
@@ -60,6 +61,8 @@ def cut(
         ``(input height, input width, 3)``.
     """
     crop = cv2.warpAffine(image, np.asarray(affine, np.float64), input_wh, flags=cv2.INTER_LINEAR)
+    if image.shape[2] == 4:
+        crop = cv2.cvtColor(crop, cv2.COLOR_RGBA2RGB)
     return np.asarray(crop, dtype=np.uint8)
 
 
@@ -68,7 +71,7 @@ class CropDataset(Dataset[Crop]):
 
     Args:
         people: One crop for each row.
-        image_folder: What the file names are relative to.
+        pictures: The folder that the file names are relative to, or where else pixels come from.
         input_wh: Crop size.
         alignment: How the box meets the crop; the codec's.
         box_padding: Factor on the box.
@@ -80,7 +83,7 @@ class CropDataset(Dataset[Crop]):
     def __init__(
         self,
         people: People,
-        image_folder: Path,
+        pictures: Path | Pictures,
         *,
         input_wh: tuple[int, int],
         alignment: geometry.Alignment = "official",
@@ -90,7 +93,9 @@ class CropDataset(Dataset[Crop]):
         seed: int = 0,
     ) -> None:
         self.people = people
-        self.image_folder = Path(image_folder)
+        self.pictures = (
+            ImageFiles(people.images, pictures) if isinstance(pictures, Path) else pictures
+        )
         self.input_wh = input_wh
         self.alignment = alignment
         self.augmentation = augmentation
@@ -99,70 +104,110 @@ class CropDataset(Dataset[Crop]):
         self.centers_image, self.sizes_wh = geometry.crop_regions(
             people.boxes_xywh, input_wh, padding=box_padding
         )
-        self._last_image: tuple[int, NDArray[np.uint8] | None] = (-1, None)
+        # Rows grouped by image, and where each image's begin.
+        self._by_image = np.argsort(people.image_index, kind="stable")
+        counts = np.bincount(people.image_index, minlength=len(people.images))
+        self._first_of_image = np.concatenate([[0], np.cumsum(counts)])
 
     def __len__(self) -> int:
         return len(self.people)
 
     def __getitem__(self, key: SampleKey) -> Crop:
-        epoch, index = key
-        image = self._image(int(self.people.image_index[index]))
-        region = Region(self.centers_image[index], self.sizes_wh[index])
-        visibility = self.people.visibility[index]
-        keypoints = self.people.keypoints_image[index]
-        if self.augmentation is not None:
-            rng = np.random.default_rng((self.seed, epoch, index))
-            region = self.augmentation.draw(region, keypoints, visibility, self.skeleton, rng)
+        return self.__getitems__([key])[0]
 
-        width = 0 if image is None else image.shape[1]
-        affine = self._affine(region, width)
-        keypoints_input = geometry.image_to_input(keypoints[None], affine[None])[0]
-        visible = visibility > 0
-        if region.flip:
+    def __getitems__(self, keys: Sequence[SampleKey]) -> list[Crop]:
+        """The crops of a batch; each image is read once for all its persons in the batch."""
+        index = np.array([row for _, row in keys], np.intp)
+        drawn = {key: self._region(key) for key in keys}
+        regions = [drawn[key] for key in keys]
+        affines = self._affines(regions)
+        keypoints_input = geometry.image_to_input(self.people.keypoints_image[index], affines)
+        visible = (self.people.visibility[index] > 0).astype(np.float32)
+        flipped = [position for position, region in enumerate(regions) if region.flip]
+        if flipped:
             swap = list(self.skeleton.flip_index)
-            keypoints_input, visible = keypoints_input[swap], visible[swap]
-        if image is None:
-            pixels = np.zeros((self.input_wh[1], self.input_wh[0], 3), np.uint8)
-            visible = np.zeros_like(visible)
-        else:
-            pixels = cut(image, affine, self.input_wh)
-        return Crop(
-            pixels=torch.from_numpy(pixels),
-            keypoints_input=torch.from_numpy(keypoints_input).float(),
-            visible=torch.from_numpy(visible).float(),
-            affine=torch.from_numpy(affine),
-            row=index,
-            readable=image is not None,
+            keypoints_input[flipped] = keypoints_input[flipped][:, swap]
+            visible[flipped] = visible[flipped][:, swap]
+        crops: list[Crop | None] = [None] * len(keys)
+        for positions in _groups(self.people.image_index[index]):
+            picture = self._picture(keys[positions[0]], drawn)
+            for position in positions:
+                crops[position] = Crop(
+                    pixels=torch.from_numpy(self._pixels(picture, affines[position])),
+                    keypoints_input=torch.from_numpy(keypoints_input[position]).float(),
+                    visible=torch.from_numpy(visible[position] * (picture is not None)),
+                    affine=torch.from_numpy(affines[position]),
+                    row=int(index[position]),
+                    readable=picture is not None,
+                )
+        return [crop for crop in crops if crop is not None]
+
+    def _region(self, key: SampleKey) -> Region:
+        """The region to crop, augmented as the key says."""
+        epoch, index = key
+        region = Region(self.centers_image[index], self.sizes_wh[index])
+        if self.augmentation is None:
+            return region
+        return self.augmentation.draw(
+            region,
+            self.people.keypoints_image[index],
+            self.people.visibility[index],
+            self.skeleton,
+            np.random.default_rng((self.seed, epoch, index)),
         )
 
-    def _affine(self, region: Region, image_width: int) -> geometry.Array:
-        center = region.center_image
-        if region.flip:
-            center = geometry.flip_points(center, image_width)
-        affine = geometry.crop_affines(
-            center[None],
-            region.size_wh[None],
+    def _affines(self, regions: Sequence[Region]) -> geometry.Array:
+        """``(B, 2, 3)`` image to input.
+
+        A flipped region is cut out of the mirrored image. About which vertical line that is
+        mirrored cancels out: it is x = 0, the mirror of an image of width 1.
+        """
+        flip = np.array([region.flip for region in regions])
+        centers = np.array([region.center_image for region in regions], np.float64)
+        centers = np.where(flip[:, None], geometry.flip_points(centers, 1), centers)
+        affines = geometry.crop_affines(
+            centers,
+            np.array([region.size_wh for region in regions]),
             self.input_wh,
-            rotations_deg=region.rotation_deg,
+            rotations_deg=np.array([region.rotation_deg for region in regions]),
             alignment=self.alignment,
         )
-        if region.flip:
-            affine = geometry.mirror_affines(affine, image_width)
-        chosen: geometry.Array = affine[0]
-        return chosen
+        mirrored = geometry.mirror_affines(affines, 1)
+        return np.where(flip[:, None, None], mirrored, affines)
 
-    def _image(self, row: int) -> NDArray[np.uint8] | None:
-        """The image of this row, kept while the next samples ask for it; None if unreadable."""
-        if self._last_image[0] != row:
-            width, height = (int(side) for side in self.people.images.sizes_wh[row])
-            path = self.image_folder / self.people.images.file_names[row]
-            try:
-                image = read_rgb(path, (width, height) if width and height else None)
-            except (ImageError, OSError) as error:
-                log.warning("%s; its persons are left out", error)
-                image = None
-            self._last_image = (row, image)
-        return self._last_image[1]
+    def _picture(self, key: SampleKey, drawn: Mapping[SampleKey, Region]) -> Picture | None:
+        """The picture of this sample's image; None if it cannot be read."""
+        row = int(self.people.image_index[key[1]])
+        try:
+            return self.pictures.read(row, self._reduction(key[0], row, drawn))
+        except (ImageError, OSError) as error:
+            log.warning("%s; its persons are left out", error)
+            return None
+
+    def _reduction(self, epoch: int, row: int, drawn: Mapping[SampleKey, Region]) -> float:
+        """How much coarser than the image its finest crop of this epoch is.
+
+        All its persons count, in the batch or not: a crop depends on its key alone.
+        """
+        if not self.pictures.reduces:
+            return 1.0
+        persons = self._by_image[self._first_of_image[row] : self._first_of_image[row + 1]]
+        keys = [(epoch, person) for person in persons.tolist()]
+        widths = [(drawn.get(key) or self._region(key)).size_wh[0] for key in keys]
+        return float(min(widths)) / self.input_wh[0]
+
+    def _pixels(self, picture: Picture | None, affine: geometry.Array) -> NDArray[np.uint8]:
+        if picture is None:
+            return np.zeros((self.input_wh[1], self.input_wh[0], 3), np.uint8)
+        if picture.affine is not None:
+            affine = geometry.compose(affine, geometry.invert(picture.affine))
+        return cut(picture.pixels, affine, self.input_wh)
+
+
+def _groups(image_index: NDArray[np.int32]) -> list[NDArray[np.intp]]:
+    """Positions of each image, by image."""
+    order = np.argsort(image_index, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(image_index[order])) + 1)
 
 
 class EpochSampler(Sampler[SampleKey]):
@@ -176,22 +221,39 @@ class EpochSampler(Sampler[SampleKey]):
         shuffle: Random order, from ``(seed, epoch)``; else image by image, so that each image is
             read once for all its persons.
         seed: Seed of the order.
+        whole_images: Shuffle the images, and keep the persons of one together: they then mostly
+            share a batch, which reads their image once.
+
+    Attributes:
+        epoch: The epoch that the next pass gives.
+        start: How many keys of the epoch the next pass leaves out: those that a run which is
+            continued in the middle has seen.
     """
 
-    def __init__(self, people: People, *, shuffle: bool, seed: int = 0) -> None:
-        self.by_image = np.argsort(people.image_index, kind="stable")
+    def __init__(
+        self, people: People, *, shuffle: bool, seed: int = 0, whole_images: bool = False
+    ) -> None:
+        self.image_index = people.image_index
         self.shuffle = shuffle
         self.seed = seed
+        self.whole_images = whole_images
         self.epoch = 0
+        self.start = 0
 
     def __len__(self) -> int:
-        return len(self.by_image)
+        return len(self.image_index) - self.start
 
     def __iter__(self) -> Iterator[SampleKey]:
-        order = self.by_image
+        return iter([(self.epoch, index) for index in self._order()[self.start :].tolist()])
+
+    def _order(self) -> NDArray[np.intp]:
+        rank: NDArray[np.integer] = self.image_index
         if self.shuffle:
-            order = np.random.default_rng((self.seed, self.epoch)).permutation(len(order))
-        return iter([(self.epoch, int(index)) for index in order])
+            rng = np.random.default_rng((self.seed, self.epoch))
+            if not self.whole_images:
+                return rng.permutation(len(rank))
+            rank = rng.permutation(int(rank.max(initial=-1)) + 1)[rank]
+        return np.argsort(rank, kind="stable")
 
 
 def crop_loader(
@@ -200,6 +262,8 @@ def crop_loader(
     batch_size: int,
     workers: int,
     shuffle: bool = False,
+    whole_images: bool = False,
+    sampler: Sampler[SampleKey] | None = None,
     pin_memory: bool = False,
 ) -> DataLoader[Crop]:
     """Batches of crops; set ``loader.sampler.epoch`` before each training epoch.
@@ -209,16 +273,22 @@ def crop_loader(
         batch_size: B of every batch but perhaps the last.
         workers: Loader processes; 0 loads in this one.
         shuffle: Random order (training), else image by image.
+        whole_images: As in `EpochSampler`.
+        sampler: An order of its own, such as a `ShardSampler`; None: an `EpochSampler`.
         pin_memory: Page-locked batches, for CUDA.
     """
     if workers:
         # The processes are the parallelism. Where they are forked it must be said before: a child
         # that touches OpenCV's thread pool, which fork does not copy, waits forever.
         cv2.setNumThreads(0)
+    if sampler is None:
+        sampler = EpochSampler(
+            dataset.people, shuffle=shuffle, seed=dataset.seed, whole_images=whole_images
+        )
     return DataLoader(
         dataset,
         batch_size=batch_size,
-        sampler=EpochSampler(dataset.people, shuffle=shuffle, seed=dataset.seed),
+        sampler=sampler,
         num_workers=workers,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,

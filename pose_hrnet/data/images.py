@@ -98,11 +98,15 @@ def read_rgb(path: Path | str, size_wh: tuple[int, int] | None = None) -> Pixels
         FileNotFoundError: If there is no such file.
         ImageError: If the file is empty, truncated, no image, or of another size.
     """
-    path = Path(path)
-    data = _read_bytes(path)
+    return decode_rgb(Path(path), read_bytes(Path(path)), size_wh)
+
+
+def decode_rgb(path: Path, data: bytes, size_wh: tuple[int, int] | None = None) -> Pixels:
+    """As `read_rgb`, from the bytes of a file; `path` names them in errors."""
     stream, image = _open(path, data)
     pixels = _decode(path, data, stream, image)
-    return _oriented(path, pixels, _orientation(image), size_wh)
+    turn = _UPRIGHT.get(orientation_to_apply(path, image.size, _orientation(image), size_wh))
+    return pixels if turn is None else np.array(Image.fromarray(pixels).transpose(turn))
 
 
 def read_facts(path: Path | str) -> ImageFacts:
@@ -113,7 +117,7 @@ def read_facts(path: Path | str) -> ImageFacts:
         ImageError: If the file is empty or no image.
     """
     path = Path(path)
-    _, image = _open(path, _read_bytes(path))
+    _, image = _open(path, read_bytes(path))
     # A 16-bit RGB file opens as mode RGB; only its raw mode, such as RGB;16B, tells.
     raw_mode = str(image.tile[0][3]) if image.tile else ""
     return ImageFacts(
@@ -125,7 +129,22 @@ def read_facts(path: Path | str) -> ImageFacts:
     )
 
 
-def _read_bytes(path: Path) -> bytes:
+def exif_orientation(path: Path, data: bytes) -> int:
+    """EXIF orientation of a file's bytes, 1 (upright) to 8; 1 if absent or senseless.
+
+    Raises:
+        ImageError: If the bytes are no image.
+    """
+    return _orientation(_open(path, data)[1])
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of an image file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ImageError: If it is empty or cannot be read.
+    """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -209,24 +228,45 @@ def _pillow_rgb(image: Image.Image) -> Pixels:
     return np.array(image.convert("RGB"))
 
 
-def _oriented(
-    path: Path, pixels: Pixels, orientation: int, size_wh: tuple[int, int] | None
-) -> Pixels:
-    """Turn the pixels where the wanted size, or in its absence EXIF, asks for it."""
-    height, width = pixels.shape[:2]
+def orientation_to_apply(
+    path: Path,
+    stored_wh: tuple[int, int],
+    orientation: int,
+    size_wh: tuple[int, int] | None,
+) -> int:
+    """The EXIF orientation where the wanted size, or in its absence EXIF, asks for it; else 1.
+
+    Args:
+        path: Names the file in errors.
+        stored_wh: Size of the pixels as they are stored.
+        orientation: The file's EXIF orientation.
+        size_wh: As in `read_rgb`.
+
+    Raises:
+        ImageError: If the image has the wanted size neither as stored nor turned.
+    """
+    width, height = stored_wh
     wanted_wh = None if size_wh is None or min(size_wh) <= 0 else (size_wh[0], size_wh[1])
-    upright_wh, turn = (width, height), None
-    if orientation != 1 and wanted_wh != (width, height):
-        upright_wh = (height, width) if orientation >= 5 else (width, height)
-        turn = _UPRIGHT[orientation]
+    applied = 1 if wanted_wh == (width, height) else orientation
+    upright_wh = (height, width) if applied >= 5 else (width, height)
     if wanted_wh is not None and wanted_wh != upright_wh:
-        turned = f" (turned as EXIF says: {upright_wh[0]} x {upright_wh[1]})" if turn else ""
+        turned = f" (turned as EXIF says: {upright_wh[0]} x {upright_wh[1]})"
         raise ImageError(
-            f"image {path} is {width} x {height} pixels{turned}, but its annotations say "
-            f"{wanted_wh[0]} x {wanted_wh[1]}; correct one of them",
+            f"image {path} is {width} x {height} pixels{turned if applied != 1 else ''}, but its "
+            f"annotations say {wanted_wh[0]} x {wanted_wh[1]}; correct one of them",
             "wrong size",
         )
-    return pixels if turn is None else np.array(Image.fromarray(pixels).transpose(turn))
+    return applied
 
 
-__all__ = ["Fault", "ImageError", "ImageFacts", "read_facts", "read_rgb"]
+__all__ = [
+    "Fault",
+    "ImageError",
+    "ImageFacts",
+    "decode_rgb",
+    "exif_orientation",
+    "orientation_to_apply",
+    "read_bytes",
+    "read_facts",
+    "read_rgb",
+]
