@@ -35,6 +35,27 @@ class AnnotatedImages(_Section):
     """Folder that the JSON's file names are relative to."""
 
 
+class TrainingSet(_Section):
+    """Persons to learn from: a COCO-format data set, or crop shards made of one."""
+
+    annotations: Path | None = None
+    """COCO keypoint annotation JSON; null with shards."""
+    images: Path | None = None
+    """Folder that the JSON's file names are relative to; null with shards."""
+    shards: str | None = None
+    """Folder or URL that `pose-hrnet data shard` wrote; null: the images are read."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> TrainingSet:
+        both = self.annotations is not None and self.images is not None
+        neither = self.annotations is None and self.images is None
+        if not (both if self.shards is None else neither):
+            raise ValueError(
+                "give either annotations and images, or shards and null for the other two"
+            )
+        return self
+
+
 class DataSet(AnnotatedImages):
     """A data set to predict, from its annotated boxes or a detector's."""
 
@@ -45,12 +66,16 @@ class DataSet(AnnotatedImages):
 class DataConfig(_Section):
     """What is read, and how crops are cut."""
 
-    train: AnnotatedImages
+    train: TrainingSet
     """Persons to learn from, in their annotated boxes."""
     val: DataSet
     """Persons to score on."""
     workers: Annotated[int, Field(ge=0)] = 4
     """Loader processes; 0 loads in the main process."""
+    decode: Literal["exact", "fast"] = "exact"
+    """How training JPEGs are decoded; fast: quicker, reduced where large, off by 1 to 2 levels."""
+    order: Literal["persons", "images"] = "persons"
+    """Training order; images: the persons of an image share a batch, and its decoding."""
     box_padding: Positive = 1.25
     """Factor on the person box before it is cropped (official: 1.25)."""
 

@@ -32,6 +32,7 @@ RESUMABLE_CHANGES = frozenset(
         "data.workers",
         "data.train.annotations",
         "data.train.images",
+        "data.train.shards",
         "data.val.annotations",
         "data.val.images",
         "train.evaluate_every",
@@ -133,9 +134,10 @@ def load_run(path: Path, config: Config, people: People, resume: bool) -> dict[s
             "resume with the same ones, or choose another --output"
         )
     if state["people"] != fingerprint(people):
+        source = config.data.train.annotations or config.data.train.shards
         raise RunMismatch(
-            f"{path.parent} was started on other persons than those of "
-            f"{config.data.train.annotations}; resume on the same data, or choose another --output"
+            f"{path.parent} was started on other persons than those of {source}; "
+            "resume on the same data, or choose another --output"
         )
     return state
 

@@ -13,13 +13,15 @@ from typing import Any
 import torch
 import yaml
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from pose_hrnet.codec import HeatmapCodec
-from pose_hrnet.config import AnnotatedImages, Config, OptimizerConfig
+from pose_hrnet.config import Config, OptimizerConfig
 from pose_hrnet.data.augment import Augmentation
 from pose_hrnet.data.coco import load_people, training_people
-from pose_hrnet.data.crops import Crop, CropDataset, crop_loader
+from pose_hrnet.data.crops import Crop, CropDataset, SampleKey, crop_loader
+from pose_hrnet.data.decode import ImageFiles, Pictures
+from pose_hrnet.data.shards import ShardPictures, ShardSampler, ShardStore, read_index
 from pose_hrnet.device import Precision, autocast, pick_device
 from pose_hrnet.evaluate import evaluate, people_to_predict
 from pose_hrnet.files import write_text
@@ -65,7 +67,8 @@ def train(
     model, card = build_model(config)
     loader, people = training_loader(config, card, pin_memory=where.type == "cuda")
     # Read now, so that a fault shows before the first epoch and not behind it.
-    _check_first_images(config.data.val, people_to_predict(config.data.val, card.skeleton))
+    val = config.data.val
+    _check_first_images(val.annotations, val.images, people_to_predict(val, card.skeleton))
     saved = load_run(last, config, people, resume)
     if config.model.pretrained is not None and saved is None:
         log.info("%s", initialise(model, config.model.pretrained).summary())
@@ -100,7 +103,7 @@ def train(
             report.show(done.lines)
         if done.epoch >= config.train.epochs:
             break
-        # DataLoader types its sampler as any Sampler; crop_loader's is an EpochSampler.
+        # DataLoader types its sampler as any Sampler; these have an epoch.
         loader.sampler.epoch = done.epoch  # type: ignore[attr-defined]
         title = f"epoch {done.epoch + 1}/{config.train.epochs}"
         with progress.task(title, total=len(people), unit="samples") as bar:
@@ -173,21 +176,15 @@ def training_loader(
     Raises:
         ValueError: If no annotated person is fit to learn from.
     """
-    data = config.data.train
-    people = training_people(load_people(data.annotations, skeleton=card.skeleton))
-    if not len(people):
-        raise ValueError(
-            f"{data.annotations} has no person with labelled keypoints to learn from; "
-            "see pose-hrnet data validate"
-        )
-    _check_first_images(data, people)
+    augmentation = Augmentation(**config.augment.model_dump())
+    people, pictures, sampler = _training_source(config, card, augmentation)
     dataset = CropDataset(
         people,
-        data.images,
+        pictures,
         input_wh=card.codec.input_wh,
         alignment=card.codec.alignment,
         box_padding=card.box_padding,
-        augmentation=Augmentation(**config.augment.model_dump()),
+        augmentation=augmentation,
         skeleton=card.skeleton,
         seed=config.train.seed,
     )
@@ -196,9 +193,33 @@ def training_loader(
         batch_size=config.train.batch_size,
         workers=config.data.workers,
         shuffle=True,
+        whole_images=config.data.order == "images",
+        sampler=sampler,
         pin_memory=pin_memory,
     )
     return loader, people
+
+
+def _training_source(
+    config: Config, card: ModelCard, augmentation: Augmentation
+) -> tuple[People, Pictures, Sampler[SampleKey] | None]:
+    """Persons, their pictures, and the order of shards (None: any order will do)."""
+    data, decode = config.data.train, config.data.decode
+    if data.shards is not None:
+        store = ShardStore(data.shards)
+        index = read_index(store, card.skeleton)
+        index.check_fits(card.codec.input_wh, card.box_padding, augmentation)
+        sampler = ShardSampler(index.counts, seed=config.train.seed)
+        return index.people, ShardPictures(index, store, decode), sampler
+    assert data.annotations is not None and data.images is not None  # noqa: PT018 - see the config
+    people = training_people(load_people(data.annotations, skeleton=card.skeleton))
+    if not len(people):
+        raise ValueError(
+            f"{data.annotations} has no person with labelled keypoints to learn from; "
+            "see pose-hrnet data validate"
+        )
+    _check_first_images(data.annotations, data.images, people)
+    return people, ImageFiles(people.images, data.images, decode), None
 
 
 @dataclass(frozen=True)
@@ -311,11 +332,11 @@ def _score(
     return dict(evaluation.scores.values)
 
 
-def _check_first_images(data: AnnotatedImages, people: People) -> None:
+def _check_first_images(annotations: Path, images: Path, people: People) -> None:
     """Fail at once, not after an epoch of black crops, if the folder is the wrong one."""
     file_names = people.images.file_names
-    if not any((data.images / name).is_file() for name in file_names[:100]):
+    if not any((images / name).is_file() for name in file_names[:100]):
         raise ValueError(
-            f"none of the first images of {data.annotations} ({file_names[0]}, ...) lies in "
-            f"{data.images}; is this the folder that the file names are relative to?"
+            f"none of the first images of {annotations} ({file_names[0]}, ...) lies in "
+            f"{images}; is this the folder that the file names are relative to?"
         )

@@ -86,6 +86,37 @@ class Augmentation:
             flip=bool(flip < self.flip_probability),
         )
 
+    def reach_xyxy(
+        self,
+        region: Region,
+        keypoints_image: NDArray[np.floating],
+        visibility: NDArray[np.integer],
+        skeleton: Skeleton,
+    ) -> Array:
+        """The smallest upright box that holds every crop that `draw` can give.
+
+        A region of w x h turned by a, up to A, reaches w/2 cos a + h/2 sin a sideways, at most at
+        ``min(A, atan2(h, w))``, where that is half its diagonal; upwards alike.
+
+        Args:
+            region: As in `draw`; and so are the others.
+
+        Returns:
+            ``(4,)`` left, top, right, bottom in image pixels.
+        """
+        labelled = visibility > 0
+        bases = [region]
+        if self.half_body_probability and labelled.sum() > self.half_body_min_keypoints:
+            halves = (True, False)
+            bases += [_half_body(region, keypoints_image, labelled, skeleton, h) for h in halves]
+        centers = np.array([base.center_image for base in bases])
+        halves_wh = np.array([base.size_wh for base in bases]) / 2 * (1 + self.scale_std)
+        others = halves_wh[:, ::-1]
+        largest = np.deg2rad(2 * self.rotation_std) if self.rotation_probability else 0.0
+        angles = np.minimum(largest, np.arctan2(others, halves_wh))
+        reach = halves_wh * np.cos(angles) + others * np.sin(angles)
+        return np.concatenate([(centers - reach).min(axis=0), (centers + reach).max(axis=0)])
+
 
 def _half_body(
     region: Region,

@@ -121,7 +121,9 @@ class CropDataset(Dataset[Crop]):
         drawn = {key: self._region(key) for key in keys}
         regions = [drawn[key] for key in keys]
         affines = self._affines(regions)
-        keypoints_input = geometry.image_to_input(self.people.keypoints_image[index], affines)
+        keypoints_input = geometry.image_to_input(
+            self.people.keypoints_image[index], affines
+        ).astype(np.float32)
         visible = (self.people.visibility[index] > 0).astype(np.float32)
         flipped = [position for position, region in enumerate(regions) if region.flip]
         if flipped:
@@ -134,7 +136,7 @@ class CropDataset(Dataset[Crop]):
             for position in positions:
                 crops[position] = Crop(
                     pixels=torch.from_numpy(self._pixels(picture, affines[position])),
-                    keypoints_input=torch.from_numpy(keypoints_input[position]).float(),
+                    keypoints_input=torch.from_numpy(keypoints_input[position]),
                     visible=torch.from_numpy(visible[position] * (picture is not None)),
                     affine=torch.from_numpy(affines[position]),
                     row=int(index[position]),

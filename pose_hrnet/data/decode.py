@@ -30,7 +30,7 @@ Decode: TypeAlias = Literal["exact", "fast"]
 REDUCTIONS = (8, 4, 2)
 """Factors by which JPEG decoding can reduce at a gain, with small inverse DCTs (libjpeg)."""
 
-_EXIF_SEARCH_BYTES = 65_536  # EXIF is one segment, which stands before the others and holds less
+_APP1, _START_OF_SCAN = 0xE1, 0xDA
 # Upright to stored directions, by EXIF orientation (CIPA DC-008, 4.6.4 A): a row gives stored x or
 # y in terms of upright (x, y); where its sign is negative it counts from the far side.
 _STORED_DIRECTIONS: dict[int, tuple[tuple[int, int], tuple[int, int]]] = {
@@ -97,7 +97,7 @@ class Decoder:
         self._memory: NDArray[np.uint8] = np.empty(0, np.uint8)
 
     def __call__(
-        self, path: Path, data: bytes, size_wh: tuple[int, int] | None, reduction: float
+        self, path: Path | str, data: bytes, size_wh: tuple[int, int] | None, reduction: float
     ) -> Picture:
         """Decode a file.
 
@@ -114,7 +114,7 @@ class Decoder:
         return picture or Picture(decode_rgb(path, data, size_wh))
 
     def _fast(
-        self, path: Path, data: bytes, size_wh: tuple[int, int] | None, reduction: float
+        self, path: Path | str, data: bytes, size_wh: tuple[int, int] | None, reduction: float
     ) -> Picture | None:
         """None if this is not a plain whole JPEG."""
         if data[:2] != b"\xff\xd8" or data[-2:] != b"\xff\xd9":
@@ -125,8 +125,7 @@ class Decoder:
             return None
         if colour not in ("YCbCr", "Gray", "RGB"):
             return None
-        has_exif = data.find(b"Exif\0\0", 0, _EXIF_SEARCH_BYTES) >= 0
-        orientation = exif_orientation(path, data) if has_exif else 1
+        orientation = exif_orientation(path, data) if _may_be_turned(data) else 1
         orientation = orientation_to_apply(path, (width, height), orientation, size_wh)
 
         factor = next((factor for factor in REDUCTIONS if factor <= reduction), 1)
@@ -148,6 +147,18 @@ class Decoder:
         if pixels is None:
             return None
         return Picture(pixels, _image_to_picture((width, height), orientation, factor))
+
+
+def _may_be_turned(data: bytes) -> bool:
+    """Whether a JPEG has an APP1 segment, where EXIF (and XMP, which may stand in for it) lies."""
+    position = 2
+    while position + 4 <= len(data) and data[position] == 0xFF:
+        if data[position + 1] == _START_OF_SCAN:
+            return False
+        if data[position + 1] == _APP1:
+            return True
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return True  # an unusual header, to be read with care
 
 
 def _image_to_picture(stored_wh: tuple[int, int], orientation: int, factor: int) -> Array | None:

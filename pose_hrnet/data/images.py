@@ -101,7 +101,7 @@ def read_rgb(path: Path | str, size_wh: tuple[int, int] | None = None) -> Pixels
     return decode_rgb(Path(path), read_bytes(Path(path)), size_wh)
 
 
-def decode_rgb(path: Path, data: bytes, size_wh: tuple[int, int] | None = None) -> Pixels:
+def decode_rgb(path: Path | str, data: bytes, size_wh: tuple[int, int] | None = None) -> Pixels:
     """As `read_rgb`, from the bytes of a file; `path` names them in errors."""
     stream, image = _open(path, data)
     pixels = _decode(path, data, stream, image)
@@ -129,7 +129,7 @@ def read_facts(path: Path | str) -> ImageFacts:
     )
 
 
-def exif_orientation(path: Path, data: bytes) -> int:
+def exif_orientation(path: Path | str, data: bytes) -> int:
     """EXIF orientation of a file's bytes, 1 (upright) to 8; 1 if absent or senseless.
 
     Raises:
@@ -158,7 +158,7 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def _open(path: Path, data: bytes) -> tuple[BytesIO, ImageFile.ImageFile]:
+def _open(path: Path | str, data: bytes) -> tuple[BytesIO, ImageFile.ImageFile]:
     """Parse the header; for a JPEG the stream then stands at its first scan."""
     stream = BytesIO(data)
     try:
@@ -189,7 +189,7 @@ def _has_alpha(image: Image.Image) -> bool:
     return image.mode.endswith(("A", "a")) or "transparency" in image.info
 
 
-def _decode(path: Path, data: bytes, stream: BytesIO, image: ImageFile.ImageFile) -> Pixels:
+def _decode(path: Path | str, data: bytes, stream: BytesIO, image: ImageFile.ImageFile) -> Pixels:
     """``(H, W, 3)`` uint8 pixels as they are stored, whatever the EXIF orientation."""
     if image.mode == "F":
         raise ImageError(f"image {path} has floating-point pixels; convert it to 8 bits")
@@ -229,7 +229,7 @@ def _pillow_rgb(image: Image.Image) -> Pixels:
 
 
 def orientation_to_apply(
-    path: Path,
+    path: Path | str,
     stored_wh: tuple[int, int],
     orientation: int,
     size_wh: tuple[int, int] | None,

@@ -1,0 +1,262 @@
+"""Shards hold the crops of the images, in an order that is resumed and shared out exactly."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from builders import make_people, write_annotations, write_images
+from test_decode import shift_and_difference
+from typer.testing import CliRunner
+
+from pose_hrnet.cli import app
+from pose_hrnet.config import load_config
+from pose_hrnet.data.augment import Augmentation, Region
+from pose_hrnet.data.coco import load_people, training_people
+from pose_hrnet.data.crops import CropDataset, crop_loader
+from pose_hrnet.data.shard_writer import write_shards
+from pose_hrnet.data.shards import ShardPictures, ShardSampler, ShardStore, read_index
+from pose_hrnet.geometry import crop_affines, image_to_input
+from pose_hrnet.run_folder import read_metrics
+from pose_hrnet.skeleton import COCO17
+from pose_hrnet.train import train
+
+INPUT_WH = (96, 128)
+LARGEST = Augmentation(half_body_probability=0.5)
+
+
+@pytest.fixture
+def shards(tmp_path):
+    """Ten made-up persons in three shards."""
+    people = make_people(10)
+    folder = write_images(people, tmp_path / "images")
+    write(people, folder, tmp_path / "shards", persons_per_shard=4)
+    return tmp_path / "shards"
+
+
+def write(people, folder, output, **settings):
+    return write_shards(
+        people,
+        folder,
+        output,
+        input_wh=INPUT_WH,
+        augmentation=LARGEST,
+        skeleton=COCO17,
+        **settings,
+    )
+
+
+def dataset(root, augmentation=None, store=None, **settings):
+    store = store or ShardStore(str(root))
+    index = read_index(store, COCO17)
+    pictures = ShardPictures(index, store, **settings)
+    return CropDataset(index.people, pictures, input_wh=INPUT_WH, augmentation=augmentation), index
+
+
+def test_reach_holds_all_that_augmentation_can_show():
+    people, rng = make_people(5), np.random.default_rng(0)
+    corners = np.array([[0, 0], INPUT_WH, [0, INPUT_WH[1]], [INPUT_WH[0], 0]], np.float64)
+    for row in range(5):
+        region = Region(np.array([100.0, 90.0]), np.array([90.0, 120.0]))
+        given = (region, people.keypoints_image[row], people.visibility[row], COCO17)
+        left, top, right, bottom = LARGEST.reach_xyxy(*given)
+        points = []
+        for _ in range(3000):
+            drawn = LARGEST.draw(*given, rng)
+            affine = crop_affines(
+                drawn.center_image[None], drawn.size_wh[None], INPUT_WH,
+                rotations_deg=drawn.rotation_deg,
+            )  # fmt: skip
+            inverse = np.linalg.inv(np.vstack([affine[0], [0, 0, 1]]))[:2]
+            points.append(image_to_input(corners[None], inverse[None])[0])
+        low, high = np.concatenate(points).min(0), np.concatenate(points).max(0)
+        assert (low >= (left - 1e-6, top - 1e-6)).all()
+        assert (high <= (right + 1e-6, bottom + 1e-6)).all()
+        # and not much more than that: nearly all of it was reached
+        assert (high - low).prod() > 0.85 * (right - left) * (bottom - top)
+
+
+@pytest.mark.parametrize("detail", [1.0, 3.0])
+def test_augmented_crops_of_real_persons_agree_with_those_of_their_images(
+    shared: Path, tmp_path, detail
+):
+    folder = shared / "coco" / "val"
+    people = training_people(load_people(shared / "coco/annotations/person_keypoints_val.json"))
+    people = people[:40]
+    write(people, folder, tmp_path, persons_per_shard=15, detail=detail, quality=95)
+    crops, index = dataset(tmp_path)
+    index.check_fits(INPUT_WH, 1.25, LARGEST)
+    plain = CropDataset(people, folder, input_wh=INPUT_WH)
+    row_of_id = {person: row for row, person in enumerate(index.people.ids.tolist())}
+    rng, shifts, differences, black = np.random.default_rng(0), [], [], []
+    for row in range(len(people)):
+        other = row_of_id[people.ids[row]]
+        seeds = rng.integers(1000)
+        pair = []
+        for data, at in ((plain, row), (crops, other)):
+            region = LARGEST.draw(
+                Region(data.centers_image[at], data.sizes_wh[at]),
+                data.people.keypoints_image[at],
+                data.people.visibility[at],
+                COCO17,
+                np.random.default_rng(seeds),
+            )
+            affine = data._affines([region])[0]
+            reader = data.pictures.read(int(data.people.image_index[at]), 1)
+            pair.append(
+                (
+                    data._pixels(reader, affine),
+                    image_to_input(data.people.keypoints_image[at][None], affine[None])[0],
+                )
+            )
+        seen = people.visibility[row] > 0
+        np.testing.assert_allclose(pair[0][1][seen], pair[1][1][seen], atol=0.6)
+        shift, difference = shift_and_difference(pair[0][0], pair[1][0])
+        shifts.append(shift)
+        differences.append(difference)
+        inside = pair[0][0].max(axis=2) > 60
+        black.append((pair[1][0].max(axis=2)[inside] == 0).mean() if inside.any() else 0.0)
+    assert np.median(shifts) < 0.05
+    assert np.mean(differences) < (8 if detail == 1 else 4)
+    assert max(black) < 1e-3  # nothing that the image shows is missing
+
+
+def test_tars_are_webdatasets_and_the_index_agrees(shards):
+    index = json.loads((shards / "index.json").read_text())
+    assert [shard["count"] for shard in index["shards"]] == [4, 3, 3]
+    for shard in index["shards"]:
+        data = (shards / shard["name"]).read_bytes()
+        with tarfile.open(shards / shard["name"]) as tar:
+            names = tar.getnames()
+            assert names == [f"{key}.{kind}" for key in shard["keys"] for kind in ("json", "jpg")]
+            for entry in shard["entries"]:
+                key = entry["sample"]["key"]
+                assert json.load(tar.extractfile(f"{key}.json")) == entry["sample"]
+                jpeg = data[entry["offset"] : entry["offset"] + entry["size"]]
+                assert jpeg == tar.extractfile(f"{key}.jpg").read()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_do_not_depend_on_workers(shards, workers):
+    crops, index = dataset(shards, LARGEST, decode="fast")
+    sampler = ShardSampler(index.counts, buffer=4)
+    loader = crop_loader(crops, batch_size=4, workers=workers, sampler=sampler)
+    for sampler.epoch in (0, 3):
+        keys = list(sampler)
+        batches = list(loader)
+        rows = torch.cat([batch.row for batch in batches]).tolist()
+        assert rows == [row for _, row in keys]
+        assert torch.equal(batches[1].pixels[2], crops[keys[6]].pixels)
+
+
+def test_order_is_random_local_and_its_epochs_differ():
+    counts = np.full(50, 100)
+    sampler = ShardSampler(counts, buffer=300)
+    orders = []
+    for sampler.epoch in (0, 1):
+        orders.append(np.array([row for _, row in sampler]))
+        assert sorted(orders[-1]) == list(range(5000))
+        shards_in_use = [len(set(orders[-1][i : i + 32] // 100)) for i in range(0, 5000, 32)]
+        assert max(shards_in_use) <= 5
+        assert np.mean(shards_in_use) > 3
+    assert (orders[0] != orders[1]).mean() > 0.9
+
+
+def test_nodes_share_an_epoch_without_overlap_and_any_can_be_resumed():
+    counts = np.array([7, 11, 3, 20, 9])
+    rows = []
+    for rank in range(4):
+        sampler = ShardSampler(counts, seed=1, buffer=5, rank=rank, world_size=4)
+        sampler.epoch = 2
+        keys = list(sampler)
+        assert len(keys) == len(sampler) == 12
+        rows += [row for _, row in keys]
+        sampler.start = 7
+        assert list(sampler) == keys[7:]
+        assert len(sampler) == 5
+    assert len(set(rows)) == 48
+
+
+def test_shards_of_a_url_are_fetched_once_and_read_the_same(shards, tmp_path):
+    fsspec = pytest.importorskip("fsspec")
+    memory = fsspec.filesystem("memory")
+    for path in shards.iterdir():
+        memory.pipe_file(f"/bucket/{path.name}", path.read_bytes())
+    store = ShardStore("memory://bucket", cache=tmp_path / "cache")
+    remote, _ = dataset(None, LARGEST, store=store)
+    local, _ = dataset(shards, LARGEST)
+    for row in range(10):
+        assert torch.equal(remote[0, row].pixels, local[0, row].pixels)
+    for path in shards.glob("*.tar"):
+        memory.rm_file(f"/bucket/{path.name}")
+    again = CropDataset(
+        remote.people, ShardPictures(remote.pictures.index, store), input_wh=INPUT_WH
+    )
+    assert all(again[0, row].readable for row in range(10))
+    with pytest.raises(FileNotFoundError, match=r"index\.json does not exist"):
+        read_index(ShardStore("memory://elsewhere"), COCO17)
+
+
+def test_more_than_the_shards_hold_is_refused(shards, tmp_path):
+    _, index = dataset(shards)
+    index.check_fits(INPUT_WH, 1.25, LARGEST)
+    for wanted in (
+        ((192, 256), 1.25, LARGEST),
+        (INPUT_WH, 1.5, None),
+        (INPUT_WH, 1.25, Augmentation(scale_std=0.5)),
+        (INPUT_WH, 1.25, Augmentation(rotation_std=60)),
+    ):
+        with pytest.raises(ValueError, match="does not hold the crops"):
+            index.check_fits(*wanted)
+    (tmp_path / "index.json").write_text("{}")
+    with pytest.raises(ValueError, match="is not an index of crop shards"):
+        read_index(ShardStore(str(tmp_path)), COCO17)
+
+
+def test_unreadable_images_and_cut_shards_are_told(tmp_path, caplog):
+    people = make_people(4)
+    folder = write_images(people, tmp_path / "images")
+    (folder / "000001.png").write_bytes(b"")
+    write(people, folder, tmp_path)
+    assert "2 of 4 persons are left out" in caplog.text
+    tar = tmp_path / "00000.tar"
+    tar.write_bytes(tar.read_bytes()[:3000])
+    crops, _ = dataset(tmp_path)
+    assert not crops[0, 1].readable
+    assert "behind the end of its shard" in caplog.text
+
+
+def test_command_writes_what_training_reads_and_resumes(tmp_path):
+    people = make_people(10)
+    images = write_images(people, tmp_path / "images")
+    annotations = write_annotations(people, tmp_path / "people.json")
+    result = CliRunner().invoke(
+        app,
+        ["data", "shard", "demo", "--annotations", str(annotations), "--images", str(images),
+         "--output", str(tmp_path / "shards"), "--size", "32x64", "--persons", "4"],
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "10 persons in 3 shards" in result.output.replace("\n", " ")
+    settings = [
+        "data.train.annotations=null", "data.train.images=null",
+        f"data.train.shards={tmp_path / 'shards'}", f"data.val.annotations={annotations}",
+        f"data.val.images={images}", "data.workers=0", "data.decode=fast",
+        "model.width=8", "model.stem_width=8", "model.branch_blocks=1", "codec.sigma=1",
+        "codec.input_wh=[32, 64]", "train.batch_size=4", "optimizer.schedule=step",
+        "train.precision=fp32",
+    ]  # fmt: skip
+    train(load_config("demo", [*settings, "train.epochs=2"]), tmp_path / "whole", device="cpu")
+    for epochs in (1, 2):
+        config = load_config("demo", [*settings, f"train.epochs={epochs}"])
+        train(config, tmp_path / "parts", device="cpu", resume=epochs == 2)
+    whole, parts = (
+        [line["loss"] for line in read_metrics(tmp_path / run / "metrics.jsonl")]
+        for run in ("whole", "parts")
+    )
+    assert whole == parts
+    with pytest.raises(ValueError, match="give either annotations and images, or shards"):
+        load_config("demo", [*settings, f"data.train.images={images}"])
