@@ -60,12 +60,12 @@ def dataset(root, augmentation=None, store=None, **settings):
 def test_reach_holds_all_that_augmentation_can_show():
     people, rng = make_people(5), np.random.default_rng(0)
     corners = np.array([[0, 0], INPUT_WH, [0, INPUT_WH[1]], [INPUT_WH[0], 0]], np.float64)
-    for row in range(5):
+    for row in range(2):
         region = Region(np.array([100.0, 90.0]), np.array([90.0, 120.0]))
         given = (region, people.keypoints_image[row], people.visibility[row], COCO17)
         left, top, right, bottom = LARGEST.reach_xyxy(*given)
         points = []
-        for _ in range(3000):
+        for _ in range(1200):
             drawn = LARGEST.draw(*given, rng)
             affine = crop_affines(
                 drawn.center_image[None], drawn.size_wh[None], INPUT_WH,
@@ -77,7 +77,7 @@ def test_reach_holds_all_that_augmentation_can_show():
         assert (low >= (left - 1e-6, top - 1e-6)).all()
         assert (high <= (right + 1e-6, bottom + 1e-6)).all()
         # and not much more than that: nearly all of it was reached
-        assert (high - low).prod() > 0.85 * (right - left) * (bottom - top)
+        assert (high - low).prod() > 0.8 * (right - left) * (bottom - top)
 
 
 @pytest.mark.parametrize("detail", [1.0, 3.0])
@@ -230,7 +230,7 @@ def test_unreadable_images_and_cut_shards_are_told(tmp_path, caplog):
     assert "behind the end of its shard" in caplog.text
 
 
-def test_command_writes_what_training_reads_and_resumes(tmp_path):
+def test_command_writes_what_training_reads(tmp_path):
     people = make_people(10)
     images = write_images(people, tmp_path / "images")
     annotations = write_annotations(people, tmp_path / "people.json")
@@ -249,14 +249,10 @@ def test_command_writes_what_training_reads_and_resumes(tmp_path):
         "codec.input_wh=[32, 64]", "train.batch_size=4", "optimizer.schedule=step",
         "train.precision=fp32",
     ]  # fmt: skip
-    train(load_config("demo", [*settings, "train.epochs=2"]), tmp_path / "whole", device="cpu")
-    for epochs in (1, 2):
-        config = load_config("demo", [*settings, f"train.epochs={epochs}"])
-        train(config, tmp_path / "parts", device="cpu", resume=epochs == 2)
-    whole, parts = (
-        [line["loss"] for line in read_metrics(tmp_path / run / "metrics.jsonl")]
-        for run in ("whole", "parts")
-    )
-    assert whole == parts
+    config = load_config("demo", [*settings, "train.epochs=1"])
+    train(config, tmp_path / "run", device="cpu")
+    (line,) = read_metrics(tmp_path / "run/metrics.jsonl")
+    assert line["step"] == 3
+    assert line["unreadable"] == 0
     with pytest.raises(ValueError, match="give either annotations and images, or shards"):
         load_config("demo", [*settings, f"data.train.images={images}"])
