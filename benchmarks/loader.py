@@ -14,18 +14,19 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 
 from pose_hrnet.config import load_config
 from pose_hrnet.data.augment import Augmentation
 from pose_hrnet.data.coco import load_people, training_people
-from pose_hrnet.data.crops import Crop, CropDataset, crop_loader
+from pose_hrnet.data.crops import Crop, CropDataset, SampleKey, crop_loader
 from pose_hrnet.data.decode import ImageFiles
 from pose_hrnet.data.shard_writer import write_shards
 from pose_hrnet.data.shards import ShardPictures, ShardSampler, ShardStore, read_index
@@ -40,10 +41,12 @@ console = Console()
 class OneByOne(CropDataset):
     """Every crop decodes its image alone, as before batches were read image by image."""
 
-    __getitems__ = None  # type: ignore[assignment]
-
-    def __getitem__(self, key: tuple[int, int]) -> Crop:
-        return CropDataset.__getitems__(self, [key])[0]
+    def __getitems__(self, keys: Sequence[SampleKey]) -> Crop:
+        """A batch of single crops."""
+        if len(keys) == 1:
+            return super().__getitems__(keys)
+        batch: Crop = default_collate([self[key] for key in keys])
+        return batch
 
 
 def make_loaders(
@@ -147,11 +150,11 @@ def main() -> None:
     parser.add_argument("--config")
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     args = parser.parse_args()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
     if args.config:
         waiting(args.config, args.overrides)
         return
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:
         people = training_people(load_people(args.annotations))
         write_shards(

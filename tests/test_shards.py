@@ -107,9 +107,11 @@ def test_augmented_crops_of_real_persons_agree_with_those_of_their_images(
             )
             affine = data._affines([region])[0]
             reader = data.pictures.read(int(data.people.image_index[at]), 1)
+            pixels = np.empty((INPUT_WH[1], INPUT_WH[0], 3), np.uint8)
+            data._cut(reader, affine, pixels)
             pair.append(
                 (
-                    data._pixels(reader, affine),
+                    pixels,
                     image_to_input(data.people.keypoints_image[at][None], affine[None])[0],
                 )
             )

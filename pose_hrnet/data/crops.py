@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
@@ -48,7 +48,10 @@ class Crop(NamedTuple):
 
 
 def cut(
-    image: NDArray[np.uint8], affine: NDArray[np.floating], input_wh: tuple[int, int]
+    image: NDArray[np.uint8],
+    affine: NDArray[np.floating],
+    input_wh: tuple[int, int],
+    out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
     """Resample one region bilinearly; outside the image is black.
 
@@ -56,13 +59,17 @@ def cut(
         image: ``(H, W, 3)``, or ``(H, W, 4)`` whose last channel is not used.
         affine: ``(2, 3)`` image to input.
         input_wh: Size of the crop.
+        out: Where to write it; None: a new array.
 
     Returns:
         ``(input height, input width, 3)``.
     """
-    crop = cv2.warpAffine(image, np.asarray(affine, np.float64), input_wh, flags=cv2.INTER_LINEAR)
+    matrix = np.asarray(affine, np.float64)
     if image.shape[2] == 4:
-        crop = cv2.cvtColor(crop, cv2.COLOR_RGBA2RGB)
+        crop = cv2.warpAffine(image, matrix, input_wh, flags=cv2.INTER_LINEAR)
+        crop = cv2.cvtColor(crop, cv2.COLOR_RGBA2RGB, out)
+    else:
+        crop = cv2.warpAffine(image, matrix, input_wh, out, flags=cv2.INTER_LINEAR)
     return np.asarray(crop, dtype=np.uint8)
 
 
@@ -113,36 +120,45 @@ class CropDataset(Dataset[Crop]):
         return len(self.people)
 
     def __getitem__(self, key: SampleKey) -> Crop:
-        return self.__getitems__([key])[0]
+        pixels, keypoints_input, visible, affine, row, readable = self.__getitems__([key])
+        index, whole = int(torch.as_tensor(row)[0]), bool(torch.as_tensor(readable)[0])
+        return Crop(pixels[0], keypoints_input[0], visible[0], affine[0], index, whole)
 
-    def __getitems__(self, keys: Sequence[SampleKey]) -> list[Crop]:
-        """The crops of a batch; each image is read once for all its persons in the batch."""
-        index = np.array([row for _, row in keys], np.intp)
+    def __getitems__(self, keys: Sequence[SampleKey]) -> Crop:
+        """A batch, in which each image is read once for all its persons.
+
+        The crops are cut right into the batch, which is collated already.
+        """
+        index = np.array([row for _, row in keys], np.int64)
         drawn = {key: self._region(key) for key in keys}
         regions = [drawn[key] for key in keys]
         affines = self._affines(regions)
-        keypoints_input = geometry.image_to_input(
-            self.people.keypoints_image[index], affines
-        ).astype(np.float32)
+        points_image = self.people.keypoints_image[index]
+        keypoints_input = geometry.image_to_input(points_image, affines).astype(np.float32)
         visible = (self.people.visibility[index] > 0).astype(np.float32)
         flipped = [position for position, region in enumerate(regions) if region.flip]
         if flipped:
             swap = list(self.skeleton.flip_index)
             keypoints_input[flipped] = keypoints_input[flipped][:, swap]
             visible[flipped] = visible[flipped][:, swap]
-        crops: list[Crop | None] = [None] * len(keys)
+        width, height = self.input_wh
+        pixels = np.empty((len(keys), height, width, 3), np.uint8)
+        readable = np.ones(len(keys), np.bool_)
         for positions in _groups(self.people.image_index[index]):
             picture = self._picture(keys[positions[0]], drawn)
+            if picture is None:
+                pixels[positions], visible[positions], readable[positions] = 0, 0, False
+                continue
             for position in positions:
-                crops[position] = Crop(
-                    pixels=torch.from_numpy(self._pixels(picture, affines[position])),
-                    keypoints_input=torch.from_numpy(keypoints_input[position]),
-                    visible=torch.from_numpy(visible[position] * (picture is not None)),
-                    affine=torch.from_numpy(affines[position]),
-                    row=int(index[position]),
-                    readable=picture is not None,
-                )
-        return [crop for crop in crops if crop is not None]
+                self._cut(picture, affines[position], pixels[position])
+        return Crop(
+            pixels=torch.from_numpy(pixels),
+            keypoints_input=torch.from_numpy(keypoints_input),
+            visible=torch.from_numpy(visible),
+            affine=torch.from_numpy(affines),
+            row=torch.from_numpy(index),
+            readable=torch.from_numpy(readable),
+        )
 
     def _region(self, key: SampleKey) -> Region:
         """The region to crop, augmented as the key says."""
@@ -198,12 +214,16 @@ class CropDataset(Dataset[Crop]):
         widths = [(drawn.get(key) or self._region(key)).size_wh[0] for key in keys]
         return float(min(widths)) / self.input_wh[0]
 
-    def _pixels(self, picture: Picture | None, affine: geometry.Array) -> NDArray[np.uint8]:
-        if picture is None:
-            return np.zeros((self.input_wh[1], self.input_wh[0], 3), np.uint8)
+    def _cut(self, picture: Picture, affine: geometry.Array, out: NDArray[np.uint8]) -> None:
+        """Cut one crop, ``(H, W, 3)``, into its place."""
         if picture.affine is not None:
             affine = geometry.compose(affine, geometry.invert(picture.affine))
-        return cut(picture.pixels, affine, self.input_wh)
+        cut(picture.pixels, affine, self.input_wh, out)
+
+
+def _as_it_is(batch: Any) -> Any:
+    """The batch, which `CropDataset` has collated."""
+    return batch
 
 
 def _groups(image_index: NDArray[np.int32]) -> list[NDArray[np.intp]]:
@@ -291,6 +311,7 @@ def crop_loader(
         dataset,
         batch_size=batch_size,
         sampler=sampler,
+        collate_fn=_as_it_is,
         num_workers=workers,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
