@@ -30,6 +30,8 @@ from pose_hrnet.console import (
 )
 
 if TYPE_CHECKING:
+    from pose_hrnet.compare import Comparison
+    from pose_hrnet.evaluate import Evaluation
     from pose_hrnet.metrics.coco_ap import CocoScores
 
 app = typer.Typer(
@@ -131,6 +133,10 @@ def evaluate(
         float, typer.Option(min=0, help="Keypoints above it count in the pose score.")
     ] = 0.2,
     min_box_score: Annotated[float, typer.Option(help="Leave out weaker detections.")] = 0.0,
+    compare: Annotated[
+        str | None,
+        typer.Option(help="Score every combination of these: flip,shift,codec,nms, or a part."),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Crops per forward pass.")] = 32,
     workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 1,
     device: Device = "auto",
@@ -138,40 +144,52 @@ def evaluate(
 ) -> None:
     """Score a checkpoint on a COCO-format data set: the ten COCO numbers, and what made them.
 
+    With --compare, other test-time choices stand beside the checkpoint's own: flip test, its
+    shift, codec, NMS. The network runs once for each view and crop alignment, not for each choice.
+
     Example: `pose-hrnet evaluate -c runs/w32/best.safetensors --annotations val.json
     --images val2017 --output runs/w32/val`
     """
+    from pose_hrnet.compare import compare as run_comparison
+    from pose_hrnet.compare import parse_items
     from pose_hrnet.config import DataSet, EvaluateConfig
     from pose_hrnet.device import pick_device
     from pose_hrnet.evaluate import evaluate as run_evaluation
     from pose_hrnet.models.weights import load_model
 
+    compared = () if compare is None else parse_items(compare)
     where = pick_device(device)
     loaded = load_model(checkpoint)
-    evaluation = run_evaluation(
-        loaded.model.to(where),
-        loaded.card,
-        DataSet(annotations=annotations, images=images, boxes=boxes),
-        EvaluateConfig(
-            batch_size=batch_size,
-            flip_test=flip_test,
-            flip_shift=flip_shift,
-            keypoint_threshold=keypoint_threshold,
-            nms=nms.value,
-            nms_threshold=nms_threshold,
-            min_box_score=min_box_score,
-        ),
-        device=where,
-        precision=precision.value,
-        workers=workers,
-        progress=RichProgress(),
+    model = loaded.model.to(where)
+    data = DataSet(annotations=annotations, images=images, boxes=boxes)
+    test = EvaluateConfig(
+        batch_size=batch_size,
+        flip_test=flip_test,
+        flip_shift=flip_shift,
+        keypoint_threshold=keypoint_threshold,
+        nms=nms.value,
+        nms_threshold=nms_threshold,
+        min_box_score=min_box_score,
     )
-    evaluation = evaluation.with_provenance({"checkpoint": str(checkpoint)})
-    evaluation.write(output)
+    facts = {"checkpoint": str(checkpoint)}
+    bars = RichProgress()
     say(loaded.report.summary())
-    print_scores(evaluation.scores)
-    facts = [[name, str(value)] for name, value in evaluation.provenance.items()]
-    print_table("what produced them", ["setting", "value"], facts)
+    if compared:
+        comparison = run_comparison(
+            model, loaded.card, data, test, compared,
+            device=where, precision=precision.value, workers=workers, progress=bars,
+        ).with_provenance(facts)  # fmt: skip
+        comparison.write(output)
+        print_evaluation(comparison.own)
+        print_comparison(comparison)
+        say(f"{output / 'comparison.json'}")
+    else:
+        evaluation = run_evaluation(
+            model, loaded.card, data, test,
+            device=where, precision=precision.value, workers=workers, progress=bars,
+        ).with_provenance(facts)  # fmt: skip
+        evaluation.write(output)
+        print_evaluation(evaluation)
     say(f"{output / 'metrics.json'}\n{output / 'results.json'}")
 
 
@@ -245,6 +263,35 @@ def print_scores(scores: CocoScores) -> None:
     print_table("COCO keypoints (OKS)", names, [[f"{scores.values[name]:.3f}" for name in names]])
     for note in scores.notes:
         say(f"note: {note}")
+
+
+def print_evaluation(evaluation: Evaluation) -> None:
+    """Print the ten COCO numbers, and what produced them."""
+    print_scores(evaluation.scores)
+    facts = [[name, str(value)] for name, value in evaluation.provenance.items()]
+    print_table("what produced them", ["setting", "value"], facts)
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Print every combination, the best first and in bold, and what may be wrong."""
+    numbers = ["AP", "AP50", "AP75", "AR"]
+    rows = []
+    for place, row in enumerate(comparison.rows):
+        choice = row.combination
+        mark = "best" if place == 0 else ""
+        if choice == comparison.own_combination:
+            mark = "both" if mark else "own"
+        flip = f"shift {choice.flip_shift}" if choice.flip_test else "off"
+        scores = [f"{row.scores.values[name]:.3f}" for name in numbers]
+        rows.append([mark, flip, choice.codec, choice.nms, *scores])
+    print_table("compared, best first", ["", "flip", "codec", "nms", *numbers], rows, bold=0)
+    say("own: what the checkpoint and the options say; both: that is the best")
+    say(
+        f"the network saw {comparison.network_crops} crops; crop alignments, each with a run of "
+        f"its own: {', '.join(comparison.alignments)}"
+    )
+    if comparison.hint:
+        say(f"hint: {comparison.hint}")
 
 
 def main() -> None:

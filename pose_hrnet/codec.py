@@ -137,17 +137,20 @@ class HeatmapCodec:
         columns = profile(0, width)
         return rows[..., :, None] * columns[..., None, :], weights
 
-    def decode(self, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
+    def decode(self, heatmaps: Tensor, *, refine: bool = True) -> tuple[Tensor, Tensor]:
         """Locate the keypoint of each heatmap to a fraction of a cell.
 
         Args:
             heatmaps: ``(B, K, H, W)``, any floating type.
+            refine: Take the codec's step from the highest cell; False: that cell's centre.
 
         Returns:
             ``keypoints_input`` ``(B, K, 2)`` float32 input pixels and ``scores`` ``(B, K)``
             float32, the maxima. A heatmap without a positive value decodes to (0, 0).
         """
         cells, scores = self.peaks(heatmaps)
+        if not refine:
+            return cells * self._cell_pitch(cells), scores
         if self.name == "gaussian":
             steps = quarter_steps(heatmaps, cells)
         elif self.name == "dark":

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -18,6 +18,7 @@ from pose_hrnet.geometry import CodecName
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 PositiveInt = Annotated[int, Field(gt=0)]
+NmsName: TypeAlias = Literal["oks", "soft_oks", "soft_oks_decayed", "none"]  # see metrics.oks
 
 
 class _Section(BaseModel):
@@ -162,10 +163,11 @@ class EvaluateConfig(_Section):
     """Cells to shift the mirrored heatmaps by; null: what the codec says (official: 1)."""
     keypoint_threshold: Annotated[float, Field(ge=0)] = 0.2
     """Keypoints above this score count in a pose's score."""
-    nms: Literal["oks", "soft_oks", "none"] = "oks"
-    """Removal of duplicate poses in an image."""
+    nms: NmsName = "oks"
+    """Removal of duplicate poses in an image. soft_oks is the official code's soft NMS, which
+    reports the scores from before the decay; soft_oks_decayed is soft NMS as published."""
     nms_threshold: Annotated[float, Field(gt=0, le=1)] = 0.9
-    """OKS above which (oks) a pose is a duplicate, or the softness (soft_oks)."""
+    """OKS above which (oks) a pose is a duplicate, or the softness (soft_oks, _decayed)."""
     min_box_score: float = 0.0
     """Detections below this score are left out."""
 

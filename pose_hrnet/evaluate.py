@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,15 @@ from pose_hrnet.data.coco import (
     training_people,
     write_json,
 )
-from pose_hrnet.data.crops import CropDataset, crop_loader
+from pose_hrnet.data.crops import crop_loader
 from pose_hrnet.device import Precision, uses_bf16
-from pose_hrnet.inference import Decoder, predict_people
+from pose_hrnet.inference import Decoder, Inference, crops_for, predict_people
 from pose_hrnet.metrics.coco_ap import CocoScores, score_results
 from pose_hrnet.metrics.oks import oks_nms, rescore, soft_oks_nms
 from pose_hrnet.models.weights import ModelCard
 from pose_hrnet.progress import SILENT, Progress
 from pose_hrnet.records import ImageId, People, Poses
 from pose_hrnet.skeleton import Skeleton
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -110,7 +107,41 @@ def remove_duplicates(poses: Poses, skeleton: Skeleton, test: EvaluateConfig) ->
         return oks_nms(poses, skeleton.sigmas, threshold=test.nms_threshold)
     if test.nms == "soft_oks":
         return soft_oks_nms(poses, skeleton.sigmas, threshold=test.nms_threshold)
+    if test.nms == "soft_oks_decayed":
+        return soft_oks_nms(
+            poses,
+            skeleton.sigmas,
+            threshold=test.nms_threshold,
+            max_per_image=None,
+            decay_scores=True,
+        )
     return poses
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """What is predicted and scored.
+
+    Attributes:
+        data: Annotations, image folder and boxes.
+        people: The persons whose crops are predicted.
+        category_id: Category of the results.
+    """
+
+    data: DataSet
+    people: People
+    category_id: ImageId
+
+
+def load_evaluation_set(
+    data: DataSet, skeleton: Skeleton, *, min_box_score: float = 0.0
+) -> EvaluationSet:
+    """Read annotations and boxes; arguments and errors as of `people_to_predict`."""
+    category_id = read_category(data.annotations).id
+    people = people_to_predict(
+        data, skeleton, min_box_score=min_box_score, category_id=category_id
+    )
+    return EvaluationSet(data, people, category_id)
 
 
 def evaluate(
@@ -140,63 +171,63 @@ def evaluate(
         ValueError: If the data is malformed, or no image could be read.
         FileNotFoundError: If the annotations or the boxes are missing.
     """
-    skeleton = card.skeleton
-    category = read_category(data.annotations).id
-    people = people_to_predict(
-        data, skeleton, min_box_score=test.min_box_score, category_id=category
+    chosen = load_evaluation_set(data, card.skeleton, min_box_score=test.min_box_score)
+    dataset = crops_for(card, chosen.people, data.images)
+    decoder = Decoder(
+        card.codec, card.skeleton.flip_index, test.flip_test, test.flip_shift, precision
     )
-    dataset = CropDataset(
-        people,
-        data.images,
-        input_wh=card.codec.input_wh,
-        alignment=card.codec.alignment,
-        box_padding=card.box_padding,
-        skeleton=skeleton,
-    )
-    decoder = Decoder(card.codec, skeleton.flip_index, test.flip_test, test.flip_shift, precision)
-    was_training = model.training
-    inference = predict_people(
-        model.eval(),
-        decoder,
-        dataset,
-        crop_loader(dataset, batch_size=test.batch_size, workers=workers),
-        device=device,
-        progress=progress,
-    )
-    model.train(was_training)
+    loader = crop_loader(dataset, batch_size=test.batch_size, workers=workers)
+    inference = predict_people(model, decoder, dataset, loader, device=device, progress=progress)
+    return score_inference(inference, chosen, card, decoder, test, device=device)
+
+
+def score_inference(
+    inference: Inference,
+    chosen: EvaluationSet,
+    card: ModelCard,
+    decoder: Decoder,
+    test: EvaluateConfig,
+    *,
+    device: torch.device,
+) -> Evaluation:
+    """Rescore, remove duplicates, score, and say what produced the numbers.
+
+    Args:
+        inference: The predicted poses, with the boxes' scores.
+        chosen: What was predicted.
+        card: Skeleton and box padding.
+        decoder: What made the poses: codec, flip test, precision.
+        test: Settings of rescoring and NMS.
+        device: Where the network ran.
+
+    Raises:
+        ValueError: If there are no poses because no image could be read.
+    """
+    data = chosen.data
     if not len(inference.poses):
         raise ValueError(
             f"none of the images of {data.annotations} could be read from {data.images}; "
             "is this the folder that its file names are relative to?"
         )
-    poses = remove_duplicates(inference.poses, skeleton, test)
-    results = poses_to_results(poses, category)
-    scores = score_results(data.annotations, results, sigmas=skeleton.sigmas)
-    unreadable = {people.image_index[row] for row in inference.unreadable}
-    if unreadable:
-        log.warning("%d images could not be read; their persons count as missed", len(unreadable))
+    poses = remove_duplicates(inference.poses, card.skeleton, test)
+    results = poses_to_results(poses, chosen.category_id)
+    scores = score_results(data.annotations, results, sigmas=card.skeleton.sigmas)
     provenance = {
         "annotations": str(data.annotations),
         "boxes": "ground truth" if data.boxes is None else str(data.boxes),
-        "images": len(people.images),
+        "images": len(chosen.people.images),
         "persons_predicted": len(inference.poses),
-        "unreadable_images": len(unreadable),
+        "unreadable_images": len(inference.unreadable_images),
         "poses_after_nms": len(poses),
-        "codec": card.codec.to_dict(),
+        "codec": decoder.codec.to_dict(),
         "box_padding": card.box_padding,
-        "flip_test": test.flip_test,
-        "flip_shift_cells": _flip_shift(decoder),
+        "flip_test": decoder.flip_test,
+        "flip_shift_cells": decoder.shift_cells,
         "nms": test.nms,
         "nms_threshold": test.nms_threshold,
         "nms_area": "padded crop (official)",
         "keypoint_threshold": test.keypoint_threshold,
         "min_box_score": test.min_box_score,
-        "precision": "bf16" if uses_bf16(device, precision) else "fp32",
+        "precision": "bf16" if uses_bf16(device, decoder.precision) else "fp32",
     }
     return Evaluation(scores, poses, results, provenance)
-
-
-def _flip_shift(decoder: Decoder) -> int | None:
-    if not decoder.flip_test:
-        return None
-    return decoder.codec.flip_shift if decoder.flip_shift is None else decoder.flip_shift

@@ -19,10 +19,11 @@ from pose_hrnet.codec import HeatmapCodec
 from pose_hrnet.config import AnnotatedImages, Config, OptimizerConfig
 from pose_hrnet.data.augment import Augmentation
 from pose_hrnet.data.coco import load_people, training_people
-from pose_hrnet.data.crops import Crop, CropDataset, crop_loader
+from pose_hrnet.data.crops import Crop, crop_loader
 from pose_hrnet.device import Precision, autocast, pick_device
 from pose_hrnet.evaluate import evaluate, people_to_predict
 from pose_hrnet.files import write_text
+from pose_hrnet.inference import crops_for
 from pose_hrnet.losses import weighted_mse
 from pose_hrnet.models.hrnet import HRNet
 from pose_hrnet.models.weights import ModelCard, initialise, save_model
@@ -181,15 +182,9 @@ def training_loader(
             "see pose-hrnet data validate"
         )
     _check_first_images(data, people)
-    dataset = CropDataset(
-        people,
-        data.images,
-        input_wh=card.codec.input_wh,
-        alignment=card.codec.alignment,
-        box_padding=card.box_padding,
-        augmentation=Augmentation(**config.augment.model_dump()),
-        skeleton=card.skeleton,
-        seed=config.train.seed,
+    augmentation = Augmentation(**config.augment.model_dump())
+    dataset = crops_for(
+        card, people, data.images, augmentation=augmentation, seed=config.train.seed
     )
     loader = crop_loader(
         dataset,

@@ -104,6 +104,13 @@ def test_validate_says_what_is_wrong_and_exits_with_1(tmp_path):
             "nearest known key is 'model.width'",
         ),
         (["predict", "x.jpg", "-c", "none.pt", "-o", "x"], "none.pt"),
+        (
+            [
+                *("evaluate", "-c", "none.pt", "-o", "x", "--annotations", "none.json"),
+                *("--images", "x", "--compare", "flip,shft"),
+            ],
+            "--compare has 'shft'; give one or more of flip, shift, codec, nms",
+        ),
         (["score", "none.json", "--annotations", "none.json"], "none.json"),
         (["data", "validate", "--annotations", "none.json"], "none.json does not exist"),
     ],

@@ -21,7 +21,7 @@ ORDER = [
     "models.hrnet", "models.checkpoint_files", "models.weights",
     "losses", "inference",
     "metrics.oks", "metrics.coco_truth", "metrics.coco_ap",
-    "draw", "evaluate", "run_folder", "train", "predict", "predict_files", "demo",
+    "draw", "evaluate", "compare", "run_folder", "train", "predict", "predict_files", "demo",
     "console", "commands.options", "commands.data", "cli",
 ]  # fmt: skip
 

@@ -22,6 +22,7 @@ class Nms(str, Enum):
 
     oks = "oks"
     soft_oks = "soft_oks"
+    soft_oks_decayed = "soft_oks_decayed"
     none = "none"
 
 
