@@ -285,7 +285,7 @@ def print_comparison(comparison: Comparison) -> None:
         scores = [f"{row.scores.values[name]:.3f}" for name in numbers]
         rows.append([mark, flip, choice.codec, choice.nms, *scores])
     print_table("compared, best first", ["", "flip", "codec", "nms", *numbers], rows, bold=0)
-    say("own: what the checkpoint and the options say; both: that is the best")
+    say("own: as the checkpoint and the options say; both: own and best")
     say(
         f"the network saw {comparison.network_crops} crops; crop alignments, each with a run of "
         f"its own: {', '.join(comparison.alignments)}"
