@@ -79,16 +79,16 @@ class CodecConfig(_Section):
     name: CodecName = "gaussian"
     """gaussian: rounded targets, quarter-cell decoding; dark and udp: sub-cell both ways."""
     input_wh: tuple[PositiveInt, PositiveInt] = (192, 256)
-    """Network input width and height in pixels, multiples of 32."""
+    """Network input width and height in pixels, multiples of 4; of 32 is best."""
     sigma: Positive = 2.0
     """Standard deviation of the target Gaussian in heatmap cells."""
 
     @model_validator(mode="after")
     def _sides_fit_the_network(self) -> CodecConfig:
-        if any(side % 32 for side in self.input_wh):
+        if any(side % 4 for side in self.input_wh):
             raise ValueError(
-                f"input_wh is {list(self.input_wh)}; both sides must be multiples of 32, "
-                "because the lowest resolution of HRNet is 1/32"
+                f"input_wh is {list(self.input_wh)}; both sides must be multiples of 4, "
+                "because a heatmap cell stands for 4 x 4 pixels"
             )
         return self
 

@@ -86,7 +86,7 @@ def test_overrides_are_typed_and_do_not_touch_the_rest():
         ("data.train.boxes=x.json", "unknown key 'data.train.boxes'"),
         ("train.batch_size=0", "train.batch_size = 0: input should be greater than 0"),
         ("train.precision=fp8", "train.precision = 'fp8'"),
-        ("codec.input_wh=[190, 256]", "multiples of 32"),
+        ("codec.input_wh=[190, 256]", "multiples of 4"),
         ("model.width", "not of the form section.key=value"),
         ("data.train=null", "data.train"),
     ],

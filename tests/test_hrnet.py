@@ -125,7 +125,7 @@ def test_architecture_rebuilds_the_network() -> None:
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (torch.zeros(1, 3, 64, 48), r"height 64 and width 48; both must be multiples of 32"),
+        (torch.zeros(1, 3, 64, 46), r"height 64 and width 46; both must be multiples of 4"),
         (torch.zeros(1, 1, 64, 64), r"shape \(1, 1, 64, 64\)"),
         (torch.zeros(3, 64, 64), r"shape \(3, 64, 64\)"),
         (torch.zeros(1, 3, 64, 64, dtype=torch.int64), r"type torch.int64; give uint8"),
@@ -142,3 +142,13 @@ def test_unsuitable_images_are_refused(images: Tensor, message: str) -> None:
 def test_impossible_architectures_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="HRNet got"):
         HRNet(**{**TINY, **wrong})
+
+
+def test_sides_that_32_does_not_divide():
+    """The coarse streams round up; what reaches beyond the image is cut off again."""
+    model = HRNet(8, 3, stem_width=8, stem_blocks=1, stage_modules=(1, 1, 1), branch_blocks=1)
+    images = torch.zeros(2, 3, 68, 44)
+    assert model(images).shape == (2, 3, 17, 11)
+    assert [tuple(x.shape[2:]) for x in model.features(images)] == [
+        (17, 11), (9, 6), (5, 3), (3, 2),
+    ]  # fmt: skip

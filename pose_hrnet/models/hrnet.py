@@ -27,8 +27,9 @@ from torch.nn.functional import relu
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-MAX_STRIDE = 32
-"""Stride of the coarsest stream: height and width of the input are multiples of it."""
+INPUT_MULTIPLE = 4
+"""Height and width of the input are multiples of the finest stream's stride. The coarser streams
+round up: where 32 does not divide a side, their last cells reach beyond the image."""
 
 
 class HRNet(nn.Module):
@@ -108,7 +109,7 @@ class HRNet(nn.Module):
         """Regress one heatmap per keypoint.
 
         Args:
-            images: ``(B, 3, H, W)`` RGB crops, H and W multiples of 32: uint8, or floating and
+            images: ``(B, 3, H, W)`` RGB crops, H and W multiples of 4: uint8, or floating and
                 then already normalised with `mean` and `std`.
 
         Returns:
@@ -127,7 +128,7 @@ class HRNet(nn.Module):
             images: As in `forward`.
 
         Returns:
-            ``(B, width * 2**i, H / 2**(i + 2), W / 2**(i + 2))`` for i = 0, 1, 2, 3.
+            ``(B, width * 2**i, H / 2**(i + 2), W / 2**(i + 2))``, rounded up, for i = 0, 1, 2, 3.
 
         Raises:
             ValueError: As in `forward`.
@@ -145,10 +146,10 @@ class HRNet(nn.Module):
                 f"HRNet got images of shape {tuple(images.shape)}; give RGB crops (B, 3, H, W)"
             )
         height, width = images.shape[2:]
-        if height % MAX_STRIDE or width % MAX_STRIDE:
+        if height % INPUT_MULTIPLE or width % INPUT_MULTIPLE:
             raise ValueError(
                 f"HRNet got images of height {height} and width {width}; "
-                f"both must be multiples of {MAX_STRIDE}"
+                f"both must be multiples of {INPUT_MULTIPLE}"
             )
         if images.dtype == torch.uint8:
             return (images.to(self.mean.dtype) / 255 - self.mean) / self.std
@@ -219,9 +220,14 @@ class _MultiResolutionModule(nn.Module):
 
     def forward(self, streams: list[Tensor]) -> list[Tensor]:
         streams = _each(self.branches, streams)
-        # Added finest first, as the official code does, so that the rounding is the same.
-        sums = (reduce(torch.add, _each(layers, streams)) for layers in self.fuse_layers)
-        return [relu(x, inplace=True) for x in sums]
+        fused = []
+        for layers, target in zip(self.fuse_layers, streams, strict=False):
+            height, width = target.shape[2:]
+            # An upsampled stream may reach beyond an image whose side 32 does not divide.
+            terms = (x[..., :height, :width] for x in _each(layers, streams))
+            # Added finest first, as the official code does, so that the rounding is the same.
+            fused.append(relu(reduce(torch.add, terms), inplace=True))
+        return fused
 
 
 def _conv_bn(

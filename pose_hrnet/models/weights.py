@@ -21,7 +21,7 @@ from pose_hrnet.models.checkpoint_files import (
     read_checkpoint,
     write_checkpoint,
 )
-from pose_hrnet.models.hrnet import IMAGENET_MEAN, IMAGENET_STD, MAX_STRIDE, HRNet
+from pose_hrnet.models.hrnet import IMAGENET_MEAN, IMAGENET_STD, INPUT_MULTIPLE, HRNet
 from pose_hrnet.skeleton import COCO17, Skeleton
 
 CARD_FORMAT = 1
@@ -64,10 +64,10 @@ class ModelCard:
                 f"the network has {found} keypoints, but skeleton {self.skeleton.name!r} has "
                 f"{named}; give the skeleton that the network was trained for"
             )
-        if any(side % MAX_STRIDE for side in self.codec.input_wh):
+        if any(side % INPUT_MULTIPLE for side in self.codec.input_wh):
             raise ValueError(
                 f"input size {self.codec.input_wh} (width, height) does not suit HRNet; "
-                f"give multiples of {MAX_STRIDE}"
+                f"give multiples of {INPUT_MULTIPLE}"
             )
         if self.colour != "RGB":
             raise ValueError(f"the card names colour order {self.colour!r}; only 'RGB' is known")
@@ -309,7 +309,7 @@ def _card_of_official(
     named = _SIZE_IN_NAME.search(file.path.name)
     if input_wh is not None:
         origin = "as given"
-    elif named and not any(int(side) % MAX_STRIDE for side in named.groups()):
+    elif named and not any(int(side) % 32 for side in named.groups()):  # as official sizes are
         input_wh, origin = (int(named[2]), int(named[1])), "from the file name"
     else:
         input_wh, origin = (192, 256), "assumed; pass input_wh= if it is another"
