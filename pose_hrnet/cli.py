@@ -66,7 +66,7 @@ def main_options(
 @one_sentence_errors
 def demo(
     output: Output = Path("runs/demo"),
-    images: Annotated[int, typer.Option(min=20, help="Drawn training images.")] = 1500,
+    images: Annotated[int, typer.Option(min=20, help="Drawn training images.")] = 2000,
     epochs: Annotated[int | None, typer.Option(min=1, help="Override the recipe's.")] = None,
 ) -> None:
     """Draw a data set, train a small HRNet on it, score it, and make pictures: no download.
