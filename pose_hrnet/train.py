@@ -24,6 +24,7 @@ from pose_hrnet.device import Precision, autocast, pick_device
 from pose_hrnet.evaluate import evaluate, people_to_predict
 from pose_hrnet.files import write_text
 from pose_hrnet.losses import weighted_mse
+from pose_hrnet.models.build import PoseNetwork
 from pose_hrnet.models.hrnet import HRNet
 from pose_hrnet.models.weights import ModelCard, initialise, save_model
 from pose_hrnet.progress import SILENT, Bar, Progress
@@ -118,7 +119,7 @@ def _evaluation_is_due(done: Progressed, config: Config) -> bool:
     return bool(done.lines) and ends and "AP" not in done.lines[-1]
 
 
-def build_model(config: Config) -> tuple[HRNet, ModelCard]:
+def build_model(config: Config) -> tuple[PoseNetwork, ModelCard]:
     """A freshly initialised network and the card that travels with its weights."""
     model = HRNet(
         config.model.width,
@@ -295,7 +296,7 @@ def _timed(loader: DataLoader[Crop]) -> Iterator[tuple[Crop, float]]:
 
 
 def _score(
-    model: HRNet, card: ModelCard, config: Config, device: torch.device, progress: Progress
+    model: PoseNetwork, card: ModelCard, config: Config, device: torch.device, progress: Progress
 ) -> dict[str, float]:
     """The ten COCO numbers on the validation set, in the training's arithmetic."""
     evaluation = evaluate(

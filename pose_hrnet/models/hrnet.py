@@ -23,12 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-# Of RGB values between 0 and 1, as the official weights were trained with.
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
-MAX_STRIDE = 32
-"""Stride of the coarsest stream: height and width of the input are multiples of it."""
+from pose_hrnet.models.inputs import IMAGENET_MEAN, IMAGENET_STD, normalised
 
 
 class HRNet(nn.Module):
@@ -68,6 +63,7 @@ class HRNet(nn.Module):
     ) -> None:
         super().__init__()
         self._architecture: dict[str, Any] = {
+            "name": "hrnet",
             "width": width,
             "num_keypoints": num_keypoints,
             "stem_width": stem_width,
@@ -101,7 +97,7 @@ class HRNet(nn.Module):
 
     @property
     def architecture(self) -> dict[str, Any]:
-        """What rebuilds this network, `HRNet(**architecture)`, in the types of JSON."""
+        """What rebuilds this network, `build_network(architecture)`, in the types of JSON."""
         return {**self._architecture, "stage_modules": [*self._architecture["stage_modules"]]}
 
     def forward(self, images: Tensor) -> Tensor:
@@ -132,31 +128,12 @@ class HRNet(nn.Module):
         Raises:
             ValueError: As in `forward`.
         """
-        x = self._normalised(images)
+        x = normalised(images, self.mean, self.std, network="HRNet")
         x = relu(self.bn1(self.conv1(x)), inplace=True)
         x = relu(self.bn2(self.conv2(x)), inplace=True)
         streams = _branch_out(self.transition1, [self.layer1(x)])
         streams = _branch_out(self.transition2, self.stage2(streams))
         return _branch_out(self.transition3, self.stage3(streams))
-
-    def _normalised(self, images: Tensor) -> Tensor:
-        if images.ndim != 4 or images.shape[1] != 3:
-            raise ValueError(
-                f"HRNet got images of shape {tuple(images.shape)}; give RGB crops (B, 3, H, W)"
-            )
-        height, width = images.shape[2:]
-        if height % MAX_STRIDE or width % MAX_STRIDE:
-            raise ValueError(
-                f"HRNet got images of height {height} and width {width}; "
-                f"both must be multiples of {MAX_STRIDE}"
-            )
-        if images.dtype == torch.uint8:
-            return (images.to(self.mean.dtype) / 255 - self.mean) / self.std
-        if not images.is_floating_point():
-            raise ValueError(
-                f"HRNet got images of type {images.dtype}; give uint8 RGB, or normalised floats"
-            )
-        return images
 
 
 class _BasicBlock(nn.Module):
@@ -287,5 +264,5 @@ def _check_architecture(architecture: dict[str, Any]) -> None:
     if len(stages) != 3:
         raise ValueError(f"HRNet got stage_modules {stages}; give one number per stage, 2 to 4")
     for name, value in architecture.items():
-        if any(v < 1 for v in (value if isinstance(value, list) else [value])):
+        if name != "name" and any(v < 1 for v in (value if isinstance(value, list) else [value])):
             raise ValueError(f"HRNet got {name} {value}; give numbers of at least 1")

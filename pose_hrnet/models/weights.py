@@ -15,13 +15,14 @@ from typing import Any, Literal
 from torch import Tensor
 
 from pose_hrnet.codec import HeatmapCodec
+from pose_hrnet.models.build import PoseNetwork, build_network
 from pose_hrnet.models.checkpoint_files import (
     CheckpointFile,
     few,
     read_checkpoint,
     write_checkpoint,
 )
-from pose_hrnet.models.hrnet import IMAGENET_MEAN, IMAGENET_STD, MAX_STRIDE, HRNet
+from pose_hrnet.models.inputs import IMAGENET_MEAN, IMAGENET_STD, MAX_STRIDE
 from pose_hrnet.skeleton import COCO17, Skeleton
 
 CARD_FORMAT = 1
@@ -37,7 +38,7 @@ class ModelCard:
     """What a checkpoint says about its weights, so that loading needs no config file.
 
     Attributes:
-        architecture: Arguments of `HRNet`, as `HRNet.architecture` gives them.
+        architecture: What `build_network` takes, as the network's `architecture` gives it.
         skeleton: The keypoints that the heatmaps stand for.
         codec: How heatmaps are encoded and decoded; holds the input size.
         mean: Per-channel mean of RGB values between 0 and 1.
@@ -66,25 +67,19 @@ class ModelCard:
             )
         if any(side % MAX_STRIDE for side in self.codec.input_wh):
             raise ValueError(
-                f"input size {self.codec.input_wh} (width, height) does not suit HRNet; "
+                f"input size {self.codec.input_wh} (width, height) does not suit the network; "
                 f"give multiples of {MAX_STRIDE}"
             )
         if self.colour != "RGB":
             raise ValueError(f"the card names colour order {self.colour!r}; only 'RGB' is known")
 
-    def build(self) -> HRNet:
+    def build(self) -> PoseNetwork:
         """A network of this architecture and normalisation, freshly initialised.
 
         Raises:
-            ValueError: If the architecture has arguments that `HRNet` does not take.
+            ValueError: If the architecture has arguments that the network does not take.
         """
-        try:
-            return HRNet(**self.architecture, mean=self.mean, std=self.std)
-        except TypeError as error:
-            raise ValueError(
-                f"HRNet does not take the card's architecture {self.architecture} ({error}); "
-                "the checkpoint may come from a newer pose_hrnet"
-            ) from error
+        return build_network(self.architecture, mean=self.mean, std=self.std)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values in the types of JSON, with the version of the layout."""
@@ -175,7 +170,7 @@ class LoadedModel:
         report: Where the weights came from.
     """
 
-    model: HRNet
+    model: PoseNetwork
     card: ModelCard
     report: LoadReport
 
@@ -185,7 +180,7 @@ def save_model(path: str | Path, state_dict: Mapping[str, Tensor], card: ModelCa
 
     Args:
         path: Where to, by convention ``*.safetensors``; its folder is made.
-        state_dict: Of the `HRNet` that the card describes.
+        state_dict: Of the network that the card describes.
         card: Stored as JSON in the metadata of the file.
 
     Raises:
@@ -245,7 +240,7 @@ def load_model(
     return LoadedModel(model.eval(), card, report)
 
 
-def initialise(model: HRNet, path: str | Path) -> LoadReport:
+def initialise(model: PoseNetwork, path: str | Path) -> LoadReport:
     """Start a model from pretrained weights: ImageNet or pose, official or ours.
 
     Entries that the file lacks, or has in another shape (the head for another number of
@@ -271,7 +266,7 @@ def initialise(model: HRNet, path: str | Path) -> LoadReport:
     if 2 * fits < len(backbone):
         raise ValueError(
             f"{path}: the file ({_describe(file)}) fits only {fits} of the {len(backbone)} "
-            f"backbone entries of the model (width {model.architecture['width']}); "
+            f"backbone entries of the model ({_name(model)}); "
             "give weights of the model's width and depth"
         )
     model.load_state_dict(fitting, strict=False)
@@ -290,6 +285,11 @@ def _kind(file: CheckpointFile) -> str:
 def _describe(file: CheckpointFile) -> str:
     entry = file.tensors.get("stage2.0.branches.0.0.conv1.weight")
     return f"{_kind(file)}, " + (f"width {len(entry)}" if entry is not None else "unknown width")
+
+
+def _name(model: PoseNetwork) -> str:
+    size = "width" if "width" in model.architecture else "depth"
+    return f"{size} {model.architecture[size]}"
 
 
 def _card_of_official(
@@ -336,6 +336,7 @@ def _architecture(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         return len({name.split(".")[0] for name in names})
 
     return {
+        "name": "hrnet",
         "width": len(tensors[first[0]]),
         "num_keypoints": len(tensors[f"{_HEAD}weight"]),
         "stem_width": len(tensors["conv1.weight"]),
@@ -346,7 +347,7 @@ def _architecture(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def _fit(
-    model: HRNet, file: CheckpointFile, notes: tuple[str, ...]
+    model: PoseNetwork, file: CheckpointFile, notes: tuple[str, ...]
 ) -> tuple[dict[str, Tensor], LoadReport]:
     """The file's entries that the model has in the same shape, and a report on all entries."""
     wanted, tensors = model.state_dict(), file.tensors
