@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from pose_hrnet.codec import HeatmapCodec
 from pose_hrnet.models.build import PoseNetwork, build_network
@@ -29,8 +29,11 @@ CARD_FORMAT = 1
 """Version of the card's layout: raised when an older reader could misread a newer card."""
 
 _HEAD = "final_layer."
+# What no ImageNet file has: V1's and SimpleBaseline's, V2's, and SimpleBaseline's way up.
+_NEW_PARTS = (_HEAD, "head.", "deconv_layers.")
 # Height x width, as in pose_hrnet_w32_256x192.pth.
 _SIZE_IN_NAME = re.compile(r"(?<!\d)(\d{2,4})x(\d{2,4})(?!\d)")
+_IN_RESNET_BLOCK = re.compile(r"layer[1-4]\.\d+\.conv\d\.weight")
 
 
 @dataclass(frozen=True)
@@ -240,33 +243,38 @@ def load_model(
     return LoadedModel(model.eval(), card, report)
 
 
-def initialise(model: PoseNetwork, path: str | Path) -> LoadReport:
+def initialise(model: nn.Module, path: str | Path) -> LoadReport:
     """Start a model from pretrained weights: ImageNet or pose, official or ours.
 
     Entries that the file lacks, or has in another shape (the head for another number of
     keypoints), keep their values, and the report names them.
 
     Args:
-        model: Receives the weights in place.
+        model: Receives the weights in place: `HRNet` with either head, `SimpleBaseline`, or
+            `pose_hrnet.models.multi_resolution.HRNetV2`.
         path: As in `load_model`; official ImageNet files such as
-            ``hrnetv2_w32_imagenet_pretrained.pth`` as well.
+            ``hrnetv2_w32_imagenet_pretrained.pth``, or torchvision's ``resnet50-*.pth``, as well.
 
     Returns:
         What was taken and what was not.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file cannot be read, or fits fewer than half of the backbone's entries;
-            the model is then as it was.
+        ValueError: If the file cannot be read, fits fewer than half of the backbone's entries, or
+            is of another width or depth; the model is then as it was.
     """
     file = read_checkpoint(Path(path))
     fitting, report = _fit(model, file, ())
-    backbone = [name for name in model.state_dict() if not name.startswith(_HEAD)]
-    fits = sum(name in fitting for name in backbone)
+    backbone = [name for name in model.state_dict() if not name.startswith(_NEW_PARTS)]
+    fits, size = sum(name in fitting for name in backbone), _size(model.state_dict())
     if 2 * fits < len(backbone):
         raise ValueError(
             f"{path}: the file ({_describe(file)}) fits only {fits} of the {len(backbone)} "
-            f"backbone entries of the model ({_name(model)}); "
+            f"backbone entries of the model ({size}); give weights of the model's width and depth"
+        )
+    if _size(file.tensors) != size:  # a deeper ResNet has every entry of a shallower one
+        raise ValueError(
+            f"{path}: the file ({_describe(file)}) is of another size than the model ({size}); "
             "give weights of the model's width and depth"
         )
     model.load_state_dict(fitting, strict=False)
@@ -278,18 +286,24 @@ def _kind(file: CheckpointFile) -> str:
         return f"pose_hrnet {'training state' if file.found_under else 'checkpoint'}"
     if any(name.startswith(("incre_modules.", "classifier.")) for name in file.tensors):
         return "official HRNet ImageNet"
+    if "fc.weight" in file.tensors:
+        return "ImageNet ResNet"
     known = f"{_HEAD}weight" in file.tensors
     return "official HRNet pose" if known else "state dict without keypoint head"
 
 
 def _describe(file: CheckpointFile) -> str:
-    entry = file.tensors.get("stage2.0.branches.0.0.conv1.weight")
-    return f"{_kind(file)}, " + (f"width {len(entry)}" if entry is not None else "unknown width")
+    return f"{_kind(file)}, {_size(file.tensors)}"
 
 
-def _name(model: PoseNetwork) -> str:
-    size = "width" if "width" in model.architecture else "depth"
-    return f"{size} {model.architecture[size]}"
+def _size(tensors: Mapping[str, Tensor]) -> str:
+    """The width of an HRNet, or the depth of a ResNet, from its state dict."""
+    entry = tensors.get("stage2.0.branches.0.0.conv1.weight")
+    if entry is not None:
+        return f"width {len(entry)}"
+    # A ResNet's depth is its convolutions in blocks, the first one, and the classifier.
+    depth = 2 + sum(_IN_RESNET_BLOCK.fullmatch(name) is not None for name in tensors)
+    return f"depth {depth}" if "layer4.0.conv1.weight" in tensors else "unknown width"
 
 
 def _card_of_official(
@@ -337,6 +351,7 @@ def _architecture(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
 
     return {
         "name": "hrnet",
+        "head": "v1",
         "width": len(tensors[first[0]]),
         "num_keypoints": len(tensors[f"{_HEAD}weight"]),
         "stem_width": len(tensors["conv1.weight"]),
@@ -347,7 +362,7 @@ def _architecture(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def _fit(
-    model: PoseNetwork, file: CheckpointFile, notes: tuple[str, ...]
+    model: nn.Module, file: CheckpointFile, notes: tuple[str, ...]
 ) -> tuple[dict[str, Tensor], LoadReport]:
     """The file's entries that the model has in the same shape, and a report on all entries."""
     wanted, tensors = model.state_dict(), file.tensors
