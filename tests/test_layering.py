@@ -24,7 +24,7 @@ ORDER = [
     "losses", "inference",
     "metrics.oks", "metrics.coco_truth", "metrics.coco_ap",
     "draw", "evaluate", "run_folder", "train", "predict", "predict_files", "demo",
-    "console", "commands.options", "commands.data", "cli",
+    "console", "commands.options", "commands.data", "commands.recipes", "cli",
 ]  # fmt: skip
 
 
