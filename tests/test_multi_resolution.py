@@ -76,13 +76,16 @@ def test_every_parameter_gets_a_gradient() -> None:
         assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
-def test_pyramid_averages_v2() -> None:
+def test_pyramid_averages_v2(monkeypatch: pytest.MonkeyPatch) -> None:
     model = HRNetV2p(HRNetV2(8, **SIZES), out_channels=4, levels=5).eval()
-    for conv in model.fpn_convs:
+    for conv in (model.reduction_conv, *model.fpn_convs):  # to plain copies
         torch.nn.init.dirac_(conv.weight)
         torch.nn.init.zeros_(conv.bias)
+    representation = torch.randn(1, 120, 16, 32)
+    monkeypatch.setattr(model.backbone, "forward", lambda images: representation)
     with torch.inference_mode():
-        levels = model(torch.randint(0, 256, (1, 3, 64, 128), dtype=torch.uint8))
+        levels = model(torch.zeros(1, 3, 64, 128))
+    torch.testing.assert_close(levels[0], representation[:, :4])
     assert [tuple(level.shape[2:]) for level in levels] == [
         (16, 32), (8, 16), (4, 8), (2, 4), (1, 2)
     ]  # fmt: skip

@@ -114,7 +114,7 @@ def test_resumed_run_equals_the_uninterrupted_one(settings, tmp_path, where, cal
                 "model.stem_blocks=4",
                 "model.stage_modules=[1,4,3]",
                 "model.branch_blocks=4",
-            ],  # fmt: skip
+            ],
             {"name": "resnet", "depth": 18},
         ),
     ],
