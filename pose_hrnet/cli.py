@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pose_hrnet.commands import data
+from pose_hrnet.commands import data, recipes
 from pose_hrnet.commands.options import (
     Annotations,
     Checkpoint,
@@ -42,6 +42,7 @@ app = typer.Typer(
     help="Top-down human pose estimation with HRNet: train, evaluate COCO AP, predict.",
 )
 app.add_typer(data.app, name="data")
+app.command()(recipes.recipes)
 
 
 def version(show: bool) -> None:

@@ -57,20 +57,40 @@ class DataConfig(_Section):
 
 
 class ModelConfig(_Section):
-    """HRNetV1; the defaults but for the width are the official network."""
+    """The network; fields of the one that is not named stand at their defaults."""
 
+    name: Literal["hrnet", "resnet"] = "hrnet"
+    """hrnet (Sun et al., CVPR 2019), or resnet: SimpleBaseline (Xiao et al., ECCV 2018)."""
+    depth: Literal[18, 34, 50, 101, 152] = 50
+    """resnet: its layers (official: 50, 101 or 152)."""
+    head: Literal["v1", "v2"] = "v1"
+    """hrnet: heatmaps from the finest branch (v1, official), or from all branches (v2)."""
     width: PositiveInt = 32
-    """Channels of the highest-resolution branch (official: 32 or 48)."""
+    """hrnet: channels of the highest-resolution branch (official: 32 or 48)."""
     stem_width: PositiveInt = 64
-    """Channels of the stem."""
+    """hrnet: channels of the stem."""
     stem_blocks: PositiveInt = 4
-    """Bottleneck blocks behind the stem."""
+    """hrnet: bottleneck blocks behind the stem."""
     stage_modules: tuple[PositiveInt, PositiveInt, PositiveInt] = (1, 4, 3)
-    """Exchange modules in stages 2, 3 and 4."""
+    """hrnet: exchange modules in stages 2, 3 and 4."""
     branch_blocks: PositiveInt = 4
-    """Residual blocks per branch and module."""
+    """hrnet: residual blocks per branch and module."""
     pretrained: Path | None = None
-    """Weights to start from: an official ImageNet checkpoint, or any pose checkpoint."""
+    """Weights to start from: an ImageNet checkpoint (official HRNet, torchvision ResNet), or any
+    pose checkpoint."""
+
+    @model_validator(mode="after")
+    def _fields_fit_the_network(self) -> ModelConfig:
+        common = {"name", "pretrained"}
+        own = {"depth"} if self.name == "resnet" else set(type(self).model_fields) - {"depth"}
+        for key, field in type(self).model_fields.items():
+            value = getattr(self, key)
+            if key not in common | own and value != field.default:
+                raise ValueError(
+                    f"{key} is {value}, but name is {self.name}, which has no {key}; "
+                    f"leave it at {field.default}"
+                )
+        return self
 
 
 class CodecConfig(_Section):
@@ -82,6 +102,8 @@ class CodecConfig(_Section):
     """Network input width and height in pixels, multiples of 4; of 32 is best."""
     sigma: Positive = 2.0
     """Standard deviation of the target Gaussian in heatmap cells."""
+    blur_kernel: PositiveInt = 11
+    """dark, udp: odd width in cells of the blur before decoding (17 at 384x288)."""
 
     @model_validator(mode="after")
     def _sides_fit_the_network(self) -> CodecConfig:
@@ -90,6 +112,8 @@ class CodecConfig(_Section):
                 f"input_wh is {list(self.input_wh)}; both sides must be multiples of 4, "
                 "because a heatmap cell stands for 4 x 4 pixels"
             )
+        if self.blur_kernel % 2 == 0:
+            raise ValueError(f"blur_kernel is {self.blur_kernel}; expected an odd number of cells")
         return self
 
 
@@ -172,9 +196,23 @@ class EvaluateConfig(_Section):
     """Detections below this score are left out."""
 
 
+class RecipeNotes(_Section):
+    """What a recipe should reach, and who says so; decides nothing."""
+
+    published: Annotated[float, Field(ge=0, le=100)] | None = None
+    """The published number in percent; null: none is published for these settings."""
+    metric: str | None = None
+    """What the number measures, and on what."""
+    source: str | None = None
+    """Who published it."""
+    note: str | None = None
+    """What to know before comparing."""
+
+
 class Config(_Section):
     """Everything that decides a run."""
 
+    recipe: RecipeNotes = RecipeNotes()
     data: DataConfig
     model: ModelConfig = ModelConfig()
     codec: CodecConfig = CodecConfig()
@@ -275,7 +313,9 @@ def _explain(fault: Any) -> str:
     if fault["type"] == "missing":
         return f"key {where!r} is missing"
     message = fault["msg"].removeprefix("Value error, ")
-    return f"{where} = {fault['input']!r}: {message[0].lower()}{message[1:]}"
+    # A fault of several fields together names them itself.
+    given = "" if isinstance(fault["input"], dict) else f" = {fault['input']!r}"
+    return f"{where}{given}: {message[0].lower()}{message[1:]}"
 
 
 def _known_keys(section: type[BaseModel] = Config, prefix: str = "") -> list[str]:

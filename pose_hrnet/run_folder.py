@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pose_hrnet.config import Config
+from pose_hrnet.config import Config, RecipeNotes
 from pose_hrnet.draw import draw_training_curve
 from pose_hrnet.files import replace_file, write_text
 from pose_hrnet.models.weights import ModelCard
@@ -35,6 +35,7 @@ RESUMABLE_CHANGES = frozenset(
         "data.val.annotations",
         "data.val.images",
         "train.evaluate_every",
+        *(f"recipe.{note}" for note in RecipeNotes.model_fields),
     }
 )
 """Settings that may differ between the parts of one run: they leave each step as it is.

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from pose_hrnet.codec import HeatmapCodec
-from pose_hrnet.config import AnnotatedImages, Config, OptimizerConfig
+from pose_hrnet.config import AnnotatedImages, Config, ModelConfig, OptimizerConfig
 from pose_hrnet.data.augment import Augmentation
 from pose_hrnet.data.coco import load_people, training_people
 from pose_hrnet.data.crops import Crop, crop_loader
@@ -25,7 +25,7 @@ from pose_hrnet.evaluate import evaluate, people_to_predict
 from pose_hrnet.files import write_text
 from pose_hrnet.inference import crops_for
 from pose_hrnet.losses import weighted_mse
-from pose_hrnet.models.hrnet import HRNet
+from pose_hrnet.models.build import PoseNetwork, build_network
 from pose_hrnet.models.weights import ModelCard, initialise, save_model
 from pose_hrnet.progress import SILENT, Bar, Progress
 from pose_hrnet.records import People
@@ -119,23 +119,37 @@ def _evaluation_is_due(done: Progressed, config: Config) -> bool:
     return bool(done.lines) and ends and "AP" not in done.lines[-1]
 
 
-def build_model(config: Config) -> tuple[HRNet, ModelCard]:
+def build_model(config: Config) -> tuple[PoseNetwork, ModelCard]:
     """A freshly initialised network and the card that travels with its weights."""
-    model = HRNet(
-        config.model.width,
-        COCO17.num_keypoints,
-        stem_width=config.model.stem_width,
-        stem_blocks=config.model.stem_blocks,
-        stage_modules=config.model.stage_modules,
-        branch_blocks=config.model.branch_blocks,
-    )
+    model = build_network(architecture_of(config.model, COCO17.num_keypoints))
     card = ModelCard(
         architecture=model.architecture,
         skeleton=COCO17,
-        codec=HeatmapCodec(config.codec.name, config.codec.input_wh, config.codec.sigma),
+        codec=HeatmapCodec(
+            config.codec.name,
+            config.codec.input_wh,
+            config.codec.sigma,
+            blur_kernel=config.codec.blur_kernel,
+        ),
         box_padding=config.data.box_padding,
     )
     return model, card
+
+
+def architecture_of(config: ModelConfig, num_keypoints: int) -> dict[str, Any]:
+    """What `build_network` takes, from the configuration."""
+    if config.name == "resnet":
+        return {"name": config.name, "depth": config.depth, "num_keypoints": num_keypoints}
+    return {
+        "name": config.name,
+        "head": config.head,
+        "width": config.width,
+        "num_keypoints": num_keypoints,
+        "stem_width": config.stem_width,
+        "stem_blocks": config.stem_blocks,
+        "stage_modules": config.stage_modules,
+        "branch_blocks": config.branch_blocks,
+    }
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
@@ -290,7 +304,7 @@ def _timed(loader: DataLoader[Crop]) -> Iterator[tuple[Crop, float]]:
 
 
 def _score(
-    model: HRNet, card: ModelCard, config: Config, device: torch.device, progress: Progress
+    model: PoseNetwork, card: ModelCard, config: Config, device: torch.device, progress: Progress
 ) -> dict[str, float]:
     """The ten COCO numbers on the validation set, in the training's arithmetic."""
     evaluation = evaluate(

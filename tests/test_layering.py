@@ -18,11 +18,13 @@ ORDER = [
     "data.backdrops", "data.scenes",
     "data.synthetic",
     "subcell", "codec",
-    "models.hrnet", "models.checkpoint_files", "models.weights",
+    "models.inputs", "models.hrnet_blocks", "models.hrnet", "models.multi_resolution",
+    "models.resnet", "models.build",
+    "models.complexity", "models.checkpoint_files", "models.weights",
     "losses", "inference",
     "metrics.oks", "metrics.coco_truth", "metrics.coco_ap",
     "draw", "evaluate", "compare", "run_folder", "train", "predict", "predict_files", "demo",
-    "console", "commands.options", "commands.data", "cli",
+    "console", "commands.options", "commands.data", "commands.recipes", "cli",
 ]  # fmt: skip
 
 

@@ -101,6 +101,33 @@ def test_resumed_run_equals_the_uninterrupted_one(settings, tmp_path, where, cal
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
+@pytest.mark.parametrize(
+    ("network", "architecture"),
+    [
+        (["model.head=v2"], {"name": "hrnet", "head": "v2", "width": 8}),
+        (
+            [
+                "model.name=resnet",
+                "model.depth=18",
+                "model.width=32",
+                "model.stem_width=64",
+                "model.stem_blocks=4",
+                "model.stage_modules=[1,4,3]",
+                "model.branch_blocks=4",
+            ],
+            {"name": "resnet", "depth": 18},
+        ),
+    ],
+    ids=["hrnet v2", "resnet"],
+)
+def test_every_network_trains_and_comes_back(settings, tmp_path, network, architecture):
+    codec = ["codec.name=udp", "codec.blur_kernel=7", "train.epochs=1"]
+    best = train(load_config("demo", [*settings, *network, *codec]), tmp_path, device="cpu")
+    loaded = load_model(best)
+    assert architecture.items() <= loaded.model.architecture.items()
+    assert (loaded.card.codec.name, loaded.card.codec.blur_kernel) == ("udp", 7)
+
+
 @pytest.mark.slow
 def test_kill_9_then_resume_at_the_command_line(settings, tmp_path):
     options = [f"--set={setting}" for setting in [*settings, "train.epochs=12"]]

@@ -12,24 +12,28 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from pose_hrnet.codec import HeatmapCodec
+from pose_hrnet.models.build import PoseNetwork, build_network
 from pose_hrnet.models.checkpoint_files import (
     CheckpointFile,
     few,
     read_checkpoint,
     write_checkpoint,
 )
-from pose_hrnet.models.hrnet import IMAGENET_MEAN, IMAGENET_STD, INPUT_MULTIPLE, HRNet
+from pose_hrnet.models.inputs import IMAGENET_MEAN, IMAGENET_STD, INPUT_MULTIPLE
 from pose_hrnet.skeleton import COCO17, Skeleton
 
 CARD_FORMAT = 1
 """Version of the card's layout: raised when an older reader could misread a newer card."""
 
 _HEAD = "final_layer."
+# What no ImageNet file has: V1's and SimpleBaseline's, V2's, and SimpleBaseline's way up.
+_NEW_PARTS = (_HEAD, "head.", "deconv_layers.")
 # Height x width, as in pose_hrnet_w32_256x192.pth.
 _SIZE_IN_NAME = re.compile(r"(?<!\d)(\d{2,4})x(\d{2,4})(?!\d)")
+_IN_RESNET_BLOCK = re.compile(r"layer[1-4]\.\d+\.conv\d\.weight")
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class ModelCard:
     """What a checkpoint says about its weights, so that loading needs no config file.
 
     Attributes:
-        architecture: Arguments of `HRNet`, as `HRNet.architecture` gives them.
+        architecture: What `build_network` takes, as the network's `architecture` gives it.
         skeleton: The keypoints that the heatmaps stand for.
         codec: How heatmaps are encoded and decoded; holds the input size.
         mean: Per-channel mean of RGB values between 0 and 1.
@@ -66,25 +70,19 @@ class ModelCard:
             )
         if any(side % INPUT_MULTIPLE for side in self.codec.input_wh):
             raise ValueError(
-                f"input size {self.codec.input_wh} (width, height) does not suit HRNet; "
+                f"input size {self.codec.input_wh} (width, height) does not suit the network; "
                 f"give multiples of {INPUT_MULTIPLE}"
             )
         if self.colour != "RGB":
             raise ValueError(f"the card names colour order {self.colour!r}; only 'RGB' is known")
 
-    def build(self) -> HRNet:
+    def build(self) -> PoseNetwork:
         """A network of this architecture and normalisation, freshly initialised.
 
         Raises:
-            ValueError: If the architecture has arguments that `HRNet` does not take.
+            ValueError: If the architecture has arguments that the network does not take.
         """
-        try:
-            return HRNet(**self.architecture, mean=self.mean, std=self.std)
-        except TypeError as error:
-            raise ValueError(
-                f"HRNet does not take the card's architecture {self.architecture} ({error}); "
-                "the checkpoint may come from a newer pose_hrnet"
-            ) from error
+        return build_network(self.architecture, mean=self.mean, std=self.std)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values in the types of JSON, with the version of the layout."""
@@ -175,7 +173,7 @@ class LoadedModel:
         report: Where the weights came from.
     """
 
-    model: HRNet
+    model: PoseNetwork
     card: ModelCard
     report: LoadReport
 
@@ -185,7 +183,7 @@ def save_model(path: str | Path, state_dict: Mapping[str, Tensor], card: ModelCa
 
     Args:
         path: Where to, by convention ``*.safetensors``; its folder is made.
-        state_dict: Of the `HRNet` that the card describes.
+        state_dict: Of the network that the card describes.
         card: Stored as JSON in the metadata of the file.
 
     Raises:
@@ -245,33 +243,38 @@ def load_model(
     return LoadedModel(model.eval(), card, report)
 
 
-def initialise(model: HRNet, path: str | Path) -> LoadReport:
+def initialise(model: nn.Module, path: str | Path) -> LoadReport:
     """Start a model from pretrained weights: ImageNet or pose, official or ours.
 
     Entries that the file lacks, or has in another shape (the head for another number of
     keypoints), keep their values, and the report names them.
 
     Args:
-        model: Receives the weights in place.
+        model: Receives the weights in place: `HRNet` with either head, `SimpleBaseline`, or
+            `pose_hrnet.models.multi_resolution.HRNetV2`.
         path: As in `load_model`; official ImageNet files such as
-            ``hrnetv2_w32_imagenet_pretrained.pth`` as well.
+            ``hrnetv2_w32_imagenet_pretrained.pth``, or torchvision's ``resnet50-*.pth``, as well.
 
     Returns:
         What was taken and what was not.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file cannot be read, or fits fewer than half of the backbone's entries;
-            the model is then as it was.
+        ValueError: If the file cannot be read, fits fewer than half of the backbone's entries, or
+            is of another width or depth; the model is then as it was.
     """
     file = read_checkpoint(Path(path))
     fitting, report = _fit(model, file, ())
-    backbone = [name for name in model.state_dict() if not name.startswith(_HEAD)]
-    fits = sum(name in fitting for name in backbone)
+    backbone = [name for name in model.state_dict() if not name.startswith(_NEW_PARTS)]
+    fits, size = sum(name in fitting for name in backbone), _size(model.state_dict())
     if 2 * fits < len(backbone):
         raise ValueError(
             f"{path}: the file ({_describe(file)}) fits only {fits} of the {len(backbone)} "
-            f"backbone entries of the model (width {model.architecture['width']}); "
+            f"backbone entries of the model ({size}); give weights of the model's width and depth"
+        )
+    if _size(file.tensors) != size:  # a deeper ResNet has every entry of a shallower one
+        raise ValueError(
+            f"{path}: the file ({_describe(file)}) is of another size than the model ({size}); "
             "give weights of the model's width and depth"
         )
     model.load_state_dict(fitting, strict=False)
@@ -283,13 +286,24 @@ def _kind(file: CheckpointFile) -> str:
         return f"pose_hrnet {'training state' if file.found_under else 'checkpoint'}"
     if any(name.startswith(("incre_modules.", "classifier.")) for name in file.tensors):
         return "official HRNet ImageNet"
+    if "fc.weight" in file.tensors:
+        return "ImageNet ResNet"
     known = f"{_HEAD}weight" in file.tensors
     return "official HRNet pose" if known else "state dict without keypoint head"
 
 
 def _describe(file: CheckpointFile) -> str:
-    entry = file.tensors.get("stage2.0.branches.0.0.conv1.weight")
-    return f"{_kind(file)}, " + (f"width {len(entry)}" if entry is not None else "unknown width")
+    return f"{_kind(file)}, {_size(file.tensors)}"
+
+
+def _size(tensors: Mapping[str, Tensor]) -> str:
+    """The width of an HRNet, or the depth of a ResNet, from its state dict."""
+    entry = tensors.get("stage2.0.branches.0.0.conv1.weight")
+    if entry is not None:
+        return f"width {len(entry)}"
+    # A ResNet's depth is its convolutions in blocks, the first one, and the classifier.
+    depth = 2 + sum(_IN_RESNET_BLOCK.fullmatch(name) is not None for name in tensors)
+    return f"depth {depth}" if "layer4.0.conv1.weight" in tensors else "unknown width"
 
 
 def _card_of_official(
@@ -336,6 +350,8 @@ def _architecture(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         return len({name.split(".")[0] for name in names})
 
     return {
+        "name": "hrnet",
+        "head": "v1",
         "width": len(tensors[first[0]]),
         "num_keypoints": len(tensors[f"{_HEAD}weight"]),
         "stem_width": len(tensors["conv1.weight"]),
@@ -346,7 +362,7 @@ def _architecture(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def _fit(
-    model: HRNet, file: CheckpointFile, notes: tuple[str, ...]
+    model: nn.Module, file: CheckpointFile, notes: tuple[str, ...]
 ) -> tuple[dict[str, Tensor], LoadReport]:
     """The file's entries that the model has in the same shape, and a report on all entries."""
     wanted, tensors = model.state_dict(), file.tensors
