@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pose_hrnet.data.augment import Augmentation, Region
+from pose_hrnet.config import AugmentConfig
+from pose_hrnet.data.augment import Region, draw_region
 from pose_hrnet.skeleton import COCO17
 
 REGION = Region(np.array([100.0, 80.0]), np.array([96.0, 128.0]))
@@ -14,9 +15,9 @@ ALL = np.full(17, 2)
 
 
 def draw(n=4000, visibility=ALL, **settings):
-    augmentation = Augmentation(**settings)
+    chances = AugmentConfig(**settings)
     return [
-        augmentation.draw(REGION, KEYPOINTS, visibility, COCO17, np.random.default_rng((0, i)))
+        draw_region(REGION, KEYPOINTS, visibility, COCO17, chances, np.random.default_rng((0, i)))
         for i in range(n)
     ]
 

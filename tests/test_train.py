@@ -17,6 +17,7 @@ from builders import make_people, write_annotations, write_images
 
 from pose_hrnet.config import OptimizerConfig, load_config
 from pose_hrnet.data.crops import Crop
+from pose_hrnet.losses import weighted_mse
 from pose_hrnet.models.weights import load_model
 from pose_hrnet.run_folder import read_metrics
 from pose_hrnet.train import TrainingStep, build_model, build_optimizer, rate_schedule, train
@@ -187,7 +188,7 @@ def test_non_finite_loss_stops_before_the_update_and_names_the_batch(settings):
         model,
         card.codec,
         optimizer,
-        torch.tensor(1.0),
+        weighted_mse,
         config,
         torch.device("cpu"),
         make_people(10),
