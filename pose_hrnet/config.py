@@ -148,7 +148,7 @@ class AugmentConfig(_Section):
     blur_probability: Probability = 0.0
     """Chance of a Gaussian blur."""
     blur_sigma: Annotated[float, Field(gt=0, le=10)] = 2.0
-    """Largest standard deviation of the blur in input pixels; the smallest is a tenth of it."""
+    """Largest standard deviation of the blur in input pixels; the smallest is a quarter of it."""
     jpeg_probability: Probability = 0.0
     """Chance that the crop is compressed as JPEG."""
     jpeg_quality: Annotated[int, Field(ge=1, le=95)] = 30

@@ -103,7 +103,7 @@ def test_blur_smooths_up_to_its_sigma_and_keeps_the_mean():
     left = np.array([crop.std() / noise.std() for crop in crops])
     # White noise keeps 1 / (2 sqrt(pi) sigma) of its deviation: 0.14 at sigma 2.
     assert left.min() == pytest.approx(0.141, abs=0.02)
-    assert left.max() > 0.9
+    assert left.max() == pytest.approx(0.64, abs=0.05)  # at a quarter of it
     assert all(abs(crop.mean() - noise.mean()) < 1 for crop in crops)
 
 
@@ -131,7 +131,7 @@ def test_holes_lie_inside_and_have_sizes_and_numbers_in_range():
         counts.add(cv2.connectedComponents(many.astype(np.uint8))[0] - 1)
     assert (min(widths), max(widths)) == (24, 48)
     assert (min(heights), max(heights)) == (32, 64)
-    assert touched.mean() > 0.98
+    assert touched.mean() > 0.95
     assert touched[[0, -1]].any(axis=1).all()  # every edge is reached
     assert touched[:, [0, -1]].any(axis=0).all()
     assert counts == {1, 2, 3}

@@ -13,7 +13,7 @@ from builders import make_people, write_images
 from pose_hrnet import geometry
 from pose_hrnet.config import AugmentConfig
 from pose_hrnet.data.coco import load_people, training_people
-from pose_hrnet.data.crops import CropDataset, EpochSampler, crop_loader
+from pose_hrnet.data.crops import CropDataset, EpochSampler, crop_loader, cut
 from pose_hrnet.skeleton import COCO17
 
 INPUT_WH = (96, 128)
@@ -101,6 +101,15 @@ def test_flip_mirrors_the_crop_and_exchanges_left_and_right(folder):
             plain.people.keypoints_image[index][list(COCO17.flip_index)],
             atol=1e-3,
         )
+
+
+def test_the_default_recipe_leaves_colours_as_they_are(folder):
+    """An augmented crop is the cut of its affine, and nothing more."""
+    crops = dataset(folder, augmentation=AugmentConfig())
+    for index in range(6):
+        crop = crops[1, index]
+        image = crops._image(int(crops.people.image_index[index]))
+        assert np.array_equal(crop.pixels.numpy(), cut(image, crop.affine.numpy(), INPUT_WH))
 
 
 def test_a_sample_depends_on_its_key_alone(folder):

@@ -36,7 +36,7 @@ def change_appearance(
     """
     colors, gray, blurred, compressed, hidden, gridded = rng.random(6)
     amounts, order = rng.uniform(-1, 1, size=4), rng.permutation(4)
-    blur, quality = rng.uniform(0.1, 1), rng.random()
+    blur, quality = rng.uniform(0.25, 1), rng.random()
     grid = rng.random(3)
     # Last, because the number of numbers depends on a setting.
     hole_count = 1 + int(rng.integers(settings.dropout_holes))
@@ -87,7 +87,7 @@ def _compress(image: Tensor, quality: int) -> Tensor:
     """``(3, H, W)`` as JPEG gives it back; by OpenCV, because torchvision gives its codecs up."""
     bgr = np.ascontiguousarray(image.numpy()[::-1].transpose(1, 2, 0))
     _, file = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    decoded = cv2.imdecode(file, cv2.IMREAD_COLOR)
+    decoded = np.asarray(cv2.imdecode(file, cv2.IMREAD_COLOR))
     return torch.from_numpy(np.ascontiguousarray(decoded.transpose(2, 0, 1)[::-1]))
 
 
