@@ -124,6 +124,10 @@ def test_each_is_a_row_per_crop_and_a_column_per_augmentation(config, tmp_path):
     assert grid.shape[:2] == (2 * height, 11 * width)
     tiles = grid.reshape(2, height, 11, width, 3)[:, TITLE + 2 : -2, :, 2:-2].swapaxes(1, 2)
     plain, names = tiles[:, 0], list(single_augmentations(config.augment))
+    settings = single_augmentations(config.augment)["plain"]
+    crops = first_samples(config.model_copy(update={"augment": settings}), 0, 2)
+    for tile, crop in zip(plain, crops, strict=True):
+        assert np.mean((tile == crop.pixels.numpy()).all(axis=-1)) > 0.5
     for column, name in enumerate(names):
         same = [(tile == first).all() for tile, first in zip(tiles[:, column], plain, strict=True)]
         assert all(same) == (name == "plain"), name
