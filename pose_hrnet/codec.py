@@ -93,13 +93,17 @@ class HeatmapCodec:
         width, height = self.input_wh
         return height // self.stride, width // self.stride
 
-    def _cell_pitch(self, like: Tensor) -> Tensor:
-        """``(2,)`` input pixels between neighbouring cells in x and y."""
+    @property
+    def cell_pitch_xy(self) -> tuple[float, float]:
+        """Input pixels between neighbouring cells; cell (0, 0) stands at input pixel (0, 0)."""
         if self.alignment == "official":
-            return like.new_tensor([self.stride, self.stride], dtype=torch.float32)
+            return self.stride, self.stride
         height, width = self.heatmap_hw
-        pitch = (self.input_wh[0] - 1) / (width - 1), (self.input_wh[1] - 1) / (height - 1)
-        return like.new_tensor(pitch, dtype=torch.float32)
+        return (self.input_wh[0] - 1) / (width - 1), (self.input_wh[1] - 1) / (height - 1)
+
+    def _cell_pitch(self, like: Tensor) -> Tensor:
+        """``(2,)`` `cell_pitch_xy` on a tensor's device."""
+        return like.new_tensor(self.cell_pitch_xy, dtype=torch.float32)
 
     def encode(self, keypoints_input: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
         """Draw target heatmaps.

@@ -1,24 +1,45 @@
 """One typed configuration per run, read from one complete YAML file.
 
-Values are unpacked in `train`, `evaluate` and `demo`; below that, functions take plain values.
+Values are unpacked in `train`, `evaluate` and `demo`; below that, functions take plain values -
+but for `AugmentConfig`, the one description of the random changes, which the crops take whole.
 """
 
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from pose_hrnet.geometry import CodecName
+
+
+def _in_order(ends: tuple[float, float]) -> tuple[float, float]:
+    """The ends of a range, the lower one first."""
+    low, high = ends
+    if not 0 < low <= high:
+        raise ValueError("expected two numbers above 0, the smaller first")
+    return ends
+
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 PositiveInt = Annotated[int, Field(gt=0)]
 NmsName: TypeAlias = Literal["oks", "soft_oks", "soft_oks_decayed", "none"]  # see metrics.oks
+Share = Annotated[float, Field(ge=0, le=1)]
+Range = Annotated[tuple[Share, Share], AfterValidator(_in_order)]
 
 
 class _Section(BaseModel):
@@ -118,7 +139,10 @@ class CodecConfig(_Section):
 
 
 class AugmentConfig(_Section):
-    """Random changes of a training crop, drawn in this order: half body, scale, rotation, flip."""
+    """Random changes of a training crop, in the order of the fields.
+
+    The defaults are the official recipe (Sun et al., CVPR 2019), which leaves colours as they are.
+    """
 
     half_body_probability: Probability = 0.3
     """Chance that a person is cropped to the upper or the lower body."""
@@ -134,6 +158,75 @@ class AugmentConfig(_Section):
     """Chance that a crop is rotated."""
     flip_probability: Probability = 0.5
     """Chance of a horizontal flip."""
+    photometric_probability: Probability = 0.0
+    """Chance that brightness, contrast, saturation and hue change, in random order."""
+    brightness: Share = 0.3
+    """Largest change of the factor on the brightness, which is 1 +- this."""
+    contrast: Share = 0.5
+    """Largest change of the factor on the contrast."""
+    saturation: Share = 0.5
+    """Largest change of the factor on the saturation."""
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    """Largest turn of the hue either way, as a share of the colour circle."""
+    grayscale_probability: Probability = 0.0
+    """Chance that the colours are taken away."""
+    blur_probability: Probability = 0.0
+    """Chance of a Gaussian blur."""
+    blur_sigma: Annotated[float, Field(gt=0, le=10)] = 2.0
+    """Largest standard deviation of the blur in input pixels; the smallest is a quarter of it."""
+    jpeg_probability: Probability = 0.0
+    """Chance that the crop is compressed as JPEG."""
+    jpeg_quality: Annotated[int, Field(ge=1, le=95)] = 30
+    """Lowest quality then; the highest is 95."""
+    dropout_probability: Probability = 0.0
+    """Chance that random rectangles are blackened (coarse dropout)."""
+    dropout_holes: PositiveInt = 1
+    """Largest number of rectangles."""
+    dropout_size: Range = (0.2, 0.4)
+    """Smallest and largest side of a rectangle, as a share of the crop's."""
+    grid_mask_probability: Probability = 0.0
+    """Chance that a grid of squares is blackened (GridMask)."""
+    grid_mask_period: Range = (0.3, 0.6)
+    """Smallest and largest distance of the squares, as a share of the crop's shorter side."""
+    grid_mask_square: Annotated[float, Field(gt=0, lt=1)] = 0.4
+    """Side of a square, as a share of that distance (GridMask's 1 - r; official: 0.4)."""
+
+    @property
+    def changes_appearance(self) -> bool:
+        """Whether a crop may change in anything but its region; see `data.appearance`."""
+        return any(
+            (
+                self.photometric_probability,
+                self.grayscale_probability,
+                self.blur_probability,
+                self.jpeg_probability,
+                self.dropout_probability,
+                self.grid_mask_probability,
+            )
+        )
+
+
+class LossConfig(_Section):
+    """What a step lowers; see `pose_hrnet.losses`."""
+
+    name: Literal["mse", "ohkm", "awing"] = "mse"
+    """mse (official); ohkm: mse of each person's hardest keypoints; awing: adaptive wing."""
+    top_k: PositiveInt = 8
+    """Hardest keypoints of each person that count in ohkm."""
+    keypoint_weights: Literal["official"] | tuple[float, ...] | None = None
+    """One weight per keypoint; official: limb ends weigh more; null: all the same (for COCO)."""
+
+    @field_validator("keypoint_weights", mode="before")
+    @classmethod
+    def _one_sentence_for_any_mistake(cls, value: Any) -> Any:
+        if value is None or value == "official":
+            return value
+        # Checked here, because a union would explain each of its members.
+        if isinstance(value, list | tuple) and all(
+            type(weight) in (int, float) and 0 <= weight < math.inf for weight in value
+        ):
+            return value
+        raise ValueError("expected null, official, or a list of one number >= 0 per keypoint")
 
 
 class OptimizerConfig(_Section):
@@ -164,8 +257,6 @@ class TrainConfig(_Section):
     """Passes over the training persons."""
     batch_size: PositiveInt = 32
     """Crops per step."""
-    joint_weights: bool = False
-    """Weight limb ends more in the loss (official: off for COCO)."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of initialisation, order and augmentation."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -217,6 +308,7 @@ class Config(_Section):
     model: ModelConfig = ModelConfig()
     codec: CodecConfig = CodecConfig()
     augment: AugmentConfig = AugmentConfig()
+    loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     train: TrainConfig = TrainConfig()
     test: EvaluateConfig = EvaluateConfig()

@@ -68,6 +68,36 @@ def draw_boxes(image: Image, boxes_xyxy: ArrayLike) -> Image:
     return canvas
 
 
+def draw_heatmaps(
+    image: Image,
+    heatmaps: ArrayLike,
+    cell_pitch_xy: tuple[float, float],
+    *,
+    skeleton: Skeleton = COCO17,
+) -> Image:
+    """Lay heatmaps over a darkened image, each keypoint in the colour of its side.
+
+    Args:
+        image: ``(H, W, 3)`` RGB; left unchanged.
+        heatmaps: ``(K, h, w)``; where they overlap, the highest shows.
+        cell_pitch_xy: Image pixels between neighbouring cells; cell (0, 0) stands at pixel (0, 0).
+        skeleton: Which keypoint is whose side.
+
+    Returns:
+        A new ``(H, W, 3)`` image.
+    """
+    maps = np.clip(np.asarray(heatmaps, dtype=np.float32), 0, 1)
+    strength = maps.max(axis=0)[..., None]
+    colors = np.array(_sides(skeleton), np.float32)[maps.argmax(axis=0)]
+    affine = np.array([[cell_pitch_xy[0], 0, 0], [0, cell_pitch_xy[1], 0]], np.float64)
+    # Colours times strength, so that what is between two cells does not mix in colours of others.
+    light = cv2.warpAffine(
+        np.concatenate([colors * strength, strength], axis=-1), affine, image.shape[1::-1]
+    )
+    drawn = 0.6 * image * (1 - light[..., 3:]) + light[..., :3]
+    return np.asarray(np.rint(drawn), dtype=np.uint8)
+
+
 def picture_grid(tiles: Sequence[Image], *, columns: int, tile_wh: tuple[int, int]) -> Image:
     """Arrange images in rows, each fitted into its tile without distortion.
 

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from pose_hrnet import geometry
 from pose_hrnet.codec import HeatmapCodec
-from pose_hrnet.data.augment import Augmentation
+from pose_hrnet.config import AugmentConfig
 from pose_hrnet.data.crops import Crop, CropDataset
 from pose_hrnet.device import Precision, autocast
 from pose_hrnet.models.weights import ModelCard
@@ -31,7 +31,7 @@ def crops_for(
     people: People,
     image_folder: Path,
     *,
-    augmentation: Augmentation | None = None,
+    augmentation: AugmentConfig | None = None,
     seed: int = 0,
 ) -> CropDataset:
     """The crops that a model takes, cut as its card says.

@@ -12,25 +12,24 @@ from typing import Any
 
 import torch
 import yaml
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
 from pose_hrnet.codec import HeatmapCodec
 from pose_hrnet.config import AnnotatedImages, Config, ModelConfig, OptimizerConfig
-from pose_hrnet.data.augment import Augmentation
 from pose_hrnet.data.coco import load_people, training_people
-from pose_hrnet.data.crops import Crop, crop_loader
+from pose_hrnet.data.crops import Crop, CropDataset, crop_loader
 from pose_hrnet.device import Precision, autocast, pick_device
 from pose_hrnet.evaluate import evaluate, people_to_predict
 from pose_hrnet.files import write_text
 from pose_hrnet.inference import crops_for
-from pose_hrnet.losses import weighted_mse
+from pose_hrnet.losses import HeatmapLoss, build_loss
 from pose_hrnet.models.build import PoseNetwork, build_network
 from pose_hrnet.models.weights import ModelCard, initialise, save_model
 from pose_hrnet.progress import SILENT, Bar, Progress
 from pose_hrnet.records import People
 from pose_hrnet.run_folder import Progressed, Report, load_run, save_run
-from pose_hrnet.skeleton import COCO17
+from pose_hrnet.skeleton import COCO17, Skeleton
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +63,21 @@ def train(
     last, best = output / "last.pt", output / "best.safetensors"
     torch.manual_seed(config.train.seed)
     model, card = build_model(config)
-    loader, people = training_loader(config, card, pin_memory=where.type == "cuda")
+    loss = build_loss(
+        config.loss.name,
+        card.skeleton,
+        top_k=config.loss.top_k,
+        keypoint_weights=config.loss.keypoint_weights,
+        device=where,
+    )
+    people = training_persons(config, card.skeleton)
+    loader = crop_loader(
+        training_crops(config, card, people),
+        batch_size=config.train.batch_size,
+        workers=config.data.workers,
+        shuffle=True,
+        pin_memory=where.type == "cuda",
+    )
     # Read now, so that a fault shows before the first epoch and not behind it.
     _check_first_images(config.data.val, people_to_predict(config.data.val, card.skeleton))
     saved = load_run(last, config, people, resume)
@@ -86,8 +99,7 @@ def train(
     output.mkdir(parents=True, exist_ok=True)
     write_text(output / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
     report = Report(output, done.epoch)
-    weights = torch.tensor(COCO17.joint_weights if config.train.joint_weights else 1.0)
-    step = TrainingStep(model, card.codec, optimizer, weights.to(where), config, where, people)
+    step = TrainingStep(model, card.codec, optimizer, loss, config, where, people)
 
     while True:
         if _evaluation_is_due(done, config):
@@ -180,34 +192,32 @@ def rate_schedule(
     return rate
 
 
-def training_loader(
-    config: Config, card: ModelCard, *, pin_memory: bool
-) -> tuple[DataLoader[Crop], People]:
-    """Shuffled, augmented crops of the training persons, and the persons.
+def training_persons(config: Config, skeleton: Skeleton) -> People:
+    """The annotated persons that are fit to learn from.
 
     Raises:
-        ValueError: If no annotated person is fit to learn from.
+        ValueError: If there is none, or the images are not in their folder.
     """
     data = config.data.train
-    people = training_people(load_people(data.annotations, skeleton=card.skeleton))
+    people = training_people(load_people(data.annotations, skeleton=skeleton))
     if not len(people):
         raise ValueError(
             f"{data.annotations} has no person with labelled keypoints to learn from; "
             "see pose-hrnet data validate"
         )
     _check_first_images(data, people)
-    augmentation = Augmentation(**config.augment.model_dump())
-    dataset = crops_for(
-        card, people, data.images, augmentation=augmentation, seed=config.train.seed
+    return people
+
+
+def training_crops(config: Config, card: ModelCard, people: People) -> CropDataset:
+    """Augmented crops of the training persons."""
+    return crops_for(
+        card,
+        people,
+        config.data.train.images,
+        augmentation=config.augment,
+        seed=config.train.seed,
     )
-    loader = crop_loader(
-        dataset,
-        batch_size=config.train.batch_size,
-        workers=config.data.workers,
-        shuffle=True,
-        pin_memory=pin_memory,
-    )
-    return loader, people
 
 
 @dataclass(frozen=True)
@@ -217,7 +227,7 @@ class TrainingStep:
     model: nn.Module
     codec: HeatmapCodec
     optimizer: torch.optim.Optimizer
-    joint_weights: Tensor
+    loss: HeatmapLoss
     config: Config
     device: torch.device
     people: People
@@ -234,7 +244,7 @@ class TrainingStep:
         precision: Precision = self.config.train.precision
         with autocast(self.device, precision):
             heatmaps = self.model(images)
-        loss = weighted_mse(heatmaps, targets, weights * self.joint_weights)
+        loss = self.loss(heatmaps, targets, weights)
         value = loss.item()
         if not math.isfinite(value):
             raise self._not_finite(f"the loss is {value}", batch, name)

@@ -13,7 +13,7 @@ ORDER = [
     "skeleton", "geometry", "records", "progress", "files", "device", "config",
     "data.images", "data.json_rows", "data.annotations", "data.coco",
     "data.checks", "data.validate",
-    "data.augment", "data.crops",
+    "data.augment", "data.appearance", "data.crops",
     "data.figures", "data.canvas", "data.clothing", "data.heads", "data.painting",
     "data.backdrops", "data.scenes",
     "data.synthetic",
@@ -23,8 +23,8 @@ ORDER = [
     "models.complexity", "models.checkpoint_files", "models.weights",
     "losses", "inference",
     "metrics.oks", "metrics.coco_truth", "metrics.coco_ap",
-    "draw", "evaluate", "compare", "run_folder", "train", "predict", "predict_files", "demo",
-    "console", "commands.options", "commands.data", "commands.recipes", "cli",
+    "draw", "evaluate", "compare", "run_folder", "train", "preview", "predict", "predict_files",
+    "demo", "console", "commands.options", "commands.data", "commands.recipes", "cli",
 ]  # fmt: skip
 
 

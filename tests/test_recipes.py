@@ -32,7 +32,12 @@ SIBLINGS = [
         "coco_w32_256x192_udp",
         "coco_w32_256x192_best",
         {f"optimizer.{key}" for key in ("name", "weight_decay", "schedule", "step_epochs")}
-        | {"optimizer.warmup_steps", "train.epochs", "train.batch_size"},
+        | {
+            "optimizer.warmup_steps",
+            "train.epochs",
+            "train.batch_size",
+            "augment.dropout_probability",
+        },
     ),
     (
         "coco_w32_256x192",
