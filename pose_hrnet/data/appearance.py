@@ -147,9 +147,9 @@ def _planes(pixels: Pixels) -> Tensor:
 
 def _pixels(planes: Tensor) -> Pixels:
     """Inverse of `_planes`."""
-    return np.ascontiguousarray(planes.permute(1, 2, 0).numpy())
+    return _uint8(np.ascontiguousarray(planes.permute(1, 2, 0).numpy()))
 
 
 def _uint8(pixels: Any) -> Pixels:
-    """OpenCV's type stubs do not know that it keeps the type."""
+    """Says to the type checker what OpenCV and torch keep to: the type."""
     return np.asarray(pixels, dtype=np.uint8)
