@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -70,10 +71,12 @@ class Inference:
     Attributes:
         poses: One row per person whose image could be read, with the box's score.
         unreadable: Rows of the People that were left out because their image could not be read.
+        rows: ``(N,)`` int64 row of the People that each pose is of.
     """
 
     poses: Poses
     unreadable: tuple[int, ...]
+    rows: NDArray[np.int64]
 
 
 @torch.inference_mode()
@@ -127,4 +130,4 @@ def predict_people(
         scores=people.scores,
         areas=dataset.sizes_wh[row].prod(axis=1).astype(np.float32),
     )
-    return Inference(poses, tuple(unreadable))
+    return Inference(poses, tuple(unreadable), row)

@@ -18,18 +18,19 @@ from torch.utils.data import DataLoader
 from pose_hrnet.codec import HeatmapCodec
 from pose_hrnet.config import AnnotatedImages, Config, OptimizerConfig
 from pose_hrnet.data.augment import Augmentation
-from pose_hrnet.data.coco import load_people, training_people
 from pose_hrnet.data.crops import Crop, CropDataset, crop_loader
+from pose_hrnet.data.datasets import choose_skeleton, join, people_to_learn
 from pose_hrnet.device import Precision, autocast, pick_device
 from pose_hrnet.evaluate import evaluate, people_to_predict
 from pose_hrnet.files import write_text
 from pose_hrnet.losses import weighted_mse
+from pose_hrnet.metrics.main_number import main_number
 from pose_hrnet.models.hrnet import HRNet
 from pose_hrnet.models.weights import ModelCard, initialise, save_model
 from pose_hrnet.progress import SILENT, Bar, Progress
 from pose_hrnet.records import People
 from pose_hrnet.run_folder import Progressed, Report, load_run, save_run
-from pose_hrnet.skeleton import COCO17
+from pose_hrnet.scoring import Scorer
 
 log = logging.getLogger(__name__)
 
@@ -66,9 +67,11 @@ def train(
     loader, people = training_loader(config, card, pin_memory=where.type == "cuda")
     # Read now, so that a fault shows before the first epoch and not behind it.
     _check_first_images(config.data.val, people_to_predict(config.data.val, card.skeleton))
+    Scorer.of(config.data.val, card.skeleton)
     saved = load_run(last, config, people, resume)
     if config.model.pretrained is not None and saved is None:
-        log.info("%s", initialise(model, config.model.pretrained).summary())
+        report = initialise(model, config.model.pretrained, card.skeleton.keypoint_names)
+        log.info("%s", report.summary())
     model.to(where)
     if config.train.channels_last:
         model.to(memory_format=torch.channels_last)
@@ -84,20 +87,21 @@ def train(
 
     output.mkdir(parents=True, exist_ok=True)
     write_text(output / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
-    report = Report(output, done.epoch)
-    weights = torch.tensor(COCO17.joint_weights if config.train.joint_weights else 1.0)
+    run_report = Report(output, done.epoch)
+    weights = torch.tensor(card.skeleton.joint_weights if config.train.joint_weights else 1.0)
     step = TrainingStep(model, card.codec, optimizer, weights.to(where), config, where, people)
 
     while True:
         if _evaluation_is_due(done, config):
             scores = _score(model, card, config, where, progress)
             done.lines[-1] |= scores
-            if scores["AP"] > done.best_ap or not best.exists():
-                done.best_ap = scores["AP"]
+            score = scores[main_number(scores) or "AP"]
+            if score > done.best_ap or not best.exists():
+                done.best_ap = score
                 save_model(best, model.state_dict(), card)
             save_run(last, model, optimizer, card, config, people, done)
         if done.lines:
-            report.show(done.lines)
+            run_report.show(done.lines)
         if done.epoch >= config.train.epochs:
             break
         # DataLoader types its sampler as any Sampler; crop_loader's is an EpochSampler.
@@ -108,21 +112,27 @@ def train(
         done.epoch += 1
         done.lines.append({"epoch": done.epoch, "step": done.step, **line})
         save_run(last, model, optimizer, card, config, people, done)
-    report.close()
+    run_report.close()
     return best
 
 
 def _evaluation_is_due(done: Progressed, config: Config) -> bool:
     """Whether the last finished epoch is one to evaluate, and is not evaluated yet."""
     ends = done.epoch >= config.train.epochs or done.epoch % config.train.evaluate_every == 0
-    return bool(done.lines) and ends and "AP" not in done.lines[-1]
+    return bool(done.lines) and ends and main_number(done.lines[-1]) is None
 
 
 def build_model(config: Config) -> tuple[HRNet, ModelCard]:
-    """A freshly initialised network and the card that travels with its weights."""
+    """A freshly initialised network and the card that travels with its weights.
+
+    Raises:
+        FileNotFoundError: If the file that names the keypoints is missing.
+        ValueError: If it does not name them.
+    """
+    skeleton = choose_skeleton(config.data.skeleton, config.data.training_sets[0].annotations)
     model = HRNet(
         config.model.width,
-        COCO17.num_keypoints,
+        skeleton.num_keypoints,
         stem_width=config.model.stem_width,
         stem_blocks=config.model.stem_blocks,
         stage_modules=config.model.stage_modules,
@@ -130,7 +140,7 @@ def build_model(config: Config) -> tuple[HRNet, ModelCard]:
     )
     card = ModelCard(
         architecture=model.architecture,
-        skeleton=COCO17,
+        skeleton=skeleton,
         codec=HeatmapCodec(config.codec.name, config.codec.input_wh, config.codec.sigma),
         box_padding=config.data.box_padding,
     )
@@ -171,19 +181,19 @@ def training_loader(
     """Shuffled, augmented crops of the training persons, and the persons.
 
     Raises:
-        ValueError: If no annotated person is fit to learn from.
+        ValueError: If a data set is malformed, or has no person fit to learn from.
     """
-    data = config.data.train
-    people = training_people(load_people(data.annotations, skeleton=card.skeleton))
-    if not len(people):
-        raise ValueError(
-            f"{data.annotations} has no person with labelled keypoints to learn from; "
-            "see pose-hrnet data validate"
+    parts = []
+    for data in config.data.training_sets:
+        people = people_to_learn(
+            data.annotations, card.skeleton, source=data.skeleton, mapping=data.mapping
         )
-    _check_first_images(data, people)
+        _check_first_images(data, people)
+        parts.append((people, data.images, data.repeat))
+    people, images = join(parts)
     dataset = CropDataset(
         people,
-        data.images,
+        images,
         input_wh=card.codec.input_wh,
         alignment=card.codec.alignment,
         box_padding=card.box_padding,
@@ -297,7 +307,7 @@ def _timed(loader: DataLoader[Crop]) -> Iterator[tuple[Crop, float]]:
 def _score(
     model: HRNet, card: ModelCard, config: Config, device: torch.device, progress: Progress
 ) -> dict[str, float]:
-    """The ten COCO numbers on the validation set, in the training's arithmetic."""
+    """The metric's numbers on the validation set, in the training's arithmetic."""
     evaluation = evaluate(
         model,
         card,

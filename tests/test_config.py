@@ -15,13 +15,16 @@ ROOT = Path(__file__).resolve().parents[1]
 RECIPES = sorted((ROOT / "configs").glob("*.yaml"))
 
 
+OPTIONAL = {f"data.train.{name}" for name in ("skeleton", "mapping", "repeat")}
+"""Settings for mixing data sets, which the recipes leave out."""
+
+
 def leaves(section=Config, prefix=""):
     for name, field in section.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(
-            field.annotation, config_module._Section
-        ):
-            yield from leaves(field.annotation, f"{prefix}{name}.")
-        else:
+        inner = config_module.sections_of(field.annotation)
+        for each in inner:
+            yield from leaves(each, f"{prefix}{name}.")
+        if not inner:
             yield f"{prefix}{name}"
 
 
@@ -36,7 +39,7 @@ def keys(values, prefix=""):
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
 def test_recipe_loads_and_is_complete(path):
     load_config(path)
-    assert sorted(keys(yaml.safe_load(path.read_text()))) == sorted(leaves())
+    assert sorted(keys(yaml.safe_load(path.read_text()))) == sorted(set(leaves()) - OPTIONAL)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
@@ -89,11 +92,31 @@ def test_overrides_are_typed_and_do_not_touch_the_rest():
         ("codec.input_wh=[190, 256]", "multiples of 32"),
         ("model.width", "not of the form section.key=value"),
         ("data.train=null", "data.train"),
+        ("data.train=[]", "data.train"),
+        (
+            "data.train=[{annotations: a, images: b, repaet: 2}]",
+            "unknown key 'data.train.0.repaet'; the nearest known key is 'data.train.repeat'",
+        ),
+        ("data.train=[{annotations: a}]", "key 'data.train.0.images' is missing"),
+        ("data.val.metric=pck", "data.val.metric = 'pck'"),
     ],
 )
 def test_mistakes_are_named(override, message):
     with pytest.raises(ValueError, match=message.replace("[", r"\[").replace("(", r"\(")):
         load_config("demo", [override])
+
+
+def test_one_data_set_or_several():
+    one = load_config("demo").data
+    assert one.training_sets == (one.train,)
+    sets = "[{annotations: a.json, images: a}, {annotations: b.json, images: b, repeat: 2}]"
+    data = load_config("demo", [f"data.train={sets}"]).data
+    assert [(str(s.annotations), s.repeat) for s in data.training_sets] == [
+        ("a.json", 1),
+        ("b.json", 2),
+    ]
+    with pytest.raises(ValueError, match=r"train is a list, which 'annotations=x'"):
+        load_config("demo", [f"data.train={sets}", "data.train.annotations=x"])
 
 
 def test_missing_section_unknown_name_and_bad_yaml(tmp_path):

@@ -11,16 +11,18 @@ PACKAGE = Path(__file__).resolve().parents[1] / "pose_hrnet"
 
 ORDER = [
     "skeleton", "geometry", "records", "progress", "files", "device", "config",
-    "data.images", "data.json_rows", "data.annotations", "data.coco",
+    "data.images", "data.json_rows", "data.annotations", "data.skeletons", "data.coco",
+    "data.mpii", "data.datasets",
     "data.checks", "data.validate",
     "data.augment", "data.crops",
     "data.figures", "data.canvas", "data.clothing", "data.heads", "data.painting",
     "data.backdrops", "data.scenes",
     "data.synthetic",
     "subcell", "codec",
-    "models.hrnet", "models.checkpoint_files", "models.weights",
+    "models.hrnet", "models.checkpoint_files", "models.head", "models.weights",
     "losses", "inference",
     "metrics.oks", "metrics.coco_truth", "metrics.coco_ap",
+    "metrics.crowdpose", "metrics.pck", "metrics.mpii", "metrics.main_number", "scoring",
     "draw", "evaluate", "run_folder", "train", "predict", "predict_files", "demo",
     "console", "commands.options", "commands.data", "cli",
 ]  # fmt: skip

@@ -61,7 +61,8 @@ class Augmentation:
             region: The padded person box.
             keypoints_image: ``(K, 2)`` image pixels.
             visibility: ``(K,)``; half bodies are made of the labelled keypoints.
-            skeleton: Says which keypoints are the upper body.
+            skeleton: Says which keypoints are the upper body; without one, or without a lower
+                body, there are no half bodies.
             rng: The sample's generator. Every number is drawn whether or not it is used, so that
                 one setting does not change the numbers of another.
 
@@ -72,7 +73,9 @@ class Augmentation:
         size_normal, angle_normal = rng.standard_normal(2)
 
         labelled = visibility > 0
-        if labelled.sum() > self.half_body_min_keypoints and half < self.half_body_probability:
+        has_halves = 0 < len(skeleton.upper_body) < skeleton.num_keypoints
+        enough = has_halves and labelled.sum() > self.half_body_min_keypoints
+        if enough and half < self.half_body_probability:
             region = _half_body(
                 region, keypoints_image, labelled, skeleton, upper < self.upper_body_probability
             )

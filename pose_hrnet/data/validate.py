@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pose_hrnet.data.annotations import AnnotationFile, read_annotations
+from pose_hrnet.data.annotations import AnnotationFile, read_annotations, read_category
 from pose_hrnet.data.checks import Finding, Severity, check_annotations, found
 from pose_hrnet.data.coco import read_detections, training_people
 from pose_hrnet.data.images import ImageError, ImageFacts, read_facts, read_rgb
 from pose_hrnet.data.json_rows import explain_strays
+from pose_hrnet.data.skeletons import skeleton_of
 from pose_hrnet.progress import SILENT, Progress
 from pose_hrnet.records import Images
 from pose_hrnet.skeleton import COCO17, Skeleton
@@ -53,7 +54,7 @@ def validate(
     images: Path | None = None,
     *,
     detections: Path | None = None,
-    skeleton: Skeleton = COCO17,
+    skeleton: Skeleton | None = None,
     category: str | int | None = None,
     workers: int = 4,
     progress: Progress = SILENT,
@@ -64,7 +65,7 @@ def validate(
         annotations: COCO keypoint JSON.
         images: Folder of the images, each of which is decoded; None: they are not opened.
         detections: COCO detection results JSON.
-        skeleton: The keypoints of the category.
+        skeleton: The keypoints of the category; None: those that it names, or else COCO's.
         category: As `pose_hrnet.data.coco.load_people` takes it.
         workers: Threads that open images.
         progress: Watches the images being opened.
@@ -73,6 +74,9 @@ def validate(
         FileNotFoundError: If a file or the folder is missing.
         ValueError: If the annotations or the detections cannot be read at all.
     """
+    if skeleton is None:
+        chosen = read_category(annotations, category)
+        skeleton = skeleton_of(chosen, annotations) if chosen.keypoint_names else COCO17
     file = read_annotations(annotations, skeleton=skeleton, category=category)
     listed = file.people.images
     findings = check_annotations(file, skeleton)
