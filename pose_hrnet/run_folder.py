@@ -1,8 +1,8 @@
 """The folder of a training run: what it keeps, how it is resumed, and what it tells its reader.
 
 ``config.yaml`` as it was run, ``last.pt`` (everything needed to resume), ``best.safetensors`` (the
-weights of the best AP or PCKh), ``metrics.jsonl`` (a line per epoch), ``curve.png``, and ``tensorboard/``
-where TensorBoard is installed.
+weights of the best AP, or PCKh), ``metrics.jsonl`` (a line per epoch), ``curve.png``, and
+``tensorboard/`` where TensorBoard is installed.
 """
 
 from __future__ import annotations
@@ -138,7 +138,8 @@ def load_run(path: Path, config: Config, people: People, resume: bool) -> dict[s
     if state["people"] != fingerprint(people):
         raise RunMismatch(
             f"{path.parent} was started on other persons than those of "
-            f"{config.data.training_sets[0].annotations}; resume on the same data, or choose another --output"
+            f"{config.data.training_sets[0].annotations}; resume on the same data, or choose "
+            "another --output"
         )
     return state
 

@@ -115,7 +115,7 @@ def test_one_data_set_or_several():
         ("a.json", 1),
         ("b.json", 2),
     ]
-    with pytest.raises(ValueError, match=r"train is a list, which 'annotations=x'"):
+    with pytest.raises(ValueError, match=r"train is a list, which 'train.annotations=x'"):
         load_config("demo", [f"data.train={sets}", "data.train.annotations=x"])
 
 

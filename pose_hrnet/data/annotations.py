@@ -118,6 +118,8 @@ class _Annotation(msgspec.Struct, gc=False):
 
 
 class _Head(msgspec.Struct):
+    images: msgspec.Raw
+    annotations: msgspec.Raw
     categories: list[_Category] = []
 
 

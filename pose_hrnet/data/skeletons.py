@@ -28,9 +28,11 @@ A smaller sigma scores the same error lower, so AP compares only between equal s
 """
 
 _UPPER_PARTS = frozenset(
-    "nose eye ear head face mouth chin forehead neck throat thorax chest shoulder elbow wrist hand "
-    "arm finger thumb".split()
-)
+    [
+        "nose", "eye", "ear", "head", "face", "mouth", "chin", "forehead", "neck", "throat",
+        "thorax", "chest", "shoulder", "elbow", "wrist", "hand", "arm", "finger", "thumb",
+    ]
+)  # fmt: skip
 _OTHER_SIDE = {"left": "right", "l": "r"}
 _COCO_SIGMAS = dict(zip(COCO17.keypoint_names, COCO17.sigmas, strict=True))
 
@@ -175,9 +177,9 @@ def guess_flip_pairs(
 ) -> tuple[tuple[tuple[int, int], ...], tuple[str, ...]]:
     """Pair names that differ in left and right alone.
 
-    Understood are a word of its own (``left_eye``, ``eye_left``, ``leftEye``, ``L-eye``, ``eye.l``)
-    and a beginning or an end without a gap (``lefteye``, ``leye``, ``eyeright``) where the other
-    side is there, too.
+    Understood are a word of its own (``left_eye``, ``eye_left``, ``leftEye``, ``L-eye``,
+    ``eye.l``) and a beginning or an end without a gap (``lefteye``, ``leye``, ``eyeright``) where
+    the other side is there, too.
 
     Returns:
         Index pairs (left, right), and the names with a side in them whose other side is missing.

@@ -9,7 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pose_hrnet.data.annotations import AnnotationFile, read_annotations, read_category
+from pose_hrnet.data.annotations import (
+    AnnotationFile,
+    read_annotations,
+    read_category,
+    stand_for,
+)
 from pose_hrnet.data.checks import Finding, Severity, check_annotations, found
 from pose_hrnet.data.coco import read_detections, training_people
 from pose_hrnet.data.images import ImageError, ImageFacts, read_facts, read_rgb
@@ -65,7 +70,8 @@ def validate(
         annotations: COCO keypoint JSON.
         images: Folder of the images, each of which is decoded; None: they are not opened.
         detections: COCO detection results JSON.
-        skeleton: The keypoints of the category; None: those that it names, or else COCO's.
+        skeleton: The keypoints of the category; None: those that it names, which are
+            COCO's if they are missing or only spelt in another way.
         category: As `pose_hrnet.data.coco.load_people` takes it.
         workers: Threads that open images.
         progress: Watches the images being opened.
@@ -76,7 +82,9 @@ def validate(
     """
     if skeleton is None:
         chosen = read_category(annotations, category)
-        skeleton = skeleton_of(chosen, annotations) if chosen.keypoint_names else COCO17
+        names = chosen.keypoint_names
+        alike = stand_for(names, COCO17) and (not names or {*names} & {*COCO17.keypoint_names})
+        skeleton = COCO17 if alike else skeleton_of(chosen, annotations)
     file = read_annotations(annotations, skeleton=skeleton, category=category)
     listed = file.people.images
     findings = check_annotations(file, skeleton)

@@ -40,7 +40,7 @@ def keypoint_errors(found: ArrayLike, truth: ArrayLike, labelled: ArrayLike) -> 
         ``(N, K)`` pixels; NaN where not labelled, infinite where not predicted.
     """
     difference = np.asarray(found, np.float64) - np.asarray(truth, np.float64)
-    errors = np.linalg.norm(difference, axis=-1)
+    errors: Double = np.linalg.norm(difference, axis=-1)
     errors[np.isnan(errors)] = np.inf
     errors[~(np.asarray(labelled) > 0)] = np.nan
     return errors
@@ -67,7 +67,9 @@ def share(correct: NDArray[np.bool_], counted: NDArray[np.bool_]) -> Double:
     """``(..., N, K)`` correct among ``(N, K)`` counted: ``(..., K)``, NaN where none counts."""
     number = counted.sum(axis=0)
     right = (correct & counted).sum(axis=-2)
-    return np.divide(right, number, where=number > 0, out=np.full(right.shape, np.nan))
+    shares: Double = np.full(right.shape, np.nan)
+    np.divide(right, number, where=number > 0, out=shares)
+    return shares
 
 
 def auc(
@@ -88,7 +90,7 @@ def auc(
 
 
 def epe(errors: Double) -> float:
-    """Mean error in pixels of the labelled keypoints that were predicted; NaN if there are none."""
+    """Mean error in pixels of the labelled keypoints that were predicted; NaN without any."""
     return _mean(np.where(np.isfinite(errors), errors, np.nan))
 
 
