@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 
 from pose_hrnet.data.mpii import FIRST_PIXEL, MpiiFile, read_mpii
 from pose_hrnet.metrics.pck import Double, keypoint_errors, share
@@ -169,7 +170,7 @@ def _read_mat(path: Path, file: MpiiFile) -> MpiiTruth:
         missing = np.asarray(content["jnt_missing"]).T > 0
         corners = np.asarray(content["headboxes_src"], np.float64)
         sizes = HEAD_SIZE_FACTOR * np.linalg.norm(corners[1] - corners[0], axis=0)
-    except (KeyError, ValueError, TypeError, NotImplementedError) as error:
+    except (MatReadError, KeyError, ValueError, TypeError, NotImplementedError) as error:
         raise ValueError(
             f"{path} is not MPII's gt_valid.mat, with pos_gt_src, jnt_missing and headboxes_src: "
             f"{error}"
