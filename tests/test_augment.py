@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -67,3 +69,18 @@ def test_one_setting_does_not_change_the_numbers_of_another():
     with_flip, without = draw(50), draw(50, flip_probability=0.0)
     assert [r.rotation_deg for r in with_flip] == [r.rotation_deg for r in without]
     assert not any(r.flip for r in without)
+
+
+@pytest.mark.parametrize("upper", [(), tuple(range(17))])
+def test_there_are_no_half_bodies_without_two_halves(upper):
+    keypoints = np.random.default_rng(0).uniform(40, 90, (17, 2))
+    region = Region(np.array([60.0, 60.0]), np.array([75.0, 100.0]))
+    augmentation = Augmentation(
+        half_body_probability=1, scale_std=0, rotation_probability=0, flip_probability=0
+    )
+    drawn = [
+        augmentation.draw(region, keypoints, np.full(17, 2), skeleton, np.random.default_rng(1))
+        for skeleton in (COCO17, replace(COCO17, upper_body=upper))
+    ]
+    assert not np.array_equal(drawn[0].size_wh, region.size_wh)
+    np.testing.assert_array_equal(drawn[1].size_wh, region.size_wh)

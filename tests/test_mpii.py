@@ -161,7 +161,7 @@ def test_a_network_that_knows_the_answers_scores_one(tmp_path):
 
     rng = np.random.default_rng(0)
     rows = []
-    for image in ("a.png", "b.png", "a.png", "c.png", "b.png"):
+    for image in ("a.png", "b.png", "c.png", "b.png", "a.png"):
         center = rng.uniform(60, 140, 2)
         joints = center + rng.uniform(-45, 45, (16, 2))
         rows.append(files.row(image, center=center.tolist(), joints=joints.tolist()))
