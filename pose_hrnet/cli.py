@@ -7,7 +7,7 @@ the commands, so that ``--help`` answers at once.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,10 +17,13 @@ from pose_hrnet.commands.options import (
     Checkpoint,
     Device,
     FlipTest,
+    Metric,
+    MetricOption,
     Nms,
     Output,
     Precision,
     PrecisionOption,
+    SkeletonOption,
 )
 from pose_hrnet.console import (
     RichProgress,
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from pose_hrnet.compare import Comparison
     from pose_hrnet.evaluate import Evaluation
     from pose_hrnet.metrics.coco_ap import CocoScores
+    from pose_hrnet.metrics.mpii import MpiiScores
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -142,8 +146,12 @@ def evaluate(
     workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 1,
     device: Device = "auto",
     precision: PrecisionOption = Precision.fp32,
+    metric: MetricOption = Metric.auto,
+    head_sizes: Annotated[Path | None, typer.Option(help="MPII's gt_valid.mat.")] = None,
 ) -> None:
-    """Score a checkpoint on a COCO-format data set: the ten COCO numbers, and what made them.
+    """Score a checkpoint on a data set: COCO or CrowdPose AP or MPII PCKh, and what made them.
+
+    With annotated boxes, PCK, AUC and EPE as well.
 
     With --compare, other test-time choices stand beside the checkpoint's own: flip test, its
     shift, codec, NMS. The network runs once for each view and crop alignment, not for each choice.
@@ -162,7 +170,13 @@ def evaluate(
     where = pick_device(device)
     loaded = load_model(checkpoint)
     model = loaded.model.to(where)
-    data = DataSet(annotations=annotations, images=images, boxes=boxes)
+    data = DataSet(
+        annotations=annotations,
+        images=images,
+        boxes=boxes,
+        metric=metric.value,
+        head_sizes=head_sizes,
+    )
     test = EvaluateConfig(
         batch_size=batch_size,
         flip_test=flip_test,
@@ -199,14 +213,17 @@ def evaluate(
 def score(
     results: Annotated[Path, typer.Argument(help="COCO keypoint results JSON of any program.")],
     annotations: Annotations,
+    skeleton: SkeletonOption = None,
+    metric: MetricOption = Metric.auto,
 ) -> None:
-    """Score any results file with the COCO keypoint evaluation.
+    """Score any results file with the COCO or CrowdPose keypoint evaluation.
 
     Example: `pose-hrnet score results.json --annotations person_keypoints_val2017.json`
     """
-    from pose_hrnet.metrics.coco_ap import score_results
+    from pose_hrnet.scoring import score_file
 
-    print_scores(score_results(annotations, results))
+    scores, name = score_file(annotations, results, skeleton=skeleton, metric=metric.value)
+    print_scores(scores, name)
 
 
 @app.command()
@@ -258,17 +275,25 @@ def predict(
         raise typer.Exit(1)
 
 
-def print_scores(scores: CocoScores) -> None:
-    """Print the ten COCO numbers, and the notes on them."""
+TITLES = {
+    "coco": "COCO keypoints (OKS)",
+    "crowdpose": "CrowdPose (OKS; E, M, H: easy, medium, hard images)",
+    "mpii": "MPII (PCKh@0.5)",
+}
+
+
+def print_scores(scores: CocoScores | MpiiScores, metric: str = "coco") -> None:
+    """Print the numbers of a metric, and the notes on them."""
     names = list(scores.values)
-    print_table("COCO keypoints (OKS)", names, [[f"{scores.values[name]:.3f}" for name in names]])
+    print_table(TITLES[metric], names, [[f"{scores.values[name]:.3f}" for name in names]])
     for note in scores.notes:
         say(f"note: {note}")
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
-    """Print the ten COCO numbers, and what produced them."""
-    print_scores(evaluation.scores)
+    """Print the numbers, and what produced them."""
+    print_scores(evaluation.scores, evaluation.metric)
+    print_keypoint_metrics(evaluation.keypoint_metrics)
     facts = [[name, str(value)] for name, value in evaluation.provenance.items()]
     print_table("what produced them", ["setting", "value"], facts)
 
@@ -293,6 +318,16 @@ def print_comparison(comparison: Comparison) -> None:
     )
     if comparison.hint:
         say(f"hint: {comparison.hint}")
+
+
+def print_keypoint_metrics(values: dict[str, Any]) -> None:
+    """Print PCK, AUC and EPE, or why there are none."""
+    if "left_out" in values:
+        say(f"note: {values['left_out']}")
+        return
+    names = [name for name in values if name != "per_keypoint"]
+    row = [f"{values[name]:.3f}" for name in names]
+    print_table("keypoints in annotated boxes (EPE: pixels)", names, [row])
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ from pose_hrnet.evaluate import Evaluation, load_evaluation_set, score_inference
 from pose_hrnet.geometry import Alignment, CodecName
 from pose_hrnet.inference import Decoder, Inference, crops_for, predict_each
 from pose_hrnet.metrics.coco_ap import CocoScores
+from pose_hrnet.metrics.mpii import MpiiScores
 from pose_hrnet.models.weights import ModelCard
 from pose_hrnet.progress import SILENT, Progress
 
@@ -91,7 +92,7 @@ class Row:
     """A combination and its ten COCO numbers."""
 
     combination: Combination
-    scores: CocoScores
+    scores: CocoScores | MpiiScores
 
     @property
     def ap(self) -> float:
@@ -249,6 +250,10 @@ def compare(
     """
     choices = combinations(card.codec, test, compared)
     chosen = load_evaluation_set(data, card.skeleton, min_box_score=test.min_box_score)
+    if chosen.scorer.metric == "mpii":
+        raise ValueError(
+            "choices are compared by AP, which MPII's PCKh is not; evaluate without --compare"
+        )
     decoders = {choice.decoding: choice.decoder(card, precision) for choice in choices}
     alignments = tuple(dict.fromkeys(d.codec.alignment for d in decoders.values()))
     inferences: dict[tuple[Decoding, int | None], Inference] = {}

@@ -10,14 +10,16 @@ import difflib
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationError,
     field_validator,
     model_validator,
@@ -40,6 +42,7 @@ PositiveInt = Annotated[int, Field(gt=0)]
 NmsName: TypeAlias = Literal["oks", "soft_oks", "soft_oks_decayed", "none"]  # see metrics.oks
 Share = Annotated[float, Field(ge=0, le=1)]
 Range = Annotated[tuple[Share, Share], AfterValidator(_in_order)]
+MetricName: TypeAlias = Literal["auto", "coco", "mpii", "crowdpose"]
 
 
 class _Section(BaseModel):
@@ -52,9 +55,31 @@ class AnnotatedImages(_Section):
     """A COCO-format data set on disk."""
 
     annotations: Path
-    """COCO keypoint annotation JSON."""
+    """COCO, CrowdPose or MPII keypoint annotation JSON; which, its content tells."""
     images: Path
     """Folder that the JSON's file names are relative to."""
+
+
+class TrainingSet(AnnotatedImages):
+    """A data set to learn from, alone or one of several; see docs/data_sets.md."""
+
+    skeleton: str | None = None
+    """Keypoints of this file, as `data.skeleton`; null: as its categories say."""
+    mapping: dict[str, str] | None = None
+    """Keypoints to learn that are called otherwise in this file: ``{to learn: in the file}``."""
+    repeat: PositiveInt = 1
+    """How many times each person is seen in an epoch."""
+
+
+def _one_or_several(value: Any) -> str:
+    return "several" if isinstance(value, list | tuple) else "one"
+
+
+TrainingSets: TypeAlias = Annotated[
+    Annotated[TrainingSet, Tag("one")]
+    | Annotated[tuple[TrainingSet, ...], Field(min_length=1), Tag("several")],
+    Discriminator(_one_or_several),
+]
 
 
 class DataSet(AnnotatedImages):
@@ -62,19 +87,30 @@ class DataSet(AnnotatedImages):
 
     boxes: Path | None = None
     """Detection JSON ``[{image_id, category_id, bbox, score}]``; null: the annotated boxes."""
+    metric: MetricName = "auto"
+    """What scores the poses; auto: the one that the kind of annotations is known by."""
+    head_sizes: Path | None = None
+    """MPII's ``gt_valid.mat``, for PCKh; null: from the head boxes in the annotations."""
 
 
 class DataConfig(_Section):
     """What is read, and how crops are cut."""
 
-    train: AnnotatedImages
-    """Persons to learn from, in their annotated boxes."""
+    train: TrainingSets
+    """Persons to learn from, in their annotated boxes: one data set, or a list of them."""
     val: DataSet
     """Persons to score on."""
+    skeleton: str | None = None
+    """Keypoints to learn: coco17, mpii16, crowdpose14 or a YAML file; null: as annotated."""
     workers: Annotated[int, Field(ge=0)] = 4
     """Loader processes; 0 loads in the main process."""
     box_padding: Positive = 1.25
     """Factor on the person box before it is cropped (official: 1.25)."""
+
+    @property
+    def training_sets(self) -> tuple[TrainingSet, ...]:
+        """`train` as a list, of one or several."""
+        return self.train if isinstance(self.train, tuple) else (self.train,)
 
 
 class ModelConfig(_Section):
@@ -392,12 +428,17 @@ def _override(values: dict[str, Any], assignment: str) -> dict[str, Any]:
         except yaml.YAMLError:
             raise ValueError(f"the value {text!r} of an override is not valid YAML") from None
     inner = values.get(head)
+    if isinstance(inner, list):
+        raise ValueError(
+            f"{head} is a list, which {assignment!r} cannot reach into; give it whole"
+        )
     return {**values, head: _override(inner if isinstance(inner, dict) else {}, f"{rest}={text}")}
 
 
 def _explain(fault: Any) -> str:
     """One sentence for one pydantic fault."""
-    where = ".".join(str(part) for part in fault["loc"])
+    # Pydantic also names the branch of a union, which is none of the file's keys.
+    where = ".".join(str(part) for part in fault["loc"] if part not in ("one", "several"))
     if fault["type"] == "extra_forbidden":
         known = _known_keys()
         near = difflib.get_close_matches(where, known, n=1, cutoff=0) or ["?"]
@@ -415,6 +456,13 @@ def _known_keys(section: type[BaseModel] = Config, prefix: str = "") -> list[str
     keys: list[str] = []
     for name, field in section.model_fields.items():
         keys.append(prefix + name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            keys += _known_keys(field.annotation, f"{prefix}{name}.")
+        for inner in sections_of(field.annotation):
+            keys += _known_keys(inner, f"{prefix}{name}.")
     return keys
+
+
+def sections_of(annotation: Any) -> set[type[BaseModel]]:
+    """The sections that a field of this type may hold."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return {annotation}
+    return {inner for part in get_args(annotation) for inner in sections_of(part)}

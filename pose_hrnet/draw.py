@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pose_hrnet.files import replace_file
+from pose_hrnet.metrics.main_number import main_number
 from pose_hrnet.skeleton import COCO17, Skeleton
 
 Image = NDArray[np.uint8]
@@ -147,10 +148,11 @@ def write_image(path: Path, image: Image) -> None:
 
 
 def draw_training_curve(lines: Sequence[dict[str, Any]], path: Path) -> None:
-    """Plot loss and AP over epochs.
+    """Plot loss and scores over epochs.
 
     Args:
-        lines: Of ``metrics.jsonl``: ``epoch`` and ``loss``, and ``AP``, ``AP50`` where evaluated.
+        lines: Of ``metrics.jsonl``: ``epoch`` and ``loss``, and the metric's numbers where
+            evaluated.
         path: PNG to write.
     """
     # The object interface: no display and no global pyplot state.
@@ -160,13 +162,14 @@ def draw_training_curve(lines: Sequence[dict[str, Any]], path: Path) -> None:
     loss = figure.subplots()
     loss.plot([x["epoch"] for x in lines], [x["loss"] for x in lines], color="tab:gray")
     loss.set(xlabel="epoch", ylabel="training loss", yscale="log", title="Training")
-    scored = [x for x in lines if "AP" in x]
+    scored = [x for x in lines if main_number(x)]
     if scored:
         ap = loss.twinx()
         epochs = [x["epoch"] for x in scored]
-        for name, color in (("AP", "tab:blue"), ("AP50", "tab:cyan"), ("AR", "tab:orange")):
+        names = [n for n in ("AP", "AP50", "AR", "PCKh", "PCKh@0.1") if n in scored[0]]
+        for name, color in zip(names, ("tab:blue", "tab:cyan", "tab:orange"), strict=False):
             ap.plot(epochs, [x[name] for x in scored], color=color, marker=".", label=name)
-        ap.set(ylabel="validation AP, AR (OKS)", ylim=(0, 1))
+        ap.set(ylabel=f"validation {', '.join(names)}", ylim=(0, 1))
         ap.legend(loc="center right")
     with replace_file(path) as temporary:
         figure.savefig(temporary, format="png")

@@ -10,22 +10,18 @@ import torch
 from torch import nn
 
 from pose_hrnet.config import DataSet, EvaluateConfig
-from pose_hrnet.data.annotations import read_category
-from pose_hrnet.data.coco import (
-    load_detections,
-    load_people,
-    poses_to_results,
-    training_people,
-    write_json,
-)
+from pose_hrnet.data.coco import load_detections, load_people, poses_to_results, write_json
 from pose_hrnet.data.crops import crop_loader
+from pose_hrnet.data.datasets import annotated_people, check_keypoints
 from pose_hrnet.device import Precision, uses_bf16
 from pose_hrnet.inference import Decoder, Inference, crops_for, predict_people
-from pose_hrnet.metrics.coco_ap import CocoScores, score_results
+from pose_hrnet.metrics.coco_ap import CocoScores
+from pose_hrnet.metrics.mpii import MpiiScores
 from pose_hrnet.metrics.oks import oks_nms, rescore, soft_oks_nms
 from pose_hrnet.models.weights import ModelCard
 from pose_hrnet.progress import SILENT, Progress
 from pose_hrnet.records import ImageId, People, Poses
+from pose_hrnet.scoring import Metric, Scorer
 from pose_hrnet.skeleton import Skeleton
 
 
@@ -34,13 +30,17 @@ class Evaluation:
     """What was measured, and everything that decided it.
 
     Attributes:
-        scores: The ten COCO numbers, with notes on those that are not meaningful.
+        metric: Which evaluation the scores are of.
+        scores: Its numbers, with notes on those that are not meaningful.
+        keypoint_metrics: PCK, AUC and EPE, or why there are none.
         poses: The poses that were scored, in image pixels.
         results: The same poses in COCO results format.
         provenance: Boxes, flip, shift, codec, NMS, counts: plain values, ready for JSON.
     """
 
-    scores: CocoScores
+    metric: Metric
+    scores: CocoScores | MpiiScores
+    keypoint_metrics: dict[str, Any]
     poses: Poses
     results: list[dict[str, Any]]
     provenance: dict[str, Any]
@@ -51,8 +51,12 @@ class Evaluation:
 
     def metrics(self) -> dict[str, Any]:
         """Numbers, notes and provenance as one JSON-able dict."""
+        per_joint = self.scores.per_joint if isinstance(self.scores, MpiiScores) else None
         return {
+            "metric": self.metric,
             **self.scores.values,
+            **({} if per_joint is None else {"per_joint": per_joint}),
+            "keypoint_metrics": self.keypoint_metrics,
             "notes": list(self.scores.notes),
             "evaluated": self.provenance,
         }
@@ -75,18 +79,18 @@ def people_to_predict(
         min_box_score: Weaker detections are left out.
         category_id: The person category of the detections.
 
-    Ground-truth boxes are those of persons with labelled keypoints that are no crowd, as the
-    official code evaluates them.
+    Ground-truth boxes are those of `annotated_people`, as the official code evaluates them.
 
     Raises:
-        ValueError: If a file is malformed or leaves no person.
+        ValueError: If a file is malformed, has other keypoints or leaves no person.
         FileNotFoundError: If a file is missing.
     """
-    annotated = load_people(data.annotations, skeleton=skeleton)
+    check_keypoints(data.annotations, skeleton)
     if data.boxes is None:
-        people = training_people(annotated)
+        people = annotated_people(data.annotations, skeleton)
         source = data.annotations
     else:
+        annotated = load_people(data.annotations, skeleton=skeleton)
         people = load_detections(
             data.boxes,
             annotated.images,
@@ -126,22 +130,25 @@ class EvaluationSet:
         data: Annotations, image folder and boxes.
         people: The persons whose crops are predicted.
         category_id: Category of the results.
+        scorer: The data set's metric.
     """
 
     data: DataSet
     people: People
     category_id: ImageId
+    scorer: Scorer
 
 
 def load_evaluation_set(
     data: DataSet, skeleton: Skeleton, *, min_box_score: float = 0.0
 ) -> EvaluationSet:
     """Read annotations and boxes; arguments and errors as of `people_to_predict`."""
-    category_id = read_category(data.annotations).id
+    category_id = check_keypoints(data.annotations, skeleton)
+    scorer = Scorer.of(data, skeleton)
     people = people_to_predict(
         data, skeleton, min_box_score=min_box_score, category_id=category_id
     )
-    return EvaluationSet(data, people, category_id)
+    return EvaluationSet(data, people, category_id, scorer)
 
 
 def evaluate(
@@ -209,9 +216,13 @@ def score_inference(
             f"none of the images of {data.annotations} could be read from {data.images}; "
             "is this the folder that its file names are relative to?"
         )
+    people, scorer = chosen.people, chosen.scorer
+    if scorer.metric == "mpii":  # scores every person by itself
+        test = test.model_copy(update={"nms": "none"})
     poses = remove_duplicates(inference.poses, card.skeleton, test)
     results = poses_to_results(poses, chosen.category_id)
-    scores = score_results(data.annotations, results, sigmas=card.skeleton.sigmas)
+    scores = scorer.score(results, people, inference)
+    keypoint_metrics = scorer.keypoint_metrics(people, inference)
     provenance = {
         "annotations": str(data.annotations),
         "boxes": "ground truth" if data.boxes is None else str(data.boxes),
@@ -230,4 +241,4 @@ def score_inference(
         "min_box_score": test.min_box_score,
         "precision": "bf16" if uses_bf16(device, decoder.precision) else "fp32",
     }
-    return Evaluation(scores, poses, results, provenance)
+    return Evaluation(scorer.metric, scores, keypoint_metrics, poses, results, provenance)

@@ -157,10 +157,12 @@ class Inference:
     Attributes:
         poses: One row per person whose image could be read, with the box's score.
         unreadable_images: Rows of the Images that could not be read; their persons are left out.
+        rows: ``(N,)`` int64 row of the People that each pose is of.
     """
 
     poses: Poses
     unreadable_images: tuple[int, ...]
+    rows: NDArray[np.int64]
 
 
 @contextmanager
@@ -242,6 +244,7 @@ def predict_each(
                 np.concatenate([*scores[way], empty[..., 0]]),
             ),
             tuple(sorted(unreadable)),
+            row,
         )
         for way in range(len(decoders))
     ]

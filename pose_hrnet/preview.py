@@ -41,8 +41,8 @@ def preview_training(config: Config, path: Path, *, count: int = 12, epoch: int 
         ValueError: If no person is fit to learn from, or the suffix names no image format.
         OSError: If the annotations cannot be read, or the picture cannot be written.
     """
-    card, people, keys = _first_samples(config, count, epoch)
-    crops = training_crops(config, card, people)
+    card, people, folder, keys = _first_samples(config, count, epoch)
+    crops = training_crops(config, card, people, folder)
     tiles = []
     for key in keys:
         crop = crops[key]
@@ -72,9 +72,9 @@ def preview_each(config: Config, path: Path, *, count: int = 12, epoch: int = 0)
         ValueError: As `preview_training`.
         OSError: As `preview_training`.
     """
-    card, people, keys = _first_samples(config, count, epoch)
+    card, people, folder, keys = _first_samples(config, count, epoch)
     variants = {
-        name: training_crops(config.model_copy(update={"augment": settings}), card, people)
+        name: training_crops(config.model_copy(update={"augment": settings}), card, people, folder)
         for name, settings in single_augmentations(config.augment).items()
     }
     tiles = [
@@ -106,15 +106,15 @@ def single_augmentations(settings: AugmentConfig) -> dict[str, AugmentConfig]:
 
 def _first_samples(
     config: Config, count: int, epoch: int
-) -> tuple[ModelCard, People, list[SampleKey]]:
-    """What the crops are made for, the persons, and the first samples of the epoch."""
+) -> tuple[ModelCard, People, Path, list[SampleKey]]:
+    """What the crops are made for, persons, image folder, and the epoch's first samples."""
     # Only its card is of use here, so its weights need no memory.
     with torch.device("meta"):
         _, card = build_model(config)
-    people = training_persons(config, card.skeleton)
+    people, folder = training_persons(config, card.skeleton)
     sampler = EpochSampler(people, shuffle=True, seed=config.train.seed)
     sampler.epoch = epoch
-    return card, people, list(islice(sampler, count))
+    return card, people, folder, list(islice(sampler, count))
 
 
 def _with_keypoints(crop: Crop, skeleton: Skeleton) -> Image:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -83,3 +85,20 @@ def test_the_same_key_gives_the_same_region_in_every_version():
     angles = [18.194489, 0.0, 22.752349, 44.673039]
     np.testing.assert_allclose([r.rotation_deg for r in regions], angles, atol=1e-6)
     assert [r.flip for r in regions] == [False, False, False, True]
+
+
+@pytest.mark.parametrize("upper", [(), tuple(range(17))])
+def test_there_are_no_half_bodies_without_two_halves(upper):
+    keypoints = np.random.default_rng(0).uniform(40, 90, (17, 2))
+    region = Region(np.array([60.0, 60.0]), np.array([75.0, 100.0]))
+    settings = AugmentConfig(
+        half_body_probability=1, scale_std=0, rotation_probability=0, flip_probability=0
+    )
+    drawn = [
+        draw_region(
+            region, keypoints, np.full(17, 2), skeleton, settings, np.random.default_rng(1)
+        )
+        for skeleton in (COCO17, replace(COCO17, upper_body=upper))
+    ]
+    assert not np.array_equal(drawn[0].size_wh, region.size_wh)
+    np.testing.assert_array_equal(drawn[1].size_wh, region.size_wh)

@@ -15,13 +15,16 @@ ROOT = Path(__file__).resolve().parents[1]
 RECIPES = sorted((ROOT / "configs").glob("*.yaml"))
 
 
+OPTIONAL = {f"data.train.{name}" for name in ("skeleton", "mapping", "repeat")}
+"""Settings for mixing data sets, which the recipes leave out."""
+
+
 def leaves(section=Config, prefix=""):
     for name, field in section.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(
-            field.annotation, config_module._Section
-        ):
-            yield from leaves(field.annotation, f"{prefix}{name}.")
-        else:
+        inner = config_module.sections_of(field.annotation)
+        for each in inner:
+            yield from leaves(each, f"{prefix}{name}.")
+        if not inner:
             yield f"{prefix}{name}"
 
 
@@ -36,7 +39,7 @@ def keys(values, prefix=""):
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
 def test_recipe_loads_and_is_complete(path):
     load_config(path)
-    assert sorted(keys(yaml.safe_load(path.read_text()))) == sorted(leaves())
+    assert sorted(keys(yaml.safe_load(path.read_text()))) == sorted(set(leaves()) - OPTIONAL)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
@@ -99,6 +102,13 @@ def test_overrides_are_typed_and_do_not_touch_the_rest():
         ("train.joint_weights=true", "the nearest known key is 'loss.keypoint_weights'"),
         ("augment.dropout_size=[0.4, 0.2]", "augment.dropout_size = [0.4, 0.2]: expected two"),
         ("augment.photometric_probabilty=1", "nearest known key is 'augment.photometric_prob"),
+        ("data.train=[]", "data.train"),
+        (
+            "data.train=[{annotations: a, images: b, repaet: 2}]",
+            "unknown key 'data.train.0.repaet'; the nearest known key is 'data.train.repeat'",
+        ),
+        ("data.train=[{annotations: a}]", "key 'data.train.0.images' is missing"),
+        ("data.val.metric=pck", "data.val.metric = 'pck'"),
     ],
 )
 def test_mistakes_are_named(override, message):
@@ -114,6 +124,19 @@ def test_a_resnet_has_no_fields_of_an_hrnet(key, value):
     assert (config.model.name, config.model.depth) == ("resnet", 152)
     with pytest.raises(ValueError, match=f"{key} is .* name is resnet, which has no {key}; leave"):
         load_config("coco_res50_256x192", [f"model.{key}={value}"])
+
+
+def test_one_data_set_or_several():
+    one = load_config("demo").data
+    assert one.training_sets == (one.train,)
+    sets = "[{annotations: a.json, images: a}, {annotations: b.json, images: b, repeat: 2}]"
+    data = load_config("demo", [f"data.train={sets}"]).data
+    assert [(str(s.annotations), s.repeat) for s in data.training_sets] == [
+        ("a.json", 1),
+        ("b.json", 2),
+    ]
+    with pytest.raises(ValueError, match=r"train is a list, which 'train.annotations=x'"):
+        load_config("demo", [f"data.train={sets}", "data.train.annotations=x"])
 
 
 def test_missing_section_unknown_name_and_bad_yaml(tmp_path):

@@ -11,7 +11,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "pose_hrnet"
 
 ORDER = [
     "skeleton", "geometry", "records", "progress", "files", "device", "config",
-    "data.images", "data.json_rows", "data.annotations", "data.coco",
+    "data.images", "data.json_rows", "data.annotations", "data.skeletons", "data.coco",
+    "data.mpii", "data.datasets",
     "data.checks", "data.validate",
     "data.augment", "data.appearance", "data.crops",
     "data.figures", "data.canvas", "data.clothing", "data.heads", "data.painting",
@@ -20,9 +21,10 @@ ORDER = [
     "subcell", "codec",
     "models.inputs", "models.hrnet_blocks", "models.hrnet", "models.multi_resolution",
     "models.resnet", "models.build",
-    "models.complexity", "models.checkpoint_files", "models.weights",
+    "models.complexity", "models.checkpoint_files", "models.head", "models.weights",
     "losses", "inference",
     "metrics.oks", "metrics.coco_truth", "metrics.coco_ap",
+    "metrics.crowdpose", "metrics.pck", "metrics.mpii", "metrics.main_number", "scoring",
     "draw", "evaluate", "compare", "run_folder", "train", "preview", "predict", "predict_files",
     "demo", "console", "commands.options", "commands.data", "commands.recipes", "cli",
 ]  # fmt: skip

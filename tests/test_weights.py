@@ -389,3 +389,31 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     for path in (tmp_path / "absent.pth", tmp_path):
         with pytest.raises(FileNotFoundError, match=f"{path.name}: there is no such checkpoint"):
             load_model(path)
+
+
+@pytest.mark.parametrize("names", [("d", "x", "b"), ("d", "c", "b", "a"), ("a", "b", "c", "d")])
+def test_head_rows_are_taken_by_name(tmp_path: Path, names: tuple[str, ...]) -> None:
+    source, path = tiny(num_keypoints=4), tmp_path / "four.safetensors"
+    save_model(path, source.state_dict(), card_of(source))
+    target = tiny(num_keypoints=len(names), seed=2)
+    before = target.state_dict()["final_layer.weight"].clone()
+    report = initialise(target, path, names)
+    for row, name in enumerate(names):
+        old = "abcd".find(name)
+        expected = source.final_layer.weight[old] if old >= 0 else before[row]
+        assert torch.equal(target.final_layer.weight[row], expected), name
+        if old >= 0:
+            assert target.final_layer.bias[row] == source.final_layer.bias[old]
+    assert torch.equal(target.conv1.weight, source.conv1.weight)
+    assert report.mismatched == ()
+    assert ("x start anew" in report.summary()) == ("x" in names)
+    assert ("Head:" in report.summary()) == (names != ("a", "b", "c", "d"))
+
+
+def test_official_heads_are_known_by_their_size(tmp_path: Path) -> None:
+    source, path = tiny(num_keypoints=16), tmp_path / OFFICIAL_NAME
+    torch.save(source.state_dict(), path)
+    assert load_model(path).card.skeleton.name == "mpii16"
+    target = tiny(num_keypoints=2)
+    initialise(target, path, ["tail", "right_knee"])
+    assert torch.equal(target.final_layer.weight[1], source.final_layer.weight[1])

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pose_hrnet.commands.options import Annotations, Output
+from pose_hrnet.commands.options import Annotations, Output, SkeletonOption
 from pose_hrnet.console import RichProgress, one_sentence_errors, print_table, say
 
 app = typer.Typer(no_args_is_help=True, help="Draw, check, and look at data sets.")
@@ -43,14 +43,23 @@ def validate(
     ] = None,
     boxes: Annotated[Path | None, typer.Option(help="Detection JSON to check, too.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Threads that open images.")] = 4,
+    skeleton: SkeletonOption = None,
 ) -> None:
     """Check a data set, and say what would make its AP 0 or -1. Exit code 1 if there are errors.
 
     Example: `pose-hrnet data validate --annotations val.json --images val2017`
     """
+    from pose_hrnet.data.skeletons import find_skeleton
     from pose_hrnet.data.validate import validate as check
 
-    report = check(annotations, images, detections=boxes, workers=workers, progress=RichProgress())
+    report = check(
+        annotations,
+        images,
+        detections=boxes,
+        skeleton=None if skeleton is None else find_skeleton(skeleton, annotations),
+        workers=workers,
+        progress=RichProgress(),
+    )
     say(
         f"{report.images} images ({report.images_opened} opened), {report.persons} usable "
         f"persons, {report.training_persons} of them fit to train on",

@@ -26,11 +26,29 @@ class Nms(str, Enum):
     none = "none"
 
 
+class Metric(str, Enum):
+    """What scores the poses."""
+
+    auto = "auto"
+    coco = "coco"
+    crowdpose = "crowdpose"
+    mpii = "mpii"
+
+
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
 Checkpoint = Annotated[
     Path, typer.Option("--checkpoint", "-c", help="Our .safetensors or .pt, or an official .pth.")
 ]
-Annotations = Annotated[Path, typer.Option("--annotations", help="COCO keypoint JSON.")]
+Annotations = Annotated[
+    Path, typer.Option("--annotations", help="COCO, CrowdPose or MPII keypoint JSON.")
+]
+SkeletonOption = Annotated[
+    str | None,
+    typer.Option("--skeleton", help="coco17, mpii16, crowdpose14 or a YAML; else as annotated."),
+]
+MetricOption = Annotated[
+    Metric, typer.Option("--metric", help="auto: the one that the annotations are known by.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 PrecisionOption = Annotated[
     Precision, typer.Option(help="auto: bf16 where the hardware has matrix units for it.")

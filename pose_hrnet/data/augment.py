@@ -50,7 +50,8 @@ def draw_region(
         region: The padded person box.
         keypoints_image: ``(K, 2)`` image pixels.
         visibility: ``(K,)``; half bodies are made of the labelled keypoints.
-        skeleton: Says which keypoints are the upper body.
+        skeleton: Says which keypoints are the upper body; without one, or without a lower
+            body, there are no half bodies.
         settings: Chances and amounts.
         rng: The sample's generator. Every number is drawn whether or not it is used, so that
             one setting does not change the numbers of another.
@@ -62,7 +63,8 @@ def draw_region(
     size_normal, angle_normal = rng.standard_normal(2)
 
     labelled = visibility > 0
-    enough = labelled.sum() > settings.half_body_min_keypoints
+    has_halves = 0 < len(skeleton.upper_body) < skeleton.num_keypoints
+    enough = has_halves and labelled.sum() > settings.half_body_min_keypoints
     if enough and half < settings.half_body_probability:
         prefer_upper = bool(upper < settings.upper_body_probability)
         region = _half_body(region, keypoints_image, labelled, skeleton, prefer_upper)

@@ -65,6 +65,7 @@ def score_results(
     *,
     sigmas: Sequence[float] | None = None,
     image_ids: Iterable[ImageId] | None = None,
+    area_over_box: float | None = None,
 ) -> CocoScores:
     """Score results against annotations with pycocotools.
 
@@ -77,6 +78,7 @@ def score_results(
         sigmas: K OKS standard deviations; default COCO's 17.
         image_ids: Images to evaluate; default all of the annotations. Results on other images of
             the annotations do not count.
+        area_over_box: Take this many times a person's box area for the area; default the file's.
 
     Returns:
         The ten numbers, counts, and notes.
@@ -89,7 +91,7 @@ def score_results(
     """
     oks_sigmas = _sigmas(sigmas)
     notes: list[str] = []
-    truth = read_truth(Path(annotations), len(oks_sigmas), notes)
+    truth = read_truth(Path(annotations), len(oks_sigmas), notes, area_over_box=area_over_box)
     images = _choose_images(truth, image_ids)
     found = _load_results(results, truth, len(oks_sigmas), notes)
     values = _evaluate(truth, found, images, oks_sigmas)

@@ -7,7 +7,7 @@ tensors only; what they do not say is found out from shapes and file name, and r
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,8 +22,9 @@ from pose_hrnet.models.checkpoint_files import (
     read_checkpoint,
     write_checkpoint,
 )
+from pose_hrnet.models.head import head_by_name, official_skeleton
 from pose_hrnet.models.inputs import IMAGENET_MEAN, IMAGENET_STD, INPUT_MULTIPLE
-from pose_hrnet.skeleton import COCO17, Skeleton
+from pose_hrnet.skeleton import Skeleton
 
 CARD_FORMAT = 1
 """Version of the card's layout: raised when an older reader could misread a newer card."""
@@ -203,8 +204,8 @@ def load_model(
     Ours are the files of `save_model` and training states, torch files with the card under
     ``card`` and the state dict under ``model``. Official ones are a state dict, bare or in the
     training checkpoint: the architecture is found out from the shapes, the input size from a file
-    name such as ``pose_hrnet_w32_256x192.pth`` (height x width), the skeleton is `COCO17` if it
-    fits.
+    name such as ``pose_hrnet_w32_256x192.pth`` (height x width), the skeleton is COCO's,
+    MPII's or CrowdPose's by the number of keypoints.
 
     Args:
         path: ``.safetensors``, ``.pt`` or ``.pth``; the content decides, not the name.
@@ -243,7 +244,9 @@ def load_model(
     return LoadedModel(model.eval(), card, report)
 
 
-def initialise(model: nn.Module, path: str | Path) -> LoadReport:
+def initialise(
+    model: nn.Module, path: str | Path, keypoint_names: Sequence[str] | None = None
+) -> LoadReport:
     """Start a model from pretrained weights: ImageNet or pose, official or ours.
 
     Entries that the file lacks, or has in another shape (the head for another number of
@@ -254,6 +257,8 @@ def initialise(model: nn.Module, path: str | Path) -> LoadReport:
             `pose_hrnet.models.multi_resolution.HRNetV2`.
         path: As in `load_model`; official ImageNet files such as
             ``hrnetv2_w32_imagenet_pretrained.pth``, or torchvision's ``resnet50-*.pth``, as well.
+        keypoint_names: The model's keypoints. Where the file's are known, too, and are others,
+            the head's rows are taken by name, and those of new keypoints keep their values.
 
     Returns:
         What was taken and what was not.
@@ -264,7 +269,8 @@ def initialise(model: nn.Module, path: str | Path) -> LoadReport:
             is of another width or depth; the model is then as it was.
     """
     file = read_checkpoint(Path(path))
-    fitting, report = _fit(model, file, ())
+    file, notes = head_by_name(file, model.state_dict(), keypoint_names)
+    fitting, report = _fit(model, file, notes)
     backbone = [name for name in model.state_dict() if not name.startswith(_NEW_PARTS)]
     fits, size = sum(name in fitting for name in backbone), _size(model.state_dict())
     if 2 * fits < len(backbone):
@@ -317,8 +323,12 @@ def _card_of_official(
         )
     architecture = _architecture(file.tensors)
     count = architecture["num_keypoints"]
-    if skeleton is None and count != COCO17.num_keypoints:
-        raise ValueError(f"found {count} keypoints, which are not COCO's 17; pass skeleton=")
+    skeleton = skeleton or official_skeleton(count)
+    if skeleton is None:
+        raise ValueError(
+            f"found {count} keypoints, which are not COCO's 17, MPII's 16 or CrowdPose's 14; "
+            "pass skeleton="
+        )
     notes = (f"Weights taken from {file.found_under!r}",) if file.found_under else ()
     named = _SIZE_IN_NAME.search(file.path.name)
     if input_wh is not None:
@@ -330,7 +340,7 @@ def _card_of_official(
     # The official recipes: sigma 2 at 256x192 and 256x256, 3 at 384x288.
     codec = HeatmapCodec("gaussian", input_wh, sigma=3.0 if input_wh[1] >= 384 else 2.0)
     size = f"Input size {input_wh[0]} wide and {input_wh[1]} high ({origin})"
-    return ModelCard(architecture, skeleton or COCO17, codec), (*notes, size)
+    return ModelCard(architecture, skeleton, codec), (*notes, size)
 
 
 def _architecture(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
