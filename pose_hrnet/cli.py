@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pose_hrnet.commands import data
+from pose_hrnet.commands import data, weights
 from pose_hrnet.commands.options import (
     Annotations,
     Checkpoint,
@@ -40,6 +40,7 @@ app = typer.Typer(
     help="Top-down human pose estimation with HRNet: train, evaluate COCO AP, predict.",
 )
 app.add_typer(data.app, name="data")
+app.add_typer(weights.app, name="weights")
 
 
 def version(show: bool) -> None:

@@ -19,11 +19,13 @@ ORDER = [
     "data.synthetic",
     "subcell", "codec",
     "models.inputs", "models.hrnet", "models.resnet", "models.build",
-    "models.checkpoint_files", "models.weights",
+    "models.layouts", "models.checkpoint_files",
+    "models.mmpose_meta", "models.card", "models.foreign", "models.opened",
+    "models.fitting", "models.weights", "models.inspection",
     "losses", "inference",
     "metrics.oks", "metrics.coco_truth", "metrics.coco_ap",
     "draw", "evaluate", "run_folder", "train", "predict", "predict_files", "demo",
-    "console", "commands.options", "commands.data", "cli",
+    "console", "commands.options", "commands.data", "commands.weights", "cli",
 ]  # fmt: skip
 
 
