@@ -102,7 +102,7 @@ def test_architecture_rebuilds_the_network() -> None:
     architecture = json.loads(json.dumps(model.architecture))
     again = build_network(architecture)
     assert again.architecture == architecture
-    assert architecture == {"name": "hrnet", **TINY, "stage_modules": [1, 2, 2]}
+    assert architecture == {"name": "hrnet", "head": "v1", **TINY, "stage_modules": [1, 2, 2]}
     again.load_state_dict(model.state_dict(), strict=True)
     model.architecture["stage_modules"].append(9)
     assert model.architecture == architecture

@@ -166,7 +166,8 @@ class _PassedOver:
 
 def _harmless() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
     """What a file may call while it is loaded: NumPy's numbers and arrays, and `_PassedOver`."""
-    scalar, array = np.float64(0).__reduce__()[0], np.empty(0).__reduce__()[0]
+    scalar: Any = np.float64(0).__reduce__()[0]
+    array: Any = np.empty(0).__reduce__()[0]
     dtypes = [
         type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "?", "u1", "i4", "i8", "U1", "O")
     ]

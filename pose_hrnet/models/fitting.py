@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from pose_hrnet.models.build import PoseNetwork
 from pose_hrnet.models.checkpoint_files import CheckpointFile
 from pose_hrnet.models.foreign import Setting
 from pose_hrnet.models.layouts import few
@@ -65,7 +64,7 @@ class LoadReport:
 
 
 def fit(
-    model: PoseNetwork, weights: Weights, settings: tuple[Setting, ...]
+    model: nn.Module, weights: Weights, settings: tuple[Setting, ...]
 ) -> tuple[dict[str, Tensor], LoadReport]:
     """The file's entries that the model has in the same shape, and a report on all entries."""
     wanted, tensors, file = model.state_dict(), weights.tensors, weights.file

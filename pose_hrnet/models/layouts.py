@@ -7,6 +7,7 @@ but for a prefix: MMPose keeps them under ``backbone.`` and the head under ``key
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -16,8 +17,8 @@ Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 
 Toolkit: TypeAlias = Literal["official", "MMPose 0.x", "MMPose 1.x"]
 
-HEAD = "final_layer."
-"""Our heatmap head, and the official code's."""
+_HEAD = "final_layer.weight"
+_V2_HEAD = "head.3.weight"  # behind a convolution, batch norm and ReLU on all streams
 
 _DEPTH: dict[tuple[tuple[int, ...], bool], int] = {
     ((2, 2, 2, 2), False): 18,
@@ -27,6 +28,8 @@ _DEPTH: dict[tuple[tuple[int, ...], bool], int] = {
     ((3, 8, 36, 3), True): 152,
 }
 """Blocks of layer1 to layer4, and whether they are bottlenecks -> layers of the ResNet."""
+
+_IN_RESNET_BLOCK = re.compile(r"layer[1-4]\.\d+\.conv\d\.weight")
 
 # Parts of names that tell what an unsuitable file is, in the order in which they are asked for.
 _OTHERS = (
@@ -89,14 +92,25 @@ def identify(shapes: Shapes) -> Layout:
             "or a ResNet with a heatmap head, or of such a backbone to start training from"
         )
     if architecture["num_keypoints"]:
-        official = "official SimpleBaseline pose" if network == "ResNet" else "official HRNet pose"
-        kind = official if toolkit == "official" else f"{toolkit} {network} pose"
-    elif _has(ours, ("incre_modules.", "classifier.", "fc.")):
-        who = "official or timm" if network == "HRNet" else "torchvision or timm"
-        kind = f"{network} ImageNet, {who if toolkit == 'official' else 'MMPretrain'}"
+        name = "SimpleBaseline" if network == "ResNet" and toolkit == "official" else network
+        kind = f"{toolkit} {name} pose"
+    elif network == "HRNet" and _has(ours, ("incre_modules.", "classifier.")):
+        kind = "official HRNet ImageNet"  # timm's, too, which cannot be told apart
+    elif network == "ResNet" and "fc.weight" in ours:
+        kind = "ImageNet ResNet"
     else:
         kind = f"{network} backbone"
     return Layout(toolkit, kind, names, architecture)
+
+
+def size_of(shapes: Shapes) -> str:
+    """The width of an HRNet, or the depth of a ResNet, of whatever heads."""
+    width = shapes.get("stage2.0.branches.0.0.conv1.weight")
+    if width:
+        return f"width {width[0]}"
+    # A ResNet's depth is its convolutions in blocks, the first one, and the classifier.
+    depth = 2 + sum(_IN_RESNET_BLOCK.fullmatch(name) is not None for name in shapes)
+    return f"depth {depth}" if "layer4.0.conv1.weight" in shapes else "unknown width"
 
 
 def _toolkit(shapes: Shapes) -> tuple[Toolkit, dict[str, str]]:
@@ -122,10 +136,12 @@ def _hrnet(shapes: Shapes) -> dict[str, Any]:
             f"this is no whole HRNet: its {len(shapes)} entries ({few(shapes)}) lack a "
             f"convolution {lacking[0]}; get the whole file again"
         )
+    head = "v2" if _keypoints(shapes, _V2_HEAD) else "v1"
     return {
         "name": "hrnet",
+        "head": head,
         "width": shapes[first[0]][0],
-        "num_keypoints": _keypoints(shapes),
+        "num_keypoints": _keypoints(shapes, _V2_HEAD if head == "v2" else _HEAD),
         "stem_width": shapes["conv1.weight"][0],
         "stem_blocks": _children(shapes, "layer1."),
         "stage_modules": [_children(shapes, f"stage{stage}.") for stage in (2, 3, 4)],
@@ -142,12 +158,13 @@ def _resnet(shapes: Shapes) -> dict[str, Any]:
             f"this is a ResNet with {', '.join(map(str, blocks))} blocks, which is none of depth "
             f"{', '.join(map(str, _DEPTH.values()))}; give weights of one of these"
         )
-    keypoints = _keypoints(shapes) if "deconv_layers.0.weight" in shapes else 0
+    keypoints = _keypoints(shapes, _HEAD) if "deconv_layers.0.weight" in shapes else 0
     return {"name": "resnet", "depth": depth, "num_keypoints": keypoints}
 
 
-def _keypoints(shapes: Shapes) -> int:
-    head = shapes.get(f"{HEAD}weight", ())
+def _keypoints(shapes: Shapes, name: str) -> int:
+    """Heatmaps that come out of the last convolution of a head; 0 without it."""
+    head = shapes.get(name, ())
     return head[0] if len(head) == 4 else 0
 
 

@@ -249,7 +249,7 @@ def _steps(values: Any, kind: str) -> Iterator[Mapping[Any, Any]]:
 
 
 def _padding(config: Mapping[Any, Any], kind: str) -> float | None:
-    return next((_number(step.get("padding")) for step in _steps(config, kind)), None)
+    return next((_number(step.get("padding", 1.25)) for step in _steps(config, kind)), None)
 
 
 def _number(value: Any) -> float | None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.checkpoint_files import CheckpointFile, read_checkpoint
 from pose_hrnet.models.foreign import Given, Setting, foreign_card, rgb_weights
-from pose_hrnet.models.layouts import Layout, identify
+from pose_hrnet.models.layouts import Layout, identify, size_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +33,12 @@ class Weights:
     @property
     def description(self) -> str:
         """Kind and size."""
-        if self.layout is None:
-            return self.kind
-        return f"{self.kind}, {size_of(self.layout.architecture)}"
+        return f"{self.kind}, {self.size}"
+
+    @property
+    def size(self) -> str:
+        """Width of an HRNet, depth of a ResNet."""
+        return size_of(shapes_of(self.tensors))
 
     def card(self, given: Given) -> tuple[ModelCard, tuple[Setting, ...]]:
         """The file's card, or one composed for it, and where the settings of the latter are from.
@@ -60,14 +63,13 @@ def open_weights(path: str | Path) -> Weights:
         kind = f"pose_hrnet {'training state' if file.found_under else 'checkpoint'}"
         return Weights(file, kind, file.tensors, None)
     try:
-        layout = identify({name: tuple(value.shape) for name, value in file.tensors.items()})
+        layout = identify(shapes_of(file.tensors))
         tensors = {layout.names[name]: value for name, value in file.tensors.items()}
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     return Weights(file, layout.kind, rgb_weights(tensors, file.meta), layout)
 
 
-def size_of(architecture: Mapping[str, object]) -> str:
-    """Width of an HRNet, depth of a ResNet."""
-    size = "width" if "width" in architecture else "depth"
-    return f"{size} {architecture.get(size)}"
+def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a state dict."""
+    return {name: tuple(value.shape) for name, value in tensors.items()}

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from pose_hrnet.geometry import CodecName
 from pose_hrnet.models.build import PoseNetwork
@@ -21,8 +21,8 @@ from pose_hrnet.models.card import CARD_FORMAT, ModelCard
 from pose_hrnet.models.checkpoint_files import write_checkpoint
 from pose_hrnet.models.fitting import LoadReport, fit
 from pose_hrnet.models.foreign import Given
-from pose_hrnet.models.layouts import HEAD, few
-from pose_hrnet.models.opened import open_weights, size_of
+from pose_hrnet.models.layouts import few, size_of
+from pose_hrnet.models.opened import open_weights, shapes_of
 from pose_hrnet.skeleton import Skeleton
 
 __all__ = [
@@ -36,6 +36,9 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+
+# What no ImageNet file has: V1's and SimpleBaseline's, V2's, and SimpleBaseline's way up.
+_NEW_PARTS = ("final_layer.", "head.", "deconv_layers.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,14 +122,15 @@ def load_model(
     return LoadedModel(model.eval(), card, report)
 
 
-def initialise(model: PoseNetwork, path: str | Path) -> LoadReport:
+def initialise(model: nn.Module, path: str | Path) -> LoadReport:
     """Start a model from pretrained weights: ImageNet or pose, ours or another toolkit's.
 
     Entries that the file lacks, or has in another shape (the head for another number of
     keypoints), keep their values, and the report names them.
 
     Args:
-        model: Receives the weights in place.
+        model: Receives the weights in place: `HRNet` with either head, `SimpleBaseline`, or
+            `pose_hrnet.models.multi_resolution.HRNetV2`.
         path: As in `load_model`; ImageNet files such as ``hrnetv2_w32_imagenet_pretrained.pth``,
             or of timm and torchvision, as well.
 
@@ -135,18 +139,22 @@ def initialise(model: PoseNetwork, path: str | Path) -> LoadReport:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file cannot be read, or fits fewer than half of the backbone's entries;
-            the model is then as it was.
+        ValueError: If the file cannot be read, fits fewer than half of the backbone's entries, or
+            is of another width or depth; the model is then as it was.
     """
     weights = open_weights(path)
     fitting, report = fit(model, weights, ())
-    backbone = [n for n in model.state_dict() if not n.startswith((HEAD, "deconv_layers."))]
-    fits = sum(name in fitting for name in backbone)
+    backbone = [name for name in model.state_dict() if not name.startswith(_NEW_PARTS)]
+    fits, size = sum(n in fitting for n in backbone), size_of(shapes_of(model.state_dict()))
     if 2 * fits < len(backbone):
         raise ValueError(
             f"{path}: the file ({weights.description}) fits only {fits} of the {len(backbone)} "
-            f"backbone entries of the model ({size_of(model.architecture)}); "
-            "give weights of the model's width and depth"
+            f"backbone entries of the model ({size}); give weights of the model's width and depth"
+        )
+    if weights.size != size:  # a deeper ResNet has every entry of a shallower one
+        raise ValueError(
+            f"{path}: the file ({weights.description}) is of another size than the model "
+            f"({size}); give weights of the model's width and depth"
         )
     model.load_state_dict(fitting, strict=False)
     return report
