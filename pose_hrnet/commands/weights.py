@@ -36,7 +36,7 @@ class Codec(str, Enum):
 def inspect(file: File) -> None:
     """Say what a checkpoint is, what decoding needs and where that is from, and what would load.
 
-    Exit code 1 if it does not load as a network that predicts.
+    Exit code 1 if it has a heatmap head and still does not load as a network that predicts.
 
     Example: `pose-hrnet weights inspect pose_hrnet_w32_256x192.pth`
     """
@@ -47,22 +47,26 @@ def inspect(file: File) -> None:
     network = {"hrnet": "HRNet", "resnet": "ResNet"}[architecture.pop("name", "hrnet")]
     keypoints = architecture.pop("num_keypoints")
     facts = [
-        ["format", found.kind],
-        ["network", f"{network} {', '.join(f'{k} {v}' for k, v in architecture.items())}"],
-        ["heatmaps", str(keypoints) if keypoints else "none: a backbone to start training from"],
-        ["parameters", f"{found.parameters:,}"],
-        ["size", f"{found.size_bytes:,} bytes"],
-        ["sha256", found.sha256],
+        ("file", str(file)),
+        ("format", found.kind),
+        ("network", f"{network}, {', '.join(f'{k} {v}' for k, v in architecture.items())}"),
+        ("heatmaps", str(keypoints) if keypoints else "none: a backbone to start training from"),
+        ("parameters", f"{found.parameters:,}"),
+        ("size", f"{found.size_bytes:,} bytes"),
+        ("sha256", found.sha256),
     ]
-    print_table(str(file), ["fact", "value"], facts)
+    for name, value in facts:
+        say(f"{name + ':':12}{value}")
     if found.settings:
         rows = [[s.name, s.value, s.origin] for s in found.settings]
         print_table("what decoding needs", ["setting", "value", "from"], rows)
     _print_entries(found.report)
-    if found.problem is not None:
-        say(f"does not load to predict: {found.problem}")
+    if found.problem is None:
+        say("loads as it is")
+        return
+    say(f"does not load to predict: {found.problem}")
+    if keypoints:
         raise typer.Exit(1)
-    say("loads as it is")
 
 
 @app.command()

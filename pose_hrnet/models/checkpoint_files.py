@@ -34,6 +34,9 @@ _STATE_DICTS = (
     "ema_state_dict",
 )  # fmt: skip
 
+_PREFIXES = ("module.", "_orig_mod.", "model.")
+"""Of wrappers, any of which may have wrapped another."""
+
 # Objects that training checkpoints of other toolkits hold beside the weights, and that nothing
 # here needs. They are read as None: neither their class nor their content is touched.
 _PASSED_OVER = (
@@ -216,7 +219,9 @@ def _without_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Take off what wrappers put before every name: DistributedDataParallel, torch.compile,
     averaged models (which also count their steps), Lightning."""
     tensors = {name: v for name, v in state.items() if name not in ("steps", "n_averaged")}
-    for prefix in ("module.", "_orig_mod.", "module.", "model."):  # one may have wrapped another
-        if all(name.startswith(prefix) for name in tensors):
-            tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+    while tensors:
+        prefix = next((p for p in _PREFIXES if all(n.startswith(p) for n in tensors)), None)
+        if prefix is None:
+            break
+        tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
     return tensors

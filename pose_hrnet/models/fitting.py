@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -12,6 +13,13 @@ from pose_hrnet.models.checkpoint_files import CheckpointFile
 from pose_hrnet.models.foreign import Setting
 from pose_hrnet.models.layouts import few
 from pose_hrnet.models.opened import Weights
+
+# Entries that a network of ours would use if it had a place for them: without them it would
+# compute something else. Not among them: outputs of stage 4 that V1 does not look at.
+_IN_THE_WAY = re.compile(
+    r"(backbone\.|keypoint_head\.|head\.)?"
+    r"(conv|bn|stem|layer|transition|stage(?!4\.\d+\.fuse_layers\.[123])|deconv|final_layer|\d)"
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,23 @@ class LoadReport:
         Files of PyTorch before 0.4.1 lack counters, which nothing but training reads.
         """
         return tuple(n for n in self.missing if not n.endswith("num_batches_tracked"))
+
+    @property
+    def problem(self) -> str | None:
+        """Why the file must not predict; None if it may."""
+        if self.lacking or self.mismatched:
+            return (
+                f"this is no complete network ({self.kind}): {len(self.lacking)} entries are "
+                f"missing ({few(self.lacking)}) and {len(self.mismatched)} have another shape "
+                f"({few(self.mismatched)}); get the whole file again"
+            )
+        strange = [name for name in self.left_over if _IN_THE_WAY.match(name)]
+        if strange:
+            return (
+                f"this is another network ({self.kind}), with {len(strange)} entries more than "
+                f"the plain one has ({few(strange)}); give a plain HRNet or ResNet"
+            )
+        return None
 
     def summary(self) -> str:
         """The report in plain words, with counts and a few names."""

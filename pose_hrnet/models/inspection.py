@@ -70,15 +70,13 @@ def inspect_weights(path: str | Path) -> Inspection:
     with torch.device("meta"):
         network = build_network({**architecture, "num_keypoints": heads})
     report = fit(network, weights, settings)[1]
-    if problem is None and (report.lacking or report.mismatched):
-        problem = "entries of the network are missing from the file, or have another shape"
     held = {*report.used, *report.missing} if architecture["num_keypoints"] else {*report.used}
     return Inspection(
         path=Path(path),
         kind=weights.kind,
         architecture=architecture,
         settings=settings,
-        problem=problem,
+        problem=problem or report.problem,
         parameters=sum(p.numel() for name, p in network.named_parameters() if name in held),
         size_bytes=Path(path).stat().st_size,
         sha256=_sha256(Path(path)),

@@ -37,7 +37,6 @@ _OTHERS = (
     (("cls_x.", "cls_y.", "simcc"), "a SimCC model such as RTMPose"),
     (("patch_embed", ".attn.", "attention.query"), "a transformer such as ViTPose"),
     (("final_layers.", "keypoint_heads."), "a bottom-up model such as HigherHRNet"),
-    (("model.0.conv.", "model.0.cv"), "a YOLO model"),
 )
 
 

@@ -21,7 +21,7 @@ from pose_hrnet.models.card import CARD_FORMAT, ModelCard
 from pose_hrnet.models.checkpoint_files import write_checkpoint
 from pose_hrnet.models.fitting import LoadReport, fit
 from pose_hrnet.models.foreign import Given
-from pose_hrnet.models.layouts import few, size_of
+from pose_hrnet.models.layouts import size_of
 from pose_hrnet.models.opened import open_weights, shapes_of
 from pose_hrnet.skeleton import Skeleton
 
@@ -110,15 +110,11 @@ def load_model(
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     fitting, report = fit(model, weights, settings)
-    if report.lacking or report.mismatched:
-        raise ValueError(
-            f"{path}: this is no complete network ({report.kind}): {len(report.lacking)} entries "
-            f"are missing ({few(report.lacking)}) and {len(report.mismatched)} have another shape "
-            f"({few(report.mismatched)}); get the whole file again"
-        )
+    if report.problem is not None:
+        raise ValueError(f"{path}: {report.problem}")
     model.load_state_dict(fitting, strict=False)
-    if report.notes:
-        log.info("%s: %s", path, ". ".join(report.notes))
+    if not all(setting.certain for setting in settings):
+        log.info("%s: %s", path, report.notes[-1])
     return LoadedModel(model.eval(), card, report)
 
 
