@@ -287,6 +287,21 @@ def test_timms_features_start_training(tmp_path: Path) -> None:
         load_model(tmp_path / "model.safetensors")
 
 
+def test_variants_of_a_backbone_start_training_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = {n: v for n, v in tiny().state_dict().items() if not n.startswith("final_layer.")}
+    heads = {"classifier.weight": torch.zeros(1), "final_layer.0.weight": torch.zeros(1)}
+    save_file(state | heads, tmp_path / "plain")
+    save_file(state | {"layer1.0.se.fc1.weight": torch.zeros(1)}, tmp_path / "se")
+    initialise(tiny(seed=2), tmp_path / "plain")
+    assert caplog.messages == []
+    initialise(tiny(seed=2), tmp_path / "se")
+    assert (
+        "1 entries of the file's backbone have no place in the model (layer1.0.se" in caplog.text
+    )
+
+
 class HistoryBuffer:
     """Pickles as MMEngine's log of a training run does, a method by name included."""
 

@@ -16,10 +16,10 @@ from pose_hrnet.models.opened import Weights
 
 # Entries that a network of ours would use if it had a place for them: without them it would
 # compute something else. Not among them: outputs of stage 4 that V1 does not look at.
-_IN_THE_WAY = re.compile(
-    r"(backbone\.|keypoint_head\.|head\.)?"
-    r"(conv|bn|stem|layer|transition|stage(?!4\.\d+\.fuse_layers\.[123])|deconv|final_layer|\d)"
+_BACKBONE = re.compile(
+    r"(backbone\.)?(conv\d|bn|stem|layer|transition|stage(?!4\.\d+\.fuse_layers\.[123]))"
 )
+_HEAD = re.compile(r"(keypoint_head\.|head\.)?(deconv_layers|conv_layers|final_layer|\d)")
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,11 @@ class LoadReport:
         return tuple(n for n in self.missing if not n.endswith("num_batches_tracked"))
 
     @property
+    def strange_backbone(self) -> tuple[str, ...]:
+        """Entries of the file's backbone that the model has no place for."""
+        return tuple(name for name in self.left_over if _BACKBONE.match(name))
+
+    @property
     def problem(self) -> str | None:
         """Why the file must not predict; None if it may."""
         if self.lacking or self.mismatched:
@@ -63,7 +68,8 @@ class LoadReport:
                 f"missing ({few(self.lacking)}) and {len(self.mismatched)} have another shape "
                 f"({few(self.mismatched)}); get the whole file again"
             )
-        strange = [name for name in self.left_over if _IN_THE_WAY.match(name)]
+        heads = tuple(name for name in self.left_over if _HEAD.match(name))
+        strange = self.strange_backbone + heads
         if strange:
             return (
                 f"this is another network ({self.kind}), with {len(strange)} entries more than "

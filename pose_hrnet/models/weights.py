@@ -21,7 +21,7 @@ from pose_hrnet.models.card import CARD_FORMAT, ModelCard
 from pose_hrnet.models.checkpoint_files import write_checkpoint
 from pose_hrnet.models.fitting import LoadReport, fit
 from pose_hrnet.models.foreign import Given
-from pose_hrnet.models.layouts import size_of
+from pose_hrnet.models.layouts import few, size_of
 from pose_hrnet.models.opened import open_weights, shapes_of
 from pose_hrnet.skeleton import Skeleton
 
@@ -153,4 +153,11 @@ def initialise(model: nn.Module, path: str | Path) -> LoadReport:
             f"({size}); give weights of the model's width and depth"
         )
     model.load_state_dict(fitting, strict=False)
+    strange = report.strange_backbone
+    if strange:
+        log.warning(
+            "%s: %d entries of the file's backbone have no place in the model (%s); a variant of "
+            "its network starts it worse",
+            path, len(strange), few(strange),
+        )  # fmt: skip
     return report
