@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from pose_hrnet.config import load_config
+from pose_hrnet.config_files import load_config
 from pose_hrnet.console import RichProgress, say
 from pose_hrnet.data.synthetic import synthesize
 from pose_hrnet.train import train

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pose_hrnet.commands import data, recipes
+from pose_hrnet.commands import data, recipes, weights
 from pose_hrnet.commands.options import (
     Annotations,
     Checkpoint,
@@ -47,6 +47,7 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.command()(recipes.recipes)
+app.add_typer(weights.app, name="weights")
 
 
 def version(show: bool) -> None:
@@ -108,7 +109,7 @@ def train(
 
     Example: `pose-hrnet train coco_w32_256x192 --output runs/w32 --set train.batch_size=16`
     """
-    from pose_hrnet.config import load_config
+    from pose_hrnet.config_files import load_config
     from pose_hrnet.train import train as run_training
 
     settings = load_config(config, overrides or ())

@@ -49,6 +49,8 @@ class HeatmapCodec:
         sigma: Standard deviation in cells (official: 2 at 256x192, 3 at 384x288).
         stride: Input pixels per cell.
         blur_kernel: Odd width of the blur of dark and udp in cells (official: 11; 17 at 384x288).
+        own_flip_shift: Cells of `flip_shift` where a model was tested with others than its
+            alignment asks for; None: those of the alignment.
 
     Raises:
         ValueError: If the name is unknown, or the input size is not a multiple of the stride.
@@ -59,6 +61,7 @@ class HeatmapCodec:
     sigma: float = 2.0
     stride: int = 4
     blur_kernel: int = 11
+    own_flip_shift: int | None = None
 
     def __post_init__(self) -> None:
         if self.name not in get_args(CodecName):
@@ -85,6 +88,8 @@ class HeatmapCodec:
     @property
     def flip_shift(self) -> int:
         """Cells by which `flip_back` moves the flipped heatmaps unless told otherwise."""
+        if self.own_flip_shift is not None:
+            return self.own_flip_shift
         return FLIP_SHIFT_CELLS if self.alignment == "official" else 0
 
     @property
@@ -205,7 +210,10 @@ class HeatmapCodec:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as a checkpoint stores them."""
-        return {**asdict(self), "input_wh": list(self.input_wh)}
+        values = {**asdict(self), "input_wh": list(self.input_wh)}
+        if self.own_flip_shift is None:  # so that earlier versions can read it
+            del values["own_flip_shift"]
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> HeatmapCodec:

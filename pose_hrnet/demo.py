@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pose_hrnet.config import Config, load_config
+from pose_hrnet.config import Config
+from pose_hrnet.config_files import load_config
 from pose_hrnet.data.coco import load_people, training_people, write_json
 from pose_hrnet.data.images import read_rgb
 from pose_hrnet.data.synthetic import data_set_info, synthesize

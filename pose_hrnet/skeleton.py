@@ -171,3 +171,8 @@ CROWDPOSE14 = Skeleton(
 
 SKELETONS = {skeleton.name: skeleton for skeleton in (COCO17, MPII16, CROWDPOSE14)}
 """The keypoint sets that are known by name."""
+
+
+def official_skeleton(num_keypoints: int) -> Skeleton | None:
+    """The keypoint set of official weights: COCO's, MPII's or CrowdPose's, by its size."""
+    return next((s for s in SKELETONS.values() if s.num_keypoints == num_keypoints), None)

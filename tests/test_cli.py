@@ -15,6 +15,7 @@ from pose_hrnet.data.images import read_rgb
 COMMANDS = [
     "demo", "train", "evaluate", "score", "predict", "recipes",
     "data synthesize", "data validate", "data preview",
+    "weights inspect", "weights convert",
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from builders import make_people, write_annotations, write_images
 
-from pose_hrnet.config import load_config
+from pose_hrnet.config_files import load_config
 from pose_hrnet.data.coco import load_people, training_people
 from pose_hrnet.data.datasets import (
     check_keypoints,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pose_hrnet.config import parse_config
+from pose_hrnet.config_files import parse_config
 from pose_hrnet.data.coco import load_people
 from pose_hrnet.data.skeletons import find_skeleton
 

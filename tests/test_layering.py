@@ -10,7 +10,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / "pose_hrnet"
 
 ORDER = [
-    "skeleton", "geometry", "records", "progress", "files", "device", "config",
+    "skeleton", "geometry", "records", "progress", "files", "device", "config", "config_files",
     "data.images", "data.json_rows", "data.annotations", "data.skeletons", "data.coco",
     "data.mpii", "data.datasets",
     "data.checks", "data.validate",
@@ -21,12 +21,15 @@ ORDER = [
     "subcell", "codec",
     "models.inputs", "models.hrnet_blocks", "models.hrnet", "models.multi_resolution",
     "models.resnet", "models.build",
-    "models.complexity", "models.checkpoint_files", "models.head", "models.weights",
+    "models.complexity", "models.layouts", "models.checkpoint_files",
+    "models.mmpose_meta", "models.card", "models.foreign", "models.opened",
+    "models.fitting", "models.head", "models.weights", "models.inspection",
     "losses", "inference",
     "metrics.oks", "metrics.coco_truth", "metrics.coco_ap",
     "metrics.crowdpose", "metrics.pck", "metrics.mpii", "metrics.main_number", "scoring",
     "draw", "evaluate", "compare", "run_folder", "train", "preview", "predict", "predict_files",
-    "demo", "console", "commands.options", "commands.data", "commands.recipes", "cli",
+    "demo", "console", "commands.options", "commands.data", "commands.recipes",
+    "commands.weights", "cli",
 ]  # fmt: skip
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from builders import make_people, write_annotations, write_images
 
-from pose_hrnet.config import AugmentConfig, load_config
+from pose_hrnet.config import AugmentConfig
+from pose_hrnet.config_files import load_config
 from pose_hrnet.data.crops import EpochSampler
 from pose_hrnet.data.images import read_rgb
 from pose_hrnet.preview import (

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pose_hrnet.config import config_names, load_config
+from pose_hrnet.config_files import config_names, load_config
 from pose_hrnet.run_folder import _flat
 
 SIZE = {"codec.input_wh", "codec.sigma", "codec.blur_kernel"}

@@ -15,7 +15,8 @@ import pytest
 import torch
 from builders import make_people, write_annotations, write_images
 
-from pose_hrnet.config import OptimizerConfig, load_config
+from pose_hrnet.config import OptimizerConfig
+from pose_hrnet.config_files import load_config
 from pose_hrnet.data.crops import Crop
 from pose_hrnet.losses import weighted_mse
 from pose_hrnet.models.weights import load_model

@@ -104,7 +104,7 @@ def preview(
 
     Example: `pose-hrnet data preview coco_w32_256x192 --output crops.png --epoch 3`
     """
-    from pose_hrnet.config import load_config
+    from pose_hrnet.config_files import load_config
     from pose_hrnet.preview import preview_each, preview_training
 
     changes = list(overrides or ())

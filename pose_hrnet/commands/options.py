@@ -37,7 +37,7 @@ class Metric(str, Enum):
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
 Checkpoint = Annotated[
-    Path, typer.Option("--checkpoint", "-c", help="Our .safetensors or .pt, or an official .pth.")
+    Path, typer.Option("--checkpoint", "-c", help="Ours, or an official or MMPose checkpoint.")
 ]
 Annotations = Annotated[
     Path, typer.Option("--annotations", help="COCO, CrowdPose or MPII keypoint JSON.")

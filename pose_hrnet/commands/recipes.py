@@ -21,7 +21,7 @@ def recipes() -> None:
 
     Example: `pose-hrnet recipes`
     """
-    from pose_hrnet.config import config_names, load_config
+    from pose_hrnet.config_files import config_names, load_config
 
     costs: dict[str, tuple[str, str]] = {}
     rows = [_row(name, load_config(path), costs) for name, path in config_names().items()]
