@@ -135,7 +135,10 @@ def test_preview_draws_what_training_would_see(run_folder, tmp_path):
         (["data", "validate", "--annotations", "none.json"], "none.json does not exist"),
         (["data", "preview", "demo", "-o", "x.png"], "annotations.json does not exist"),
         (
-            ["train", "demo", "-o", "x", "--set", "loss.keypoint_weights=[1, 2, 3]"],
+            [
+                *("train", "demo", "-o", "x", "--set", "data.skeleton=coco17"),
+                *("--set", "loss.keypoint_weights=[1, 2, 3]"),
+            ],
             "loss.keypoint_weights has 3 numbers for the 17 keypoints",
         ),
     ],

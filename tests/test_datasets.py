@@ -13,6 +13,7 @@ from builders import make_people, write_annotations, write_images
 
 from pose_hrnet.config_files import load_config
 from pose_hrnet.data.coco import load_people, training_people
+from pose_hrnet.data.crops import crop_loader
 from pose_hrnet.data.datasets import (
     check_keypoints,
     choose_skeleton,
@@ -24,7 +25,7 @@ from pose_hrnet.data.datasets import (
 from pose_hrnet.records import People
 from pose_hrnet.scoring import Scorer
 from pose_hrnet.skeleton import COCO17, CROWDPOSE14, MPII16, Skeleton
-from pose_hrnet.train import build_model, training_loader
+from pose_hrnet.train import build_model, training_crops, training_persons
 
 THREE = Skeleton(
     "three", ("crown", "left_wrist", "right_wrist"), ((1, 2),), (), (0.05,) * 3, (), (1.0,) * 3
@@ -141,8 +142,9 @@ def test_crops_of_mixed_data_sets_come_from_their_own_folders(coco, mpii, tmp_pa
     config = load_config("demo", [f"data.train={json.dumps(sets)}", *val, *tiny])
     _, card = build_model(config)
     assert card.skeleton is COCO17, "the first data set's"
-    loader, learnt = training_loader(config, card, pin_memory=False)
-    (batch,) = loader
+    learnt, folder = training_persons(config, card.skeleton)
+    crops = training_crops(config, card, learnt, folder)
+    (batch,) = crop_loader(crops, batch_size=len(learnt), workers=0, shuffle=True)
     assert np.asarray(batch.readable).all()
     assert len(learnt) == 14
     assert learnt.visibility[-1].tolist() == [2, 0, 0, 0, 0] + [2] * 12

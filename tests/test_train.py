@@ -197,7 +197,8 @@ def test_loss_settings_that_do_not_fit_stop_before_the_data_is_read(settings, tm
         ("loss.keypoint_weights=[1, 2]", "has 2 numbers for the 17 keypoints of skeleton"),
         ("loss={name: ohkm, top_k: 18}", "loss.top_k is 18; expected 1 to 17"),
     ):
-        config = load_config("demo", [*settings, "data.train.annotations=missing.json", change])
+        missing = ["data.train.annotations=missing.json", "data.skeleton=coco17"]
+        config = load_config("demo", [*settings, *missing, change])
         with pytest.raises(ValueError, match=message):
             train(config, tmp_path / "run", device="cpu")
     assert not (tmp_path / "run").exists()
