@@ -20,7 +20,8 @@ ORDER = [
     "subcell", "codec",
     "models.hrnet", "models.checkpoint_files", "models.weights",
     "losses", "inference",
-    "metrics.oks", "metrics.coco_truth", "metrics.coco_ap",
+    "metrics.oks", "metrics.coco_truth", "metrics.coco_results", "metrics.coco_matching",
+    "metrics.coco_ap",
     "draw", "evaluate", "run_folder", "train", "predict", "predict_files", "demo",
     "console", "commands.options", "commands.data", "cli",
 ]  # fmt: skip
