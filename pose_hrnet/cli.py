@@ -16,6 +16,8 @@ from pose_hrnet.commands.options import (
     Annotations,
     Checkpoint,
     Device,
+    Evaluator,
+    EvaluatorOption,
     FlipTest,
     Nms,
     Output,
@@ -133,6 +135,7 @@ def evaluate(
     min_box_score: Annotated[float, typer.Option(help="Leave out weaker detections.")] = 0.0,
     batch_size: Annotated[int, typer.Option(min=1, help="Crops per forward pass.")] = 32,
     workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 1,
+    evaluator: EvaluatorOption = Evaluator.fast,
     device: Device = "auto",
     precision: PrecisionOption = Precision.fp32,
 ) -> None:
@@ -164,6 +167,7 @@ def evaluate(
         device=where,
         precision=precision.value,
         workers=workers,
+        evaluator=evaluator.value,
         progress=RichProgress(),
     )
     evaluation = evaluation.with_provenance({"checkpoint": str(checkpoint)})
@@ -180,6 +184,7 @@ def evaluate(
 def score(
     results: Annotated[Path, typer.Argument(help="COCO keypoint results JSON of any program.")],
     annotations: Annotations,
+    evaluator: EvaluatorOption = Evaluator.fast,
 ) -> None:
     """Score any results file with the COCO keypoint evaluation.
 
@@ -187,7 +192,12 @@ def score(
     """
     from pose_hrnet.metrics.coco_ap import score_results
 
-    print_scores(score_results(annotations, results))
+    scores = score_results(annotations, results, evaluator=evaluator.value)
+    print_scores(scores)
+    counts = ", ".join(
+        f"{count} {name.replace('_', ' ')}" for name, count in scores.counts.items()
+    )
+    say(f"{counts}; {scores.evaluator}")
 
 
 @app.command()

@@ -22,7 +22,7 @@ from pose_hrnet.data.coco import (
 from pose_hrnet.data.crops import CropDataset, crop_loader
 from pose_hrnet.device import Precision, uses_bf16
 from pose_hrnet.inference import Decoder, predict_people
-from pose_hrnet.metrics.coco_ap import CocoScores, score_results
+from pose_hrnet.metrics.coco_ap import CocoScores, Evaluator, score_poses
 from pose_hrnet.metrics.oks import oks_nms, rescore, soft_oks_nms
 from pose_hrnet.models.weights import ModelCard
 from pose_hrnet.progress import SILENT, Progress
@@ -122,6 +122,7 @@ def evaluate(
     device: torch.device,
     precision: Precision = "fp32",
     workers: int = 0,
+    evaluator: Evaluator = "fast",
     progress: Progress = SILENT,
 ) -> Evaluation:
     """Predict all persons of a data set and score the poses.
@@ -134,6 +135,7 @@ def evaluate(
         device: Where the network is.
         precision: Arithmetic of the forward pass.
         workers: Loader processes.
+        evaluator: What matches poses with persons; both give the same numbers.
         progress: Watches.
 
     Raises:
@@ -171,7 +173,13 @@ def evaluate(
         )
     poses = remove_duplicates(inference.poses, skeleton, test)
     results = poses_to_results(poses, category)
-    scores = score_results(data.annotations, results, sigmas=skeleton.sigmas)
+    scores = score_poses(
+        data.annotations,
+        poses,
+        category_id=category,
+        sigmas=skeleton.sigmas,
+        evaluator=evaluator,
+    )
     unreadable = {people.image_index[row] for row in inference.unreadable}
     if unreadable:
         log.warning("%d images could not be read; their persons count as missed", len(unreadable))
@@ -191,6 +199,7 @@ def evaluate(
         "nms_area": "padded crop (official)",
         "keypoint_threshold": test.keypoint_threshold,
         "min_box_score": test.min_box_score,
+        "evaluator": scores.evaluator,
         "precision": "bf16" if uses_bf16(device, precision) else "fp32",
     }
     return Evaluation(scores, poses, results, provenance)

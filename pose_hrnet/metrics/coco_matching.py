@@ -94,13 +94,13 @@ def _persons_of(persons: Sequence[dict[str, Any]], category: int, images: list[i
 def _best_results(results: Results, category: int, params: Params) -> tuple[Results, Rows]:
     """The results of a category that count, by image and falling score, and ranks in an image."""
     inside = np.isin(results.image_numbers, params.imgIds)
-    found = results[inside & (results.category_numbers == category)]
+    rows = np.flatnonzero(inside & (results.category_numbers == category))
     # Stable like pycocotools' merge sort: equal scores stay in the order of the file.
-    found = found[np.lexsort((-found.scores, found.image_numbers))]
-    images = found.image_numbers
-    ranks = np.arange(len(found)) - np.searchsorted(images, images)
+    rows = rows[np.lexsort((-results.scores[rows], results.image_numbers[rows]))]
+    images = results.image_numbers[rows]
+    ranks = np.arange(len(rows)) - np.searchsorted(images, images)
     best = ranks < params.maxDets[-1]
-    return found[best], ranks[best]
+    return results[rows[best]], ranks[best]
 
 
 def _pairs(result_images: Rows, person_images: Rows) -> tuple[Rows, Rows]:

@@ -99,7 +99,7 @@ def results_of_poses(
         ValueError: As `read_results` does.
     """
     triples = np.concatenate([poses.keypoints_image, poses.keypoint_scores[..., None]], axis=2)
-    keypoints = triples.reshape(len(poses), -1).astype(np.float64)
+    keypoints = triples.reshape(len(poses), 3 * triples.shape[1]).astype(np.float64)
     if len(poses) and triples.shape[1] != num_keypoints:
         first = poses.image_ids[0]
         raise _malformed(0, first, keypoints.shape[1], num_keypoints, "the poses")
