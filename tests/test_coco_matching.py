@@ -39,7 +39,10 @@ def draw_person(rng, image, category, num_keypoints):
 
 
 def draw_truth(rng, num_keypoints):
-    """Up to 6 images and 2 categories; some images without persons, some persons repeated."""
+    """Up to 6 images and 2 categories; some images without persons, some persons twice.
+
+    The second may have fewer labels, so that one result fits both equally well, another one not.
+    """
     images = range(1, int(rng.integers(2, 8)))
     persons = [
         draw_person(
@@ -48,7 +51,13 @@ def draw_truth(rng, num_keypoints):
         for image in images
         for _ in range(rng.integers(0, 6))
     ]
-    persons += [copy.deepcopy(p) for p in persons if rng.random() < 0.3]
+    for person in [copy.deepcopy(person) for person in persons if rng.random() < 0.3]:
+        keypoints = np.reshape(person["keypoints"], (-1, 3))
+        keypoints *= rng.random((num_keypoints, 1)) > rng.choice([0, 0.7])
+        counted = min(person["num_keypoints"], int((keypoints[:, 2] > 0).sum()))
+        persons.append(
+            person | {"keypoints": keypoints.ravel().tolist(), "num_keypoints": counted}
+        )
     rng.shuffle(persons)
     return {
         "images": [{"id": image} for image in images],
@@ -68,7 +77,8 @@ def draw_results(rng, truth, num_keypoints):
             person = rng.choice(persons)
             image, keypoints = person["image_id"], np.reshape(person["keypoints"], (-1, 3)).copy()
             noise = rng.choice([0, 0, 0.02, 0.05, 0.15]) * max(person["area"], 100) ** 0.5
-            keypoints[:, :2] += (rng.normal(0, 1, (num_keypoints, 2)) * noise).round()
+            moved = rng.random((num_keypoints, 1)) < rng.choice([0.2, 1])
+            keypoints[:, :2] += moved * (rng.normal(0, 1, (num_keypoints, 2)) * noise).round()
         rows.append(
             {
                 "image_id": image,

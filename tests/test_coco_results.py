@@ -46,6 +46,19 @@ def test_poses_become_the_columns_of_the_file_written_of_them(poses, annotations
     for name in ("image_numbers", "category_numbers", "keypoints", "scores", "areas"):
         np.testing.assert_array_equal(getattr(direct, name), getattr(read, name))
         np.testing.assert_array_equal(getattr(direct, name), getattr(listed, name))
+    x, y = poses.keypoints_image.astype(np.float64).T
+    extents = (x.max(axis=0) - x.min(axis=0)) * (y.max(axis=0) - y.min(axis=0))
+    np.testing.assert_array_equal(direct.areas, extents)
+
+
+def test_boxes_of_results_give_their_areas(poses, annotations):
+    rows = [row | {"bbox": [1, 2, 3, i]} for i, row in enumerate(poses_to_results(poses), start=1)]
+    truth = read_truth(annotations, 17, [])
+    found = read_results(rows, truth, 17, [])
+    np.testing.assert_array_equal(found.areas, 3.0 * np.arange(1, 31))
+    chosen = found[np.array([4, 2])]
+    np.testing.assert_array_equal(chosen.areas, [15, 9])
+    np.testing.assert_array_equal(chosen.keypoints, found.keypoints[[4, 2]])
 
 
 @pytest.mark.parametrize("evaluator", ["fast", "pycocotools"])

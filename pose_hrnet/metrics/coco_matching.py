@@ -92,9 +92,8 @@ def _persons_of(persons: Sequence[dict[str, Any]], category: int, images: list[i
 
 
 def _best_results(results: Results, category: int, params: Params) -> tuple[Results, Rows]:
-    """The results of a category that count, by image and falling score, and ranks in an image."""
-    inside = np.isin(results.image_numbers, params.imgIds)
-    rows = np.flatnonzero(inside & (results.category_numbers == category))
+    """The results of a category that count, by image and falling score; their ranks there."""
+    rows = np.flatnonzero(results.category_numbers == category)
     # Stable like pycocotools' merge sort: equal scores stay in the order of the file.
     rows = rows[np.lexsort((-results.scores[rows], results.image_numbers[rows]))]
     images = results.image_numbers[rows]
@@ -164,7 +163,7 @@ def _match(
     params: Params,
 ) -> tuple[Bools, Bools]:
     """Whether each result has a person, and one that is ignored there: two ``(D, A, T)``."""
-    thresholds = np.minimum(params.iouThrs, 1 - 1e-10)
+    thresholds = params.iouThrs
     shape = ignored.shape[1], len(thresholds)
     matched, ignored_match = np.zeros((2, len(ranks), *shape), np.bool_)
     taken = np.zeros((len(ignored), *shape), np.bool_)
