@@ -16,6 +16,8 @@ from pose_hrnet.commands.options import (
     Annotations,
     Checkpoint,
     Device,
+    Evaluator,
+    EvaluatorOption,
     FlipTest,
     Metric,
     MetricOption,
@@ -145,6 +147,7 @@ def evaluate(
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Crops per forward pass.")] = 32,
     workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 1,
+    evaluator: EvaluatorOption = Evaluator.fast,
     device: Device = "auto",
     precision: PrecisionOption = Precision.fp32,
     metric: MetricOption = Metric.auto,
@@ -193,7 +196,8 @@ def evaluate(
     if compared:
         comparison = run_comparison(
             model, loaded.card, data, test, compared,
-            device=where, precision=precision.value, workers=workers, progress=bars,
+            device=where, precision=precision.value, workers=workers,
+            evaluator=evaluator.value, progress=bars,
         ).with_provenance(facts)  # fmt: skip
         comparison.write(output)
         print_evaluation(comparison.own)
@@ -202,7 +206,8 @@ def evaluate(
     else:
         evaluation = run_evaluation(
             model, loaded.card, data, test,
-            device=where, precision=precision.value, workers=workers, progress=bars,
+            device=where, precision=precision.value, workers=workers,
+            evaluator=evaluator.value, progress=bars,
         ).with_provenance(facts)  # fmt: skip
         evaluation.write(output)
         print_evaluation(evaluation)
@@ -216,6 +221,7 @@ def score(
     annotations: Annotations,
     skeleton: SkeletonOption = None,
     metric: MetricOption = Metric.auto,
+    evaluator: EvaluatorOption = Evaluator.fast,
 ) -> None:
     """Score any results file with the COCO or CrowdPose keypoint evaluation.
 
@@ -223,8 +229,14 @@ def score(
     """
     from pose_hrnet.scoring import score_file
 
-    scores, name = score_file(annotations, results, skeleton=skeleton, metric=metric.value)
+    scores, name = score_file(
+        annotations, results, skeleton=skeleton, metric=metric.value, evaluator=evaluator.value
+    )
     print_scores(scores, name)
+    counts = ", ".join(
+        f"{count} {name.replace('_', ' ')}" for name, count in scores.counts.items()
+    )
+    say(f"{counts}; {scores.evaluator}")
 
 
 @app.command()

@@ -22,7 +22,7 @@ from pose_hrnet.device import Precision
 from pose_hrnet.evaluate import Evaluation, load_evaluation_set, score_inference
 from pose_hrnet.geometry import Alignment, CodecName
 from pose_hrnet.inference import Decoder, Inference, crops_for, predict_each
-from pose_hrnet.metrics.coco_ap import CocoScores
+from pose_hrnet.metrics.coco_ap import CocoScores, Evaluator
 from pose_hrnet.metrics.mpii import MpiiScores
 from pose_hrnet.models.weights import ModelCard
 from pose_hrnet.progress import SILENT, Progress
@@ -226,6 +226,7 @@ def compare(
     device: torch.device,
     precision: Precision = "fp32",
     workers: int = 0,
+    evaluator: Evaluator = "fast",
     progress: Progress = SILENT,
 ) -> Comparison:
     """Score every combination of test-time choices; the network sees each view of a crop once.
@@ -242,6 +243,7 @@ def compare(
         device: Where the network is.
         precision: Arithmetic of the forward pass.
         workers: Loader processes.
+        evaluator: What matches poses with persons; both give the same numbers.
         progress: Watches.
 
     Raises:
@@ -275,6 +277,7 @@ def compare(
                 decoders[choice.decoding],
                 test.model_copy(update={"nms": choice.nms}),
                 device=device,
+                evaluator=evaluator,
             )
             bar.advance()
             return evaluation

@@ -15,7 +15,7 @@ from pose_hrnet.data.crops import crop_loader
 from pose_hrnet.data.datasets import annotated_people, check_keypoints
 from pose_hrnet.device import Precision, uses_bf16
 from pose_hrnet.inference import Decoder, Inference, crops_for, predict_people
-from pose_hrnet.metrics.coco_ap import CocoScores
+from pose_hrnet.metrics.coco_ap import CocoScores, Evaluator
 from pose_hrnet.metrics.mpii import MpiiScores
 from pose_hrnet.metrics.oks import oks_nms, rescore, soft_oks_nms
 from pose_hrnet.models.weights import ModelCard
@@ -160,6 +160,7 @@ def evaluate(
     device: torch.device,
     precision: Precision = "fp32",
     workers: int = 0,
+    evaluator: Evaluator = "fast",
     progress: Progress = SILENT,
 ) -> Evaluation:
     """Predict all persons of a data set and score the poses.
@@ -172,6 +173,7 @@ def evaluate(
         device: Where the network is.
         precision: Arithmetic of the forward pass.
         workers: Loader processes.
+        evaluator: What matches poses with persons; both give the same numbers.
         progress: Watches.
 
     Raises:
@@ -185,7 +187,9 @@ def evaluate(
     )
     loader = crop_loader(dataset, batch_size=test.batch_size, workers=workers)
     inference = predict_people(model, decoder, dataset, loader, device=device, progress=progress)
-    return score_inference(inference, chosen, card, decoder, test, device=device)
+    return score_inference(
+        inference, chosen, card, decoder, test, device=device, evaluator=evaluator
+    )
 
 
 def score_inference(
@@ -196,6 +200,7 @@ def score_inference(
     test: EvaluateConfig,
     *,
     device: torch.device,
+    evaluator: Evaluator = "fast",
 ) -> Evaluation:
     """Rescore, remove duplicates, score, and say what produced the numbers.
 
@@ -206,6 +211,7 @@ def score_inference(
         decoder: What made the poses: codec, flip test, precision.
         test: Settings of rescoring and NMS.
         device: Where the network ran.
+        evaluator: What matches poses with persons; both give the same numbers.
 
     Raises:
         ValueError: If there are no poses because no image could be read.
@@ -221,7 +227,9 @@ def score_inference(
         test = test.model_copy(update={"nms": "none"})
     poses = remove_duplicates(inference.poses, card.skeleton, test)
     results = poses_to_results(poses, chosen.category_id)
-    scores = scorer.score(results, people, inference)
+    scores = scorer.score(
+        poses, people, inference, category_id=chosen.category_id, evaluator=evaluator
+    )
     keypoint_metrics = scorer.keypoint_metrics(people, inference)
     provenance = {
         "annotations": str(data.annotations),
@@ -240,5 +248,6 @@ def score_inference(
         "keypoint_threshold": test.keypoint_threshold,
         "min_box_score": test.min_box_score,
         "precision": "bf16" if uses_bf16(device, decoder.precision) else "fp32",
+        "evaluator": scores.evaluator if isinstance(scores, CocoScores) else None,
     }
     return Evaluation(scorer.metric, scores, keypoint_metrics, poses, results, provenance)

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from pose_hrnet.config import DataSet
+from pose_hrnet.data.coco import poses_to_results
 from pose_hrnet.data.datasets import category_of, choose_skeleton, kind_of
 from pose_hrnet.inference import Inference
-from pose_hrnet.metrics.coco_ap import CocoScores, score_results
+from pose_hrnet.metrics.coco_ap import CocoScores, Evaluator, score_poses, score_results
 from pose_hrnet.metrics.crowdpose import score_crowdpose
 from pose_hrnet.metrics.mpii import MpiiScores, MpiiTruth, read_mpii_truth, score_mpii
 from pose_hrnet.metrics.pck import keypoint_metrics
-from pose_hrnet.records import People
+from pose_hrnet.records import ImageId, People, Poses
 from pose_hrnet.skeleton import COCO17, CROWDPOSE14, Skeleton
 
 Metric: TypeAlias = Literal["coco", "crowdpose", "mpii"]
@@ -72,14 +73,22 @@ class Scorer:
         return cls(metric, data, skeleton, read_mpii_truth(data.annotations, data.head_sizes))
 
     def score(
-        self, results: list[dict[str, Any]], people: People, inference: Inference
+        self,
+        poses: Poses,
+        people: People,
+        inference: Inference,
+        *,
+        category_id: ImageId,
+        evaluator: Evaluator = "fast",
     ) -> CocoScores | MpiiScores:
         """Score predictions.
 
         Args:
-            results: In COCO results format, duplicates removed; MPII does without.
+            poses: Duplicates removed; MPII does without.
             people: The persons that were predicted.
             inference: Their poses.
+            category_id: Of the poses.
+            evaluator: As `score_poses` takes it.
 
         Raises:
             ValueError: If the annotations are malformed.
@@ -88,8 +97,15 @@ class Scorer:
             rows = people.ids[inference.rows].astype(int)
             return score_mpii(self.truth, inference.poses, rows)
         if self.metric == "crowdpose":
-            return score_crowdpose(self.data.annotations, results)
-        return score_results(self.data.annotations, results, sigmas=self.skeleton.sigmas)
+            results = poses_to_results(poses, category_id)
+            return score_crowdpose(self.data.annotations, results, evaluator=evaluator)
+        return score_poses(
+            self.data.annotations,
+            poses,
+            category_id=category_id,
+            sigmas=self.skeleton.sigmas,
+            evaluator=evaluator,
+        )
 
     def keypoint_metrics(self, people: People, inference: Inference) -> dict[str, Any]:
         """PCK, AUC and EPE, or under ``left_out`` why there are none."""
@@ -105,6 +121,7 @@ def score_file(
     *,
     skeleton: str | None = None,
     metric: Literal["auto", "coco", "crowdpose", "mpii"] = "auto",
+    evaluator: Evaluator = "fast",
 ) -> tuple[CocoScores, Metric]:
     """Score a COCO results file of any program; also says by which metric.
 
@@ -114,6 +131,7 @@ def score_file(
         skeleton: Whose sigmas COCO's OKS uses, as `choose_skeleton` takes it. None: COCO's where
             the annotations name no keypoints.
         metric: ``auto``: the one that the annotations are known by.
+        evaluator: As `score_results` takes it.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -126,10 +144,11 @@ def score_file(
             "do not say; score MPII with pose-hrnet evaluate"
         )
     if metric == "crowdpose" or (metric == "auto" and kind == "crowdpose"):
-        return score_crowdpose(annotations, results), "crowdpose"
+        return score_crowdpose(annotations, results, evaluator=evaluator), "crowdpose"
     named = skeleton is not None or category_of(annotations).keypoint_names
     chosen = choose_skeleton(skeleton, annotations) if named else COCO17
-    return score_results(annotations, results, sigmas=chosen.sigmas), "coco"
+    scores = score_results(annotations, results, sigmas=chosen.sigmas, evaluator=evaluator)
+    return scores, "coco"
 
 
 __all__ = ["Metric", "Scorer", "score_file"]

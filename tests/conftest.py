@@ -9,7 +9,7 @@ from pathlib import Path
 # at once, and more threads than cores wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import pytest  # noqa: E402
+import pytest
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

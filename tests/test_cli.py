@@ -73,6 +73,10 @@ def test_train_evaluate_score_predict(run_folder):
     metrics = json.loads((run_folder / "eval/metrics.json").read_text())
     out, _ = run("score", run_folder / "eval/results.json", *data)
     assert f"{metrics['AR']:.3f}" in out
+    assert "at once" in out
+    out, _ = run("score", run_folder / "eval/results.json", *data, "--evaluator", "pycocotools")
+    assert f"{metrics['AR']:.3f}" in out
+    assert "at once" not in out
     out, _ = run("predict", drawn / "images", "-c", best, "--output", run_folder / "predicted")
     assert "8 persons in 8 images" in out
     assert len(list((run_folder / "predicted/overlays").iterdir())) == 8

@@ -99,6 +99,7 @@ def test_files_hold_the_numbers_and_what_made_them(data, tmp_path):
     assert facts["codec"]["name"] == "dark"
     rescored = score_results(data.annotations, tmp_path / "out/results.json")
     assert rescored.values == evaluation.scores.values
+    assert facts["evaluator"] == rescored.evaluator
 
 
 def test_detections_replace_the_annotated_boxes_and_scores_count(data, tmp_path):

@@ -50,10 +50,10 @@ def pairs(path, count):
 
 def first_samples(config, epoch, count):
     _, card = build_model(config)
-    people = training_persons(config, card.skeleton)
+    people, folder = training_persons(config, card.skeleton)
     sampler = EpochSampler(people, shuffle=True, seed=config.train.seed)
     sampler.epoch = epoch
-    crops = training_crops(config, card, people)
+    crops = training_crops(config, card, people, folder)
     return [crops[key] for key in list(sampler)[:count]]
 
 

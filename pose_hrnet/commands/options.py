@@ -35,6 +35,13 @@ class Metric(str, Enum):
     mpii = "mpii"
 
 
+class Evaluator(str, Enum):
+    """What matches poses with persons for the COCO numbers, which are the same."""
+
+    fast = "fast"
+    pycocotools = "pycocotools"
+
+
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
 Checkpoint = Annotated[
     Path, typer.Option("--checkpoint", "-c", help="Ours, or an official or MMPose checkpoint.")
@@ -52,6 +59,10 @@ MetricOption = Annotated[
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 PrecisionOption = Annotated[
     Precision, typer.Option(help="auto: bf16 where the hardware has matrix units for it.")
+]
+EvaluatorOption = Annotated[
+    Evaluator,
+    typer.Option(help="pycocotools: its own slow loop, to check the fast one; same numbers."),
 ]
 FlipTest = Annotated[
     bool, typer.Option("--flip-test/--no-flip-test", help="Average with the mirrored crop.")

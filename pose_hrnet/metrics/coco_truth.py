@@ -172,7 +172,7 @@ def _is_finite_where_labelled(triples: list[float | None]) -> bool:
 def _person(annotation: _Annotation, num_keypoints: int) -> dict[str, Any]:
     """Fill in what pycocotools reads; what the annotation states stays as it is."""
     keypoints = np.array(annotation.keypoints or [0.0] * (3 * num_keypoints), dtype=np.float64)
-    keypoints = np.nan_to_num(keypoints, nan=0.0)  # of keypoints that are not labelled
+    keypoints[np.isnan(keypoints)] = 0.0  # of keypoints that are not labelled
     labelled = keypoints.reshape(-1, 3)[keypoints[2::3] > 0, :2]
     bbox, area, count = _box(annotation), annotation.area, _stated_count(annotation)
     if bbox is None:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from pose_hrnet.data.json_rows import decode_rows, read_json
-from pose_hrnet.metrics.coco_ap import CocoScores, score_results
+from pose_hrnet.metrics.coco_ap import CocoScores, Evaluator, score_results
 from pose_hrnet.records import ImageId
 from pose_hrnet.skeleton import CROWDPOSE14
 
@@ -33,12 +33,15 @@ class _Images(msgspec.Struct):
     images: list[msgspec.Raw]
 
 
-def score_crowdpose(annotations: Path, results: Path | list[dict[str, Any]]) -> CocoScores:
+def score_crowdpose(
+    annotations: Path, results: Path | list[dict[str, Any]], *, evaluator: Evaluator = "fast"
+) -> CocoScores:
     """Score results against CrowdPose annotations.
 
     Args:
         annotations: COCO-style JSON whose images have a ``crowdIndex``.
         results: As `score_results` takes them.
+        evaluator: As `score_results` takes it.
 
     Returns:
         The numbers of `CROWDPOSE_METRICS`, 0 to 1; -1 where no person stands in such images.
@@ -48,7 +51,9 @@ def score_crowdpose(annotations: Path, results: Path | list[dict[str, Any]]) -> 
         ValueError: As `score_results`.
     """
     sigmas = CROWDPOSE14.sigmas
-    whole = score_results(annotations, results, sigmas=sigmas, area_over_box=AREA_OVER_BOX)
+    whole = score_results(
+        annotations, results, sigmas=sigmas, area_over_box=AREA_OVER_BOX, evaluator=evaluator
+    )
     values = {name: whole.values[name] for name in CROWDPOSE_METRICS if name in whole.values}
     notes = [note for note in whole.notes if "square pixels" not in note]
     groups, unknown = _groups(annotations)
@@ -63,11 +68,13 @@ def score_crowdpose(annotations: Path, results: Path | list[dict[str, Any]]) -> 
                 sigmas=sigmas,
                 image_ids=images,
                 area_over_box=AREA_OVER_BOX,
+                evaluator=evaluator,
             )
             values[name] = part.values["AP"]
         if values[name] == -1:
             notes.append(f"{name} is -1: no person with keypoints stands in such images")
-    return CocoScores({n: values[n] for n in CROWDPOSE_METRICS}, whole.counts, tuple(notes))
+    numbers = {name: values[name] for name in CROWDPOSE_METRICS}
+    return CocoScores(numbers, whole.counts, tuple(notes), whole.evaluator)
 
 
 def _groups(annotations: Path) -> tuple[dict[str, list[ImageId]], int]:
