@@ -23,10 +23,10 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader, default_collate
 
-from pose_hrnet.config import load_config
-from pose_hrnet.data.augment import Augmentation
+from pose_hrnet.config import AugmentConfig
+from pose_hrnet.config_files import load_config
 from pose_hrnet.data.coco import load_people, training_people
-from pose_hrnet.data.crops import Crop, CropDataset, SampleKey, crop_loader
+from pose_hrnet.data.crops import Crop, CropDataset, EpochSampler, SampleKey, crop_loader
 from pose_hrnet.data.decode import ImageFiles
 from pose_hrnet.data.shard_writer import write_shards
 from pose_hrnet.data.shards import ShardPictures, ShardSampler, ShardStore, read_index
@@ -55,23 +55,22 @@ def make_loaders(
     """A loader for each way, of the same persons."""
     people = training_people(load_people(annotations))
     store = ShardStore(str(shards))
-    index = read_index(store, COCO17)
+    index = read_index(store)
     loaders = {}
     for decode in ("exact", "fast"):
         files = ImageFiles(people.images, images, decode)
         for order in ("one by one", "persons", "images"):
             kind = OneByOne if order == "one by one" else CropDataset
             loaders[f"{decode}, {order}"] = crop_loader(
-                kind(people, files, input_wh=INPUT_WH, augmentation=Augmentation()),
+                kind(people, files, input_wh=INPUT_WH, augmentation=AugmentConfig()),
                 batch_size=BATCH,
                 workers=workers,
-                shuffle=True,
-                whole_images=order == "images",
+                sampler=EpochSampler(people, shuffle=True, whole_images=order == "images"),
             )
     for decode in ("exact", "fast"):
         pictures = ShardPictures(index, store, decode)
         loaders[f"{decode}, shards"] = crop_loader(
-            CropDataset(index.people, pictures, input_wh=INPUT_WH, augmentation=Augmentation()),
+            CropDataset(index.people, pictures, input_wh=INPUT_WH, augmentation=AugmentConfig()),
             batch_size=BATCH,
             workers=workers,
             sampler=ShardSampler(index.counts),
@@ -162,7 +161,7 @@ def main() -> None:
             args.images,
             Path(folder),
             input_wh=INPUT_WH,
-            augmentation=Augmentation(),
+            augmentation=AugmentConfig(),
             skeleton=COCO17,
         )
         if not args.memory:

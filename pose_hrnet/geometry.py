@@ -161,10 +161,10 @@ def input_to_image(points_input: ArrayLike, affines: ArrayLike) -> Array:
     return mapped
 
 
-def flip_points(points: ArrayLike, width: float) -> Array:
-    """Mirror x of ``(..., 2)`` points in an image of this width; the rows keep their order."""
+def flip_points(points: ArrayLike, widths: ArrayLike) -> Array:
+    """Mirror x of ``(..., 2)`` points in images of these widths ``(...)``, or of one width."""
     points = np.asarray(points, dtype=np.float64)
-    return np.stack([width - 1 - points[..., 0], points[..., 1]], axis=-1)
+    return np.stack([np.asarray(widths) - 1 - points[..., 0], points[..., 1]], axis=-1)
 
 
 def xywh_to_xyxy(boxes_xywh: ArrayLike) -> Array:

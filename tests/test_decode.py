@@ -10,7 +10,7 @@ import pytest
 from builders import make_people
 from PIL import Image
 
-from pose_hrnet.data.augment import Augmentation
+from pose_hrnet.config import AugmentConfig
 from pose_hrnet.data.coco import load_people, training_people
 from pose_hrnet.data.crops import CropDataset, cut
 from pose_hrnet.data.decode import REDUCTIONS, Decoder, ImageFiles
@@ -128,7 +128,7 @@ def test_fast_crops_of_real_persons_agree_with_the_exact_ones(shared: Path):
             people,
             ImageFiles(people.images, folder, decode),
             input_wh=(96, 128),
-            augmentation=Augmentation(),
+            augmentation=AugmentConfig(),
         )
         for decode in ("exact", "fast")
     }
@@ -154,7 +154,7 @@ def test_a_fast_crop_depends_on_its_key_alone(tmp_path):
         people,
         ImageFiles(people.images, tmp_path, "fast"),
         input_wh=(32, 32),
-        augmentation=Augmentation(),
+        augmentation=AugmentConfig(),
     )
     together = crops.__getitems__([(1, index) for index in (5, 0, 4, 1, 3, 2)])
     for position, row in enumerate(together.row.tolist()):

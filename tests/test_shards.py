@@ -14,8 +14,9 @@ from test_decode import shift_and_difference
 from typer.testing import CliRunner
 
 from pose_hrnet.cli import app
-from pose_hrnet.config import load_config
-from pose_hrnet.data.augment import Augmentation, Region
+from pose_hrnet.config import AugmentConfig
+from pose_hrnet.config_files import load_config
+from pose_hrnet.data.augment import Region, draw_region, reach_xyxy
 from pose_hrnet.data.coco import load_people, training_people
 from pose_hrnet.data.crops import CropDataset, crop_loader
 from pose_hrnet.data.shard_writer import write_shards
@@ -26,7 +27,7 @@ from pose_hrnet.skeleton import COCO17
 from pose_hrnet.train import train
 
 INPUT_WH = (96, 128)
-LARGEST = Augmentation(half_body_probability=0.5)
+LARGEST = AugmentConfig(half_body_probability=0.5)
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def write(people, folder, output, **settings):
 
 def dataset(root, augmentation=None, store=None, **settings):
     store = store or ShardStore(str(root))
-    index = read_index(store, COCO17)
+    index = read_index(store)
     pictures = ShardPictures(index, store, **settings)
     return CropDataset(index.people, pictures, input_wh=INPUT_WH, augmentation=augmentation), index
 
@@ -63,10 +64,10 @@ def test_reach_holds_all_that_augmentation_can_show():
     for row in range(2):
         region = Region(np.array([100.0, 90.0]), np.array([90.0, 120.0]))
         given = (region, people.keypoints_image[row], people.visibility[row], COCO17)
-        left, top, right, bottom = LARGEST.reach_xyxy(*given)
+        left, top, right, bottom = reach_xyxy(*given, LARGEST)
         points = []
         for _ in range(1200):
-            drawn = LARGEST.draw(*given, rng)
+            drawn = draw_region(*given, LARGEST, rng)
             affine = crop_affines(
                 drawn.center_image[None], drawn.size_wh[None], INPUT_WH,
                 rotations_deg=drawn.rotation_deg,
@@ -98,14 +99,15 @@ def test_augmented_crops_of_real_persons_agree_with_those_of_their_images(
         seeds = rng.integers(1000)
         pair = []
         for data, at in ((plain, row), (crops, other)):
-            region = LARGEST.draw(
+            region = draw_region(
                 Region(data.centers_image[at], data.sizes_wh[at]),
                 data.people.keypoints_image[at],
                 data.people.visibility[at],
                 COCO17,
+                LARGEST,
                 np.random.default_rng(seeds),
             )
-            affine = data._affines([region])[0]
+            affine = data._affines([region], np.array([at]))[0]
             reader = data.pictures.read(int(data.people.image_index[at]), 1)
             pixels = np.empty((INPUT_WH[1], INPUT_WH[0], 3), np.uint8)
             data._cut(reader, affine, pixels)
@@ -200,7 +202,7 @@ def test_shards_of_a_url_are_fetched_once_and_read_the_same(shards, tmp_path):
     )
     assert all(again[0, row].readable for row in range(10))
     with pytest.raises(FileNotFoundError, match=r"index\.json does not exist"):
-        read_index(ShardStore("memory://elsewhere"), COCO17)
+        read_index(ShardStore("memory://elsewhere"))
 
 
 def test_more_than_the_shards_hold_is_refused(shards, tmp_path):
@@ -208,15 +210,16 @@ def test_more_than_the_shards_hold_is_refused(shards, tmp_path):
     index.check_fits(INPUT_WH, 1.25, LARGEST)
     for wanted in (
         ((192, 256), 1.25, LARGEST),
-        (INPUT_WH, 1.5, None),
-        (INPUT_WH, 1.25, Augmentation(scale_std=0.5)),
-        (INPUT_WH, 1.25, Augmentation(rotation_std=60)),
+        (INPUT_WH, 1.5, LARGEST),
+        (INPUT_WH, 1.25, AugmentConfig(scale_std=0.5)),
+        (INPUT_WH, 1.25, AugmentConfig(rotation_std=60)),
+        (INPUT_WH, 1.25, AugmentConfig(half_body_min_keypoints=3)),
     ):
         with pytest.raises(ValueError, match="does not hold the crops"):
             index.check_fits(*wanted)
     (tmp_path / "index.json").write_text("{}")
     with pytest.raises(ValueError, match="is not an index of crop shards"):
-        read_index(ShardStore(str(tmp_path)), COCO17)
+        read_index(ShardStore(str(tmp_path)))
 
 
 def test_unreadable_images_and_cut_shards_are_told(tmp_path, caplog):
@@ -244,8 +247,7 @@ def test_command_writes_what_training_reads(tmp_path):
     assert result.exit_code == 0, result.output
     assert "10 persons in 3 shards" in result.output.replace("\n", " ")
     settings = [
-        "data.train.annotations=null", "data.train.images=null",
-        f"data.train.shards={tmp_path / 'shards'}", f"data.val.annotations={annotations}",
+        f"data.train={{shards: {tmp_path / 'shards'}}}", f"data.val.annotations={annotations}",
         f"data.val.images={images}", "data.workers=0", "data.decode=fast",
         "model.width=8", "model.stem_width=8", "model.branch_blocks=1", "codec.sigma=1",
         "codec.input_wh=[32, 64]", "train.batch_size=4", "optimizer.schedule=step",
@@ -256,5 +258,3 @@ def test_command_writes_what_training_reads(tmp_path):
     (line,) = read_metrics(tmp_path / "run/metrics.jsonl")
     assert line["step"] == 3
     assert line["unreadable"] == 0
-    with pytest.raises(ValueError, match="give either annotations and images, or shards"):
-        load_config("demo", [*settings, f"data.train.images={images}"])

@@ -1,4 +1,4 @@
-"""``pose-hrnet data ...``: draw, check, and shard data sets."""
+"""``pose-hrnet data ...``: draw, check, look at, and shard data sets."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from pose_hrnet.commands.options import Annotations, Output
+from pose_hrnet.commands.options import Annotations, Output, SkeletonOption
 from pose_hrnet.console import RichProgress, one_sentence_errors, print_table, say
 
-app = typer.Typer(no_args_is_help=True, help="Draw, check, and shard data sets.")
+app = typer.Typer(no_args_is_help=True, help="Draw, check, look at, and shard data sets.")
 
 
 @app.command()
@@ -43,14 +43,23 @@ def validate(
     ] = None,
     boxes: Annotated[Path | None, typer.Option(help="Detection JSON to check, too.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Threads that open images.")] = 4,
+    skeleton: SkeletonOption = None,
 ) -> None:
     """Check a data set, and say what would make its AP 0 or -1. Exit code 1 if there are errors.
 
     Example: `pose-hrnet data validate --annotations val.json --images val2017`
     """
+    from pose_hrnet.data.skeletons import find_skeleton
     from pose_hrnet.data.validate import validate as check
 
-    report = check(annotations, images, detections=boxes, workers=workers, progress=RichProgress())
+    report = check(
+        annotations,
+        images,
+        detections=boxes,
+        skeleton=None if skeleton is None else find_skeleton(skeleton, annotations),
+        workers=workers,
+        progress=RichProgress(),
+    )
     say(
         f"{report.images} images ({report.images_opened} opened), {report.persons} usable "
         f"persons, {report.training_persons} of them fit to train on",
@@ -76,15 +85,47 @@ def validate(
 
 @app.command()
 @one_sentence_errors
+def preview(
+    config: Annotated[str, typer.Argument(help="YAML file, or the name of a recipe.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="PNG or JPEG to write.")],
+    count: Annotated[int, typer.Option(min=1, help="Crops.")] = 12,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="In place of train.seed: other persons, other draws.")
+    ] = None,
+    epoch: Annotated[int, typer.Option(min=0, help="The first is 0.")] = 0,
+    each: Annotated[
+        bool, typer.Option("--each", help="Show each augmentation on its own, at probability 1.")
+    ] = False,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="section.key=value; may be repeated.")
+    ] = None,
+) -> None:
+    """Draw the first augmented crops of an epoch as training sees them, with their targets.
+
+    Example: `pose-hrnet data preview coco_w32_256x192 --output crops.png --epoch 3`
+    """
+    from pose_hrnet.config_files import load_config
+    from pose_hrnet.preview import preview_each, preview_training
+
+    changes = list(overrides or ())
+    if seed is not None:
+        changes.append(f"train.seed={seed}")
+    draw = preview_each if each else preview_training
+    draw(load_config(config, changes), output, count=count, epoch=epoch)
+    say(f"{output}")
+
+
+@app.command()
+@one_sentence_errors
 def shard(
     output: Output,
     config: Annotated[
-        str | None, typer.Argument(help="YAML file or recipe: its training set and augmentation.")
+        str | None, typer.Argument(help="YAML file or recipe: its training sets and augmentation.")
     ] = None,
-    annotations: Annotated[Path | None, typer.Option(help="COCO keypoint JSON.")] = None,
-    images: Annotated[
-        Path | None, typer.Option("--images", help="Folder of the JSON's file names.")
+    annotations: Annotated[
+        Path | None, typer.Option(help="Keypoint JSON, in place of the configuration's sets.")
     ] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of its file names.")] = None,
     size: Annotated[
         str | None, typer.Option(help="Network input, such as 192x256; the recipe's without it.")
     ] = None,
@@ -102,29 +143,33 @@ def shard(
 
     Example: `pose-hrnet data shard coco_w32_256x192 --output data/shards`
     """
-    from pose_hrnet.config import AugmentConfig, CodecConfig, DataConfig, load_config
-    from pose_hrnet.data.augment import Augmentation
-    from pose_hrnet.data.coco import load_people, training_people
+    from pose_hrnet.config import AugmentConfig, CodecConfig, DataConfig, TrainingSet
+    from pose_hrnet.config_files import load_config
+    from pose_hrnet.data.datasets import choose_skeleton
     from pose_hrnet.data.shard_writer import write_shards
-    from pose_hrnet.skeleton import COCO17
+    from pose_hrnet.training_data import training_persons
 
     settings = None if config is None else load_config(config)
-    if settings is not None:
-        annotations = annotations or settings.data.train.annotations
-        images = images or settings.data.train.images
-    if annotations is None or images is None:
-        raise ValueError("give a configuration with images, or both --annotations and --images")
+    sets = () if settings is None else settings.data.training_sets
+    if annotations is not None and images is not None:
+        sets = (TrainingSet(annotations=annotations, images=images),)
+    elif not sets or annotations is not None or images is not None:
+        raise ValueError(
+            "give a configuration with annotated images, or both --annotations and --images"
+        )
     codec = CodecConfig() if settings is None else settings.codec
     augment = AugmentConfig() if settings is None else settings.augment
     padding = DataConfig.model_fields["box_padding"].default
-    people = training_people(load_people(annotations, skeleton=COCO17))
+    choice = None if settings is None else settings.data.skeleton
+    skeleton = choose_skeleton(choice, sets[0].annotations)
+    people, folder = training_persons(sets, skeleton)
     index = write_shards(
         people,
-        images,
+        folder,
         output,
         input_wh=codec.input_wh if size is None else _size(size),
-        augmentation=Augmentation(**augment.model_dump()),
-        skeleton=COCO17,
+        augmentation=augment,
+        skeleton=skeleton,
         box_padding=padding if settings is None else settings.data.box_padding,
         detail=detail,
         quality=quality,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pose_hrnet.config import AugmentConfig
 from pose_hrnet.geometry import Array, fit_aspect
 from pose_hrnet.skeleton import Skeleton
 
@@ -35,87 +36,83 @@ class Region:
     flip: bool = False
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """The official HRNet recipe (Sun et al., CVPR 2019); fields as in `config.AugmentConfig`."""
+def draw_region(
+    region: Region,
+    keypoints_image: NDArray[np.floating],
+    visibility: NDArray[np.integer],
+    skeleton: Skeleton,
+    settings: AugmentConfig,
+    rng: np.random.Generator,
+) -> Region:
+    """Change a region at random: half body, scale, rotation, flip (Sun et al., CVPR 2019).
 
-    half_body_probability: float = 0.3
-    half_body_min_keypoints: int = 8
-    upper_body_probability: float = 0.69
-    scale_std: float = 0.35
-    rotation_std: float = 45.0
-    rotation_probability: float = 0.6
-    flip_probability: float = 0.5
+    Args:
+        region: The padded person box.
+        keypoints_image: ``(K, 2)`` image pixels.
+        visibility: ``(K,)``; half bodies are made of the labelled keypoints.
+        skeleton: Says which keypoints are the upper body; without one, or without a lower
+            body, there are no half bodies.
+        settings: Chances and amounts.
+        rng: The sample's generator. Every number is drawn whether or not it is used, so that
+            one setting does not change the numbers of another.
 
-    def draw(
-        self,
-        region: Region,
-        keypoints_image: NDArray[np.floating],
-        visibility: NDArray[np.integer],
-        skeleton: Skeleton,
-        rng: np.random.Generator,
-    ) -> Region:
-        """Change a region at random.
+    Returns:
+        The region to crop.
+    """
+    half, upper, rotate, flip = rng.random(4)
+    size_normal, angle_normal = rng.standard_normal(2)
 
-        Args:
-            region: The padded person box.
-            keypoints_image: ``(K, 2)`` image pixels.
-            visibility: ``(K,)``; half bodies are made of the labelled keypoints.
-            skeleton: Says which keypoints are the upper body.
-            rng: The sample's generator. Every number is drawn whether or not it is used, so that
-                one setting does not change the numbers of another.
+    labelled = visibility > 0
+    if half < settings.half_body_probability and _has_halves(labelled, skeleton, settings):
+        prefer_upper = bool(upper < settings.upper_body_probability)
+        region = _half_body(region, keypoints_image, labelled, skeleton, prefer_upper)
+    # min and max: np.clip takes ten times as long on a single number.
+    factor = 1 + min(max(float(size_normal), -1.0), 1.0) * settings.scale_std
+    angle = min(max(float(angle_normal), -2.0), 2.0) * settings.rotation_std
+    return Region(
+        center_image=region.center_image,
+        size_wh=region.size_wh * factor,
+        rotation_deg=angle if rotate < settings.rotation_probability else 0.0,
+        flip=bool(flip < settings.flip_probability),
+    )
 
-        Returns:
-            The region to crop.
-        """
-        half, upper, rotate, flip = rng.random(4)
-        size_normal, angle_normal = rng.standard_normal(2)
 
-        labelled = visibility > 0
-        if labelled.sum() > self.half_body_min_keypoints and half < self.half_body_probability:
-            region = _half_body(
-                region, keypoints_image, labelled, skeleton, upper < self.upper_body_probability
-            )
-        # min and max: np.clip takes ten times as long on a single number.
-        factor = 1 + min(max(float(size_normal), -1.0), 1.0) * self.scale_std
-        angle = min(max(float(angle_normal), -2.0), 2.0) * self.rotation_std
-        return Region(
-            center_image=region.center_image,
-            size_wh=region.size_wh * factor,
-            rotation_deg=angle if rotate < self.rotation_probability else 0.0,
-            flip=bool(flip < self.flip_probability),
-        )
+def reach_xyxy(
+    region: Region,
+    keypoints_image: NDArray[np.floating],
+    visibility: NDArray[np.integer],
+    skeleton: Skeleton,
+    settings: AugmentConfig,
+) -> Array:
+    """The smallest upright box that holds every crop that `draw_region` can give.
 
-    def reach_xyxy(
-        self,
-        region: Region,
-        keypoints_image: NDArray[np.floating],
-        visibility: NDArray[np.integer],
-        skeleton: Skeleton,
-    ) -> Array:
-        """The smallest upright box that holds every crop that `draw` can give.
+    A region of w x h turned by a, up to A, reaches w/2 cos a + h/2 sin a sideways, at most at
+    ``min(A, atan2(h, w))``, where that is half its diagonal; upwards alike.
 
-        A region of w x h turned by a, up to A, reaches w/2 cos a + h/2 sin a sideways, at most at
-        ``min(A, atan2(h, w))``, where that is half its diagonal; upwards alike.
+    Args:
+        region: As in `draw_region`; and so are the others.
 
-        Args:
-            region: As in `draw`; and so are the others.
+    Returns:
+        ``(4,)`` left, top, right, bottom in image pixels.
+    """
+    labelled = visibility > 0
+    bases = [region]
+    if settings.half_body_probability and _has_halves(labelled, skeleton, settings):
+        halves = (True, False)
+        bases += [_half_body(region, keypoints_image, labelled, skeleton, h) for h in halves]
+    centers = np.array([base.center_image for base in bases])
+    halves_wh = np.array([base.size_wh for base in bases]) / 2 * (1 + settings.scale_std)
+    others = halves_wh[:, ::-1]
+    largest = np.deg2rad(2 * settings.rotation_std) if settings.rotation_probability else 0.0
+    angles = np.minimum(largest, np.arctan2(others, halves_wh))
+    reach = halves_wh * np.cos(angles) + others * np.sin(angles)
+    return np.concatenate([(centers - reach).min(axis=0), (centers + reach).max(axis=0)])
 
-        Returns:
-            ``(4,)`` left, top, right, bottom in image pixels.
-        """
-        labelled = visibility > 0
-        bases = [region]
-        if self.half_body_probability and labelled.sum() > self.half_body_min_keypoints:
-            halves = (True, False)
-            bases += [_half_body(region, keypoints_image, labelled, skeleton, h) for h in halves]
-        centers = np.array([base.center_image for base in bases])
-        halves_wh = np.array([base.size_wh for base in bases]) / 2 * (1 + self.scale_std)
-        others = halves_wh[:, ::-1]
-        largest = np.deg2rad(2 * self.rotation_std) if self.rotation_probability else 0.0
-        angles = np.minimum(largest, np.arctan2(others, halves_wh))
-        reach = halves_wh * np.cos(angles) + others * np.sin(angles)
-        return np.concatenate([(centers - reach).min(axis=0), (centers + reach).max(axis=0)])
+
+def _has_halves(labelled: NDArray[np.bool_], skeleton: Skeleton, settings: AugmentConfig) -> bool:
+    """Whether a person may be cropped to a half."""
+    has_two = 0 < len(skeleton.upper_body) < skeleton.num_keypoints
+    return has_two and bool(labelled.sum() > settings.half_body_min_keypoints)
 
 
 def _half_body(

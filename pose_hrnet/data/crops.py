@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -15,7 +16,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pose_hrnet import geometry
-from pose_hrnet.data.augment import Augmentation, Region
+from pose_hrnet.config import AugmentConfig
+from pose_hrnet.data.augment import Region, draw_region
 from pose_hrnet.data.decode import ImageFiles, Picture, Pictures
 from pose_hrnet.data.images import ImageError
 from pose_hrnet.records import People
@@ -95,7 +97,7 @@ class CropDataset(Dataset[Crop]):
         input_wh: tuple[int, int],
         alignment: geometry.Alignment = "official",
         box_padding: float = geometry.BOX_PADDING,
-        augmentation: Augmentation | None = None,
+        augmentation: AugmentConfig | None = None,
         skeleton: Skeleton = COCO17,
         seed: int = 0,
     ) -> None:
@@ -111,6 +113,13 @@ class CropDataset(Dataset[Crop]):
         self.centers_image, self.sizes_wh = geometry.crop_regions(
             people.boxes_xywh, input_wh, padding=box_padding
         )
+        self._change_appearance = None
+        if augmentation is not None and augmentation.changes_appearance:
+            # Here, because it imports torchvision, for a second: not for those who only predict,
+            # and once for all loader processes that are forked.
+            from pose_hrnet.data.appearance import change_appearance
+
+            self._change_appearance = partial(change_appearance, settings=augmentation)
         # Rows grouped by image, and where each image's begin.
         self._by_image = np.argsort(people.image_index, kind="stable")
         counts = np.bincount(people.image_index, minlength=len(people.images))
@@ -130,9 +139,10 @@ class CropDataset(Dataset[Crop]):
         The crops are cut right into the batch, which is collated already.
         """
         index = np.array([row for _, row in keys], np.int64)
-        drawn = {key: self._region(key) for key in keys}
-        regions = [drawn[key] for key in keys]
-        affines = self._affines(regions)
+        draws = [self._draw(key) for key in keys]
+        regions = [region for region, _ in draws]
+        drawn = dict(zip(keys, regions, strict=True))
+        affines = self._affines(regions, index)
         points_image = self.people.keypoints_image[index]
         keypoints_input = geometry.image_to_input(points_image, affines).astype(np.float32)
         visible = (self.people.visibility[index] > 0).astype(np.float32)
@@ -151,6 +161,9 @@ class CropDataset(Dataset[Crop]):
                 continue
             for position in positions:
                 self._cut(picture, affines[position], pixels[position])
+                if self._change_appearance is not None:
+                    rng = draws[position][1]
+                    pixels[position] = self._change_appearance(pixels[position], rng=rng)
         return Crop(
             pixels=torch.from_numpy(pixels),
             keypoints_input=torch.from_numpy(keypoints_input),
@@ -160,29 +173,32 @@ class CropDataset(Dataset[Crop]):
             readable=torch.from_numpy(readable),
         )
 
-    def _region(self, key: SampleKey) -> Region:
-        """The region to crop, augmented as the key says."""
+    def _draw(self, key: SampleKey) -> tuple[Region, np.random.Generator]:
+        """The region to crop, augmented as the key says, and what its later changes draw from."""
         epoch, index = key
         region = Region(self.centers_image[index], self.sizes_wh[index])
-        if self.augmentation is None:
-            return region
-        return self.augmentation.draw(
-            region,
-            self.people.keypoints_image[index],
-            self.people.visibility[index],
-            self.skeleton,
-            np.random.default_rng((self.seed, epoch, index)),
-        )
+        rng = np.random.default_rng((self.seed, epoch, index))
+        if self.augmentation is not None:
+            region = draw_region(
+                region,
+                self.people.keypoints_image[index],
+                self.people.visibility[index],
+                self.skeleton,
+                self.augmentation,
+                rng,
+            )
+        return region, rng
 
-    def _affines(self, regions: Sequence[Region]) -> geometry.Array:
+    def _affines(self, regions: Sequence[Region], index: NDArray[np.int64]) -> geometry.Array:
         """``(B, 2, 3)`` image to input.
 
-        A flipped region is cut out of the mirrored image. About which vertical line that is
-        mirrored cancels out: it is x = 0, the mirror of an image of width 1.
+        A flipped region is cut out of the mirrored image. The width of that cancels out, so that
+        it is no matter where it is unknown, 0.
         """
         flip = np.array([region.flip for region in regions])
+        widths = self.people.images.sizes_wh[self.people.image_index[index], 0]
         centers = np.array([region.center_image for region in regions], np.float64)
-        centers = np.where(flip[:, None], geometry.flip_points(centers, 1), centers)
+        centers = np.where(flip[:, None], geometry.flip_points(centers, widths), centers)
         affines = geometry.crop_affines(
             centers,
             np.array([region.size_wh for region in regions]),
@@ -190,7 +206,7 @@ class CropDataset(Dataset[Crop]):
             rotations_deg=np.array([region.rotation_deg for region in regions]),
             alignment=self.alignment,
         )
-        mirrored = geometry.mirror_affines(affines, 1)
+        mirrored = geometry.mirror_affines(affines, widths)
         return np.where(flip[:, None, None], mirrored, affines)
 
     def _picture(self, key: SampleKey, drawn: Mapping[SampleKey, Region]) -> Picture | None:
@@ -211,7 +227,7 @@ class CropDataset(Dataset[Crop]):
             return 1.0
         persons = self._by_image[self._first_of_image[row] : self._first_of_image[row + 1]]
         keys = [(epoch, person) for person in persons.tolist()]
-        widths = [(drawn.get(key) or self._region(key)).size_wh[0] for key in keys]
+        widths = [(drawn.get(key) or self._draw(key)[0]).size_wh[0] for key in keys]
         return float(min(widths)) / self.input_wh[0]
 
     def _cut(self, picture: Picture, affine: geometry.Array, out: NDArray[np.uint8]) -> None:
@@ -284,7 +300,6 @@ def crop_loader(
     batch_size: int,
     workers: int,
     shuffle: bool = False,
-    whole_images: bool = False,
     sampler: Sampler[SampleKey] | None = None,
     pin_memory: bool = False,
 ) -> DataLoader[Crop]:
@@ -295,8 +310,7 @@ def crop_loader(
         batch_size: B of every batch but perhaps the last.
         workers: Loader processes; 0 loads in this one.
         shuffle: Random order (training), else image by image.
-        whole_images: As in `EpochSampler`.
-        sampler: An order of its own, such as a `ShardSampler`; None: an `EpochSampler`.
+        sampler: Another order; None: an `EpochSampler`.
         pin_memory: Page-locked batches, for CUDA.
     """
     if workers:
@@ -304,9 +318,7 @@ def crop_loader(
         # that touches OpenCV's thread pool, which fork does not copy, waits forever.
         cv2.setNumThreads(0)
     if sampler is None:
-        sampler = EpochSampler(
-            dataset.people, shuffle=shuffle, seed=dataset.seed, whole_images=whole_images
-        )
+        sampler = EpochSampler(dataset.people, shuffle=shuffle, seed=dataset.seed)
     return DataLoader(
         dataset,
         batch_size=batch_size,

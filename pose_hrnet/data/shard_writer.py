@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose_hrnet import geometry
-from pose_hrnet.data.augment import Augmentation, Region
+from pose_hrnet.config import AugmentConfig
+from pose_hrnet.data.augment import Region, reach_xyxy
 from pose_hrnet.data.coco import write_json
 from pose_hrnet.data.images import ImageError, Pixels, read_rgb
 from pose_hrnet.data.shards import FORMAT, INDEX_NAME, Cut, Entry, IndexFile, Sample, Shard
@@ -46,7 +47,7 @@ class _Cutter:
     image_folder: Path
     output: Path
     cut: Cut
-    augmentation: Augmentation
+    augmentation: AugmentConfig
     skeleton: Skeleton
     detail: float
     quality: int
@@ -58,7 +59,7 @@ def write_shards(
     output: Path,
     *,
     input_wh: tuple[int, int],
-    augmentation: Augmentation,
+    augmentation: AugmentConfig,
     skeleton: Skeleton,
     box_padding: float = geometry.BOX_PADDING,
     detail: float = 1.0,
@@ -70,7 +71,7 @@ def write_shards(
 ) -> Path:
     """Write persons in random order; those of unreadable images are left out and reported.
 
-    A person is stored with all that the augmentation can show of it (`Augmentation.reach_xyxy`),
+    A person is stored with all that the augmentation can show of it (`reach_xyxy`),
     at the image's resolution or, if that is finer, at `detail` stored pixels for a pixel of the
     input at size factor 1.
 
@@ -96,13 +97,7 @@ def write_shards(
         ValueError: If no person could be written.
     """
     output.mkdir(parents=True, exist_ok=True)
-    cut = Cut(
-        input_wh=input_wh,
-        box_padding=box_padding,
-        scale_std=augmentation.scale_std,
-        rotation_std=augmentation.rotation_std if augmentation.rotation_probability else 0.0,
-        half_body=augmentation.half_body_probability > 0,
-    )
+    cut = Cut.of(input_wh, box_padding, augmentation)
     cutter = _Cutter(people, image_folder, output, cut, augmentation, skeleton, detail, quality)
     order = np.random.default_rng(seed).permutation(len(people))
     parts = np.array_split(order, max(1, -(-len(order) // persons_per_shard)))
@@ -115,7 +110,7 @@ def write_shards(
         )
     if written < len(people):
         log.warning("%d of %d persons are left out", len(people) - written, len(people))
-    index = IndexFile(FORMAT, list(skeleton.keypoint_names), cut, shards)
+    index = IndexFile(FORMAT, skeleton.to_dict(), cut, shards)
     write_json(output / INDEX_NAME, index)
     return output / INDEX_NAME
 
@@ -178,11 +173,12 @@ def _stored(cutter: _Cutter, row: int) -> tuple[Sample, bytes]:
     )
     box = people.boxes_xywh[row : row + 1].astype(np.float64)
     centers, sizes = geometry.crop_regions(box, input_wh, padding=cutter.cut.box_padding)
-    reach = cutter.augmentation.reach_xyxy(
+    reach = reach_xyxy(
         Region(centers[0], sizes[0]),
         people.keypoints_image[row],
         people.visibility[row],
         cutter.skeleton,
+        cutter.augmentation,
     )
     factor = max(1.0, sizes[0, 0] / (input_wh[0] * cutter.detail))
     pixels, to_stored = _cut_out(image, reach, factor)

@@ -22,7 +22,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
-from pose_hrnet.data.augment import Augmentation
+from pose_hrnet.config import AugmentConfig
 from pose_hrnet.data.crops import SampleKey
 from pose_hrnet.data.decode import Decode, Decoder, Picture
 from pose_hrnet.data.images import ImageError
@@ -34,6 +34,8 @@ INDEX_NAME = "index.json"
 FORMAT = "pose-hrnet crop shards, version 1"
 SHUFFLE_BUFFER = 4096
 OPEN_FILES = 16
+NEVER = 1000
+"""More keypoints than any person has: there are no half bodies."""
 
 
 class Sample(msgspec.Struct):
@@ -83,14 +85,36 @@ class Cut(msgspec.Struct, frozen=True):
     box_padding: float
     scale_std: float
     rotation_std: float
-    half_body: bool
+    half_body_min_keypoints: int
+
+    @classmethod
+    def of(cls, input_wh: tuple[int, int], box_padding: float, augmentation: AugmentConfig) -> Cut:
+        """What crops of these settings need."""
+        rotates, halves = augmentation.rotation_probability, augmentation.half_body_probability
+        return cls(
+            input_wh=input_wh,
+            box_padding=box_padding,
+            scale_std=augmentation.scale_std,
+            rotation_std=augmentation.rotation_std if rotates else 0.0,
+            half_body_min_keypoints=augmentation.half_body_min_keypoints if halves else NEVER,
+        )
+
+    def holds(self, wanted: Cut) -> bool:
+        """Whether crops of these needs lie within this margin."""
+        return (
+            wanted.input_wh == self.input_wh
+            and wanted.box_padding <= self.box_padding
+            and wanted.scale_std <= self.scale_std
+            and wanted.rotation_std <= self.rotation_std
+            and wanted.half_body_min_keypoints >= self.half_body_min_keypoints
+        )
 
 
 class IndexFile(msgspec.Struct):
     """``index.json``."""
 
     format: str
-    keypoint_names: list[str]
+    skeleton: dict[str, Any]
     cut: Cut
     shards: list[Shard]
 
@@ -101,6 +125,7 @@ class ShardIndex:
 
     Attributes:
         people: A row for each person; its images are the stored crops.
+        skeleton: Their keypoints.
         cut: What the margin was made for.
         names: File names of the shards.
         counts: Persons of each.
@@ -111,6 +136,7 @@ class ShardIndex:
     """
 
     people: People
+    skeleton: Skeleton
     cut: Cut
     names: tuple[str, ...]
     counts: NDArray[np.int64]
@@ -120,27 +146,18 @@ class ShardIndex:
     digest: str
 
     def check_fits(
-        self, input_wh: tuple[int, int], box_padding: float, augmentation: Augmentation | None
+        self, input_wh: tuple[int, int], box_padding: float, augmentation: AugmentConfig
     ) -> None:
         """Refuse crops that would show more than the shards hold.
 
         Raises:
             ValueError: If the input, the padding or the augmentation is larger than the shards'.
         """
-        wanted: dict[str, object] = {"input_wh": tuple(input_wh), "box_padding": box_padding}
-        fits = tuple(input_wh) == tuple(self.cut.input_wh) and box_padding <= self.cut.box_padding
-        if augmentation is not None:
-            rotation = augmentation.rotation_std if augmentation.rotation_probability else 0.0
-            half_body = augmentation.half_body_probability > 0
-            wanted |= {"scale_std": augmentation.scale_std, "rotation_std": rotation}
-            wanted |= {"half_body": half_body}
-            fits &= augmentation.scale_std <= self.cut.scale_std
-            fits &= rotation <= self.cut.rotation_std and half_body <= self.cut.half_body
-        if not fits:
-            asked = ", ".join(f"{key} {value}" for key, value in wanted.items())
+        wanted = Cut.of(input_wh, box_padding, augmentation)
+        if not self.cut.holds(wanted):
             raise ValueError(
                 f"the shards were cut for {self.cut}, which does not hold the crops that are "
-                f"asked for ({asked}); write them again with pose-hrnet data shard"
+                f"asked for ({wanted}); write them again with pose-hrnet data shard"
             )
 
 
@@ -190,12 +207,12 @@ class ShardStore:
             return bytes(file.read())
 
 
-def read_index(store: ShardStore, skeleton: Skeleton) -> ShardIndex:
+def read_index(store: ShardStore) -> ShardIndex:
     """Read the index of a folder or URL of shards.
 
     Raises:
         FileNotFoundError: If there is none.
-        ValueError: If it is no index, of other keypoints, or empty.
+        ValueError: If it is no index, or empty.
     """
     where = f"{store.root.rstrip('/')}/{INDEX_NAME}"
     try:
@@ -206,21 +223,18 @@ def read_index(store: ShardStore, skeleton: Skeleton) -> ShardIndex:
         ) from None
     try:
         file = msgspec.json.decode(data, type=IndexFile)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        skeleton = Skeleton.from_dict(file.skeleton)
+    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{where} is not an index of crop shards: {error}") from error
     if file.format != FORMAT:
         raise ValueError(f"{where} has the format {file.format!r}, expected {FORMAT!r}")
-    if tuple(file.keypoint_names) != tuple(skeleton.keypoint_names):
-        raise ValueError(
-            f"{where} has {len(file.keypoint_names)} keypoints ({file.keypoint_names[0]}, ...), "
-            f"which are not the {skeleton.num_keypoints} of the skeleton"
-        )
     entries = list(chain.from_iterable(shard.entries for shard in file.shards))
     if not entries:
         raise ValueError(f"{where} lists no person; write the shards again")
     counts = np.array([shard.count for shard in file.shards], np.int64)
     return ShardIndex(
         people=_people([entry.sample for entry in entries]),
+        skeleton=skeleton,
         cut=file.cut,
         names=tuple(shard.name for shard in file.shards),
         counts=counts,
