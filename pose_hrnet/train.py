@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from pose_hrnet.codec import HeatmapCodec
 from pose_hrnet.config import Config, ModelConfig, OptimizerConfig
-from pose_hrnet.data.crops import Crop, crop_loader
+from pose_hrnet.data.crops import Crop, crop_loader, end_workers
 from pose_hrnet.device import Precision, autocast, pick_device
 from pose_hrnet.evaluate import evaluate, people_to_predict
 from pose_hrnet.files import write_text
@@ -109,27 +109,30 @@ def train(
     run_report = Report(output, done.epoch)
     step = TrainingStep(model, card.codec, optimizer, loss, config, where, people)
 
-    while True:
-        if _evaluation_is_due(done, config):
-            scores = _score(model, card, config, where, progress)
-            done.lines[-1] |= scores
-            score = scores[main_number(scores) or "AP"]
-            if score > done.best_ap or not best.exists():
-                done.best_ap = score
-                save_model(best, model.state_dict(), card)
+    try:
+        while True:
+            if _evaluation_is_due(done, config):
+                scores = _score(model, card, config, where, progress)
+                done.lines[-1] |= scores
+                score = scores[main_number(scores) or "AP"]
+                if score > done.best_ap or not best.exists():
+                    done.best_ap = score
+                    save_model(best, model.state_dict(), card)
+                save_run(last, model, optimizer, card, config, people, done)
+            if done.lines:
+                run_report.show(done.lines)
+            if done.epoch >= config.train.epochs:
+                break
+            data.sampler.epoch = done.epoch
+            title = f"epoch {done.epoch + 1}/{config.train.epochs}"
+            with progress.task(title, total=len(people), unit="samples") as bar:
+                line = learn_epoch(step, loader, rate, done, bar)
+            done.epoch += 1
+            done.lines.append({"epoch": done.epoch, "step": done.step, **line})
             save_run(last, model, optimizer, card, config, people, done)
-        if done.lines:
-            run_report.show(done.lines)
-        if done.epoch >= config.train.epochs:
-            break
-        data.sampler.epoch = done.epoch
-        title = f"epoch {done.epoch + 1}/{config.train.epochs}"
-        with progress.task(title, total=len(people), unit="samples") as bar:
-            line = learn_epoch(step, loader, rate, done, bar)
-        done.epoch += 1
-        done.lines.append({"epoch": done.epoch, "step": done.step, **line})
-        save_run(last, model, optimizer, card, config, people, done)
-    run_report.close()
+    finally:
+        end_workers(loader)
+        run_report.close()
     return best
 
 

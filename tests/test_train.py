@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import math
+import multiprocessing
 import os
 import pkgutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -20,7 +23,7 @@ from pose_hrnet.config_files import load_config
 from pose_hrnet.data.crops import Crop
 from pose_hrnet.losses import weighted_mse
 from pose_hrnet.models.weights import load_model
-from pose_hrnet.run_folder import read_metrics
+from pose_hrnet.run_folder import read_metrics, save_run
 from pose_hrnet.train import TrainingStep, build_model, build_optimizer, rate_schedule, train
 
 TINY = [
@@ -163,6 +166,19 @@ def test_run_leaves_what_it_promises(settings, tmp_path):
         assert card.skeleton.num_keypoints == 17
     config = load_config(tmp_path / "run/config.yaml")
     assert config == load_config("demo", settings)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_no_process_is_left_behind(settings, tmp_path, monkeypatch, fails):
+    gc.disable()  # a later collection of garbage would hide one
+    try:
+        if fails:
+            monkeypatch.setattr("pose_hrnet.train.save_run", dies_at(2, save_run))
+        with pytest.raises(Killed) if fails else nullcontext() as _error:  # keeps its frames
+            train(load_config("demo", [*settings, "data.workers=1"]), tmp_path, device="cpu")
+        assert multiprocessing.active_children() == []
+    finally:
+        gc.enable()
 
 
 def test_loss_falls_on_a_batch_that_is_seen_again_and_again(settings, tmp_path):

@@ -305,6 +305,8 @@ def crop_loader(
 ) -> DataLoader[Crop]:
     """Batches of crops; set ``loader.sampler.epoch`` before each training epoch.
 
+    Its processes stay alive between epochs: end them with `end_workers`.
+
     Args:
         dataset: The crops.
         batch_size: B of every batch but perhaps the last.
@@ -329,6 +331,16 @@ def crop_loader(
         persistent_workers=workers > 0,
         worker_init_fn=_one_opencv_thread,
     )
+
+
+def end_workers(loader: DataLoader[Crop]) -> None:
+    """End the processes of a loader that is no longer needed.
+
+    They go with the loader, but that may live on in what waits for the garbage collector, such as
+    an exception somewhere below the function that made it; processes that are forked meanwhile
+    inherit it, and complain. PyTorch has no public way to say that it is done with.
+    """
+    loader._iterator = None
 
 
 def _one_opencv_thread(worker: int) -> None:
