@@ -89,8 +89,7 @@ class CropShards(_Section):
         others = [key for key in value if key != "shards"] if isinstance(value, dict) else []
         if others:
             raise ValueError(
-                f"shards stand in place of all else, but {', '.join(others)} is given, too; give "
-                "data.train={shards: FOLDER}"
+                f"shards stand in place of {', '.join(others)}; give data.train={{shards: FOLDER}}"
             )
         return value
 

@@ -110,13 +110,13 @@ def test_overrides_are_typed_and_do_not_touch_the_rest():
         ("data.train=[{annotations: a}]", "key 'data.train.0.images' is missing"),
         (
             "data.train.shards=data/shards",
-            "data.train: shards stand in place of all else, but annotations, images is given",
+            "data.train: shards stand in place of annotations, images; give",
         ),
         (
             "data.train=[{annotations: a, images: b}, {shards: c}]",
             "data.train.1: shards cannot be one of several data sets",
         ),
-        ("data.train={shards: c, mapping: {a: b}}", "place of all else, but mapping is given"),
+        ("data.train={shards: c, mapping: {a: b}}", "shards stand in place of mapping"),
         (
             "data={train: {shards: c}, val: {annotations: a, images: b}, skeleton: mpii16}",
             "data: skeleton is mpii16, but shards bring the keypoints",

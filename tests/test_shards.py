@@ -6,9 +6,11 @@ import json
 import tarfile
 from pathlib import Path
 
+import mpii_files
 import numpy as np
 import pytest
 import torch
+import yaml
 from builders import make_people, write_annotations, write_images
 from test_decode import shift_and_difference
 from typer.testing import CliRunner
@@ -24,10 +26,14 @@ from pose_hrnet.data.shards import ShardPictures, ShardSampler, ShardStore, read
 from pose_hrnet.geometry import crop_affines, image_to_input
 from pose_hrnet.run_folder import read_metrics
 from pose_hrnet.skeleton import COCO17
-from pose_hrnet.train import train
+from pose_hrnet.train import build_model, train
+from pose_hrnet.training_data import training_crops, training_data
 
 INPUT_WH = (96, 128)
 LARGEST = AugmentConfig(half_body_probability=0.5)
+STILL = AugmentConfig(
+    half_body_probability=0, scale_std=0, rotation_probability=0, flip_probability=0
+)
 
 
 @pytest.fixture
@@ -258,3 +264,47 @@ def test_command_writes_what_training_reads(tmp_path):
     (line,) = read_metrics(tmp_path / "run/metrics.jsonl")
     assert line["step"] == 3
     assert line["unreadable"] == 0
+
+
+def test_shards_of_several_data_sets_bring_their_own_keypoints(tmp_path):
+    people = make_people(4)
+    coco = write_annotations(people, tmp_path / "coco.json")
+    images = write_images(people, tmp_path / "images")
+    mpii = mpii_files.write(tmp_path / "mpii.json", mpii_files.row("000001.png"))
+    skeleton = tmp_path / "mine.yaml"
+    skeleton.write_text("keypoints: [snout, left_wrist, right_wrist]\nupper_body: [snout]\n")
+    sets = [
+        {"annotations": str(coco), "images": str(images), "mapping": {"snout": "nose"}},
+        {"annotations": str(mpii), "images": str(images), "mapping": {"snout": "head_top"}},
+    ]
+    small = ["codec.input_wh=[96, 128]", f"data.val.annotations={coco}", "data.workers=0"]
+    mixed = load_config(
+        "demo", [f"data.train={json.dumps(sets)}", f"data.skeleton={skeleton}", *small]
+    )
+    recipe = tmp_path / "mixed.yaml"
+    recipe.write_text(yaml.safe_dump(mixed.model_dump(mode="json")))
+    output = tmp_path / "shards"
+    command = ["data", "shard", str(recipe), "--output", str(output)]
+    result = CliRunner().invoke(app, command)
+    assert "5 persons in 1 shards" in result.output.replace("\n", " ")
+
+    config = load_config("demo", [f"data.train={{shards: {output}}}", *small])
+    _, card = build_model(config)
+    assert card.skeleton == build_model(mixed)[1].skeleton
+    assert card.skeleton.keypoint_names == ("snout", "left_wrist", "right_wrist")
+    whole, cut_out = training_data(mixed, card), training_data(config, card)
+    by_id = {id_: row for row, id_ in enumerate(cut_out.people.ids.tolist())}
+    for row, id_ in enumerate(whole.people.ids.tolist()):
+        other = by_id[id_]
+        assert (whole.people.visibility[row] == cut_out.people.visibility[other]).all()
+        plain = config.model_copy(update={"augment": STILL})
+        pair = [
+            training_crops(plain, card, data)[0, at]
+            for data, at in ((whole, row), (cut_out, other))
+        ]
+        np.testing.assert_allclose(pair[0].keypoints_input, pair[1].keypoints_input, atol=0.6)
+        assert pair[0].readable
+        assert pair[1].readable
+    wider = config.model_copy(update={"augment": AugmentConfig(scale_std=0.9)})
+    with pytest.raises(ValueError, match="does not hold the crops"):
+        training_data(wider, card)
