@@ -19,7 +19,7 @@ from pose_hrnet.codec import HeatmapCodec
 from pose_hrnet.config import Config, ModelConfig, OptimizerConfig
 from pose_hrnet.data.crops import Crop, crop_loader, end_workers
 from pose_hrnet.device import Precision, autocast, pick_device
-from pose_hrnet.evaluate import evaluate, people_to_predict
+from pose_hrnet.evaluate import evaluate, load_evaluation_set
 from pose_hrnet.files import write_text
 from pose_hrnet.losses import HeatmapLoss, build_loss
 from pose_hrnet.metrics.main_number import main_number
@@ -28,7 +28,6 @@ from pose_hrnet.models.weights import ModelCard, initialise, save_model
 from pose_hrnet.progress import SILENT, Bar, Progress
 from pose_hrnet.records import People
 from pose_hrnet.run_folder import Progressed, Report, load_run, save_run
-from pose_hrnet.scoring import Scorer
 from pose_hrnet.training_data import (
     check_first_images,
     skeleton_to_learn,
@@ -85,8 +84,10 @@ def train(
         pin_memory=where.type == "cuda",
     )
     # Read now, so that a fault shows before the first epoch and not behind it.
-    check_first_images(config.data.val, people_to_predict(config.data.val, card.skeleton))
-    Scorer.of(config.data.val, card.skeleton)
+    held_out = load_evaluation_set(
+        config.data.val, card.skeleton, min_box_score=config.test.min_box_score
+    )
+    check_first_images(config.data.val, held_out.people)
     saved = load_run(last, config, people, resume)
     if config.model.pretrained is not None and saved is None:
         report = initialise(model, config.model.pretrained, card.skeleton.keypoint_names)

@@ -89,7 +89,8 @@ def skeleton_to_learn(data: DataConfig) -> Skeleton:
     """
     if isinstance(data.train, CropShards):
         return read_index(ShardStore(data.train.shards)).skeleton
-    return choose_skeleton(data.skeleton, data.training_sets[0].annotations)
+    first = data.training_sets[0]
+    return choose_skeleton(data.skeleton or first.skeleton, first.annotations)
 
 
 def check_first_images(data: AnnotatedImages, people: People) -> None:

@@ -161,7 +161,7 @@ def shard(
     augment = AugmentConfig() if settings is None else settings.augment
     padding = DataConfig.model_fields["box_padding"].default
     choice = None if settings is None else settings.data.skeleton
-    skeleton = choose_skeleton(choice, sets[0].annotations)
+    skeleton = choose_skeleton(choice or sets[0].skeleton, sets[0].annotations)
     people, folder = training_persons(sets, skeleton)
     index = write_shards(
         people,
