@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from pose_hrnet.geometry import CodecName
+from pose_hrnet.geometry import BOX_PADDING, CodecName
 
 
 def _in_order(ends: tuple[float, float]) -> tuple[float, float]:
@@ -100,7 +100,7 @@ class DataConfig(_Section):
     """Keypoints to learn: coco17, mpii16, crowdpose14 or a YAML file; null: as annotated."""
     workers: Annotated[int, Field(ge=0)] = 4
     """Loader processes; 0 loads in the main process."""
-    box_padding: Positive = 1.25
+    box_padding: Positive = BOX_PADDING
     """Factor on the person box before it is cropped (official: 1.25)."""
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -171,6 +172,11 @@ CROWDPOSE14 = Skeleton(
 
 SKELETONS = {skeleton.name: skeleton for skeleton in (COCO17, MPII16, CROWDPOSE14)}
 """The keypoint sets that are known by name."""
+
+
+def known_skeleton(names: Sequence[str]) -> Skeleton | None:
+    """The one of `SKELETONS` with exactly these keypoints in this order."""
+    return next((s for s in SKELETONS.values() if s.keypoint_names == tuple(names)), None)
 
 
 def official_skeleton(num_keypoints: int) -> Skeleton | None:

@@ -17,7 +17,7 @@ import msgspec
 import yaml
 
 from pose_hrnet.data.annotations import Category, read_category
-from pose_hrnet.skeleton import COCO17, SKELETONS, Skeleton
+from pose_hrnet.skeleton import COCO17, SKELETONS, Skeleton, known_skeleton
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ def skeleton_of(
             f"{source} has no keypoint names in category {category.name!r}; write them there as "
             f"'keypoints', or choose a skeleton: {', '.join(SKELETONS)} or a YAML file"
         )
-    known = next((s for s in SKELETONS.values() if s.keypoint_names == names), None)
+    known = known_skeleton(names)
     if known is not None and extras is None:
         return known
     extras = extras or SkeletonFile()
