@@ -63,6 +63,11 @@ class Scorer:
                 f"the metric crowdpose has {count} keypoints, but {skeleton.name!r} has "
                 f"{skeleton.num_keypoints}; use the metric coco"
             )
+        if metric != "mpii" and data.head_sizes is not None:
+            raise ValueError(
+                f"head sizes {data.head_sizes} are for PCKh, but the metric of {data.annotations} "
+                f"is {metric}; leave out the head sizes"
+            )
         if metric != "mpii":
             return cls(metric, data, skeleton)
         if data.boxes is not None:
