@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
 from pose_hrnet.data.annotations import Category, read_category
+from pose_hrnet.files import read_yaml
 from pose_hrnet.skeleton import COCO17, SKELETONS, Skeleton, known_skeleton, words_of
 
 log = logging.getLogger(__name__)
@@ -99,11 +99,9 @@ def read_skeleton_file(path: Path) -> SkeletonFile:
         ValueError: If it is no YAML, or has an unknown key or a value of the wrong type.
     """
     try:
-        return msgspec.convert(yaml.safe_load(path.read_text("utf-8")) or {}, SkeletonFile)
+        return msgspec.convert(read_yaml(path) or {}, SkeletonFile)
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no skeleton file {path}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid YAML: {error}") from None
     except msgspec.ValidationError as error:
         keys = ", ".join(SkeletonFile.__struct_fields__)
         raise ValueError(f"{path} is no skeleton: {error}; its keys are {keys}") from None
