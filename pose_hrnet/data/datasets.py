@@ -6,11 +6,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import msgspec
 import numpy as np
 
+from pose_hrnet.config import Kind
 from pose_hrnet.data.annotations import Category, read_as_others, read_category, stand_for
 from pose_hrnet.data.coco import load_people, training_people
 from pose_hrnet.data.json_rows import decode_rows, read_json
@@ -20,8 +20,6 @@ from pose_hrnet.records import ImageId, People
 from pose_hrnet.skeleton import MPII16, Skeleton, spelling_of
 
 log = logging.getLogger(__name__)
-
-Kind: TypeAlias = Literal["coco", "crowdpose", "mpii"]
 
 
 class _Image(msgspec.Struct, gc=False):
@@ -228,7 +226,6 @@ def _is_list(annotations: Path) -> bool:
 
 
 __all__ = [
-    "Kind",
     "annotated_people",
     "category_of",
     "check_keypoints",
