@@ -1,7 +1,7 @@
 """One typed configuration per run: the sections of its YAML file (see `config_files`).
 
-Values are unpacked in `train`, `evaluate` and `demo`; below that, functions take plain values -
-but for `AugmentConfig`, the one description of the random changes, which the crops take whole.
+Networks, codecs, losses and metrics take plain values; whole sections are taken by the crops
+(`AugmentConfig`) and by what predicts and scores a data set (`DataSet`, `EvaluateConfig`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from pose_hrnet.geometry import CodecName
+from pose_hrnet.geometry import BOX_PADDING, CodecName
 
 
 def _in_order(ends: tuple[float, float]) -> tuple[float, float]:
@@ -38,7 +38,9 @@ PositiveInt = Annotated[int, Field(gt=0)]
 NmsName: TypeAlias = Literal["oks", "soft_oks", "soft_oks_decayed", "none"]  # see metrics.oks
 Share = Annotated[float, Field(ge=0, le=1)]
 Range = Annotated[tuple[Share, Share], AfterValidator(_in_order)]
-MetricName: TypeAlias = Literal["auto", "coco", "mpii", "crowdpose"]
+Kind: TypeAlias = Literal["coco", "crowdpose", "mpii"]
+"""Kinds of annotations, each with the metric of that name."""
+MetricName: TypeAlias = Literal["auto", Kind]
 
 
 class _Section(BaseModel):
@@ -48,7 +50,7 @@ class _Section(BaseModel):
 
 
 class AnnotatedImages(_Section):
-    """A COCO-format data set on disk."""
+    """Annotations of any kind, and their images."""
 
     annotations: Path
     """COCO, CrowdPose or MPII keypoint annotation JSON; which, its content tells."""
@@ -135,7 +137,7 @@ class DataConfig(_Section):
     """How training JPEGs are decoded; fast: quicker, reduced where large, off by 1 to 2 levels."""
     order: Literal["persons", "images"] = "persons"
     """Training order; images: the persons of an image share a batch, and its decoding."""
-    box_padding: Positive = 1.25
+    box_padding: Positive = BOX_PADDING
     """Factor on the person box before it is cropped (official: 1.25)."""
 
     @property

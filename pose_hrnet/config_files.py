@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from pose_hrnet.config import Config
+from pose_hrnet.files import read_yaml
 
 
 def config_names() -> dict[str, Path]:
@@ -53,10 +54,7 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Conf
             its range; one sentence per fault, with the nearest known key.
     """
     path = find_config(name_or_path)
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not valid YAML: {error}") from error
+    values = read_yaml(path) or {}
     if not isinstance(values, dict):
         raise ValueError(
             f"{path} holds a {type(values).__name__}; expected sections such as data:"
@@ -104,7 +102,7 @@ def _explain(fault: Any) -> str:
     branches = ("one", "several", "cut out")
     where = ".".join(str(part) for part in fault["loc"] if part not in branches)
     if fault["type"] == "extra_forbidden":
-        known = _known_keys()
+        known = known_keys()
         near = difflib.get_close_matches(where, known, n=1, cutoff=0) or ["?"]
         return f"unknown key {where!r}; the nearest known key is {near[0]!r}"
     if fault["type"] == "missing":
@@ -115,13 +113,13 @@ def _explain(fault: Any) -> str:
     return f"{where}{given}: {message[0].lower()}{message[1:]}"
 
 
-def _known_keys(section: type[BaseModel] = Config, prefix: str = "") -> list[str]:
+def known_keys(section: type[BaseModel] = Config, prefix: str = "") -> list[str]:
     """Dotted names of every field, sections included."""
     keys: list[str] = []
     for name, field in section.model_fields.items():
         keys.append(prefix + name)
         for inner in sections_of(field.annotation):
-            keys += _known_keys(inner, f"{prefix}{name}.")
+            keys += known_keys(inner, f"{prefix}{name}.")
     return keys
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pose_hrnet.config import DataSet, EvaluateConfig
+from pose_hrnet.config import DataSet, EvaluateConfig, Kind
 from pose_hrnet.data.coco import load_detections, load_people, poses_to_results, write_json
 from pose_hrnet.data.crops import crop_loader
 from pose_hrnet.data.datasets import annotated_people, check_keypoints
@@ -21,7 +21,7 @@ from pose_hrnet.metrics.oks import oks_nms, rescore, soft_oks_nms
 from pose_hrnet.models.weights import ModelCard
 from pose_hrnet.progress import SILENT, Progress
 from pose_hrnet.records import ImageId, People, Poses
-from pose_hrnet.scoring import Metric, Scorer
+from pose_hrnet.scoring import Scorer
 from pose_hrnet.skeleton import Skeleton
 
 
@@ -38,7 +38,7 @@ class Evaluation:
         provenance: Boxes, flip, shift, codec, NMS, counts: plain values, ready for JSON.
     """
 
-    metric: Metric
+    metric: Kind
     scores: CocoScores | MpiiScores
     keypoint_metrics: dict[str, Any]
     poses: Poses
@@ -85,7 +85,6 @@ def people_to_predict(
         ValueError: If a file is malformed, has other keypoints or leaves no person.
         FileNotFoundError: If a file is missing.
     """
-    check_keypoints(data.annotations, skeleton)
     if data.boxes is None:
         people = annotated_people(data.annotations, skeleton)
         source = data.annotations

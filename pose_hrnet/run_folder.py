@@ -59,14 +59,19 @@ class Progressed:
     Attributes:
         epoch: Finished epochs.
         step: Finished optimiser steps.
-        best_ap: Highest AP (MPII: PCKh) so far; -1 before the first evaluation.
+        best_score: Highest AP (MPII: PCKh) so far; -1 before the first evaluation.
         lines: What ``metrics.jsonl`` holds: a dict per finished epoch.
     """
 
     epoch: int = 0
     step: int = 0
-    best_ap: float = -1.0
+    best_score: float = -1.0
     lines: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Progressed:
+        """What `save_run` wrote; earlier versions called the best score ``best_ap``."""
+        return cls(**{"best_score" if k == "best_ap" else k: v for k, v in values.items()})
 
 
 def fingerprint(people: People) -> str:

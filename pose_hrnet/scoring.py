@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
-from pose_hrnet.config import DataSet
+from pose_hrnet.config import DataSet, Kind, MetricName
 from pose_hrnet.data.coco import poses_to_results
 from pose_hrnet.data.datasets import category_of, choose_skeleton, kind_of
 from pose_hrnet.inference import Inference
@@ -16,8 +16,6 @@ from pose_hrnet.metrics.mpii import MpiiScores, MpiiTruth, read_mpii_truth, scor
 from pose_hrnet.metrics.pck import keypoint_metrics
 from pose_hrnet.records import ImageId, People, Poses
 from pose_hrnet.skeleton import COCO17, CROWDPOSE14, Skeleton
-
-Metric: TypeAlias = Literal["coco", "crowdpose", "mpii"]
 
 NEEDS_ANNOTATED_BOXES = (
     "PCK, AUC and EPE need the annotated boxes, each of which belongs to one person; "
@@ -36,7 +34,7 @@ class Scorer:
         truth: What MPII's evaluation compares with; None for the others.
     """
 
-    metric: Metric
+    metric: Kind
     data: DataSet
     skeleton: Skeleton
     truth: MpiiTruth | None = None
@@ -62,6 +60,11 @@ class Scorer:
             raise ValueError(
                 f"the metric crowdpose has {count} keypoints, but {skeleton.name!r} has "
                 f"{skeleton.num_keypoints}; use the metric coco"
+            )
+        if metric != "mpii" and data.head_sizes is not None:
+            raise ValueError(
+                f"head sizes {data.head_sizes} are for PCKh, but the metric of {data.annotations} "
+                f"is {metric}; leave out the head sizes"
             )
         if metric != "mpii":
             return cls(metric, data, skeleton)
@@ -120,9 +123,9 @@ def score_file(
     results: Path,
     *,
     skeleton: str | None = None,
-    metric: Literal["auto", "coco", "crowdpose", "mpii"] = "auto",
+    metric: MetricName = "auto",
     evaluator: Evaluator = "fast",
-) -> tuple[CocoScores, Metric]:
+) -> tuple[CocoScores, Kind]:
     """Score a COCO results file of any program; also says by which metric.
 
     Args:
@@ -151,4 +154,4 @@ def score_file(
     return scores, "coco"
 
 
-__all__ = ["Metric", "Scorer", "score_file"]
+__all__ = ["Scorer", "score_file"]

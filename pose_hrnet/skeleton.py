@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -171,6 +173,23 @@ CROWDPOSE14 = Skeleton(
 
 SKELETONS = {skeleton.name: skeleton for skeleton in (COCO17, MPII16, CROWDPOSE14)}
 """The keypoint sets that are known by name."""
+
+
+def words_of(name: str) -> tuple[str, ...]:
+    """``LShoulder``, ``left_eye`` and ``eye.L`` in lower-case words."""
+    parts = re.findall(r"[A-Z](?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[^\W\d_A-Za-z]+", name)
+    return tuple(part.lower() for part in parts)
+
+
+def spelling_of(name: str) -> str:
+    """What a name's spellings have in common: of ``LShoulder`` and ``shoulder.left`` the same."""
+    words = sorted(words_of(name), key=lambda word: word not in ("left", "right", "l", "r"))
+    return re.sub(r"^(left|right)", lambda side: side[0][0], "".join(words))
+
+
+def known_skeleton(names: Sequence[str]) -> Skeleton | None:
+    """The one of `SKELETONS` with exactly these keypoints in this order."""
+    return next((s for s in SKELETONS.values() if s.keypoint_names == tuple(names)), None)
 
 
 def official_skeleton(num_keypoints: int) -> Skeleton | None:

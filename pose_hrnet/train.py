@@ -102,7 +102,7 @@ def train(
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         torch.set_rng_state(saved["rng"])
-        done = Progressed(**saved["progressed"])
+        done = Progressed.from_dict(saved["progressed"])
         log.info("resumed after epoch %d of %d", done.epoch, config.train.epochs)
 
     output.mkdir(parents=True, exist_ok=True)
@@ -116,8 +116,8 @@ def train(
                 scores = _score(model, card, config, where, progress)
                 done.lines[-1] |= scores
                 score = scores[main_number(scores) or "AP"]
-                if score > done.best_ap or not best.exists():
-                    done.best_ap = score
+                if score > done.best_score or not best.exists():
+                    done.best_score = score
                     save_model(best, model.state_dict(), card)
                 save_run(last, model, optimizer, card, config, people, done)
             if done.lines:

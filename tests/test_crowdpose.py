@@ -67,6 +67,18 @@ def test_nine_numbers_by_hand(truth):
     assert scores.notes == ()
 
 
+def test_notes_are_on_the_numbers_of_crowdpose(truth, tmp_path):
+    nobody = truth(num_keypoints=0, keypoints=[0.0] * 42)
+    notes = score_crowdpose(nobody, [result(1, 0, 0.9)]).notes
+    assert any(note.startswith("all 6 numbers are -1") for note in notes)
+    # A folder of any name: what it is called does not silence a note.
+    (tmp_path / "square pixels").mkdir()
+    path = truth(indices=(0.1, None, 0.8)).rename(tmp_path / "square pixels/crowdpose.json")
+    notes = score_crowdpose(path, [result(1, 0, 0.9)]).notes
+    assert "APM is -1: no person with keypoints stands in such images" in notes
+    assert not any("medium" in note or "32^2" in note for note in notes)
+
+
 def test_a_stated_area_is_not_read(truth):
     results = [result(i, NEAR, 0.9) for i in (1, 2, 3)]
     assert score_crowdpose(truth(area=1e6), results).values["AP"] == pytest.approx(0.3)

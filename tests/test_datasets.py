@@ -48,7 +48,7 @@ def mpii(tmp_path):
 def test_kinds_are_told_by_their_content(coco, mpii, tmp_path):
     assert (kind_of(coco), kind_of(mpii)) == ("coco", "mpii")
     content = json.loads(coco.read_text())
-    content["images"] = [image | {"crowdIndex": 0.5} for image in content["images"]]
+    content["images"][1]["crowdIndex"] = 0.5  # not the first
     crowd = tmp_path / "crowd.json"
     crowd.write_text("\n " + json.dumps(content))
     assert kind_of(crowd) == "crowdpose"
@@ -105,6 +105,58 @@ def test_other_keypoints_than_the_models_are_one_sentence(coco, mpii):
     with pytest.raises(ValueError, match=r"has 16 keypoints .*the model predicts 17"):
         check_keypoints(mpii, COCO17)
     assert check_keypoints(coco, COCO17) == 1
+
+
+def renamed(coco, **names):
+    """The file with other names in its category."""
+    content = json.loads(coco.read_text())
+    category = content["categories"][0]
+    category["keypoints"] = [names.get(name, name) for name in category["keypoints"]]
+    coco.write_text(json.dumps(content))
+    return coco
+
+
+def test_other_names_are_not_read_by_their_place(coco, caplog):
+    hooves = {name: f"hoof{k}" for k, name in enumerate(COCO17.keypoint_names)}
+    renamed(coco, **hooves)
+    with pytest.raises(ValueError, match=r"has 17 keypoints \(hoof0, .*the model predicts 17"):
+        check_keypoints(coco, COCO17)
+    with pytest.raises(ValueError, match="none of the keypoints to learn by name"):
+        people_to_learn(coco, COCO17)
+
+
+def test_one_other_name_is_told_when_scored_and_not_learnt(coco, caplog):
+    renamed(coco, nose="snout")
+    check_keypoints(coco, COCO17)
+    assert "read in the model's order, snout as nose" in caplog.text
+    people = people_to_learn(coco, COCO17)
+    assert people.visibility[0].tolist() == [0] + [2] * 16
+
+
+def test_spellings_of_the_same_names_are_the_same(coco, caplog):
+    before = people_to_learn(coco, COCO17)
+    spelt = {name: name.replace("left_", "L.").title() for name in COCO17.keypoint_names}
+    renamed(coco, **spelt | {"right_knee": "rknee", "right_hip": "hipRight"})
+    check_keypoints(coco, COCO17)
+    after = people_to_learn(coco, COCO17)
+    np.testing.assert_array_equal(after.visibility, before.visibility)
+    np.testing.assert_array_equal(after.keypoints_image, before.keypoints_image)
+    assert caplog.text == ""
+
+
+def test_a_skeleton_file_without_keypoints_adds_to_mpii(mpii, tmp_path):
+    path = tmp_path / "more.yaml"
+    path.write_text("sigmas: {pelvis: 0.2}")
+    skeleton = choose_skeleton(str(path), mpii)
+    assert skeleton.keypoint_names == MPII16.keypoint_names
+    assert skeleton.sigmas[6] == 0.2
+
+
+def test_head_sizes_without_pckh_are_one_sentence(coco, tmp_path):
+    changes = {"annotations": coco, "images": tmp_path, "head_sizes": tmp_path / "gt.mat"}
+    data = load_config("demo").data.val.model_copy(update=changes)
+    with pytest.raises(ValueError, match=r"gt\.mat are for PCKh, .* is coco; leave out"):
+        Scorer.of(data, COCO17)
 
 
 def test_concatenated_people_keep_their_images(coco, mpii, tmp_path):

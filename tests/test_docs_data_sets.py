@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pose_hrnet.config_files import parse_config
+from pose_hrnet.config import Config
+from pose_hrnet.config_files import known_keys, parse_config
 from pose_hrnet.data.coco import load_people
 from pose_hrnet.data.skeletons import find_skeleton
 
@@ -22,6 +23,12 @@ SETTINGS = [example for example in EXAMPLES if example.startswith("data:")]
 def test_settings_load(text):
     config = parse_config(yaml.safe_load(text), source="docs")
     assert len(config.data.training_sets) == text.count("annotations: ") - 1
+
+
+def test_settings_named_in_a_sentence_exist():
+    dotted = re.findall(r"`([a-z]\w*(?:\.\w+)+)(?:[:=] [^`]*)?`", TEXT)
+    named = {key for key in dotted if key.split(".")[0] in Config.model_fields}
+    assert {"data.train", "model.pretrained"} <= named <= set(known_keys())
 
 
 def test_annotations_and_skeleton_fit_together(tmp_path):

@@ -21,6 +21,7 @@ from pose_hrnet.codec import HeatmapCodec
 from pose_hrnet.models.build import PoseNetwork
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.hrnet import HRNet
+from pose_hrnet.models.inputs import IMAGENET_MEAN
 from pose_hrnet.models.layouts import identify, size_of
 from pose_hrnet.models.resnet import SimpleBaseline
 from pose_hrnet.models.weights import initialise, load_model, save_model
@@ -218,6 +219,8 @@ def test_what_is_given_wins(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"found 4 keypoints.*convert --annotations"):
         load_model(path)
     loaded = load_model(path, skeleton=FOUR, codec="dark", input_wh=(96, 64), sigma=1.0)
+    assert "(given)" not in loaded.report.summary()
+    assert "codec dark (given)" in map(str, loaded.report.settings)
     codec = HeatmapCodec("dark", (96, 64), 1.0, blur_kernel=11)
     assert (loaded.card.codec, loaded.card.skeleton) == (codec, FOUR)
     save_model(tmp_path / "ours", loaded.model.state_dict(), loaded.card)
@@ -253,6 +256,34 @@ def test_bgr_networks_take_rgb(tmp_path: Path) -> None:
         torch.testing.assert_close(
             loaded.model.double()(rgb), bgr.eval().double()(rgb.flip(1)), rtol=1e-9, atol=1e-9
         )
+
+
+def test_bgr_turns_what_the_file_says_and_not_what_is_assumed(tmp_path: Path) -> None:
+    bgr = ("bgr_to_rgb=True", "bgr_to_rgb=False")
+    unreadable = ("mean=[123.675, 116.28, 103.53]", "mean=of(x)")
+    config = changed(CONFIG_1X, (bgr, unreadable, ("58.395", "25.5")))
+    meta = {"cfg": config.replace("25.5, 57.12, 57.375", "25.5, 51.0, 76.5")}
+    torch.save({"state_dict": in_mmpose(tiny(), "head."), "meta": meta}, tmp_path / "bgr.pth")
+    loaded = load_model(tmp_path / "bgr.pth")
+    assert loaded.card.mean == IMAGENET_MEAN
+    assert loaded.card.std == (0.3, 0.2, 0.1)
+    assert "std (0.3, 0.2, 0.1) (the file)" in map(str, loaded.report.settings)
+
+
+def test_a_preprocessor_without_a_mean_does_not_normalise(tmp_path: Path) -> None:
+    values = "        mean=[123.675, 116.28, 103.53],\n        std=[58.395, 57.12, 57.375],\n"
+    meta = {"cfg": changed(CONFIG_1X, ((values, ""),))}
+    torch.save({"state_dict": in_mmpose(tiny(), "head."), "meta": meta}, tmp_path / "x.pth")
+    loaded = load_model(tmp_path / "x.pth")
+    assert (loaded.card.mean, loaded.card.std) == ((0, 0, 0), (1 / 255,) * 3)
+    told = map(str, loaded.report.settings)
+    assert "normalisation none, values 0 to 255 (the file)" in told
+    images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    model = loaded.model.double()
+    with torch.inference_mode():
+        expected = model(images.double())
+        atol = 1e-5 * float(expected.abs().max())
+        torch.testing.assert_close(model(images), expected, rtol=1e-5, atol=atol)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pose_hrnet.models.mmpose_meta import FileSettings, read_config, read_settings
-from pose_hrnet.skeleton import COCO17
+from pose_hrnet.skeleton import COCO17, CROWDPOSE14, MPII16, Skeleton
 
 CONFIG_1X = """
 codec = dict(
@@ -197,6 +197,22 @@ def test_the_keypoints_of_1x() -> None:
 def test_cocos_keypoints_are_ours() -> None:
     meta = data_set(COCO17.keypoint_names, sigmas=np.array(COCO17.sigmas, np.float32))
     assert of_1x(dataset_meta=meta).skeleton is COCO17
+
+
+@pytest.mark.parametrize("known", [MPII16, CROWDPOSE14], ids=lambda skeleton: skeleton.name)
+def test_other_known_keypoints_are_ours_too(known: Skeleton) -> None:
+    ones = [1.0] * known.num_keypoints
+    meta = data_set(known.keypoint_names, sigmas=ones, dataset_keypoint_weights=ones)
+    assert of_1x(dataset_meta=meta).skeleton is known
+
+
+def test_flip_pairs_have_the_left_first_where_names_tell() -> None:
+    names = ("right_hand", "left_hand", "b", "a")
+    other = {"sigmas": [0.1] * 4, "dataset_keypoint_weights": [1.0] * 4}
+    meta = data_set(names, flip_pairs=[(0, 1), (3, 2)], **other)
+    skeleton = of_1x(dataset_meta=meta).skeleton
+    assert skeleton is not None
+    assert skeleton.flip_pairs == ((1, 0), (2, 3))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import mpii_files as files
 import numpy as np
 import pytest
 from builders import write_images
+from scipy.io import loadmat, savemat
 from test_evaluate import INPUT_WH, Oracle
 
 from pose_hrnet import geometry
@@ -153,6 +154,35 @@ def test_missing_head_sizes_and_wrong_mats_are_one_sentence(tmp_path):
         read_mpii_truth(path, mat)
     with pytest.raises(FileNotFoundError, match=r"absent\.mat does not exist"):
         read_mpii_truth(path, tmp_path / "absent.mat")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("pos_gt_src", (14, 2, 1)), ("jnt_missing", (16, 2)), ("headboxes_src", (1, 2, 1))],
+)
+def test_mats_of_other_shapes_are_one_sentence(tmp_path, name, shape):
+    path, mat = files.write(tmp_path / "valid.json", files.row()), tmp_path / "gt_valid.mat"
+    files.write_mat(mat, [files.JOINTS], [[0] * 16], [50])
+    content = {key: value for key, value in loadmat(mat).items() if not key.startswith("__")}
+    savemat(mat, content | {name: np.zeros(shape)})
+    with pytest.raises(ValueError, match=rf"gt_valid.mat: {name} has the shape .*\(16, 2, N\)"):
+        read_mpii_truth(path, mat)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip"])
+def test_damaged_mats_are_one_sentence(tmp_path, damage):
+    path, mat = files.write(tmp_path / "valid.json", files.row()), tmp_path / "gt_valid.mat"
+    files.write_mat(mat, [files.JOINTS], [[0] * 16], [50])
+    content = {key: value for key, value in loadmat(mat).items() if not key.startswith("__")}
+    savemat(mat, content, do_compression=True)
+    data = bytearray(mat.read_bytes())
+    if damage == "cut":
+        del data[len(data) // 2 :]
+    else:
+        data[150] ^= 255
+    mat.write_bytes(data)
+    with pytest.raises(ValueError, match=r"^.*gt_valid\.mat is not MPII's [^\n]*$"):
+        read_mpii_truth(path, mat)
 
 
 def test_a_network_that_knows_the_answers_scores_one(tmp_path):

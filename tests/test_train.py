@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from contextlib import nullcontext
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ from pose_hrnet.config_files import load_config
 from pose_hrnet.data.crops import Crop
 from pose_hrnet.losses import weighted_mse
 from pose_hrnet.models.weights import load_model
-from pose_hrnet.run_folder import read_metrics, save_run
+from pose_hrnet.run_folder import Progressed, read_metrics, save_run
 from pose_hrnet.train import TrainingStep, build_model, build_optimizer, rate_schedule, train
 
 TINY = [
@@ -105,6 +106,12 @@ def test_resumed_run_equals_the_uninterrupted_one(settings, tmp_path, where, cal
             train(config, tmp_path / "parts", device="cpu")
     train(config, tmp_path / "parts", device="cpu", resume=True)
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_runs_of_earlier_versions_keep_their_best_score():
+    earlier = {"epoch": 3, "step": 9, "best_ap": 0.5, "lines": []}
+    assert Progressed.from_dict(earlier) == Progressed(3, 9, best_score=0.5)
+    assert Progressed.from_dict(asdict(Progressed(1, 2, 0.25))) == Progressed(1, 2, 0.25)
 
 
 @pytest.mark.parametrize(

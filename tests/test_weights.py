@@ -18,7 +18,7 @@ from torch import Tensor
 from pose_hrnet.codec import HeatmapCodec
 from pose_hrnet.models.hrnet import HRNet
 from pose_hrnet.models.weights import ModelCard, initialise, load_model, save_model
-from pose_hrnet.skeleton import COCO17, Skeleton
+from pose_hrnet.skeleton import COCO17, CROWDPOSE14, Skeleton
 
 TINY: dict[str, Any] = {
     "stem_width": 4, "stem_blocks": 2, "stage_modules": (1, 2, 2), "branch_blocks": 1
@@ -228,7 +228,8 @@ def test_input_size_of_official_files(
     torch.save(tiny().state_dict(), tmp_path / name)
     loaded = load_model(tmp_path / name, input_wh=given)
     assert loaded.card.codec == HeatmapCodec("gaussian", input_wh, sigma)
-    assert re.search(said, str(loaded.report))
+    told = f"{loaded.report} {' '.join(map(str, loaded.report.settings))}"
+    assert re.search(said, told)
 
 
 def test_other_keypoints_need_a_skeleton(tmp_path: Path) -> None:
@@ -428,5 +429,26 @@ def test_official_heads_are_known_by_their_size(tmp_path: Path) -> None:
     torch.save(source.state_dict(), path)
     assert load_model(path).card.skeleton.name == "mpii16"
     target = tiny(num_keypoints=2)
-    initialise(target, path, ["tail", "right_knee"])
+    report = initialise(target, path, ["tail", "right_knee"])
     assert torch.equal(target.final_layer.weight[1], source.final_layer.weight[1])
+    assert "taken by name (names assumed from their number: mpii16); tail" in report.summary()
+
+
+def test_v2_heads_are_taken_by_name_from_v2_and_start_anew_from_v1(tmp_path: Path) -> None:
+    names = CROWDPOSE14.keypoint_names
+    for head in ("v1", "v2"):
+        torch.manual_seed(1)
+        source = HRNet(8, 17, head=head, **TINY)
+        save_model(tmp_path / head, source.state_dict(), card_of(source))
+        target = HRNet(8, 14, head="v2", **TINY)
+        before = target.state_dict()["head.3.weight"].clone()
+        report = initialise(target, tmp_path / head, names)
+        after = target.state_dict()["head.3.weight"]
+        if head == "v1":
+            assert torch.equal(after, before)
+            assert "Head:" not in report.summary()
+        else:
+            old = source.state_dict()["head.3.weight"]
+            assert torch.equal(after[names.index("left_hip")], old[11])
+            assert torch.equal(after[names.index("neck")], before[names.index("neck")])
+            assert "Head: 12 of 14 keypoints taken by name; head, neck" in report.summary()

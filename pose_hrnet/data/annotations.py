@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pose_hrnet.data.json_rows import Problem, decode_rows, read_json
 from pose_hrnet.records import Float, ImageId, Images, People, object_array
-from pose_hrnet.skeleton import COCO17, Skeleton
+from pose_hrnet.skeleton import COCO17, Skeleton, spelling_of
 
 
 @dataclass(frozen=True)
@@ -187,15 +187,26 @@ def _check_names(category: Category, skeleton: Skeleton, path: Path) -> None:
 def stand_for(names: Sequence[str], skeleton: Skeleton) -> bool:
     """Whether a file's keypoints can be read as the skeleton's, one by one.
 
-    Names may be spelt in another way or be missing altogether, but their number is the same and
-    no name of the skeleton stands at another place.
+    Names may be missing altogether. Otherwise their number is the same, at least half of them are
+    the skeleton's in some spelling, and no name of the skeleton stands at another place.
     """
-    expected = skeleton.keypoint_names
     if not names:
         return True
-    return len(names) == len(expected) and not any(
-        name != own and name in expected for name, own in zip(names, expected, strict=True)
-    )
+    found = [spelling_of(name) for name in names]
+    expected = [spelling_of(name) for name in skeleton.keypoint_names]
+    if len(found) != len(expected):
+        return False
+    others = [name for name, own in zip(found, expected, strict=True) if name != own]
+    return 2 * len(others) <= len(expected) and not {*others} & {*expected}
+
+
+def read_as_others(names: Sequence[str], skeleton: Skeleton) -> list[tuple[str, str]]:
+    """Of a file's keypoints that `stand_for` the skeleton's, those of another name, and that."""
+    return [
+        (name, own)
+        for name, own in zip(names, skeleton.keypoint_names, strict=bool(names))
+        if spelling_of(name) != spelling_of(own)
+    ]
 
 
 def _read_images(raws: list[msgspec.Raw], problems: list[Problem]) -> Images:
@@ -346,4 +357,11 @@ def _people(columns: _Columns, images: Images, rows: NDArray[np.bool_]) -> Peopl
     )
 
 
-__all__ = ["AnnotationFile", "Category", "read_annotations", "read_category", "stand_for"]
+__all__ = [
+    "AnnotationFile",
+    "Category",
+    "read_annotations",
+    "read_as_others",
+    "read_category",
+    "stand_for",
+]

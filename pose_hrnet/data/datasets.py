@@ -6,25 +6,23 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import msgspec
 import numpy as np
 
-from pose_hrnet.data.annotations import Category, read_category, stand_for
+from pose_hrnet.config import Kind
+from pose_hrnet.data.annotations import Category, read_as_others, read_category, stand_for
 from pose_hrnet.data.coco import load_people, training_people
-from pose_hrnet.data.json_rows import read_json
+from pose_hrnet.data.json_rows import decode_rows, read_json
 from pose_hrnet.data.mpii import load_mpii
 from pose_hrnet.data.skeletons import find_skeleton
 from pose_hrnet.records import ImageId, People
-from pose_hrnet.skeleton import MPII16, Skeleton
+from pose_hrnet.skeleton import MPII16, Skeleton, spelling_of
 
 log = logging.getLogger(__name__)
 
-Kind: TypeAlias = Literal["coco", "crowdpose", "mpii"]
 
-
-class _Image(msgspec.Struct):
+class _Image(msgspec.Struct, gc=False):
     crowdIndex: float | None = None
 
 
@@ -33,7 +31,7 @@ class _Images(msgspec.Struct):
 
 
 def kind_of(annotations: Path) -> Kind:
-    """Which kind of data set a file is: a list is MPII; images with a crowdIndex are CrowdPose.
+    """Which kind of data set a file is: a list is MPII; any image's crowdIndex makes CrowdPose.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -42,11 +40,8 @@ def kind_of(annotations: Path) -> Kind:
     if _is_list(annotations):
         return "mpii"
     file = read_json(annotations, _Images, "a keypoint annotation file")
-    try:
-        first = msgspec.json.decode(file.images[0], type=_Image) if file.images else _Image()
-    except msgspec.MsgspecError:
-        return "coco"
-    return "coco" if first.crowdIndex is None else "crowdpose"
+    images = decode_rows(file.images, _Image, "image", [])
+    return "crowdpose" if any(image.crowdIndex is not None for image in images) else "coco"
 
 
 def choose_skeleton(choice: str | None, annotations: Path) -> Skeleton:
@@ -58,7 +53,7 @@ def choose_skeleton(choice: str | None, annotations: Path) -> Skeleton:
     """
     if choice is None and _is_list(annotations):
         return MPII16
-    return find_skeleton(choice, annotations)
+    return find_skeleton(choice, annotations, category_of)
 
 
 def category_of(annotations: Path) -> Category:
@@ -89,6 +84,9 @@ def check_keypoints(annotations: Path, skeleton: Skeleton) -> ImageId:
             "data set of the model's keypoints, or train for these with this checkpoint as "
             "model.pretrained"
         )
+    others = ", ".join(f"{name} as {own}" for name, own in read_as_others(names, skeleton))
+    if others:
+        log.warning("%s: keypoints are read in the model's order, %s", annotations, others)
     return category.id
 
 
@@ -130,7 +128,8 @@ def people_to_learn(
     """
     own = skeleton
     names = category_of(annotations).keypoint_names
-    if source is not None or mapping or not stand_for(names, skeleton):
+    same = stand_for(names, skeleton) and not read_as_others(names, skeleton)
+    if source is not None or mapping or not same:
         own = choose_skeleton(source, annotations)
     people = annotated_people(annotations, own)
     if own is not skeleton:
@@ -173,8 +172,12 @@ def map_keypoints(
                 f"the mapping of {annotations} names {unknown[0]!r}, which is no keypoint {role} "
                 f"({', '.join(known.keypoint_names)}); write it as {{to learn: in the file}}"
             )
-    place = {name: k for k, name in enumerate(source.keypoint_names)}
-    found = [place.get(mapping.get(name, name), -1) for name in target.keypoint_names]
+    own = source.keypoint_names
+    place = {spelling_of(name): k for k, name in enumerate(own)} | {
+        n: k for k, n in enumerate(own)
+    }
+    wanted = [mapping.get(name, name) for name in target.keypoint_names]
+    found = [place.get(name, place.get(spelling_of(name), -1)) for name in wanted]
     if max(found) < 0:
         raise ValueError(
             f"{annotations} has none of the keypoints to learn by name: it has "
@@ -223,7 +226,6 @@ def _is_list(annotations: Path) -> bool:
 
 
 __all__ = [
-    "Kind",
     "annotated_people",
     "category_of",
     "check_keypoints",

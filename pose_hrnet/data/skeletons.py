@@ -8,16 +8,15 @@ from the names of body parts. A YAML file says otherwise.
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
 from pose_hrnet.data.annotations import Category, read_category
-from pose_hrnet.skeleton import COCO17, SKELETONS, Skeleton
+from pose_hrnet.files import read_yaml
+from pose_hrnet.skeleton import COCO17, SKELETONS, Skeleton, known_skeleton, words_of
 
 log = logging.getLogger(__name__)
 
@@ -59,12 +58,17 @@ class SkeletonFile(msgspec.Struct, forbid_unknown_fields=True):
     upper_body: list[str] | None = None
 
 
-def find_skeleton(choice: str | None, annotations: Path) -> Skeleton:
+def find_skeleton(
+    choice: str | None,
+    annotations: Path,
+    category_of: Callable[[Path], Category] = read_category,
+) -> Skeleton:
     """The keypoint set that a setting and an annotation file name together.
 
     Args:
         choice: A name of `SKELETONS`, a YAML file (`SkeletonFile`), or None: the category's.
         annotations: COCO-style keypoint annotations; read unless the choice says everything.
+        category_of: Gives the category of annotations in another format.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -73,7 +77,7 @@ def find_skeleton(choice: str | None, annotations: Path) -> Skeleton:
     if choice in SKELETONS:
         return SKELETONS[choice]
     if choice is None:
-        return skeleton_of(read_category(annotations), annotations)
+        return skeleton_of(category_of(annotations), annotations)
     path = Path(choice)
     if path.suffix not in (".yaml", ".yml"):
         raise ValueError(
@@ -84,7 +88,7 @@ def find_skeleton(choice: str | None, annotations: Path) -> Skeleton:
     if extras.keypoints is not None:
         named = Category(0, path.stem, tuple(extras.keypoints))
         return skeleton_of(named, path, extras)
-    return skeleton_of(read_category(annotations), annotations, extras, told_by=path)
+    return skeleton_of(category_of(annotations), annotations, extras, told_by=path)
 
 
 def read_skeleton_file(path: Path) -> SkeletonFile:
@@ -95,11 +99,9 @@ def read_skeleton_file(path: Path) -> SkeletonFile:
         ValueError: If it is no YAML, or has an unknown key or a value of the wrong type.
     """
     try:
-        return msgspec.convert(yaml.safe_load(path.read_text("utf-8")) or {}, SkeletonFile)
+        return msgspec.convert(read_yaml(path) or {}, SkeletonFile)
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no skeleton file {path}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid YAML: {error}") from None
     except msgspec.ValidationError as error:
         keys = ", ".join(SkeletonFile.__struct_fields__)
         raise ValueError(f"{path} is no skeleton: {error}; its keys are {keys}") from None
@@ -129,7 +131,7 @@ def skeleton_of(
             f"{source} has no keypoint names in category {category.name!r}; write them there as "
             f"'keypoints', or choose a skeleton: {', '.join(SKELETONS)} or a YAML file"
         )
-    known = next((s for s in SKELETONS.values() if s.keypoint_names == names), None)
+    known = known_skeleton(names)
     if known is not None and extras is None:
         return known
     extras = extras or SkeletonFile()
@@ -154,7 +156,7 @@ def skeleton_of(
             "sigmas COCO's" + (f", and {DEFAULT_SIGMA} for {', '.join(new)}" if new else "")
         )
     if extras.upper_body is None:
-        upper = tuple(k for k, name in enumerate(names) if _UPPER_PARTS & set(_words(name)))
+        upper = tuple(k for k, name in enumerate(names) if _UPPER_PARTS & set(words_of(name)))
         guesses.append(f"upper body {', '.join(names[k] for k in upper) or 'none'}")
     else:
         upper = tuple(index.of(name, "upper_body") for name in extras.upper_body)
@@ -184,7 +186,7 @@ def guess_flip_pairs(
     Returns:
         Index pairs (left, right), and the names with a side in them whose other side is missing.
     """
-    words = [_words(name) for name in names]
+    words = [words_of(name) for name in names]
     place = {key: k for k, key in enumerate(words)}
     found: dict[int, int] = {}
     for k, key in enumerate(words):
@@ -204,12 +206,6 @@ def guess_flip_pairs(
     paired = {*found, *found.values()}
     lonely = [names[k] for k, key in enumerate(words) if k not in paired and sides & set(key)]
     return tuple(sorted(found.items())), tuple(lonely)
-
-
-def _words(name: str) -> tuple[str, ...]:
-    """``LShoulder``, ``left_eye`` and ``eye.L`` in lower-case words."""
-    parts = re.findall(r"[A-Z](?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[^\W\d_A-Za-z]+", name)
-    return tuple(part.lower() for part in parts)
 
 
 class _Index:

@@ -82,8 +82,7 @@ def validate(
     """
     if skeleton is None:
         chosen = read_category(annotations, category)
-        names = chosen.keypoint_names
-        alike = stand_for(names, COCO17) and (not names or {*names} & {*COCO17.keypoint_names})
+        alike = stand_for(chosen.keypoint_names, COCO17)
         skeleton = COCO17 if alike else skeleton_of(chosen, annotations)
     file = read_annotations(annotations, skeleton=skeleton, category=category)
     listed = file.people.images

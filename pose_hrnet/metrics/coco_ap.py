@@ -49,8 +49,8 @@ class CocoScores:
     """COCO's verdict on a set of results.
 
     Attributes:
-        values: The ten numbers of `COCO_METRICS`, in that order, 0 to 1; -1 where the ground
-            truth has nothing to score.
+        values: The numbers of `COCO_METRICS`, in that order, or those asked for; 0 to 1, -1 where
+            the ground truth has nothing to score.
         counts: ``images`` evaluated, ``persons`` in them with keypoints (crowds left out),
             ``results`` on them, ``images_with_results``.
         notes: What was mended and what a number of -1 means, one sentence each; empty for
@@ -72,6 +72,7 @@ def score_results(
     image_ids: Iterable[ImageId] | None = None,
     area_over_box: float | None = None,
     evaluator: Evaluator = "fast",
+    metrics: Sequence[str] = COCO_METRICS,
 ) -> CocoScores:
     """Score results against annotations with pycocotools.
 
@@ -86,9 +87,10 @@ def score_results(
             the annotations do not count.
         area_over_box: Take this many times a person's box area for the area; default the file's.
         evaluator: See `Evaluator`; both give the same.
+        metrics: Those of `COCO_METRICS` that are wanted; nothing is noted on the others.
 
     Returns:
-        The ten numbers, counts, and notes.
+        The numbers, counts, and notes.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -100,7 +102,7 @@ def score_results(
     notes: list[str] = []
     truth = read_truth(Path(annotations), len(oks_sigmas), notes, area_over_box=area_over_box)
     found = read_results(results, truth, len(oks_sigmas), notes)
-    return _score(truth, found, image_ids, oks_sigmas, evaluator, notes)
+    return _score(truth, found, image_ids, oks_sigmas, evaluator, notes, metrics)
 
 
 def score_poses(
@@ -145,10 +147,12 @@ def _score(
     sigmas: NDArray[np.float64],
     evaluator: Evaluator,
     notes: list[str],
+    metrics: Sequence[str] = COCO_METRICS,
 ) -> CocoScores:
     images = _choose_images(truth, image_ids)
     evaluation, told = _evaluate(truth, found, images, sigmas, evaluator)
-    values = dict(zip(COCO_METRICS, map(float, evaluation.stats), strict=True))
+    numbers = dict(zip(COCO_METRICS, map(float, evaluation.stats), strict=True))
+    values = {name: numbers[name] for name in metrics}
     inside = set(images)
     persons = [p for p in truth.persons if p["num_keypoints"] > 0 and not p["iscrowd"]]
     with_results = found.image_numbers[np.isin(found.image_numbers, images)]
@@ -238,10 +242,11 @@ def _rows(found: Results) -> list[dict[str, Any]]:
 def _explain_missing(values: dict[str, float]) -> list[str]:
     missing = "no person with keypoints, crowds aside, stands in the evaluated images"
     if values["AP"] == -1:
-        return [f"all ten numbers are -1: {missing}"]
+        count = "ten" if len(values) == len(COCO_METRICS) else len(values)
+        return [f"all {count} numbers are -1: {missing}"]
     sizes = {"M": "between 32^2 and 96^2", "L": "above 96^2"}
     return [
         f"AP{size} and AR{size} are -1: {missing} with an area {limits} square pixels"
         for size, limits in sizes.items()
-        if values[f"AP{size}"] == -1
+        if values.get(f"AP{size}") == -1
     ]

@@ -20,7 +20,8 @@ AREA_OVER_BOX = 0.53
 """Area of a person over that of the box, which stands for the segment that CrowdPose lacks."""
 CROWD_LIMITS = (0.2, 0.8)
 """Crowd indices at which medium and hard begin, as crowdposetools has them; the paper says 0.1."""
-CROWDPOSE_METRICS = ("AP", "AP50", "AP75", "AR", "AR50", "AR75", "APE", "APM", "APH")
+_OF_ALL_IMAGES = ("AP", "AP50", "AP75", "AR", "AR50", "AR75")
+CROWDPOSE_METRICS = (*_OF_ALL_IMAGES, "APE", "APM", "APH")
 """Names of the nine numbers; E, M, H: easy, medium and hard images, not sizes."""
 
 
@@ -52,10 +53,14 @@ def score_crowdpose(
     """
     sigmas = CROWDPOSE14.sigmas
     whole = score_results(
-        annotations, results, sigmas=sigmas, area_over_box=AREA_OVER_BOX, evaluator=evaluator
+        annotations,
+        results,
+        sigmas=sigmas,
+        area_over_box=AREA_OVER_BOX,
+        evaluator=evaluator,
+        metrics=_OF_ALL_IMAGES,
     )
-    values = {name: whole.values[name] for name in CROWDPOSE_METRICS if name in whole.values}
-    notes = [note for note in whole.notes if "square pixels" not in note]
+    values, notes = dict(whole.values), list(whole.notes)
     groups, unknown = _groups(annotations)
     if unknown:
         notes.append(f"{unknown} images of {annotations} have no crowdIndex; only AP has them")
@@ -69,12 +74,12 @@ def score_crowdpose(
                 image_ids=images,
                 area_over_box=AREA_OVER_BOX,
                 evaluator=evaluator,
+                metrics=("AP",),
             )
             values[name] = part.values["AP"]
         if values[name] == -1:
             notes.append(f"{name} is -1: no person with keypoints stands in such images")
-    numbers = {name: values[name] for name in CROWDPOSE_METRICS}
-    return CocoScores(numbers, whole.counts, tuple(notes), whole.evaluator)
+    return CocoScores(values, whole.counts, tuple(notes), whole.evaluator)
 
 
 def _groups(annotations: Path) -> tuple[dict[str, list[ImageId]], int]:

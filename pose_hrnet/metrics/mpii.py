@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from pose_hrnet.data.mpii import FIRST_PIXEL, MpiiFile, read_mpii
 from pose_hrnet.metrics.pck import Double, keypoint_errors, share
@@ -164,23 +163,40 @@ def _own_truth(file: MpiiFile, path: Path) -> MpiiTruth:
 def _read_mat(path: Path, file: MpiiFile) -> MpiiTruth:
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; give the path of MPII's gt_valid.mat")
-    try:
-        content = loadmat(path)
-        joints = np.asarray(content["pos_gt_src"], np.float64).transpose(2, 0, 1)
-        missing = np.asarray(content["jnt_missing"]).T > 0
-        corners = np.asarray(content["headboxes_src"], np.float64)
-        sizes = HEAD_SIZE_FACTOR * np.linalg.norm(corners[1] - corners[0], axis=0)
-    except (MatReadError, KeyError, ValueError, TypeError, NotImplementedError) as error:
+    found = _load_mat(path)
+    persons = found["pos_gt_src"].shape[-1]
+    if persons != file.rows:
         raise ValueError(
-            f"{path} is not MPII's gt_valid.mat, with pos_gt_src, jnt_missing and headboxes_src: "
-            f"{error}"
-        ) from None
-    if len(joints) != file.rows:
-        raise ValueError(
-            f"{path} has {len(joints)} persons, but the annotations have {file.rows} rows; "
+            f"{path} has {persons} persons, but the annotations have {file.rows} rows; "
             "give the ground truth of the same rows"
         )
+    joints = found["pos_gt_src"].transpose(2, 0, 1)
+    missing = found["jnt_missing"].T > 0
+    corners = found["headboxes_src"]
+    sizes = HEAD_SIZE_FACTOR * np.linalg.norm(corners[1] - corners[0], axis=0)
     return MpiiTruth(joints - FIRST_PIXEL, ~missing, sizes)
+
+
+def _load_mat(path: Path) -> dict[str, Double]:
+    """The arrays of a ``gt_valid.mat``, in their shapes."""
+    count = MPII16.num_keypoints
+    shapes = {"pos_gt_src": (count, 2), "jnt_missing": (count,), "headboxes_src": (2, 2)}
+    wanted = ", ".join(f"{name} {(*shape, 'N')}" for name, shape in shapes.items())
+    wanted = wanted.replace("'", "")
+    try:
+        content = loadmat(path)
+        found = {name: np.asarray(content[name], np.float64) for name in shapes}
+    except Exception as error:  # of a damaged file, loadmat raises whatever it stumbles over
+        told = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ValueError(f"{path} is not MPII's gt_valid.mat, with {wanted} ({told})") from None
+    persons = found["pos_gt_src"].shape[-1:]
+    for name, shape in shapes.items():
+        if found[name].shape != (*shape, *persons):
+            raise ValueError(
+                f"{path} is not MPII's gt_valid.mat: {name} has the shape {found[name].shape}; "
+                f"expected {wanted}"
+            )
+    return found
 
 
 __all__ = ["MpiiScores", "MpiiTruth", "read_mpii_truth", "score_mpii"]

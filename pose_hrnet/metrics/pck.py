@@ -3,7 +3,7 @@
 They need to know whose pose a prediction is, and so apply where the boxes are the annotated ones.
 Definitions as MMPose's: PCK (Yang and Ramanan, PAMI 2013) counts errors below a threshold for each
 keypoint and averages over keypoints, AUC averages PCK over thresholds, EPE is the mean error over
-all labelled keypoints.
+the labelled keypoints of the persons that were predicted; others count as wrong in PCK and AUC.
 """
 
 from __future__ import annotations
@@ -102,12 +102,12 @@ def keypoint_metrics(
     Args:
         people: N annotated persons.
         poses: One pose for each of the `rows`.
-        rows: Row of `people` that each pose is of; others count as wrong.
+        rows: Row of `people` that each pose is of; the others count as wrong, and not in EPE.
         names: K keypoint names.
 
     Returns:
         ``PCK@t`` for `PCK_THRESHOLDS` and ``AUC`` by the longer side of the box, ``AUC@30px``,
-        ``EPE`` in pixels, and under ``per_keypoint`` ``PCK@0.1`` and ``EPE`` by name; null where
+        ``EPE`` in pixels, and under ``per_keypoint`` ``PCK@0.1`` and ``EPE`` by name; NaN where
         nothing is labelled.
     """
     found = np.full(people.keypoints_image.shape, np.nan)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pose_hrnet.codec import HeatmapCodec
+from pose_hrnet.geometry import BOX_PADDING
 from pose_hrnet.models.build import PoseNetwork, build_network
 from pose_hrnet.models.inputs import IMAGENET_MEAN, IMAGENET_STD, INPUT_MULTIPLE
 from pose_hrnet.skeleton import Skeleton
@@ -38,7 +39,7 @@ class ModelCard:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     colour: Literal["RGB"] = "RGB"
-    box_padding: float = 1.25
+    box_padding: float = BOX_PADDING
 
     def __post_init__(self) -> None:
         found, named = self.architecture.get("num_keypoints"), self.skeleton.num_keypoints

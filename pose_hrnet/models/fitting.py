@@ -130,9 +130,9 @@ def fit(
 
 
 def _notes(file: CheckpointFile, settings: tuple[Setting, ...]) -> tuple[str, ...]:
-    """Which of several weights were taken, and every setting that the file does not hold."""
+    """Which of several weights were taken, and every setting that neither file nor caller gave."""
     found = (f"Weights taken from {file.found_under!r}",) if file.found_under else ()
-    unsaid = sorted((s for s in settings if not s.certain), key=lambda s: s.origin)
+    unsaid = sorted((s for s in settings if s.guessed), key=lambda s: s.origin)
     by_origin = (
         f"{', '.join(f'{s.name} {s.value}' for s in group)} ({origin})"
         for origin, group in groupby(unsaid, key=lambda s: s.origin)

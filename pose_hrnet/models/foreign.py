@@ -14,11 +14,11 @@ from typing import Any, TypeVar, get_args
 from torch import Tensor
 
 from pose_hrnet.codec import HeatmapCodec
-from pose_hrnet.geometry import CodecName
+from pose_hrnet.geometry import BOX_PADDING, CodecName
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.inputs import IMAGENET_MEAN, IMAGENET_STD
 from pose_hrnet.models.layouts import Layout
-from pose_hrnet.models.mmpose_meta import FileSettings, read_settings
+from pose_hrnet.models.mmpose_meta import FileSettings
 from pose_hrnet.skeleton import Skeleton, official_skeleton
 
 FROM_FILE = "the file"
@@ -52,6 +52,11 @@ class Setting:
     def certain(self) -> bool:
         """Whether the file itself says so."""
         return self.origin == FROM_FILE
+
+    @property
+    def guessed(self) -> bool:
+        """Whether neither the file nor the caller says so."""
+        return self.origin not in (FROM_FILE, GIVEN)
 
     def __str__(self) -> str:
         return f"{self.name} {self.value} ({self.origin})"
@@ -112,13 +117,13 @@ class _Choices:
 
 
 def foreign_card(
-    layout: Layout, meta: Mapping[Any, Any], file_name: str, given: Given
+    layout: Layout, said: FileSettings, file_name: str, given: Given
 ) -> tuple[ModelCard, tuple[Setting, ...]]:
     """Compose the card of a pose checkpoint that carries none.
 
     Args:
         layout: Of a network with a heatmap head.
-        meta: The ``meta`` of an MMPose file; empty for others.
+        said: What an MMPose file says; nothing for others.
         file_name: Read for input size and codec where the file does not say.
         given: Taken instead of what the file says.
 
@@ -129,7 +134,6 @@ def foreign_card(
     Raises:
         ValueError: If the heatmaps cannot be decoded here, or a skeleton must be given.
     """
-    said = read_settings(meta)
     if said.undecodable is not None and given.codec is None:
         raise ValueError(
             f"the file's configuration names the {said.undecodable}, which is not decoded here; "
@@ -141,18 +145,19 @@ def foreign_card(
     codec = _codec(choices, said, file_name, given)
     mean = choices.choose("mean", (said.mean, FROM_FILE), default=IMAGENET_MEAN)
     std = choices.choose("std", (said.std, FROM_FILE), default=IMAGENET_STD)
-    padding = choices.choose("box padding", (said.box_padding, FROM_FILE), default=1.25)
+    padding = choices.choose("box padding", (said.box_padding, FROM_FILE), default=BOX_PADDING)
+    if said.unnormalised:
+        choices.settings.append(Setting("normalisation", "none, values 0 to 255", FROM_FILE))
     if said.bgr:
-        mean, std = mean[::-1], std[::-1]
         choices.settings.append(Setting("colour", "BGR, its weights turned to RGB", FROM_FILE))
     card = ModelCard(layout.architecture, skeleton, codec, mean, std, box_padding=padding)
     return card, tuple(choices.settings)
 
 
-def rgb_weights(tensors: Mapping[str, Tensor], meta: Mapping[Any, Any]) -> dict[str, Tensor]:
+def rgb_weights(tensors: Mapping[str, Tensor], said: FileSettings) -> dict[str, Tensor]:
     """The weights for RGB input, where the file's configuration says that they are for BGR."""
     first = "conv1.weight"
-    if not read_settings(meta).bgr or first not in tensors:
+    if not said.bgr or first not in tensors:
         return dict(tensors)
     return {**tensors, first: tensors[first].flip(1)}
 

@@ -7,12 +7,11 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from pose_hrnet.models.mmpose_meta import read_settings
 from pose_hrnet.models.opened import Weights
 from pose_hrnet.skeleton import official_skeleton
 
-HEAD = ("final_layer.weight", "final_layer.bias")
-"""The entries with one row for each keypoint."""
+LAST_LAYERS = ("final_layer", "head.3")
+"""The convolution with one row for each keypoint: HRNet's V1 and SimpleBaseline's, HRNet's V2."""
 
 
 def head_by_name(
@@ -23,39 +22,46 @@ def head_by_name(
     Args:
         weights: Of a checkpoint, left unchanged.
         state: State dict of the model, in which the head has a row for each of `wanted`.
-        wanted: The model's keypoints; None: unknown, and the weights are returned as they are.
+        wanted: The model's keypoints; None: unknown, and the weights are returned as they are,
+            as they also are where file and model do not end in the same layer.
 
     Returns:
         The weights to take, and a sentence about the head if it was rebuilt.
     """
-    given = _keypoints_of(weights)
-    if wanted is None or given is None or list(given) == list(wanted):
+    layer = next((name for name in LAST_LAYERS if f"{name}.weight" in state), None)
+    if wanted is None or layer is None or f"{layer}.weight" not in weights.tensors:
+        return weights, ()
+    given, doubt = _keypoints_of(weights, len(weights.tensors[f"{layer}.weight"]))
+    if list(given) == list(wanted):
         return weights, ()
     shared = [name for name in wanted if name in given]
     rows = [list(wanted).index(name) for name in shared]
     sources = [list(given).index(name) for name in shared]
     tensors = dict(weights.tensors)
-    for entry in HEAD:
+    for entry in (f"{layer}.weight", f"{layer}.bias"):
         old, new = tensors.get(entry), state[entry].detach().cpu().clone()
         if old is None or old.shape[1:] != new.shape[1:] or len(old) != len(given):
             return weights, ()
         new[rows] = old[sources].to(new.dtype)
         tensors[entry] = new
     fresh = [name for name in wanted if name not in given]
-    sentence = f"Head: {len(shared)} of {len(wanted)} keypoints taken by name"
+    sentence = f"Head: {len(shared)} of {len(wanted)} keypoints taken by name{doubt}"
     if fresh:
         sentence += f"; {', '.join(fresh)} start anew"
     return replace(weights, tensors=tensors), (sentence,)
 
 
-def _keypoints_of(weights: Weights) -> Sequence[str] | None:
-    """Names of the head's rows: the file's, or of the official set with as many keypoints."""
-    card, head = weights.file.card, weights.tensors.get(HEAD[0])
-    if card is not None:
-        names: Sequence[str] | None = card.get("skeleton", {}).get("keypoint_names")
-        return names
-    if head is None:
-        return None
-    said = read_settings(weights.file.meta).skeleton
-    known = said if said and said.num_keypoints == len(head) else official_skeleton(len(head))
-    return None if known is None else known.keypoint_names
+def _keypoints_of(weights: Weights, count: int) -> tuple[Sequence[str], str]:
+    """Names of the head's rows, and what is to be said of them; no names if they are unknown.
+
+    They are the file's, or those of the official set with as many keypoints.
+    """
+    if weights.file.card is not None:
+        names: Sequence[str] = weights.file.card.get("skeleton", {}).get("keypoint_names", ())
+        return names, ""
+    said, known = weights.settings.skeleton, official_skeleton(count)
+    if said is not None and said.num_keypoints == count:
+        return said.keypoint_names, ""
+    if known is None:
+        return (), ""
+    return known.keypoint_names, f" (names assumed from their number: {known.name})"

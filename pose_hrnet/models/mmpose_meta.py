@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from pose_hrnet.data.skeletons import guess_flip_pairs
 from pose_hrnet.geometry import CodecName
-from pose_hrnet.skeleton import COCO17, Skeleton
+from pose_hrnet.skeleton import Skeleton, known_skeleton
 
 Triple: TypeAlias = tuple[float, float, float]
+
+MMPOSE_PADDING = 1.25
+"""What MMPose enlarges boxes by where the configuration gives no padding."""
 
 _LONGEST_CONFIG = 2_000_000
 """Characters; the published ones have some 20,000."""
@@ -31,8 +35,9 @@ class FileSettings:
         sigma: Standard deviation of the Gaussian in cells.
         blur_kernel: Width of the blur before decoding in cells.
         flip_shift: Cells by which flipped-back heatmaps were shifted.
-        mean: Of channels between 0 and 1, in the order of the network's input.
+        mean: Of RGB values between 0 and 1, also where the network takes BGR.
         std: As `mean`.
+        unnormalised: Whether the network takes values from 0 to 255 as they are.
         bgr: Whether the network takes BGR.
         box_padding: Factor by which boxes are enlarged.
         skeleton: The keypoints.
@@ -46,6 +51,7 @@ class FileSettings:
     flip_shift: int | None = None
     mean: Triple | None = None
     std: Triple | None = None
+    unnormalised: bool = False
     bgr: bool = False
     box_padding: float | None = None
     skeleton: Skeleton | None = None
@@ -58,8 +64,8 @@ def read_settings(meta: Mapping[Any, Any]) -> FileSettings:
     config = read_config(text) if isinstance(text, str) else _section(text)
     try:
         if "keypoint_head" in _section(config, "model") or "data_cfg" in config:
-            return _settings_of_0x(config)
-        return _settings_of_1x(config, _section(meta, "dataset_meta"))
+            return _in_rgb(_settings_of_0x(config))
+        return _in_rgb(_settings_of_1x(config, _section(meta, "dataset_meta")))
     except (RecursionError, OverflowError):  # dicts inside themselves, absurd numbers
         return FileSettings()
 
@@ -102,6 +108,14 @@ def _literal(node: ast.expr) -> Any:
     return None
 
 
+def _in_rgb(settings: FileSettings) -> FileSettings:
+    """With the mean and std of a BGR network, which its configuration has in BGR, turned."""
+    if not settings.bgr:
+        return settings
+    mean, std = settings.mean, settings.std
+    return replace(settings, mean=mean and mean[::-1], std=std and std[::-1])
+
+
 def _settings_of_1x(config: Mapping[Any, Any], dataset: Mapping[Any, Any]) -> FileSettings:
     model = _section(config, "model")
     codec = _section(model, "head", "decoder") or _section(config, "codec")
@@ -119,14 +133,17 @@ def _settings_of_1x(config: Mapping[Any, Any], dataset: Mapping[Any, Any]) -> Fi
     name: CodecName | None = None
     if codec:
         name = "udp" if kind == "UDPHeatmap" else "dark" if codec.get("unbiased") else "gaussian"
+    # MMPose then hands on pixels from 0 to 255: of values from 0 to 1 that is a std of 1/255.
+    unnormalised = bool(pixels) and "mean" not in pixels
     return FileSettings(
         input_wh=_size(codec.get("input_size")),
         codec=name,
         sigma=_number(codec.get("sigma", 2.0 if codec else None)),
         blur_kernel=_whole(codec.get("blur_kernel_size", 11 if codec else None)),
         flip_shift=int(bool(test.get("shift_heatmap"))) if test else None,
-        mean=_triple(pixels.get("mean"), 255),
-        std=_triple(pixels.get("std"), 255),
+        mean=(0.0,) * 3 if unnormalised else _triple(pixels.get("mean"), 255),
+        std=(1 / 255,) * 3 if unnormalised else _triple(pixels.get("std"), 255),
+        unnormalised=unnormalised,
         bgr=bool(pixels) and not pixels.get("bgr_to_rgb"),
         box_padding=_padding(config, "GetBBoxCenterScale"),
         skeleton=_skeleton_of_1x(dataset),
@@ -210,19 +227,23 @@ def _skeleton(
     sigmas: Sequence[float],
     weights: Sequence[float],
 ) -> Skeleton:
-    if tuple(names) == COCO17.keypoint_names:
-        return COCO17
+    known = known_skeleton(names)
+    if known is not None:
+        return known
     place = {point: i for i, point in enumerate(names)}
+    told, _ = guess_flip_pairs([str(point) for point in names])
 
-    def indices(named: Sequence[Sequence[str]], *, order: bool) -> tuple[tuple[int, int], ...]:
-        both = [(place[a], place[b]) for a, b in named]
-        return tuple(dict.fromkeys((min(p), max(p)) if order else p for p in both))
+    def indices(named: Sequence[Sequence[str]]) -> list[tuple[int, int]]:
+        return [(place[a], place[b]) for a, b in named]
+
+    def left_first(a: int, b: int) -> tuple[int, int]:
+        return (a, b) if (a, b) in told or ((b, a) not in told and a < b) else (b, a)
 
     return Skeleton(
         name=name,
         keypoint_names=tuple(map(str, names)),
-        flip_pairs=tuple(p for p in indices(pairs, order=True) if p[0] != p[1]),
-        links=indices(links, order=False),
+        flip_pairs=tuple(dict.fromkeys(left_first(a, b) for a, b in indices(pairs) if a != b)),
+        links=tuple(dict.fromkeys(indices(links))),
         # From float32, whose digits end at the seventh.
         sigmas=tuple(round(float(s), 6) for s in sigmas),
         upper_body=tuple(place[point] for point in upper),
@@ -249,7 +270,9 @@ def _steps(values: Any, kind: str) -> Iterator[Mapping[Any, Any]]:
 
 
 def _padding(config: Mapping[Any, Any], kind: str) -> float | None:
-    return next((_number(step.get("padding", 1.25)) for step in _steps(config, kind)), None)
+    return next(
+        (_number(step.get("padding", MMPOSE_PADDING)) for step in _steps(config, kind)), None
+    )
 
 
 def _number(value: Any) -> float | None:

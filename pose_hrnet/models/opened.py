@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import Tensor
@@ -12,6 +12,7 @@ from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.checkpoint_files import CheckpointFile, read_checkpoint
 from pose_hrnet.models.foreign import Given, Setting, foreign_card, rgb_weights
 from pose_hrnet.models.layouts import Layout, identify, size_of
+from pose_hrnet.models.mmpose_meta import FileSettings, read_settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,12 +24,14 @@ class Weights:
         kind: What it is, such as ``MMPose 1.x HRNet pose``.
         tensors: By our names.
         layout: Of a file that carries no card of ours; None for ours.
+        settings: What the configuration in a file of MMPose says; nothing for others.
     """
 
     file: CheckpointFile
     kind: str
     tensors: dict[str, Tensor]
     layout: Layout | None
+    settings: FileSettings = field(default_factory=FileSettings)
 
     @property
     def description(self) -> str:
@@ -53,7 +56,7 @@ class Weights:
                 f"the file ({self.description}) has no keypoint head to predict with; "
                 "give it as pretrained weights to start training"
             )
-        return foreign_card(self.layout, self.file.meta, self.file.path.name, given)
+        return foreign_card(self.layout, self.settings, self.file.path.name, given)
 
 
 def open_weights(path: str | Path) -> Weights:
@@ -67,7 +70,8 @@ def open_weights(path: str | Path) -> Weights:
         tensors = {layout.names[name]: value for name, value in file.tensors.items()}
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return Weights(file, layout.kind, rgb_weights(tensors, file.meta), layout)
+    settings = read_settings(file.meta)
+    return Weights(file, layout.kind, rgb_weights(tensors, settings), layout, settings)
 
 
 def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

@@ -114,7 +114,7 @@ def load_model(
     if report.problem is not None:
         raise ValueError(f"{path}: {report.problem}")
     model.load_state_dict(fitting, strict=False)
-    if not all(setting.certain for setting in settings):
+    if any(setting.guessed for setting in settings):
         log.info("%s: %s", path, report.notes[-1])
     return LoadedModel(model.eval(), card, report)
 
