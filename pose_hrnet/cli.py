@@ -14,6 +14,8 @@ import typer
 from pose_hrnet.commands import data
 from pose_hrnet.commands.options import (
     Annotations,
+    Backend,
+    Card,
     Checkpoint,
     Device,
     FlipTest,
@@ -119,7 +121,7 @@ def evaluate(
     boxes: Annotated[
         Path | None, typer.Option(help="Detection JSON; without it, ground-truth boxes.")
     ] = None,
-    flip_test: FlipTest = True,
+    flip_test: FlipTest = None,
     flip_shift: Annotated[
         int | None, typer.Option(min=0, help="Cells; the codec's own without it.")
     ] = None,
@@ -135,6 +137,8 @@ def evaluate(
     workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 1,
     device: Device = "auto",
     precision: PrecisionOption = Precision.fp32,
+    card: Card = None,
+    backend: Backend = None,
 ) -> None:
     """Score a checkpoint on a COCO-format data set: the ten COCO numbers, and what made them.
 
@@ -142,33 +146,39 @@ def evaluate(
     --images val2017 --output runs/w32/val`
     """
     from pose_hrnet.config import DataSet, EvaluateConfig
-    from pose_hrnet.device import pick_device
     from pose_hrnet.evaluate import evaluate as run_evaluation
-    from pose_hrnet.models.weights import load_model
+    from pose_hrnet.runtimes import load_pose_model
 
-    where = pick_device(device)
-    loaded = load_model(checkpoint)
+    model = load_pose_model(
+        checkpoint,
+        card=card,
+        backend=None if backend is None else backend.value,
+        device=device,
+        precision=precision.value,
+        flip_test=flip_test,
+        flip_shift=flip_shift,
+    )
     evaluation = run_evaluation(
-        loaded.model.to(where),
-        loaded.card,
+        model.network,
+        model.card,
         DataSet(annotations=annotations, images=images, boxes=boxes),
         EvaluateConfig(
             batch_size=batch_size,
-            flip_test=flip_test,
-            flip_shift=flip_shift,
             keypoint_threshold=keypoint_threshold,
             nms=nms.value,
             nms_threshold=nms_threshold,
             min_box_score=min_box_score,
         ),
-        device=where,
-        precision=precision.value,
+        device=model.device,
+        decoder=model.decoder,
         workers=workers,
         progress=RichProgress(),
     )
-    evaluation = evaluation.with_provenance({"checkpoint": str(checkpoint)})
+    evaluation = evaluation.with_provenance(
+        {"checkpoint": str(checkpoint), "backend": model.backend}
+    )
     evaluation.write(output)
-    say(loaded.report.summary())
+    say(model.summary)
     print_scores(evaluation.scores)
     facts = [[name, str(value)] for name, value in evaluation.provenance.items()]
     print_table("what produced them", ["setting", "value"], facts)
@@ -201,10 +211,12 @@ def predict(
     ] = None,
     overlays: Annotated[bool, typer.Option(help="Draw the poses on the images.")] = True,
     min_score: Annotated[float, typer.Option(help="Keypoints below it are not drawn.")] = 0.2,
-    flip_test: FlipTest = True,
+    flip_test: FlipTest = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Crops per forward pass.")] = 32,
     device: Device = "auto",
     precision: PrecisionOption = Precision.fp32,
+    card: Card = None,
+    backend: Backend = None,
 ) -> None:
     """Predict poses in images and folders: COCO results JSON, CSV, and overlays.
 
@@ -217,6 +229,8 @@ def predict(
 
     estimator = PoseEstimator.from_checkpoint(
         checkpoint,
+        card=card,
+        backend=None if backend is None else backend.value,
         device=device,
         precision=precision.value,
         flip_test=flip_test,

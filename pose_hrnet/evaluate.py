@@ -21,10 +21,9 @@ from pose_hrnet.data.coco import (
 )
 from pose_hrnet.data.crops import CropDataset, crop_loader
 from pose_hrnet.device import Precision, uses_bf16
-from pose_hrnet.inference import Decoder, predict_people
+from pose_hrnet.inference import Decoder, PoseCard, predict_people
 from pose_hrnet.metrics.coco_ap import CocoScores, score_results
 from pose_hrnet.metrics.oks import oks_nms, rescore, soft_oks_nms
-from pose_hrnet.models.weights import ModelCard
 from pose_hrnet.progress import SILENT, Progress
 from pose_hrnet.records import ImageId, People, Poses
 from pose_hrnet.skeleton import Skeleton
@@ -115,12 +114,13 @@ def remove_duplicates(poses: Poses, skeleton: Skeleton, test: EvaluateConfig) ->
 
 def evaluate(
     model: nn.Module,
-    card: ModelCard,
+    card: PoseCard,
     data: DataSet,
     test: EvaluateConfig,
     *,
     device: torch.device,
     precision: Precision = "fp32",
+    decoder: Decoder | None = None,
     workers: int = 0,
     progress: Progress = SILENT,
 ) -> Evaluation:
@@ -133,6 +133,7 @@ def evaluate(
         test: Test-time settings.
         device: Where the network is.
         precision: Arithmetic of the forward pass.
+        decoder: From crops to keypoints; None: the card's codec, as the settings say.
         workers: Loader processes.
         progress: Watches.
 
@@ -153,7 +154,9 @@ def evaluate(
         box_padding=card.box_padding,
         skeleton=skeleton,
     )
-    decoder = Decoder(card.codec, skeleton.flip_index, test.flip_test, test.flip_shift, precision)
+    decoder = decoder or Decoder(
+        card.codec, skeleton.flip_index, test.flip_test, test.flip_shift, precision
+    )
     was_training = model.training
     inference = predict_people(
         model.eval(),
@@ -184,14 +187,14 @@ def evaluate(
         "poses_after_nms": len(poses),
         "codec": card.codec.to_dict(),
         "box_padding": card.box_padding,
-        "flip_test": test.flip_test,
+        "flip_test": decoder.flip_test,
         "flip_shift_cells": _flip_shift(decoder),
         "nms": test.nms,
         "nms_threshold": test.nms_threshold,
         "nms_area": "padded crop (official)",
         "keypoint_threshold": test.keypoint_threshold,
         "min_box_score": test.min_box_score,
-        "precision": "bf16" if uses_bf16(device, precision) else "fp32",
+        "precision": "bf16" if uses_bf16(device, decoder.precision) else "fp32",
     }
     return Evaluation(scores, poses, results, provenance)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,6 +17,23 @@ from pose_hrnet.data.crops import Crop, CropDataset
 from pose_hrnet.device import Precision, autocast
 from pose_hrnet.progress import SILENT, Progress
 from pose_hrnet.records import Poses, object_array
+from pose_hrnet.skeleton import Skeleton
+
+
+class PoseCard(Protocol):
+    """What cropping and decoding need to know of a model, whatever kind of file it came from."""
+
+    @property
+    def codec(self) -> HeatmapCodec:
+        """Decodes its heatmaps; holds input size and crop alignment."""
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The keypoints that it predicts."""
+
+    @property
+    def box_padding(self) -> float:
+        """Factor by which boxes are enlarged before cropping."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +46,8 @@ class Decoder:
         flip_test: Average with the heatmaps of the mirrored crop.
         flip_shift: Cells to shift the mirrored heatmaps by; None: the codec's own.
         precision: Arithmetic of the network; decoding is always float32.
+        in_graph: The model is an exported graph that holds the flip test and the decoder: it maps
+            crops to keypoints and scores, and the fields above say how.
     """
 
     codec: HeatmapCodec
@@ -35,6 +55,7 @@ class Decoder:
     flip_test: bool = True
     flip_shift: int | None = None
     precision: Precision = "fp32"
+    in_graph: bool = False
 
     def heatmaps(self, model: nn.Module, images: Tensor) -> Tensor:
         """Run the network, with the mirrored crops in the same batch if the flip test is on.
@@ -49,7 +70,7 @@ class Decoder:
         if not self.flip_test:
             return self._run(model, images)
         both = self._run(model, torch.cat([images, images.flip(-1)]))
-        straight, mirrored = both.chunk(2)
+        straight, mirrored = both[: images.shape[0]], both[images.shape[0] :]
         restored = self.codec.flip_back(mirrored, self.flip_index, shift=self.flip_shift)
         return (straight + restored) * 0.5
 
@@ -60,6 +81,9 @@ class Decoder:
 
     def __call__(self, model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
         """Keypoints ``(B, K, 2)`` in input pixels and scores ``(B, K)`` of uint8 crops."""
+        if self.in_graph:
+            keypoints_input, scores = model(images)
+            return keypoints_input, scores
         return self.codec.decode(self.heatmaps(model, images))
 
 

@@ -58,7 +58,7 @@ def udp_steps(heatmaps: Tensor, cells: Tensor, blur_kernel: int) -> Tensor:
     blurred = _blurred(heatmaps.float(), blur_kernel)
     peak = heatmaps.float().amax(dim=(2, 3), keepdim=True)
     scale = peak / blurred.amax(dim=(2, 3), keepdim=True).clamp(min=1e-12)
-    log = (blurred * scale).clamp(1e-3, 50).log()
+    log = (blurred * scale).clamp(1e-3, 50.0).log()
 
     width = heatmaps.shape[-1] + 2
     flat = functional.pad(log, [1] * 4, mode="replicate").flatten(2)

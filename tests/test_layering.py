@@ -20,9 +20,11 @@ ORDER = [
     "subcell", "codec",
     "models.hrnet", "models.checkpoint_files", "models.weights",
     "losses", "inference",
+    "cards", "program_files", "backends", "runtimes",
     "metrics.oks", "metrics.coco_truth", "metrics.coco_ap",
     "draw", "evaluate", "run_folder", "train", "predict", "predict_files", "demo",
-    "console", "commands.options", "commands.data", "cli",
+    "export", "quantize",
+    "console", "commands.options", "commands.data", "commands.export", "cli",
 ]  # fmt: skip
 
 

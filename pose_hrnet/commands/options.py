@@ -25,9 +25,22 @@ class Nms(str, Enum):
     none = "none"
 
 
+class Runtime(str, Enum):
+    """What runs an exported model."""
+
+    onnxruntime = "onnxruntime"
+    openvino = "openvino"
+    torch = "torch"
+
+
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
 Checkpoint = Annotated[
-    Path, typer.Option("--checkpoint", "-c", help="Our .safetensors or .pt, or an official .pth.")
+    Path,
+    typer.Option(
+        "--checkpoint",
+        "-c",
+        help="Our .safetensors or .pt, an official .pth, or an exported .onnx, .xml or .pt2.",
+    ),
 ]
 Annotations = Annotated[Path, typer.Option("--annotations", help="COCO keypoint JSON.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
@@ -35,5 +48,15 @@ PrecisionOption = Annotated[
     Precision, typer.Option(help="auto: bf16 where the hardware has matrix units for it.")
 ]
 FlipTest = Annotated[
-    bool, typer.Option("--flip-test/--no-flip-test", help="Average with the mirrored crop.")
+    bool | None,
+    typer.Option(
+        "--flip-test/--no-flip-test",
+        help="Average with the mirrored crop; on, but for exports, which have it built in or not.",
+    ),
+]
+Card = Annotated[
+    Path | None, typer.Option(help="YAML card of a heatmap model that others exported.")
+]
+Backend = Annotated[
+    Runtime | None, typer.Option(help="Runs an exported model; onnx: onnxruntime or openvino.")
 ]
