@@ -191,6 +191,14 @@ def open_program(path: Path, device: str = "auto") -> Session:
     )
 
 
+def open_compiled(path: Path) -> Session:
+    """Open an AOTInductor package, which is machine code: only what you compiled yourself."""
+    module = torch._inductor.aoti_load_package(str(path))
+    where = torch.device("cpu")
+    shape = (None, None, None, 3)
+    return Session("torch", where, shape, torch.uint8, (), lambda values: tuple(module(values)))
+
+
 def _with_free_batch(core: Any, path: Path, model: Any) -> Any:
     """The model with any batch size, or as it was where an operator insists on its own."""
     shape = model.inputs[0].partial_shape

@@ -1,4 +1,4 @@
-"""The command line: ``pose-hrnet demo | train | evaluate | score | predict | data ...``.
+"""The command line: ``pose-hrnet demo | train | evaluate | score | predict | export | data ...``.
 
 Each command unpacks its arguments and makes one call. Modules that need torch are imported inside
 the commands, so that ``--help`` answers at once.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pose_hrnet.commands import data
+from pose_hrnet.commands.export import export
 from pose_hrnet.commands.options import (
     Annotations,
     Backend,
@@ -42,6 +43,7 @@ app = typer.Typer(
     help="Top-down human pose estimation with HRNet: train, evaluate COCO AP, predict.",
 )
 app.add_typer(data.app, name="data")
+app.command()(export)
 
 
 def version(show: bool) -> None:

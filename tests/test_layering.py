@@ -23,7 +23,7 @@ ORDER = [
     "cards", "program_files", "backends", "runtimes",
     "metrics.oks", "metrics.coco_truth", "metrics.coco_ap",
     "draw", "evaluate", "run_folder", "train", "predict", "predict_files", "demo",
-    "export", "quantize",
+    "export_check", "export",
     "console", "commands.options", "commands.data", "commands.export", "cli",
 ]  # fmt: skip
 
