@@ -58,9 +58,12 @@ def import_extra(module: str, extra: str) -> Any:
 
 
 def one_line(error: BaseException, limit: int = 300) -> str:
-    """What went wrong inside a library, as the middle of a sentence."""
+    """What went wrong inside a library, as the middle of a sentence.
+
+    Of a long message both ends are kept: some begin, and some end, with what matters.
+    """
     text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    return text if len(text) <= limit else text[:limit] + " ..."
+    return text if len(text) <= limit else f"{text[: limit // 3]} ... {text[-2 * limit // 3 :]}"
 
 
 def open_onnx(path: Path, device: str = "auto") -> Session:

@@ -10,7 +10,16 @@ import pytest
 from builders import make_people, write_annotations, write_images
 from test_train import TINY
 
-COMMANDS = ["demo", "train", "evaluate", "score", "predict", "data synthesize", "data validate"]
+COMMANDS = [
+    "demo",
+    "train",
+    "evaluate",
+    "score",
+    "predict",
+    "export",
+    "data synthesize",
+    "data validate",
+]
 
 
 def run(*arguments, code=0):
