@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pose_hrnet.config import load_config
+    from pose_hrnet.config_files import load_config
     from pose_hrnet.models.hrnet import HRNet
     from pose_hrnet.models.weights import load_model
     from pose_hrnet.predict import PoseEstimator
@@ -32,7 +32,7 @@ _HOME = {
     "People": "pose_hrnet.records",
     "PoseEstimator": "pose_hrnet.predict",
     "Poses": "pose_hrnet.records",
-    "load_config": "pose_hrnet.config",
+    "load_config": "pose_hrnet.config_files",
     "load_model": "pose_hrnet.models.weights",
 }
 

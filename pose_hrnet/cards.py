@@ -15,9 +15,9 @@ from pose_hrnet.codec import HeatmapCodec
 from pose_hrnet.config import Positive, PositiveInt
 from pose_hrnet.files import write_text
 from pose_hrnet.geometry import Alignment, CodecName
-from pose_hrnet.models.hrnet import IMAGENET_MEAN, IMAGENET_STD
-from pose_hrnet.models.weights import ModelCard
-from pose_hrnet.skeleton import COCO17, Skeleton
+from pose_hrnet.models.card import ModelCard
+from pose_hrnet.models.inputs import IMAGENET_MEAN, IMAGENET_STD
+from pose_hrnet.skeleton import SKELETONS, Skeleton
 
 ExportFormat: TypeAlias = Literal["onnx", "openvino", "torch"]
 
@@ -144,8 +144,8 @@ class HeatmapModelCard(BaseModel):
     """Subtracted from the scaled values, in the order of `colour`."""
     std: tuple[Positive, Positive, Positive] = IMAGENET_STD
     """Divides them then."""
-    skeleton_name: Literal["coco17"] | dict[str, Any] = Field("coco17", alias="skeleton")
-    """``coco17``, or the fields of a `Skeleton`."""
+    skeleton_name: str | dict[str, Any] = Field("coco17", alias="skeleton")
+    """``coco17``, ``mpii16``, ``crowdpose14``, or the fields of a `Skeleton`."""
     codec_name: CodecName = Field("gaussian", alias="codec")
     """How the heatmaps are decoded."""
     sigma: Positive = 2.0
@@ -167,14 +167,26 @@ class HeatmapModelCard(BaseModel):
     def codec(self) -> HeatmapCodec:
         """The codec that decodes the heatmaps."""
         return HeatmapCodec(
-            self.codec_name, self.input_wh, self.sigma, self.stride, self.blur_kernel
+            self.codec_name,
+            self.input_wh,
+            self.sigma,
+            self.stride,
+            self.blur_kernel,
+            own_flip_shift=self.flip_shift,
         )
 
     @property
     def skeleton(self) -> Skeleton:
         """The keypoints that the heatmaps stand for."""
         named = self.skeleton_name
-        return COCO17 if isinstance(named, str) else Skeleton.from_dict(named)
+        if not isinstance(named, str):
+            return Skeleton.from_dict(named)
+        if named not in SKELETONS:
+            raise ValueError(
+                f"skeleton {named!r} is unknown; use one of {', '.join(SKELETONS)}, or give its "
+                "fields"
+            )
+        return SKELETONS[named]
 
     @classmethod
     def read(cls, path: Path) -> HeatmapModelCard:

@@ -49,6 +49,8 @@ class HeatmapCodec:
         sigma: Standard deviation in cells (official: 2 at 256x192, 3 at 384x288).
         stride: Input pixels per cell.
         blur_kernel: Odd width of the blur of dark and udp in cells (official: 11; 17 at 384x288).
+        own_flip_shift: Cells of `flip_shift` where a model was tested with others than its
+            alignment asks for; None: those of the alignment.
 
     Raises:
         ValueError: If the name is unknown, or the input size is not a multiple of the stride.
@@ -59,6 +61,7 @@ class HeatmapCodec:
     sigma: float = 2.0
     stride: int = 4
     blur_kernel: int = 11
+    own_flip_shift: int | None = None
 
     def __post_init__(self) -> None:
         if self.name not in get_args(CodecName):
@@ -85,6 +88,8 @@ class HeatmapCodec:
     @property
     def flip_shift(self) -> int:
         """Cells by which `flip_back` moves the flipped heatmaps unless told otherwise."""
+        if self.own_flip_shift is not None:
+            return self.own_flip_shift
         return FLIP_SHIFT_CELLS if self.alignment == "official" else 0
 
     @property
@@ -93,13 +98,17 @@ class HeatmapCodec:
         width, height = self.input_wh
         return height // self.stride, width // self.stride
 
-    def _cell_pitch(self, like: Tensor) -> Tensor:
-        """``(2,)`` input pixels between neighbouring cells in x and y."""
+    @property
+    def cell_pitch_xy(self) -> tuple[float, float]:
+        """Input pixels between neighbouring cells; cell (0, 0) stands at input pixel (0, 0)."""
         if self.alignment == "official":
-            return like.new_tensor([self.stride, self.stride], dtype=torch.float32)
+            return self.stride, self.stride
         height, width = self.heatmap_hw
-        pitch = (self.input_wh[0] - 1) / (width - 1), (self.input_wh[1] - 1) / (height - 1)
-        return like.new_tensor(pitch, dtype=torch.float32)
+        return (self.input_wh[0] - 1) / (width - 1), (self.input_wh[1] - 1) / (height - 1)
+
+    def _cell_pitch(self, like: Tensor) -> Tensor:
+        """``(2,)`` `cell_pitch_xy` on a tensor's device."""
+        return like.new_tensor(self.cell_pitch_xy, dtype=torch.float32)
 
     def encode(self, keypoints_input: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
         """Draw target heatmaps.
@@ -137,17 +146,20 @@ class HeatmapCodec:
         columns = profile(0, width)
         return rows[..., :, None] * columns[..., None, :], weights
 
-    def decode(self, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
+    def decode(self, heatmaps: Tensor, *, refine: bool = True) -> tuple[Tensor, Tensor]:
         """Locate the keypoint of each heatmap to a fraction of a cell.
 
         Args:
             heatmaps: ``(B, K, H, W)``, any floating type.
+            refine: Take the codec's step from the highest cell; False: that cell's centre.
 
         Returns:
             ``keypoints_input`` ``(B, K, 2)`` float32 input pixels and ``scores`` ``(B, K)``
             float32, the maxima. A heatmap without a positive value decodes to (0, 0).
         """
         cells, scores = self.peaks(heatmaps)
+        if not refine:
+            return cells * self._cell_pitch(cells), scores
         if self.name == "gaussian":
             steps = quarter_steps(heatmaps, cells)
         elif self.name == "dark":
@@ -199,7 +211,10 @@ class HeatmapCodec:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as a checkpoint stores them."""
-        return {**asdict(self), "input_wh": list(self.input_wh)}
+        values = {**asdict(self), "input_wh": list(self.input_wh)}
+        if self.own_flip_shift is None:  # so that earlier versions can read it
+            del values["own_flip_shift"]
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> HeatmapCodec:

@@ -108,12 +108,14 @@ class RichProgress:
             yield _Bar(progress, progress.add_task(name, total=total, unit=unit, note=""))
 
 
-def print_table(title: str, headings: list[str], rows: list[list[str]]) -> None:
-    """Print rows of text; columns that look like numbers are aligned right."""
+def print_table(
+    title: str, headings: list[str], rows: list[list[str]], *, bold: int | None = None
+) -> None:
+    """Print rows of text, row number `bold` in bold; columns of numbers are aligned right."""
     table = Table(title=title, title_justify="left")
     for column, heading in enumerate(headings):
         numeric = all(row[column][:1] in "-.0123456789" for row in rows if row[column])
         table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*map(escape, row))
+    for number, row in enumerate(rows):
+        table.add_row(*map(escape, row), style="bold green" if number == bold else None)
     console.print(table)

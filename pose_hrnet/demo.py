@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pose_hrnet.config import Config, load_config
+from pose_hrnet.config import Config
+from pose_hrnet.config_files import load_config
 from pose_hrnet.data.coco import load_people, training_people, write_json
 from pose_hrnet.data.images import read_rgb
 from pose_hrnet.data.synthetic import data_set_info, synthesize
@@ -24,6 +25,7 @@ from pose_hrnet.device import pick_device
 from pose_hrnet.draw import add_title, draw_poses, picture_grid, write_image
 from pose_hrnet.evaluate import evaluate
 from pose_hrnet.metrics.coco_ap import CocoScores
+from pose_hrnet.metrics.mpii import MpiiScores
 from pose_hrnet.models.weights import LoadedModel, load_model
 from pose_hrnet.predict import PoseEstimator
 from pose_hrnet.progress import SILENT, Progress
@@ -41,7 +43,7 @@ TRAIN_SEED, HELD_OUT_SEED = 0, 1_000_000
 class DemoResult:
     """What the demo measured: the ten numbers on held-out images, and seconds per phase."""
 
-    scores: CocoScores
+    scores: CocoScores | MpiiScores
     seconds: dict[str, float] = field(default_factory=dict)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pose_hrnet.files import replace_file
+from pose_hrnet.metrics.main_number import main_number
 from pose_hrnet.skeleton import COCO17, Skeleton
 
 Image = NDArray[np.uint8]
@@ -68,6 +69,36 @@ def draw_boxes(image: Image, boxes_xyxy: ArrayLike) -> Image:
     return canvas
 
 
+def draw_heatmaps(
+    image: Image,
+    heatmaps: ArrayLike,
+    cell_pitch_xy: tuple[float, float],
+    *,
+    skeleton: Skeleton = COCO17,
+) -> Image:
+    """Lay heatmaps over a darkened image, each keypoint in the colour of its side.
+
+    Args:
+        image: ``(H, W, 3)`` RGB; left unchanged.
+        heatmaps: ``(K, h, w)``; where they overlap, the highest shows.
+        cell_pitch_xy: Image pixels between neighbouring cells; cell (0, 0) stands at pixel (0, 0).
+        skeleton: Which keypoint is whose side.
+
+    Returns:
+        A new ``(H, W, 3)`` image.
+    """
+    maps = np.clip(np.asarray(heatmaps, dtype=np.float32), 0, 1)
+    strength = maps.max(axis=0)[..., None]
+    colors = np.array(_sides(skeleton), np.float32)[maps.argmax(axis=0)]
+    affine = np.array([[cell_pitch_xy[0], 0, 0], [0, cell_pitch_xy[1], 0]], np.float64)
+    # Colours times strength, so that what is between two cells does not mix in colours of others.
+    light = cv2.warpAffine(
+        np.concatenate([colors * strength, strength], axis=-1), affine, image.shape[1::-1]
+    )
+    drawn = 0.6 * image * (1 - light[..., 3:]) + light[..., :3]
+    return np.asarray(np.rint(drawn), dtype=np.uint8)
+
+
 def picture_grid(tiles: Sequence[Image], *, columns: int, tile_wh: tuple[int, int]) -> Image:
     """Arrange images in rows, each fitted into its tile without distortion.
 
@@ -117,10 +148,11 @@ def write_image(path: Path, image: Image) -> None:
 
 
 def draw_training_curve(lines: Sequence[dict[str, Any]], path: Path) -> None:
-    """Plot loss and AP over epochs.
+    """Plot loss and scores over epochs.
 
     Args:
-        lines: Of ``metrics.jsonl``: ``epoch`` and ``loss``, and ``AP``, ``AP50`` where evaluated.
+        lines: Of ``metrics.jsonl``: ``epoch`` and ``loss``, and the metric's numbers where
+            evaluated.
         path: PNG to write.
     """
     # The object interface: no display and no global pyplot state.
@@ -130,13 +162,14 @@ def draw_training_curve(lines: Sequence[dict[str, Any]], path: Path) -> None:
     loss = figure.subplots()
     loss.plot([x["epoch"] for x in lines], [x["loss"] for x in lines], color="tab:gray")
     loss.set(xlabel="epoch", ylabel="training loss", yscale="log", title="Training")
-    scored = [x for x in lines if "AP" in x]
+    scored = [x for x in lines if main_number(x)]
     if scored:
         ap = loss.twinx()
         epochs = [x["epoch"] for x in scored]
-        for name, color in (("AP", "tab:blue"), ("AP50", "tab:cyan"), ("AR", "tab:orange")):
+        names = [n for n in ("AP", "AP50", "AR", "PCKh", "PCKh@0.1") if n in scored[0]]
+        for name, color in zip(names, ("tab:blue", "tab:cyan", "tab:orange"), strict=False):
             ap.plot(epochs, [x[name] for x in scored], color=color, marker=".", label=name)
-        ap.set(ylabel="validation AP, AR (OKS)", ylim=(0, 1))
+        ap.set(ylabel=f"validation {', '.join(names)}", ylim=(0, 1))
         ap.legend(loc="center right")
     with replace_file(path) as temporary:
         figure.savefig(temporary, format="png")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,24 +10,18 @@ import torch
 from torch import nn
 
 from pose_hrnet.config import DataSet, EvaluateConfig
-from pose_hrnet.data.annotations import read_category
-from pose_hrnet.data.coco import (
-    load_detections,
-    load_people,
-    poses_to_results,
-    training_people,
-    write_json,
-)
-from pose_hrnet.data.crops import CropDataset, crop_loader
+from pose_hrnet.data.coco import load_detections, load_people, poses_to_results, write_json
+from pose_hrnet.data.crops import crop_loader
+from pose_hrnet.data.datasets import annotated_people, check_keypoints
 from pose_hrnet.device import Precision, uses_bf16
-from pose_hrnet.inference import Decoder, PoseCard, predict_people
-from pose_hrnet.metrics.coco_ap import CocoScores, score_results
+from pose_hrnet.inference import Decoder, Inference, PoseCard, crops_for, predict_people
+from pose_hrnet.metrics.coco_ap import CocoScores, Evaluator
+from pose_hrnet.metrics.mpii import MpiiScores
 from pose_hrnet.metrics.oks import oks_nms, rescore, soft_oks_nms
 from pose_hrnet.progress import SILENT, Progress
 from pose_hrnet.records import ImageId, People, Poses
+from pose_hrnet.scoring import Metric, Scorer
 from pose_hrnet.skeleton import Skeleton
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,13 +29,17 @@ class Evaluation:
     """What was measured, and everything that decided it.
 
     Attributes:
-        scores: The ten COCO numbers, with notes on those that are not meaningful.
+        metric: Which evaluation the scores are of.
+        scores: Its numbers, with notes on those that are not meaningful.
+        keypoint_metrics: PCK, AUC and EPE, or why there are none.
         poses: The poses that were scored, in image pixels.
         results: The same poses in COCO results format.
         provenance: Boxes, flip, shift, codec, NMS, counts: plain values, ready for JSON.
     """
 
-    scores: CocoScores
+    metric: Metric
+    scores: CocoScores | MpiiScores
+    keypoint_metrics: dict[str, Any]
     poses: Poses
     results: list[dict[str, Any]]
     provenance: dict[str, Any]
@@ -53,8 +50,12 @@ class Evaluation:
 
     def metrics(self) -> dict[str, Any]:
         """Numbers, notes and provenance as one JSON-able dict."""
+        per_joint = self.scores.per_joint if isinstance(self.scores, MpiiScores) else None
         return {
+            "metric": self.metric,
             **self.scores.values,
+            **({} if per_joint is None else {"per_joint": per_joint}),
+            "keypoint_metrics": self.keypoint_metrics,
             "notes": list(self.scores.notes),
             "evaluated": self.provenance,
         }
@@ -77,18 +78,18 @@ def people_to_predict(
         min_box_score: Weaker detections are left out.
         category_id: The person category of the detections.
 
-    Ground-truth boxes are those of persons with labelled keypoints that are no crowd, as the
-    official code evaluates them.
+    Ground-truth boxes are those of `annotated_people`, as the official code evaluates them.
 
     Raises:
-        ValueError: If a file is malformed or leaves no person.
+        ValueError: If a file is malformed, has other keypoints or leaves no person.
         FileNotFoundError: If a file is missing.
     """
-    annotated = load_people(data.annotations, skeleton=skeleton)
+    check_keypoints(data.annotations, skeleton)
     if data.boxes is None:
-        people = training_people(annotated)
+        people = annotated_people(data.annotations, skeleton)
         source = data.annotations
     else:
+        annotated = load_people(data.annotations, skeleton=skeleton)
         people = load_detections(
             data.boxes,
             annotated.images,
@@ -109,7 +110,51 @@ def remove_duplicates(poses: Poses, skeleton: Skeleton, test: EvaluateConfig) ->
         return oks_nms(poses, skeleton.sigmas, threshold=test.nms_threshold)
     if test.nms == "soft_oks":
         return soft_oks_nms(poses, skeleton.sigmas, threshold=test.nms_threshold)
+    if test.nms == "soft_oks_decayed":
+        return soft_oks_nms(
+            poses,
+            skeleton.sigmas,
+            threshold=test.nms_threshold,
+            max_per_image=None,
+            decay_scores=True,
+        )
     return poses
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """What is predicted and scored.
+
+    Attributes:
+        data: Annotations, image folder and boxes.
+        people: The persons whose crops are predicted.
+        category_id: Category of the results.
+        scorer: The data set's metric.
+    """
+
+    data: DataSet
+    people: People
+    category_id: ImageId
+    scorer: Scorer
+
+
+def load_evaluation_set(
+    data: DataSet, skeleton: Skeleton, *, min_box_score: float = 0.0
+) -> EvaluationSet:
+    """Read annotations and boxes; arguments and errors as of `people_to_predict`."""
+    category_id = check_keypoints(data.annotations, skeleton)
+    scorer = Scorer.of(data, skeleton)
+    people = people_to_predict(
+        data, skeleton, min_box_score=min_box_score, category_id=category_id
+    )
+    return EvaluationSet(data, people, category_id, scorer)
+
+
+def own_decoder(card: PoseCard, test: EvaluateConfig, precision: Precision) -> Decoder:
+    """The card's codec with the flip test of the settings."""
+    return Decoder(
+        card.codec, card.skeleton.flip_index, test.flip_test, test.flip_shift, precision
+    )
 
 
 def evaluate(
@@ -122,6 +167,7 @@ def evaluate(
     precision: Precision = "fp32",
     decoder: Decoder | None = None,
     workers: int = 0,
+    evaluator: Evaluator = "fast",
     progress: Progress = SILENT,
 ) -> Evaluation:
     """Predict all persons of a data set and score the poses.
@@ -133,73 +179,82 @@ def evaluate(
         test: Test-time settings.
         device: Where the network is.
         precision: Arithmetic of the forward pass.
-        decoder: From crops to keypoints; None: the card's codec, as the settings say.
+        decoder: From crops to keypoints; None: `own_decoder`. Given, the settings of the flip test
+            and the precision are its own.
         workers: Loader processes.
+        evaluator: What matches poses with persons; both give the same numbers.
         progress: Watches.
 
     Raises:
         ValueError: If the data is malformed, or no image could be read.
         FileNotFoundError: If the annotations or the boxes are missing.
     """
-    skeleton = card.skeleton
-    category = read_category(data.annotations).id
-    people = people_to_predict(
-        data, skeleton, min_box_score=test.min_box_score, category_id=category
+    chosen = load_evaluation_set(data, card.skeleton, min_box_score=test.min_box_score)
+    dataset = crops_for(card, chosen.people, data.images)
+    decoder = decoder or own_decoder(card, test, precision)
+    loader = crop_loader(dataset, batch_size=test.batch_size, workers=workers)
+    inference = predict_people(model, decoder, dataset, loader, device=device, progress=progress)
+    return score_inference(
+        inference, chosen, card, decoder, test, device=device, evaluator=evaluator
     )
-    dataset = CropDataset(
-        people,
-        data.images,
-        input_wh=card.codec.input_wh,
-        alignment=card.codec.alignment,
-        box_padding=card.box_padding,
-        skeleton=skeleton,
-    )
-    decoder = decoder or Decoder(
-        card.codec, skeleton.flip_index, test.flip_test, test.flip_shift, precision
-    )
-    was_training = model.training
-    inference = predict_people(
-        model.eval(),
-        decoder,
-        dataset,
-        crop_loader(dataset, batch_size=test.batch_size, workers=workers),
-        device=device,
-        progress=progress,
-    )
-    model.train(was_training)
+
+
+def score_inference(
+    inference: Inference,
+    chosen: EvaluationSet,
+    card: PoseCard,
+    decoder: Decoder,
+    test: EvaluateConfig,
+    *,
+    device: torch.device,
+    evaluator: Evaluator = "fast",
+) -> Evaluation:
+    """Rescore, remove duplicates, score, and say what produced the numbers.
+
+    Args:
+        inference: The predicted poses, with the boxes' scores.
+        chosen: What was predicted.
+        card: Skeleton and box padding.
+        decoder: What made the poses: codec, flip test, precision.
+        test: Settings of rescoring and NMS.
+        device: Where the network ran.
+        evaluator: What matches poses with persons; both give the same numbers.
+
+    Raises:
+        ValueError: If there are no poses because no image could be read.
+    """
+    data = chosen.data
     if not len(inference.poses):
         raise ValueError(
             f"none of the images of {data.annotations} could be read from {data.images}; "
             "is this the folder that its file names are relative to?"
         )
-    poses = remove_duplicates(inference.poses, skeleton, test)
-    results = poses_to_results(poses, category)
-    scores = score_results(data.annotations, results, sigmas=skeleton.sigmas)
-    unreadable = {people.image_index[row] for row in inference.unreadable}
-    if unreadable:
-        log.warning("%d images could not be read; their persons count as missed", len(unreadable))
+    people, scorer = chosen.people, chosen.scorer
+    if scorer.metric == "mpii":  # scores every person by itself
+        test = test.model_copy(update={"nms": "none"})
+    poses = remove_duplicates(inference.poses, card.skeleton, test)
+    results = poses_to_results(poses, chosen.category_id)
+    scores = scorer.score(
+        poses, people, inference, category_id=chosen.category_id, evaluator=evaluator
+    )
+    keypoint_metrics = scorer.keypoint_metrics(people, inference)
     provenance = {
         "annotations": str(data.annotations),
         "boxes": "ground truth" if data.boxes is None else str(data.boxes),
-        "images": len(people.images),
+        "images": len(chosen.people.images),
         "persons_predicted": len(inference.poses),
-        "unreadable_images": len(unreadable),
+        "unreadable_images": len(inference.unreadable_images),
         "poses_after_nms": len(poses),
-        "codec": card.codec.to_dict(),
+        "codec": decoder.codec.to_dict(),
         "box_padding": card.box_padding,
         "flip_test": decoder.flip_test,
-        "flip_shift_cells": _flip_shift(decoder),
+        "flip_shift_cells": decoder.shift_cells,
         "nms": test.nms,
         "nms_threshold": test.nms_threshold,
         "nms_area": "padded crop (official)",
         "keypoint_threshold": test.keypoint_threshold,
         "min_box_score": test.min_box_score,
         "precision": "bf16" if uses_bf16(device, decoder.precision) else "fp32",
+        "evaluator": scores.evaluator if isinstance(scores, CocoScores) else None,
     }
-    return Evaluation(scores, poses, results, provenance)
-
-
-def _flip_shift(decoder: Decoder) -> int | None:
-    if not decoder.flip_test:
-        return None
-    return decoder.codec.flip_shift if decoder.flip_shift is None else decoder.flip_shift
+    return Evaluation(scorer.metric, scores, keypoint_metrics, poses, results, provenance)

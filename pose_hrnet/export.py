@@ -52,7 +52,7 @@ class PoseGraph(nn.Module):
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
         """``(B, H, W, 3)`` -> ``(B, K, 2)`` input pixels, ``(B, K)``, and ``(B, K, h, w)``."""
         heatmaps = self.decoder.heatmaps(self.network, crops.permute(0, 3, 1, 2))
-        decoded = self.decoder.codec.decode(heatmaps)
+        decoded = self.decoder.codec.decode(heatmaps, refine=self.decoder.refine)
         return (*decoded, heatmaps) if self.heatmaps else decoded
 
 

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from pose_hrnet import geometry
 from pose_hrnet.config import DataSet
-from pose_hrnet.data.crops import CropDataset, cut
+from pose_hrnet.data.crops import cut
 from pose_hrnet.data.synthetic import draw_scene
 from pose_hrnet.evaluate import people_to_predict
-from pose_hrnet.inference import PoseCard
+from pose_hrnet.inference import PoseCard, crops_for
 from pose_hrnet.runtimes import PoseModel
 
 MAX_DIFFERENCE = 0.1
@@ -115,14 +115,7 @@ def annotated_crops(card: PoseCard, data: DataSet, count: int | None = 64) -> Te
         FileNotFoundError: If the annotations are missing.
     """
     people = people_to_predict(data, card.skeleton)
-    dataset = CropDataset(
-        people,
-        data.images,
-        input_wh=card.codec.input_wh,
-        alignment=card.codec.alignment,
-        box_padding=card.box_padding,
-        skeleton=card.skeleton,
-    )
+    dataset = crops_for(card, people, data.images)
     rows = np.linspace(0, len(people) - 1, min(count or len(people), len(people))).astype(int)
     crops = [dataset[0, int(row)] for row in rows]
     readable = [crop.pixels for crop in crops if crop.readable]

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from pose_hrnet import geometry
 from pose_hrnet.codec import HeatmapCodec
+from pose_hrnet.config import AugmentConfig
 from pose_hrnet.data.crops import Crop, CropDataset
 from pose_hrnet.device import Precision, autocast
 from pose_hrnet.progress import SILENT, Progress
-from pose_hrnet.records import Poses, object_array
+from pose_hrnet.records import People, Poses, object_array
 from pose_hrnet.skeleton import Skeleton
+
+log = logging.getLogger(__name__)
 
 
 class PoseCard(Protocol):
@@ -36,6 +43,38 @@ class PoseCard(Protocol):
         """Factor by which boxes are enlarged before cropping."""
 
 
+def crops_for(
+    card: PoseCard,
+    people: People,
+    image_folder: Path,
+    *,
+    codec: HeatmapCodec | None = None,
+    augmentation: AugmentConfig | None = None,
+    seed: int = 0,
+) -> CropDataset:
+    """The crops that a model takes, cut as its card says.
+
+    Args:
+        card: Input size, alignment, box padding and skeleton.
+        people: One crop for each row.
+        image_folder: What the file names are relative to.
+        codec: Whose input size and alignment to take; None: the card's.
+        augmentation: Random changes, for training; None: none.
+        seed: Of the random changes.
+    """
+    codec = codec or card.codec
+    return CropDataset(
+        people,
+        image_folder,
+        input_wh=codec.input_wh,
+        alignment=codec.alignment,
+        box_padding=card.box_padding,
+        augmentation=augmentation,
+        skeleton=card.skeleton,
+        seed=seed,
+    )
+
+
 @dataclass(frozen=True)
 class Decoder:
     """How heatmaps become keypoints at test time.
@@ -46,6 +85,7 @@ class Decoder:
         flip_test: Average with the heatmaps of the mirrored crop.
         flip_shift: Cells to shift the mirrored heatmaps by; None: the codec's own.
         precision: Arithmetic of the network; decoding is always float32.
+        refine: Step from the highest cell to a fraction of a cell; False: plain argmax.
         in_graph: The model is an exported graph that holds the flip test and the decoder: it maps
             crops to keypoints and scores, and the fields above say how.
     """
@@ -55,9 +95,17 @@ class Decoder:
     flip_test: bool = True
     flip_shift: int | None = None
     precision: Precision = "fp32"
+    refine: bool = True
     in_graph: bool = False
 
-    def heatmaps(self, model: nn.Module, images: Tensor) -> Tensor:
+    @property
+    def shift_cells(self) -> int | None:
+        """Cells that the mirrored heatmaps are shifted by; None without the flip test."""
+        if not self.flip_test:
+            return None
+        return self.codec.flip_shift if self.flip_shift is None else self.flip_shift
+
+    def views(self, model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Run the network, with the mirrored crops in the same batch if the flip test is on.
 
         Args:
@@ -65,16 +113,33 @@ class Decoder:
             images: ``(B, 3, H, W)`` uint8.
 
         Returns:
-            ``(B, K, H/4, W/4)`` float32.
+            ``(B, K, H/4, W/4)`` float32 of the crops and, still mirrored, of the mirrored crops.
         """
         if not self.flip_test:
-            return self._run(model, images)
-        both = self._run(model, torch.cat([images, images.flip(-1)]))
-        straight, mirrored = both[: images.shape[0]], both[images.shape[0] :]
+            return self.run(model, images), None
+        both = self.run(model, torch.cat([images, images.flip(-1)]))
+        # Not chunk(2): a graph for any batch size cannot know that it gives two parts.
+        return both[: images.shape[0]], both[images.shape[0] :]
+
+    def merge(self, straight: Tensor, mirrored: Tensor | None) -> Tensor:
+        """Heatmaps ``(B, K, H/4, W/4)`` of both views -> those to decode.
+
+        Raises:
+            ValueError: If the flip test is on and there are no mirrored heatmaps.
+        """
+        if not self.flip_test:
+            return straight
+        if mirrored is None:
+            raise ValueError("the flip test needs the heatmaps of the mirrored crops")
         restored = self.codec.flip_back(mirrored, self.flip_index, shift=self.flip_shift)
         return (straight + restored) * 0.5
 
-    def _run(self, model: nn.Module, images: Tensor) -> Tensor:
+    def heatmaps(self, model: nn.Module, images: Tensor) -> Tensor:
+        """The heatmaps ``(B, K, H/4, W/4)`` float32 that are decoded; arguments as `views`."""
+        return self.merge(*self.views(model, images))
+
+    def run(self, model: nn.Module, images: Tensor) -> Tensor:
+        """One forward pass: heatmaps in float32 whatever the arithmetic."""
         with autocast(images.device, self.precision):
             heatmaps: Tensor = model(images)
         return heatmaps.float()
@@ -84,7 +149,43 @@ class Decoder:
         if self.in_graph:
             keypoints_input, scores = model(images)
             return keypoints_input, scores
-        return self.codec.decode(self.heatmaps(model, images))
+        return self.codec.decode(self.heatmaps(model, images), refine=self.refine)
+
+
+def decode_each(
+    decoders: Sequence[Decoder], model: nn.Module, images: Tensor
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Decode the same crops in several ways; the network sees each view once.
+
+    Args:
+        decoders: Of one crop alignment and input size. The network runs as the first of them
+            would run it by itself, so that its result is the same to the bit.
+        model: As in `Decoder.views`; with one decoder that is `in_graph`, such a graph.
+        images: As in `Decoder.views`.
+
+    Yields:
+        What each decoder makes of the crops: keypoints ``(B, K, 2)`` and scores ``(B, K)``.
+
+    Raises:
+        ValueError: If there are several decoders, and one is `in_graph`.
+    """
+    if len(decoders) == 1:
+        yield decoders[0](model, images)
+        return
+    if any(decoder.in_graph for decoder in decoders):
+        raise ValueError(
+            "the exported model holds its decoder, and gives no heatmaps to decode in other ways; "
+            "use the checkpoint that it was made from"
+        )
+    straight, mirrored = decoders[0].views(model, images)
+    if mirrored is None and any(decoder.flip_test for decoder in decoders):
+        mirrored = decoders[0].run(model, images.flip(-1))
+    merged: dict[int | None, Tensor] = {}
+    for decoder in decoders:
+        if decoder.shift_cells not in merged:
+            merged[decoder.shift_cells] = decoder.merge(straight, mirrored)
+        heatmaps = merged[decoder.shift_cells]
+        yield decoder.codec.decode(heatmaps, refine=decoder.refine)
 
 
 @dataclass(frozen=True)
@@ -93,14 +194,25 @@ class Inference:
 
     Attributes:
         poses: One row per person whose image could be read, with the box's score.
-        unreadable: Rows of the People that were left out because their image could not be read.
+        unreadable_images: Rows of the Images that could not be read; their persons are left out.
+        rows: ``(N,)`` int64 row of the People that each pose is of.
     """
 
     poses: Poses
-    unreadable: tuple[int, ...]
+    unreadable_images: tuple[int, ...]
+    rows: NDArray[np.int64]
 
 
-@torch.inference_mode()
+@contextmanager
+def _evaluation_mode(model: nn.Module) -> Iterator[None]:
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
 def predict_people(
     model: nn.Module,
     decoder: Decoder,
@@ -110,45 +222,85 @@ def predict_people(
     device: torch.device,
     progress: Progress = SILENT,
 ) -> Inference:
-    """Predict every person of a data set.
+    """Predict every person of a data set; see `predict_each`, of which this is the case of one."""
+    return predict_each(model, [decoder], dataset, loader, device=device, progress=progress)[0]
+
+
+@torch.inference_mode()
+def predict_each(
+    model: nn.Module,
+    decoders: Sequence[Decoder],
+    dataset: CropDataset,
+    loader: DataLoader[Crop],
+    *,
+    device: torch.device,
+    progress: Progress = SILENT,
+) -> list[Inference]:
+    """Predict every person of a data set, decoded in one or several ways.
+
+    Heatmaps live for one batch, in which every decoder has its turn; what is kept are keypoints.
 
     Args:
-        model: The network, in evaluation mode and on the device.
-        decoder: From crops to keypoints.
+        model: The network, on the device; it is put into evaluation mode and left in the mode
+            that it had.
+        decoders: From crops to keypoints; see `decode_each`.
         dataset: The crops.
         loader: Their batches, unshuffled.
         device: Where the network runs.
         progress: Watches.
 
     Returns:
-        Poses image by image. Their areas are those of the padded crops, as official OKS-NMS
-        uses them.
+        For each decoder poses image by image. Their areas are those of the padded crops, as
+        official OKS-NMS uses them.
     """
-    points, scores, rows = [], [], []
-    unreadable: list[int] = []
-    with progress.task("predict", total=len(dataset), unit="persons") as bar:
+    points: list[list[NDArray[np.float32]]] = [[] for _ in decoders]
+    scores: list[list[NDArray[np.float32]]] = [[] for _ in decoders]
+    rows: list[NDArray[np.int64]] = []
+    unreadable: set[int] = set()
+    with _evaluation_mode(model), progress.task("predict", len(dataset), "persons") as bar:
         for batch in loader:
             images = batch.pixels.to(device, non_blocking=True).permute(0, 3, 1, 2)
-            keypoints_input, keypoint_scores = decoder(model, images)
-            keypoints_image = geometry.input_to_image(keypoints_input.cpu(), batch.affine)
             readable = np.asarray(batch.readable)
             index = np.asarray(batch.row)
-            points.append(keypoints_image[readable])
-            scores.append(keypoint_scores.cpu().numpy()[readable])
+            for way, (keypoints_input, values) in enumerate(decode_each(decoders, model, images)):
+                keypoints_image = geometry.input_to_image(keypoints_input.cpu(), batch.affine)
+                points[way].append(keypoints_image[readable].astype(np.float32))
+                scores[way].append(values.cpu().numpy()[readable])
             rows.append(index[readable])
-            unreadable += index[~readable].tolist()
+            unreadable.update(dataset.people.image_index[index[~readable]].tolist())
             bar.advance(len(index))
-    keypoint_count = len(decoder.flip_index)
+    if unreadable:
+        log.warning("%d images could not be read; their persons count as missed", len(unreadable))
     row = np.concatenate([*rows, np.empty(0, np.int64)]).astype(np.int64)
+    empty = np.empty((0, len(decoders[0].flip_index), 2), np.float32)
+    return [
+        Inference(
+            _poses(
+                dataset,
+                row,
+                np.concatenate([*points[way], empty]),
+                np.concatenate([*scores[way], empty[..., 0]]),
+            ),
+            tuple(sorted(unreadable)),
+            row,
+        )
+        for way in range(len(decoders))
+    ]
+
+
+def _poses(
+    dataset: CropDataset,
+    row: NDArray[np.int64],
+    keypoints_image: NDArray[np.float32],
+    keypoint_scores: NDArray[np.float32],
+) -> Poses:
+    """Poses of the N crops of these rows, with the boxes' scores and the crops' areas."""
     people = dataset.people[row]
-    poses = Poses(
+    return Poses(
         image_ids=object_array(people.image_ids),
-        keypoints_image=np.concatenate([*points, np.empty((0, keypoint_count, 2))]).astype(
-            np.float32
-        ),
-        keypoint_scores=np.concatenate([*scores, np.empty((0, keypoint_count), np.float32)]),
+        keypoints_image=keypoints_image,
+        keypoint_scores=keypoint_scores,
         boxes_xyxy=geometry.xywh_to_xyxy(people.boxes_xywh).astype(np.float32),
         scores=people.scores,
         areas=dataset.sizes_wh[row].prod(axis=1).astype(np.float32),
     )
-    return Inference(poses, tuple(unreadable))

@@ -120,6 +120,38 @@ class People:
         """N image ids."""
         return [self.images.ids[i] for i in self.image_index]
 
+    @classmethod
+    def concatenate(cls, parts: Sequence[People]) -> People:
+        """The rows of all parts in order, with the images of all.
+
+        Raises:
+            ValueError: If there are no parts, or their numbers of keypoints differ.
+        """
+        counts = {part.visibility.shape[-1] for part in parts}
+        if len(counts) != 1:
+            raise ValueError(
+                f"People of {sorted(counts) or 'no'} keypoints cannot be joined; "
+                "map them to one skeleton first"
+            )
+        images = [part.images for part in parts]
+        starts = np.cumsum([0, *(len(i) for i in images)])
+        columns: dict[str, Any] = {
+            f.name: np.concatenate([getattr(part, f.name) for part in parts])
+            for f in fields(cls)
+            if f.name not in ("images", "image_index")
+        }
+        return cls(
+            images=Images(
+                ids=tuple(image_id for i in images for image_id in i.ids),
+                file_names=tuple(name for i in images for name in i.file_names),
+                sizes_wh=np.concatenate([i.sizes_wh for i in images]),
+            ),
+            image_index=np.concatenate(
+                [p.image_index + start for p, start in zip(parts, starts[:-1], strict=True)]
+            ).astype(np.int32),
+            **columns,
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Poses:

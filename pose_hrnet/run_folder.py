@@ -1,8 +1,8 @@
 """The folder of a training run: what it keeps, how it is resumed, and what it tells its reader.
 
 ``config.yaml`` as it was run, ``last.pt`` (everything needed to resume), ``best.safetensors`` (the
-weights of the best AP), ``metrics.jsonl`` (a line per epoch), ``curve.png``, and ``tensorboard/``
-where TensorBoard is installed.
+weights of the best AP, or PCKh), ``metrics.jsonl`` (a line per epoch), ``curve.png``, and
+``tensorboard/`` where TensorBoard is installed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import pickle
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from pose_hrnet.config import Config
+from pose_hrnet.config import Config, RecipeNotes
 from pose_hrnet.draw import draw_training_curve
 from pose_hrnet.files import replace_file, write_text
+from pose_hrnet.metrics.main_number import main_number
 from pose_hrnet.models.weights import ModelCard
 from pose_hrnet.records import People
 
@@ -34,7 +36,9 @@ RESUMABLE_CHANGES = frozenset(
         "data.train.images",
         "data.val.annotations",
         "data.val.images",
+        "data.val.head_sizes",
         "train.evaluate_every",
+        *(f"recipe.{note}" for note in RecipeNotes.model_fields),
     }
 )
 """Settings that may differ between the parts of one run: they leave each step as it is.
@@ -54,7 +58,7 @@ class Progressed:
     Attributes:
         epoch: Finished epochs.
         step: Finished optimiser steps.
-        best_ap: Highest AP so far; -1 before the first evaluation.
+        best_ap: Highest AP (MPII: PCKh) so far; -1 before the first evaluation.
         lines: What ``metrics.jsonl`` holds: a dict per finished epoch.
     """
 
@@ -120,7 +124,7 @@ def load_run(path: Path, config: Config, people: People, resume: bool) -> dict[s
         key
         for key in old.keys() | new.keys()
         if old.get(key) != new.get(key)
-        and key not in RESUMABLE_CHANGES
+        and re.sub(r"\.\d+\.", ".", key) not in RESUMABLE_CHANGES
         # A step schedule does not look at the end; a cosine would jump back up.
         and not (key == "train.epochs" and config.optimizer.schedule == "step")
     )
@@ -135,15 +139,19 @@ def load_run(path: Path, config: Config, people: People, resume: bool) -> dict[s
     if state["people"] != fingerprint(people):
         raise RunMismatch(
             f"{path.parent} was started on other persons than those of "
-            f"{config.data.train.annotations}; resume on the same data, or choose another --output"
+            f"{config.data.training_sets[0].annotations}; resume on the same data, or choose "
+            "another --output"
         )
     return state
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values by dotted key; a list of sections has their numbers for keys."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         name = f"{prefix}{key}"
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            value = {str(number): section for number, section in enumerate(value)}
         flat |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
     return flat
 
@@ -169,13 +177,14 @@ class Report:
         """
         line = lines[-1]
         write_text(self.path, "".join(json.dumps(each) + "\n" for each in lines))
-        if "AP" in line:
+        score = main_number(line)
+        if score is not None:
             draw_training_curve(lines, self.curve)
         if self.board is not None:
             for name, value in line.items():
                 self.board.add_scalar(name, value, line["epoch"])
             self.board.flush()
-        ap = f", AP {line['AP']:.3f}" if "AP" in line else ""
+        ap = "" if score is None else f", {score} {line[score]:.3f}"
         log.info(
             "epoch %d: loss %.3e%s, %.0f samples/s, waiting for data %.0f %%",
             line["epoch"], line["loss"], ap, line["samples_per_second"], 100 * line["data_wait"],

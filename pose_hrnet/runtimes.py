@@ -124,6 +124,8 @@ def load_pose_model(
         return _checkpoint(path, device, precision, flip_test is not False, flip_shift)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such model file; check the path")
+    if precision == "auto":  # decided when the file was written
+        precision = "fp32"
     if card is None and card_path(path).is_file():
         session = _open(path, backend, device, precision)
         return _export(path, session, precision, flip_test, flip_shift)
@@ -301,8 +303,7 @@ def _heatmap_model(
             f"says {expected[0]} keypoints and heatmaps {expected[1]} high and {expected[2]} wide "
             f"(stride {card.stride}); correct skeleton, stride or output in the card"
         )
-    shift = card.flip_shift if flip_shift is None else flip_shift
-    decoder = Decoder(card.codec, card.skeleton.flip_index, flip_test, shift, precision)
+    decoder = Decoder(card.codec, card.skeleton.flip_index, flip_test, flip_shift, precision)
     summary = f"{path} (heatmap model, run by {session.backend})"
     return PoseModel(network, card, decoder, session.device, session.backend, summary)
 

@@ -21,7 +21,8 @@ class Skeleton:
         joint_weights: Weight of each keypoint in the loss, where a recipe wants different ones.
 
     Raises:
-        ValueError: If a per-keypoint tuple has the wrong length or an index is out of range.
+        ValueError: If a per-keypoint tuple has the wrong length, an index is out of range, a
+            name stands twice, or a keypoint is in two flip pairs.
     """
 
     name: str
@@ -48,6 +49,20 @@ class Skeleton:
             raise ValueError(
                 f"skeleton {self.name!r} names keypoint indices {wrong}, "
                 f"but has keypoints 0 to {count - 1}"
+            )
+
+        twice = {n for n in self.keypoint_names if self.keypoint_names.count(n) > 1}
+        if twice:
+            raise ValueError(
+                f"skeleton {self.name!r} has several keypoints called {sorted(twice)}; "
+                "give each its own name"
+            )
+        paired = [i for pair in self.flip_pairs for i in pair]
+        if len(set(paired)) < len(paired):
+            names = sorted({self.keypoint_names[i] for i in paired if paired.count(i) > 1})
+            raise ValueError(
+                f"skeleton {self.name!r} has {names} in more than one flip pair; "
+                "a keypoint exchanges with one other"
             )
 
     @property
@@ -102,3 +117,62 @@ COCO17 = Skeleton(
     ),
 )  # fmt: skip
 """The 17 COCO person keypoints (Lin et al., ECCV 2014)."""
+
+MPII16 = Skeleton(
+    name="mpii16",
+    keypoint_names=(
+        "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle",
+        "pelvis", "thorax", "upper_neck", "head_top",
+        "right_wrist", "right_elbow", "right_shoulder",
+        "left_shoulder", "left_elbow", "left_wrist",
+    ),
+    flip_pairs=((5, 0), (4, 1), (3, 2), (15, 10), (14, 11), (13, 12)),
+    links=(
+        (0, 1), (1, 2), (2, 6), (6, 3), (3, 4), (4, 5), (6, 7), (7, 8), (8, 9),
+        (8, 12), (12, 11), (11, 10), (8, 13), (13, 14), (14, 15),
+    ),
+    # MPII has none: COCO's for the joints of that name, its hips' for the pelvis and its
+    # shoulders' for thorax, neck and head. PCKh, by which MPII is scored, does not use them.
+    sigmas=(
+        0.089, 0.087, 0.107, 0.107, 0.087, 0.089, 0.107, 0.079, 0.079, 0.079,
+        0.062, 0.072, 0.079, 0.079, 0.072, 0.062,
+    ),
+    upper_body=(7, 8, 9, 10, 11, 12, 13, 14, 15),
+    joint_weights=(
+        1.5, 1.2, 1.0, 1.0, 1.2, 1.5, 1.0, 1.0, 1.0, 1.0, 1.5, 1.2, 1.0, 1.0, 1.2, 1.5,
+    ),
+)  # fmt: skip
+"""The 16 MPII joints (Andriluka et al., CVPR 2014), in the order of the official JSON files."""
+
+CROWDPOSE14 = Skeleton(
+    name="crowdpose14",
+    keypoint_names=(
+        "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist",
+        "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee",
+        "left_ankle", "right_ankle", "head", "neck",
+    ),
+    flip_pairs=((0, 1), (2, 3), (4, 5), (6, 7), (8, 9), (10, 11)),
+    # Not the file's own, which are COCO's and name keypoints 15 to 17 that it does not have.
+    links=(
+        (10, 8), (8, 6), (11, 9), (9, 7), (6, 7), (0, 6), (1, 7), (0, 1), (0, 2), (2, 4),
+        (1, 3), (3, 5), (12, 13), (13, 0), (13, 1),
+    ),
+    # Of CrowdPose's evaluation (crowdposetools).
+    sigmas=(
+        0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087,
+        0.089, 0.089, 0.079, 0.079,
+    ),
+    upper_body=(0, 1, 2, 3, 4, 5, 12, 13),
+    joint_weights=(
+        1.0, 1.0, 1.2, 1.2, 1.5, 1.5, 1.0, 1.0, 1.2, 1.2, 1.5, 1.5, 1.0, 1.0,
+    ),
+)  # fmt: skip
+"""The 14 CrowdPose keypoints (Li et al., CVPR 2019)."""
+
+SKELETONS = {skeleton.name: skeleton for skeleton in (COCO17, MPII16, CROWDPOSE14)}
+"""The keypoint sets that are known by name."""
+
+
+def official_skeleton(num_keypoints: int) -> Skeleton | None:
+    """The keypoint set of official weights: COCO's, MPII's or CrowdPose's, by its size."""
+    return next((s for s in SKELETONS.values() if s.num_keypoints == num_keypoints), None)

@@ -12,24 +12,26 @@ from typing import Any
 
 import torch
 import yaml
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
 from pose_hrnet.codec import HeatmapCodec
-from pose_hrnet.config import AnnotatedImages, Config, OptimizerConfig
-from pose_hrnet.data.augment import Augmentation
-from pose_hrnet.data.coco import load_people, training_people
+from pose_hrnet.config import AnnotatedImages, Config, ModelConfig, OptimizerConfig
 from pose_hrnet.data.crops import Crop, CropDataset, crop_loader
+from pose_hrnet.data.datasets import choose_skeleton, join, people_to_learn
 from pose_hrnet.device import Precision, autocast, pick_device
 from pose_hrnet.evaluate import evaluate, people_to_predict
 from pose_hrnet.files import write_text
-from pose_hrnet.losses import weighted_mse
-from pose_hrnet.models.hrnet import HRNet
+from pose_hrnet.inference import crops_for
+from pose_hrnet.losses import HeatmapLoss, build_loss
+from pose_hrnet.metrics.main_number import main_number
+from pose_hrnet.models.build import PoseNetwork, build_network
 from pose_hrnet.models.weights import ModelCard, initialise, save_model
 from pose_hrnet.progress import SILENT, Bar, Progress
 from pose_hrnet.records import People
 from pose_hrnet.run_folder import Progressed, Report, load_run, save_run
-from pose_hrnet.skeleton import COCO17
+from pose_hrnet.scoring import Scorer
+from pose_hrnet.skeleton import Skeleton
 
 log = logging.getLogger(__name__)
 
@@ -63,12 +65,28 @@ def train(
     last, best = output / "last.pt", output / "best.safetensors"
     torch.manual_seed(config.train.seed)
     model, card = build_model(config)
-    loader, people = training_loader(config, card, pin_memory=where.type == "cuda")
+    loss = build_loss(
+        config.loss.name,
+        card.skeleton,
+        top_k=config.loss.top_k,
+        keypoint_weights=config.loss.keypoint_weights,
+        device=where,
+    )
+    people, image_folder = training_persons(config, card.skeleton)
+    loader = crop_loader(
+        training_crops(config, card, people, image_folder),
+        batch_size=config.train.batch_size,
+        workers=config.data.workers,
+        shuffle=True,
+        pin_memory=where.type == "cuda",
+    )
     # Read now, so that a fault shows before the first epoch and not behind it.
     _check_first_images(config.data.val, people_to_predict(config.data.val, card.skeleton))
+    Scorer.of(config.data.val, card.skeleton)
     saved = load_run(last, config, people, resume)
     if config.model.pretrained is not None and saved is None:
-        log.info("%s", initialise(model, config.model.pretrained).summary())
+        report = initialise(model, config.model.pretrained, card.skeleton.keypoint_names)
+        log.info("%s", report.summary())
     model.to(where)
     if config.train.channels_last:
         model.to(memory_format=torch.channels_last)
@@ -84,20 +102,20 @@ def train(
 
     output.mkdir(parents=True, exist_ok=True)
     write_text(output / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
-    report = Report(output, done.epoch)
-    weights = torch.tensor(COCO17.joint_weights if config.train.joint_weights else 1.0)
-    step = TrainingStep(model, card.codec, optimizer, weights.to(where), config, where, people)
+    run_report = Report(output, done.epoch)
+    step = TrainingStep(model, card.codec, optimizer, loss, config, where, people)
 
     while True:
         if _evaluation_is_due(done, config):
             scores = _score(model, card, config, where, progress)
             done.lines[-1] |= scores
-            if scores["AP"] > done.best_ap or not best.exists():
-                done.best_ap = scores["AP"]
+            score = scores[main_number(scores) or "AP"]
+            if score > done.best_ap or not best.exists():
+                done.best_ap = score
                 save_model(best, model.state_dict(), card)
             save_run(last, model, optimizer, card, config, people, done)
         if done.lines:
-            report.show(done.lines)
+            run_report.show(done.lines)
         if done.epoch >= config.train.epochs:
             break
         # DataLoader types its sampler as any Sampler; crop_loader's is an EpochSampler.
@@ -108,33 +126,53 @@ def train(
         done.epoch += 1
         done.lines.append({"epoch": done.epoch, "step": done.step, **line})
         save_run(last, model, optimizer, card, config, people, done)
-    report.close()
+    run_report.close()
     return best
 
 
 def _evaluation_is_due(done: Progressed, config: Config) -> bool:
     """Whether the last finished epoch is one to evaluate, and is not evaluated yet."""
     ends = done.epoch >= config.train.epochs or done.epoch % config.train.evaluate_every == 0
-    return bool(done.lines) and ends and "AP" not in done.lines[-1]
+    return bool(done.lines) and ends and main_number(done.lines[-1]) is None
 
 
-def build_model(config: Config) -> tuple[HRNet, ModelCard]:
-    """A freshly initialised network and the card that travels with its weights."""
-    model = HRNet(
-        config.model.width,
-        COCO17.num_keypoints,
-        stem_width=config.model.stem_width,
-        stem_blocks=config.model.stem_blocks,
-        stage_modules=config.model.stage_modules,
-        branch_blocks=config.model.branch_blocks,
-    )
+def build_model(config: Config) -> tuple[PoseNetwork, ModelCard]:
+    """A freshly initialised network and the card that travels with its weights.
+
+    Raises:
+        FileNotFoundError: If the file that names the keypoints is missing.
+        ValueError: If it does not name them.
+    """
+    skeleton = choose_skeleton(config.data.skeleton, config.data.training_sets[0].annotations)
+    model = build_network(architecture_of(config.model, skeleton.num_keypoints))
     card = ModelCard(
         architecture=model.architecture,
-        skeleton=COCO17,
-        codec=HeatmapCodec(config.codec.name, config.codec.input_wh, config.codec.sigma),
+        skeleton=skeleton,
+        codec=HeatmapCodec(
+            config.codec.name,
+            config.codec.input_wh,
+            config.codec.sigma,
+            blur_kernel=config.codec.blur_kernel,
+        ),
         box_padding=config.data.box_padding,
     )
     return model, card
+
+
+def architecture_of(config: ModelConfig, num_keypoints: int) -> dict[str, Any]:
+    """What `build_network` takes, from the configuration."""
+    if config.name == "resnet":
+        return {"name": config.name, "depth": config.depth, "num_keypoints": num_keypoints}
+    return {
+        "name": config.name,
+        "head": config.head,
+        "width": config.width,
+        "num_keypoints": num_keypoints,
+        "stem_width": config.stem_width,
+        "stem_blocks": config.stem_blocks,
+        "stage_modules": config.stage_modules,
+        "branch_blocks": config.branch_blocks,
+    }
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
@@ -165,40 +203,30 @@ def rate_schedule(
     return rate
 
 
-def training_loader(
-    config: Config, card: ModelCard, *, pin_memory: bool
-) -> tuple[DataLoader[Crop], People]:
-    """Shuffled, augmented crops of the training persons, and the persons.
+def training_persons(config: Config, skeleton: Skeleton) -> tuple[People, Path]:
+    """The persons fit to learn from, of one data set or several, and the folder of their images.
 
     Raises:
-        ValueError: If no annotated person is fit to learn from.
+        ValueError: If a data set is malformed, has no such person, or the images are not in
+            their folder.
     """
-    data = config.data.train
-    people = training_people(load_people(data.annotations, skeleton=card.skeleton))
-    if not len(people):
-        raise ValueError(
-            f"{data.annotations} has no person with labelled keypoints to learn from; "
-            "see pose-hrnet data validate"
+    parts = []
+    for data in config.data.training_sets:
+        people = people_to_learn(
+            data.annotations, skeleton, source=data.skeleton, mapping=data.mapping
         )
-    _check_first_images(data, people)
-    dataset = CropDataset(
-        people,
-        data.images,
-        input_wh=card.codec.input_wh,
-        alignment=card.codec.alignment,
-        box_padding=card.box_padding,
-        augmentation=Augmentation(**config.augment.model_dump()),
-        skeleton=card.skeleton,
-        seed=config.train.seed,
+        _check_first_images(data, people)
+        parts.append((people, data.images, data.repeat))
+    return join(parts)
+
+
+def training_crops(
+    config: Config, card: ModelCard, people: People, image_folder: Path
+) -> CropDataset:
+    """Augmented crops of the training persons."""
+    return crops_for(
+        card, people, image_folder, augmentation=config.augment, seed=config.train.seed
     )
-    loader = crop_loader(
-        dataset,
-        batch_size=config.train.batch_size,
-        workers=config.data.workers,
-        shuffle=True,
-        pin_memory=pin_memory,
-    )
-    return loader, people
 
 
 @dataclass(frozen=True)
@@ -208,7 +236,7 @@ class TrainingStep:
     model: nn.Module
     codec: HeatmapCodec
     optimizer: torch.optim.Optimizer
-    joint_weights: Tensor
+    loss: HeatmapLoss
     config: Config
     device: torch.device
     people: People
@@ -225,7 +253,7 @@ class TrainingStep:
         precision: Precision = self.config.train.precision
         with autocast(self.device, precision):
             heatmaps = self.model(images)
-        loss = weighted_mse(heatmaps, targets, weights * self.joint_weights)
+        loss = self.loss(heatmaps, targets, weights)
         value = loss.item()
         if not math.isfinite(value):
             raise self._not_finite(f"the loss is {value}", batch, name)
@@ -295,9 +323,9 @@ def _timed(loader: DataLoader[Crop]) -> Iterator[tuple[Crop, float]]:
 
 
 def _score(
-    model: HRNet, card: ModelCard, config: Config, device: torch.device, progress: Progress
+    model: PoseNetwork, card: ModelCard, config: Config, device: torch.device, progress: Progress
 ) -> dict[str, float]:
-    """The ten COCO numbers on the validation set, in the training's arithmetic."""
+    """The metric's numbers on the validation set, in the training's arithmetic."""
     evaluation = evaluate(
         model,
         card,

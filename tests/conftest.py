@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+# Before torch is imported, and for the programs that tests start: as many processes as cores run
+# at once, and more threads than cores wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 

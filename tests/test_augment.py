@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from pose_hrnet.data.augment import Augmentation, Region
+from pose_hrnet.config import AugmentConfig
+from pose_hrnet.data.augment import Region, draw_region
 from pose_hrnet.skeleton import COCO17
 
 REGION = Region(np.array([100.0, 80.0]), np.array([96.0, 128.0]))
@@ -14,9 +17,9 @@ ALL = np.full(17, 2)
 
 
 def draw(n=4000, visibility=ALL, **settings):
-    augmentation = Augmentation(**settings)
+    chances = AugmentConfig(**settings)
     return [
-        augmentation.draw(REGION, KEYPOINTS, visibility, COCO17, np.random.default_rng((0, i)))
+        draw_region(REGION, KEYPOINTS, visibility, COCO17, chances, np.random.default_rng((0, i)))
         for i in range(n)
     ]
 
@@ -67,3 +70,35 @@ def test_one_setting_does_not_change_the_numbers_of_another():
     with_flip, without = draw(50), draw(50, flip_probability=0.0)
     assert [r.rotation_deg for r in with_flip] == [r.rotation_deg for r in without]
     assert not any(r.flip for r in without)
+
+
+def test_the_same_key_gives_the_same_region_in_every_version():
+    """Numbers of the first version: runs of the official recipe stay comparable, bit for bit."""
+    regions = [
+        draw_region(
+            REGION, KEYPOINTS, ALL, COCO17, AugmentConfig(), np.random.default_rng((7, 3, i))
+        )
+        for i in range(4)
+    ]
+    sizes = [82.17193, 99.630431, 71.675088, 62.4]
+    np.testing.assert_allclose([r.size_wh[0] for r in regions], sizes, atol=1e-6)
+    angles = [18.194489, 0.0, 22.752349, 44.673039]
+    np.testing.assert_allclose([r.rotation_deg for r in regions], angles, atol=1e-6)
+    assert [r.flip for r in regions] == [False, False, False, True]
+
+
+@pytest.mark.parametrize("upper", [(), tuple(range(17))])
+def test_there_are_no_half_bodies_without_two_halves(upper):
+    keypoints = np.random.default_rng(0).uniform(40, 90, (17, 2))
+    region = Region(np.array([60.0, 60.0]), np.array([75.0, 100.0]))
+    settings = AugmentConfig(
+        half_body_probability=1, scale_std=0, rotation_probability=0, flip_probability=0
+    )
+    drawn = [
+        draw_region(
+            region, keypoints, np.full(17, 2), skeleton, settings, np.random.default_rng(1)
+        )
+        for skeleton in (COCO17, replace(COCO17, upper_body=upper))
+    ]
+    assert not np.array_equal(drawn[0].size_wh, region.size_wh)
+    np.testing.assert_array_equal(drawn[1].size_wh, region.size_wh)

@@ -10,16 +10,13 @@ import pytest
 from builders import make_people, write_annotations, write_images
 from test_train import TINY
 
+from pose_hrnet.data.images import read_rgb
+
 COMMANDS = [
-    "demo",
-    "train",
-    "evaluate",
-    "score",
-    "predict",
-    "export",
-    "data synthesize",
-    "data validate",
-]
+    "demo", "train", "evaluate", "score", "predict", "export", "recipes",
+    "data synthesize", "data validate", "data preview",
+    "weights inspect", "weights convert",
+]  # fmt: skip
 
 
 def run(*arguments, code=0):
@@ -76,6 +73,10 @@ def test_train_evaluate_score_predict(run_folder):
     metrics = json.loads((run_folder / "eval/metrics.json").read_text())
     out, _ = run("score", run_folder / "eval/results.json", *data)
     assert f"{metrics['AR']:.3f}" in out
+    assert "at once" in out
+    out, _ = run("score", run_folder / "eval/results.json", *data, "--evaluator", "pycocotools")
+    assert f"{metrics['AR']:.3f}" in out
+    assert "at once" not in out
     out, _ = run("predict", drawn / "images", "-c", best, "--output", run_folder / "predicted")
     assert "8 persons in 8 images" in out
     assert len(list((run_folder / "predicted/overlays").iterdir())) == 8
@@ -104,6 +105,20 @@ def test_validate_says_what_is_wrong_and_exits_with_1(tmp_path):
     assert "error" in out
 
 
+def test_preview_draws_what_training_would_see(run_folder, tmp_path):
+    drawn = run_folder / "drawn"
+    data = [
+        f"--set=data.train.annotations={drawn / 'annotations.json'}",
+        f"--set=data.train.images={drawn / 'images'}",
+    ]
+    out, _ = run("data", "preview", "demo", *data, "-o", tmp_path / "new/a.png", "--count", 3)
+    assert out.strip().endswith("a.png")
+    assert read_rgb(tmp_path / "new/a.png").shape[1] > 3 * 2 * 192
+    more = ["--each", "--count", 2, "--epoch", 4, "--seed", 9]
+    run("data", "preview", "demo", *data, "-o", tmp_path / "each.jpg", *more)
+    assert read_rgb(tmp_path / "each.jpg").shape[1] > 11 * 192
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -113,8 +128,23 @@ def test_validate_says_what_is_wrong_and_exits_with_1(tmp_path):
             "nearest known key is 'model.width'",
         ),
         (["predict", "x.jpg", "-c", "none.pt", "-o", "x"], "none.pt"),
+        (
+            [
+                *("evaluate", "-c", "none.pt", "-o", "x", "--annotations", "none.json"),
+                *("--images", "x", "--compare", "flip,shft"),
+            ],
+            "--compare has 'shft'; give one or more of flip, shift, codec, nms",
+        ),
         (["score", "none.json", "--annotations", "none.json"], "none.json"),
         (["data", "validate", "--annotations", "none.json"], "none.json does not exist"),
+        (["data", "preview", "demo", "-o", "x.png"], "annotations.json does not exist"),
+        (
+            [
+                *("train", "demo", "-o", "x", "--set", "data.skeleton=coco17"),
+                *("--set", "loss.keypoint_weights=[1, 2, 3]"),
+            ],
+            "loss.keypoint_weights has 3 numbers for the 17 keypoints",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(arguments, message, tmp_path, monkeypatch):

@@ -222,3 +222,14 @@ def test_flip_back_equals_the_official_one(shared: Path):
     for key, shift in (("flip_back", 0), ("flip_back_shifted", None)):
         restored = CODEC.flip_back(heatmaps, COCO17.flip_index, shift=shift)
         np.testing.assert_array_equal(restored.numpy(), reference[key].astype(np.float32))
+
+
+@pytest.mark.parametrize("name", ["gaussian", "dark", "udp"])
+def test_unrefined_decoding_is_the_centre_of_the_highest_cell(name):
+    codec = HeatmapCodec(name, (96, 128))
+    cells = torch.tensor([[[5.0, 7.0], [13.0, 21.0]]])
+    pitch = torch.tensor([95 / 23, 127 / 31]) if name == "udp" else torch.tensor([4.0, 4.0])
+    heatmaps, _ = codec.encode((cells + 0.3) * pitch, torch.ones(1, 2))
+    plain, scores = codec.decode(heatmaps, refine=False)
+    torch.testing.assert_close(plain, cells * pitch)
+    torch.testing.assert_close(scores, codec.decode(heatmaps)[1])

@@ -11,13 +11,13 @@ import torch
 from builders import make_people, write_images
 
 from pose_hrnet import geometry
-from pose_hrnet.data.augment import Augmentation
+from pose_hrnet.config import AugmentConfig
 from pose_hrnet.data.coco import load_people, training_people
-from pose_hrnet.data.crops import CropDataset, EpochSampler, crop_loader
+from pose_hrnet.data.crops import CropDataset, EpochSampler, crop_loader, cut
 from pose_hrnet.skeleton import COCO17
 
 INPUT_WH = (96, 128)
-FLIP_ONLY = Augmentation(
+FLIP_ONLY = AugmentConfig(
     half_body_probability=0, scale_std=0, rotation_probability=0, flip_probability=1
 )
 
@@ -68,7 +68,7 @@ def test_crops_equal_the_official_ones(shared: Path):
 
 def test_keypoints_lie_on_the_same_pixels_in_crop_and_image(folder):
     """The crop at a mapped keypoint shows the image's colour there, for every augmentation."""
-    crops = dataset(folder, augmentation=Augmentation(half_body_probability=0.5))
+    crops = dataset(folder, augmentation=AugmentConfig(half_body_probability=0.5))
     checked = 0
     for index in range(6):
         crop = crops[3, index]
@@ -103,19 +103,28 @@ def test_flip_mirrors_the_crop_and_exchanges_left_and_right(folder):
         )
 
 
+def test_the_default_recipe_leaves_colours_as_they_are(folder):
+    """An augmented crop is the cut of its affine, and nothing more."""
+    crops = dataset(folder, augmentation=AugmentConfig())
+    for index in range(6):
+        crop = crops[1, index]
+        image = crops._image(int(crops.people.image_index[index]))
+        assert np.array_equal(crop.pixels.numpy(), cut(image, crop.affine.numpy(), INPUT_WH))
+
+
 def test_a_sample_depends_on_its_key_alone(folder):
-    crops = dataset(folder, augmentation=Augmentation())
-    again = dataset(folder, augmentation=Augmentation())
+    crops = dataset(folder, augmentation=AugmentConfig())
+    again = dataset(folder, augmentation=AugmentConfig())
     again[0, 5]
     assert same(crops[2, 3], again[2, 3])
     assert not same(crops[2, 3], crops[3, 3])
-    other_seed = dataset(folder, augmentation=Augmentation(), seed=1)
+    other_seed = dataset(folder, augmentation=AugmentConfig(), seed=1)
     assert not same(crops[2, 3], other_seed[2, 3])
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_loader_batches_do_not_depend_on_workers(folder, workers):
-    crops = dataset(folder, augmentation=Augmentation())
+    crops = dataset(folder, augmentation=AugmentConfig())
     loader = crop_loader(crops, batch_size=4, workers=workers, shuffle=True)
     loader.sampler.epoch = 5
     first = next(iter(loader))

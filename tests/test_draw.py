@@ -10,6 +10,7 @@ from pose_hrnet.draw import (
     LEFT,
     RIGHT,
     draw_boxes,
+    draw_heatmaps,
     draw_poses,
     draw_training_curve,
     picture_grid,
@@ -52,6 +53,21 @@ def test_poses_outside_the_image_do_not_fail(image):
     draw_poses(image, points + 1000, scores)
     draw_poses(image, points - 60, scores)
     draw_poses(image, np.empty((0, 17, 2)), np.empty((0, 17)))
+
+
+def test_heatmaps_peak_where_their_cells_stand_in_the_colour_of_their_side(image):
+    image[:] = 100
+    heatmaps = np.zeros((17, 30, 40))
+    heatmaps[LEFT_ELBOW, 5, 10], heatmaps[RIGHT_WRIST, 20, 30] = 1.0, 0.5
+    drawn = draw_heatmaps(image, heatmaps, (4.0, 4.0))
+    np.testing.assert_allclose(drawn[20, 40], LEFT)
+    # Half as bright: half of it is the darkened image.
+    np.testing.assert_allclose(drawn[80, 120], (np.array(RIGHT) + 60) / 2, atol=1)
+    np.testing.assert_allclose(drawn[20, 120], 60)
+    # Between cells the light falls off to the same colour's, equally on both sides.
+    np.testing.assert_allclose(drawn[20, 42], drawn[20, 38], atol=1)
+    np.testing.assert_allclose(drawn[20, 42], (np.array(LEFT) + 60) / 2, atol=1)
+    assert (image == 100).all()
 
 
 def test_boxes_and_grid(image):

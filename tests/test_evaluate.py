@@ -99,6 +99,7 @@ def test_files_hold_the_numbers_and_what_made_them(data, tmp_path):
     assert facts["codec"]["name"] == "dark"
     rescored = score_results(data.annotations, tmp_path / "out/results.json")
     assert rescored.values == evaluation.scores.values
+    assert facts["evaluator"] == rescored.evaluator
 
 
 def test_detections_replace_the_annotated_boxes_and_scores_count(data, tmp_path):
@@ -117,21 +118,43 @@ def test_detections_replace_the_annotated_boxes_and_scores_count(data, tmp_path)
     assert evaluation.provenance["boxes"].endswith("boxes.json")
 
 
-def test_duplicate_boxes_are_removed_by_nms(data, tmp_path):
+def doubled(data, folder):
+    """The data set with a detector that finds everyone twice, and the persons it finds."""
     people = training_people(load_people(data.annotations))
-    rows = np.repeat(np.arange(len(people)), 2)
-    twice = [
-        {"image_id": people.image_ids[i], "category_id": 1, "bbox": people.boxes_xywh[i].tolist(),
-         "score": 0.9} for i in rows
-    ]  # fmt: skip
-    (tmp_path / "boxes.json").write_text(json.dumps(twice))
-    with_boxes = data.model_copy(update={"boxes": tmp_path / "boxes.json"})
+    people = people[np.repeat(np.arange(len(people)), 2)]
+    detections = [
+        {"image_id": image, "category_id": 1, "bbox": box.tolist(), "score": 0.9}
+        for image, box in zip(people.image_ids, people.boxes_xywh, strict=True)
+    ]
+    (folder / "boxes.json").write_text(json.dumps(detections))
+    return data.model_copy(update={"boxes": folder / "boxes.json"}), people
+
+
+def test_duplicate_boxes_are_removed_by_nms(data, tmp_path):
+    with_boxes, people = doubled(data, tmp_path)
     card = make_card()
-    model = Oracle(people[rows], data.images, card)
+    model = Oracle(people, data.images, card)
     evaluation = evaluate(model, card, with_boxes, EvaluateConfig(), device=torch.device("cpu"))
     assert evaluation.provenance["persons_predicted"] == 24
     assert evaluation.provenance["poses_after_nms"] == 12
     assert evaluation.scores.values["AP"] == pytest.approx(1.0)
+
+
+def test_soft_nms_as_published_sinks_duplicates_in_the_reported_scores(data, tmp_path):
+    """The official soft NMS reports the scores from before the decay, and so changes nothing."""
+    with_boxes, people = doubled(data, tmp_path)
+    card, scores = make_card(), {}
+    for nms in ("none", "soft_oks", "soft_oks_decayed"):
+        model, test = Oracle(people, data.images, card), EvaluateConfig(nms=nms)
+        evaluation = evaluate(model, card, with_boxes, test, device=torch.device("cpu"))
+        assert evaluation.provenance["nms"] == nms
+        scores[nms] = np.sort(evaluation.poses.scores)
+    np.testing.assert_array_equal(scores["soft_oks"], scores["none"])
+    # One of each pair keeps about its score, the other is multiplied by exp(-1 / 0.9); others in
+    # the image, unlike as they are, lower both a little.
+    first, second = scores["soft_oks_decayed"][12:], scores["soft_oks_decayed"][:12]
+    np.testing.assert_allclose(first, scores["none"][12:], rtol=0.1)
+    np.testing.assert_allclose(second, scores["none"][:12] * np.exp(-1 / 0.9), rtol=0.1)
 
 
 def test_an_unreadable_image_is_counted_and_all_unreadable_is_an_error(data):

@@ -16,6 +16,7 @@ from test_cli import run
 
 from pose_hrnet import HRNet, PoseEstimator
 from pose_hrnet.codec import HeatmapCodec
+from pose_hrnet.compare import compare as compare_choices
 from pose_hrnet.config import DataSet, EvaluateConfig
 from pose_hrnet.evaluate import evaluate
 from pose_hrnet.export import export_model, export_path, trace
@@ -26,6 +27,7 @@ from pose_hrnet.export_check import (
     compare,
     drawn_crops,
 )
+from pose_hrnet.inference import decode_each
 from pose_hrnet.models.weights import LoadedModel, LoadReport, ModelCard, save_model
 from pose_hrnet.runtimes import load_pose_model, network_model
 from pose_hrnet.skeleton import COCO17
@@ -144,6 +146,13 @@ def test_predict_and_evaluate_take_exports(exported, crops, tmp_path):
         assert evaluation.provenance["flip_test"] is True
         results.append(evaluation.poses.keypoints_image)
     np.testing.assert_allclose(*results, atol=0.05)
+    with pytest.raises(ValueError, match="no heatmaps, so that there is nothing to compare"):
+        compare_choices(
+            model.network, model.card, data, settings, ("flip",),
+            device=model.device, decoder=model.decoder,
+        )  # fmt: skip
+    with pytest.raises(ValueError, match="gives no heatmaps to decode in other ways"):
+        list(decode_each([model.decoder] * 2, model.network, crops.permute(0, 3, 1, 2)))
 
 
 def test_what_is_built_in_cannot_be_asked_away(exported):

@@ -10,21 +10,29 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / "pose_hrnet"
 
 ORDER = [
-    "skeleton", "geometry", "records", "progress", "files", "device", "config",
-    "data.images", "data.json_rows", "data.annotations", "data.coco",
+    "skeleton", "geometry", "records", "progress", "files", "device", "config", "config_files",
+    "data.images", "data.json_rows", "data.annotations", "data.skeletons", "data.coco",
+    "data.mpii", "data.datasets",
     "data.checks", "data.validate",
-    "data.augment", "data.crops",
+    "data.augment", "data.appearance", "data.crops",
     "data.figures", "data.canvas", "data.clothing", "data.heads", "data.painting",
     "data.backdrops", "data.scenes",
     "data.synthetic",
     "subcell", "codec",
-    "models.hrnet", "models.checkpoint_files", "models.weights",
+    "models.inputs", "models.hrnet_blocks", "models.hrnet", "models.multi_resolution",
+    "models.resnet", "models.build",
+    "models.complexity", "models.layouts", "models.checkpoint_files",
+    "models.mmpose_meta", "models.card", "models.foreign", "models.opened",
+    "models.fitting", "models.head", "models.weights", "models.inspection",
     "losses", "inference",
     "cards", "program_files", "backends", "runtimes",
-    "metrics.oks", "metrics.coco_truth", "metrics.coco_ap",
-    "draw", "evaluate", "run_folder", "train", "predict", "predict_files", "demo",
-    "export_check", "export",
-    "console", "commands.options", "commands.data", "commands.export", "cli",
+    "metrics.oks", "metrics.coco_truth", "metrics.coco_results", "metrics.coco_matching",
+    "metrics.coco_ap",
+    "metrics.crowdpose", "metrics.pck", "metrics.mpii", "metrics.main_number", "scoring",
+    "draw", "evaluate", "compare", "run_folder", "train", "preview", "predict", "predict_files",
+    "demo", "export_check", "export",
+    "console", "commands.options", "commands.tables", "commands.data", "commands.recipes",
+    "commands.weights", "commands.export", "commands.evaluate", "cli",
 ]  # fmt: skip
 
 

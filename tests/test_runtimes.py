@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
 import yaml
+from builders import make_people, write_annotations, write_images
+from typer.testing import CliRunner
 
-from pose_hrnet import PoseEstimator
+from pose_hrnet import HRNet, PoseEstimator
 from pose_hrnet.cards import HeatmapModelCard
+from pose_hrnet.cli import app
 from pose_hrnet.codec import HeatmapCodec
 from pose_hrnet.config import DataSet, EvaluateConfig
 from pose_hrnet.evaluate import evaluate
+from pose_hrnet.models.weights import ModelCard, save_model
 from pose_hrnet.runtimes import load_pose_model
+from pose_hrnet.skeleton import COCO17, SKELETONS
 
 SIZE_WH = (32, 48)
 TINYPOSE = {
@@ -95,6 +102,8 @@ def test_pixels_are_normalised_as_the_card_says(layout, batch, tmp_path):
         ({"input_wh": [48, 48]}, "the model takes"),
         ({"layout": "NHWC"}, "the model takes"),
         ({"skeleton": "coco17"}, "17 keypoints"),
+        ({"skeleton": "mpii16"}, "16 keypoints"),
+        ({"skeleton": "coco18"}, "skeleton 'coco18' is unknown"),
         ({"stride": 8}, "stride 8"),
         ({"output": 0}, "output 0 has shape"),
         ({"output": 7}, "output 7 is not among its 2 outputs"),
@@ -152,6 +161,87 @@ def test_operators_that_are_not_supported(tmp_path):
     with pytest.raises(ValueError, match="Teleport") as error:
         load_pose_model(tmp_path / "odd.onnx")
     assert "\n" not in str(error.value)
+
+
+def test_a_card_names_skeleton_and_flip_shift(tmp_path):
+    for name, skeleton in SKELETONS.items():
+        card = HeatmapModelCard.read(write_card(tmp_path / "a.yaml", skeleton=name))
+        assert card.skeleton == skeleton
+    shifts = [(None, "dark", 1), (None, "udp", 0), (0, "dark", 0), (2, "udp", 2)]
+    for given, codec, expected in shifts:
+        path = write_card(tmp_path / "a.yaml", codec=codec, flip_shift=given)
+        assert HeatmapModelCard.read(path).codec.flip_shift == expected
+
+
+@pytest.fixture(scope="module")
+def hrnet_files(tmp_path_factory):
+    """A small HRNet twice: as a checkpoint, and as plain ONNX heatmaps with a YAML card."""
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    folder = tmp_path_factory.mktemp("hrnet")
+    torch.manual_seed(0)
+    blocks = {"stem_blocks": 1, "stage_modules": (1, 1, 1), "branch_blocks": 1}
+    model = HRNet(8, stem_width=8, **blocks).eval()
+    width, height = SIZE_WH
+    torch.onnx.export(
+        model,
+        (torch.zeros(2, 3, height, width),),  # floats: normalised outside, as most models are
+        folder / "others.onnx",
+        dynamo=True,
+        dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+        external_data=False,
+        verbose=False,
+    )
+    write_card(folder / "others.yaml", skeleton="coco17", codec="udp", output=0)
+    card = ModelCard(model.architecture, COCO17, HeatmapCodec("udp", SIZE_WH))
+    save_model(folder / "ours.safetensors", model.state_dict(), card)
+    return folder
+
+
+def command(*arguments):
+    done = CliRunner().invoke(app, [*map(str, arguments), "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_an_onnx_heatmap_model_is_evaluated_and_predicts_as_its_checkpoint(hrnet_files, tmp_path):
+    people = make_people(6)
+    annotations = write_annotations(people, tmp_path / "people.json")
+    images = write_images(people, tmp_path / "images")
+    data = ["--annotations", annotations, "--images", images, "--workers", 0, "--nms", "none"]
+    found = {}
+    for name in ("ours.safetensors", "others.yaml", "others.onnx"):
+        model, out = ["-c", hrnet_files / name], tmp_path / name
+        command("evaluate", *model, *data, "-o", out, "--batch-size", 4)
+        command("predict", images, *model, "-o", out / "predicted", "--no-overlays")
+        # Not bf16, which the checkpoint alone could be run in:
+        assert load_pose_model(model[1], precision="auto").decoder.precision == (
+            "auto" if name.startswith("ours") else "fp32"
+        )
+        provenance = json.loads((out / "metrics.json").read_text())["evaluated"]
+        assert (provenance["flip_test"], provenance["flip_shift_cells"]) == (True, 0)
+        files = out / "results.json", out / "predicted/results.json"
+        rows = [row["keypoints"] for file in files for row in json.loads(file.read_text())]
+        found[name] = provenance["backend"], np.array(rows)
+    assert found["ours.safetensors"][0] == "torch"
+    assert found["ours.safetensors"][1].shape == (6 + 3, 51)
+    for name in ("others.yaml", "others.onnx"):
+        backend, keypoints = found[name]
+        assert backend == "onnxruntime"
+        np.testing.assert_allclose(keypoints, found["ours.safetensors"][1], atol=0.02)
+
+
+def test_heatmaps_of_others_can_be_compared(hrnet_files, tmp_path):
+    people = make_people(4)
+    data = ["--annotations", write_annotations(people, tmp_path / "people.json")]
+    data += ["--images", write_images(people, tmp_path / "images"), "--workers", 0]
+    model = ["-c", hrnet_files / "others.yaml"]
+    out = command("evaluate", *model, *data, "-o", tmp_path, "--compare", "flip,codec")
+    assert "16 crops" in out  # two views, two alignments
+    written = json.loads((tmp_path / "comparison.json").read_text())
+    assert len(written["rows"]) == 8
+    (own,) = [row for row in written["rows"] if row["own"]]
+    assert (own["codec"], own["flip_shift"]) == ("udp", 0)
 
 
 @pytest.fixture

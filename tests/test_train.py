@@ -15,8 +15,10 @@ import pytest
 import torch
 from builders import make_people, write_annotations, write_images
 
-from pose_hrnet.config import OptimizerConfig, load_config
+from pose_hrnet.config import OptimizerConfig
+from pose_hrnet.config_files import load_config
 from pose_hrnet.data.crops import Crop
+from pose_hrnet.losses import weighted_mse
 from pose_hrnet.models.weights import load_model
 from pose_hrnet.run_folder import read_metrics
 from pose_hrnet.train import TrainingStep, build_model, build_optimizer, rate_schedule, train
@@ -101,6 +103,33 @@ def test_resumed_run_equals_the_uninterrupted_one(settings, tmp_path, where, cal
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
+@pytest.mark.parametrize(
+    ("network", "architecture"),
+    [
+        (["model.head=v2"], {"name": "hrnet", "head": "v2", "width": 8}),
+        (
+            [
+                "model.name=resnet",
+                "model.depth=18",
+                "model.width=32",
+                "model.stem_width=64",
+                "model.stem_blocks=4",
+                "model.stage_modules=[1,4,3]",
+                "model.branch_blocks=4",
+            ],
+            {"name": "resnet", "depth": 18},
+        ),
+    ],
+    ids=["hrnet v2", "resnet"],
+)
+def test_every_network_trains_and_comes_back(settings, tmp_path, network, architecture):
+    codec = ["codec.name=udp", "codec.blur_kernel=7", "train.epochs=1"]
+    best = train(load_config("demo", [*settings, *network, *codec]), tmp_path, device="cpu")
+    loaded = load_model(best)
+    assert architecture.items() <= loaded.model.architecture.items()
+    assert (loaded.card.codec.name, loaded.card.codec.blur_kernel) == ("udp", 7)
+
+
 @pytest.mark.slow
 def test_kill_9_then_resume_at_the_command_line(settings, tmp_path):
     options = [f"--set={setting}" for setting in [*settings, "train.epochs=12"]]
@@ -142,6 +171,37 @@ def test_loss_falls_on_a_batch_that_is_seen_again_and_again(settings, tmp_path):
     train(load_config("demo", [*settings, *quiet, *steady]), tmp_path / "run", device="cpu")
     losses = [line["loss"] for line in read_metrics(tmp_path / "run/metrics.jsonl")]
     assert losses[-1] < 0.8 * losses[0]
+
+
+def test_loss_section_decides_the_loss(settings, tmp_path):
+    choices = {
+        "mse": [],
+        "official": ["loss.keypoint_weights=official"],
+        "ohkm": ["loss.name=ohkm"],
+        "ohkm17": ["loss.name=ohkm", "loss.top_k=17"],
+        "awing": ["loss.name=awing"],
+    }
+    first = {}
+    for name, changes in choices.items():
+        config = load_config("demo", [*settings, "train.epochs=1", *changes])
+        train(config, tmp_path / name, device="cpu")
+        first[name] = read_metrics(tmp_path / name / "metrics.jsonl")[0]["loss"]
+    assert first["mse"] < first["official"] < 2 * first["mse"]
+    assert first["ohkm"] > first["mse"]
+    assert first["ohkm17"] == pytest.approx(first["mse"], rel=1e-4)
+    assert first["awing"] > 10 * first["mse"]
+
+
+def test_loss_settings_that_do_not_fit_stop_before_the_data_is_read(settings, tmp_path):
+    for change, message in (
+        ("loss.keypoint_weights=[1, 2]", "has 2 numbers for the 17 keypoints of skeleton"),
+        ("loss={name: ohkm, top_k: 18}", "loss.top_k is 18; expected 1 to 17"),
+    ):
+        missing = ["data.train.annotations=missing.json", "data.skeleton=coco17"]
+        config = load_config("demo", [*settings, *missing, change])
+        with pytest.raises(ValueError, match=message):
+            train(config, tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_is_not_overwritten_nor_resumed_with_other_settings(settings, tmp_path):
@@ -187,7 +247,7 @@ def test_non_finite_loss_stops_before_the_update_and_names_the_batch(settings):
         model,
         card.codec,
         optimizer,
-        torch.tensor(1.0),
+        weighted_mse,
         config,
         torch.device("cpu"),
         make_people(10),

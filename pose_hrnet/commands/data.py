@@ -1,4 +1,4 @@
-"""``pose-hrnet data ...``: draw, and check, data sets."""
+"""``pose-hrnet data ...``: draw, check, and look at data sets."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from pose_hrnet.commands.options import Annotations, Output
+from pose_hrnet.commands.options import Annotations, Output, SkeletonOption
 from pose_hrnet.console import RichProgress, one_sentence_errors, print_table, say
 
-app = typer.Typer(no_args_is_help=True, help="Draw, and check, data sets.")
+app = typer.Typer(no_args_is_help=True, help="Draw, check, and look at data sets.")
 
 
 @app.command()
@@ -43,14 +43,23 @@ def validate(
     ] = None,
     boxes: Annotated[Path | None, typer.Option(help="Detection JSON to check, too.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Threads that open images.")] = 4,
+    skeleton: SkeletonOption = None,
 ) -> None:
     """Check a data set, and say what would make its AP 0 or -1. Exit code 1 if there are errors.
 
     Example: `pose-hrnet data validate --annotations val.json --images val2017`
     """
+    from pose_hrnet.data.skeletons import find_skeleton
     from pose_hrnet.data.validate import validate as check
 
-    report = check(annotations, images, detections=boxes, workers=workers, progress=RichProgress())
+    report = check(
+        annotations,
+        images,
+        detections=boxes,
+        skeleton=None if skeleton is None else find_skeleton(skeleton, annotations),
+        workers=workers,
+        progress=RichProgress(),
+    )
     say(
         f"{report.images} images ({report.images_opened} opened), {report.persons} usable "
         f"persons, {report.training_persons} of them fit to train on",
@@ -72,3 +81,35 @@ def validate(
     say("no errors" if report.ok else "there are errors")
     if not report.ok:
         raise typer.Exit(1)
+
+
+@app.command()
+@one_sentence_errors
+def preview(
+    config: Annotated[str, typer.Argument(help="YAML file, or the name of a recipe.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="PNG or JPEG to write.")],
+    count: Annotated[int, typer.Option(min=1, help="Crops.")] = 12,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="In place of train.seed: other persons, other draws.")
+    ] = None,
+    epoch: Annotated[int, typer.Option(min=0, help="The first is 0.")] = 0,
+    each: Annotated[
+        bool, typer.Option("--each", help="Show each augmentation on its own, at probability 1.")
+    ] = False,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="section.key=value; may be repeated.")
+    ] = None,
+) -> None:
+    """Draw the first augmented crops of an epoch as training sees them, with their targets.
+
+    Example: `pose-hrnet data preview coco_w32_256x192 --output crops.png --epoch 3`
+    """
+    from pose_hrnet.config_files import load_config
+    from pose_hrnet.preview import preview_each, preview_training
+
+    changes = list(overrides or ())
+    if seed is not None:
+        changes.append(f"train.seed={seed}")
+    draw = preview_each if each else preview_training
+    draw(load_config(config, changes), output, count=count, epoch=epoch)
+    say(f"{output}")

@@ -22,6 +22,7 @@ class Nms(str, Enum):
 
     oks = "oks"
     soft_oks = "soft_oks"
+    soft_oks_decayed = "soft_oks_decayed"
     none = "none"
 
 
@@ -33,19 +34,48 @@ class Runtime(str, Enum):
     torch = "torch"
 
 
+class Metric(str, Enum):
+    """What scores the poses."""
+
+    auto = "auto"
+    coco = "coco"
+    crowdpose = "crowdpose"
+    mpii = "mpii"
+
+
+class Evaluator(str, Enum):
+    """What matches poses with persons for the COCO numbers, which are the same."""
+
+    fast = "fast"
+    pycocotools = "pycocotools"
+
+
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
 Checkpoint = Annotated[
     Path,
     typer.Option(
         "--checkpoint",
         "-c",
-        help="Our .safetensors or .pt, an official .pth, or an exported .onnx, .xml or .pt2.",
+        help="Ours, an official or MMPose checkpoint, or an exported .onnx, .xml or .pt2.",
     ),
 ]
-Annotations = Annotated[Path, typer.Option("--annotations", help="COCO keypoint JSON.")]
+Annotations = Annotated[
+    Path, typer.Option("--annotations", help="COCO, CrowdPose or MPII keypoint JSON.")
+]
+SkeletonOption = Annotated[
+    str | None,
+    typer.Option("--skeleton", help="coco17, mpii16, crowdpose14 or a YAML; else as annotated."),
+]
+MetricOption = Annotated[
+    Metric, typer.Option("--metric", help="auto: the one that the annotations are known by.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 PrecisionOption = Annotated[
     Precision, typer.Option(help="auto: bf16 where the hardware has matrix units for it.")
+]
+EvaluatorOption = Annotated[
+    Evaluator,
+    typer.Option(help="pycocotools: its own slow loop, to check the fast one; same numbers."),
 ]
 FlipTest = Annotated[
     bool | None,

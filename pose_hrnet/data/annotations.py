@@ -24,11 +24,13 @@ class Category:
         id: Its ``category_id``.
         name: Its name.
         keypoint_names: Names in the file's order; empty if the file has none.
+        skeleton: Pairs of keypoints that a limb joins, as the file has them: counted from 1.
     """
 
     id: ImageId
     name: str
     keypoint_names: tuple[str, ...]
+    skeleton: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +95,7 @@ class _Category(msgspec.Struct):
     id: int | str
     name: str = ""
     keypoints: list[str] | None = None
+    skeleton: list[tuple[int, int]] | None = None
 
 
 class _Image(msgspec.Struct, gc=False):
@@ -100,6 +103,7 @@ class _Image(msgspec.Struct, gc=False):
     file_name: str
     width: float | None = 0
     height: float | None = 0
+    crowdIndex: float | None = None
 
 
 class _Annotation(msgspec.Struct, gc=False):
@@ -114,6 +118,8 @@ class _Annotation(msgspec.Struct, gc=False):
 
 
 class _Head(msgspec.Struct):
+    images: msgspec.Raw
+    annotations: msgspec.Raw
     categories: list[_Category] = []
 
 
@@ -160,21 +166,36 @@ def _choose_category(
         found = with_keypoints if len(with_keypoints) == 1 else persons
     if len(found) != 1:
         names = ", ".join(f"{c.name!r} (id {c.id!r})" for c in categories) or "none"
-        asked = "one category with keypoints" if wanted is None else f"one category {wanted!r}"
+        asked = f"one category {wanted!r}"
+        if wanted is None:
+            asked = "one category with keypoints, or one of them called 'person'"
         raise ValueError(f"{path} has the categories {names}; expected {asked}")
-    return Category(found[0].id, found[0].name, tuple(found[0].keypoints or ()))
+    one = found[0]
+    return Category(one.id, one.name, tuple(one.keypoints or ()), tuple(one.skeleton or ()))
 
 
 def _check_names(category: Category, skeleton: Skeleton, path: Path) -> None:
-    """Refuse another number or order of keypoints; names may be spelt in another way."""
     found, expected = category.keypoint_names, skeleton.keypoint_names
-    reordered = found != expected and sorted(found) == sorted(expected)
-    if found and (len(found) != len(expected) or reordered):
+    if not stand_for(found, skeleton):
         raise ValueError(
             f"{path} has {len(found)} keypoints ({', '.join(found)}) in category "
             f"{category.name!r}, but skeleton {skeleton.name!r} has {len(expected)} "
             f"({', '.join(expected)}); use a skeleton with the file's names in the file's order"
         )
+
+
+def stand_for(names: Sequence[str], skeleton: Skeleton) -> bool:
+    """Whether a file's keypoints can be read as the skeleton's, one by one.
+
+    Names may be spelt in another way or be missing altogether, but their number is the same and
+    no name of the skeleton stands at another place.
+    """
+    expected = skeleton.keypoint_names
+    if not names:
+        return True
+    return len(names) == len(expected) and not any(
+        name != own and name in expected for name, own in zip(names, expected, strict=True)
+    )
 
 
 def _read_images(raws: list[msgspec.Raw], problems: list[Problem]) -> Images:
@@ -188,7 +209,11 @@ def _read_images(raws: list[msgspec.Raw], problems: list[Problem]) -> Images:
             problems.append(Problem("duplicate image id", image.id, sentence))
         else:
             images[image.id] = image
-    sizes = [(image.width or 0, image.height or 0) for image in images.values()]
+    # CrowdPose's official files exchange width and height: their sizes count as unknown.
+    sizes = [
+        (image.width or 0, image.height or 0) if image.crowdIndex is None else (0, 0)
+        for image in images.values()
+    ]
     return Images(
         ids=tuple(images),
         file_names=tuple(image.file_name for image in images.values()),
@@ -321,4 +346,4 @@ def _people(columns: _Columns, images: Images, rows: NDArray[np.bool_]) -> Peopl
     )
 
 
-__all__ = ["AnnotationFile", "Category", "read_annotations"]
+__all__ = ["AnnotationFile", "Category", "read_annotations", "read_category", "stand_for"]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pose_hrnet.config import AugmentConfig
 from pose_hrnet.geometry import Array, fit_aspect
 from pose_hrnet.skeleton import Skeleton
 
@@ -35,55 +36,47 @@ class Region:
     flip: bool = False
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """The official HRNet recipe (Sun et al., CVPR 2019); fields as in `config.AugmentConfig`."""
+def draw_region(
+    region: Region,
+    keypoints_image: NDArray[np.floating],
+    visibility: NDArray[np.integer],
+    skeleton: Skeleton,
+    settings: AugmentConfig,
+    rng: np.random.Generator,
+) -> Region:
+    """Change a region at random: half body, scale, rotation, flip (Sun et al., CVPR 2019).
 
-    half_body_probability: float = 0.3
-    half_body_min_keypoints: int = 8
-    upper_body_probability: float = 0.69
-    scale_std: float = 0.35
-    rotation_std: float = 45.0
-    rotation_probability: float = 0.6
-    flip_probability: float = 0.5
+    Args:
+        region: The padded person box.
+        keypoints_image: ``(K, 2)`` image pixels.
+        visibility: ``(K,)``; half bodies are made of the labelled keypoints.
+        skeleton: Says which keypoints are the upper body; without one, or without a lower
+            body, there are no half bodies.
+        settings: Chances and amounts.
+        rng: The sample's generator. Every number is drawn whether or not it is used, so that
+            one setting does not change the numbers of another.
 
-    def draw(
-        self,
-        region: Region,
-        keypoints_image: NDArray[np.floating],
-        visibility: NDArray[np.integer],
-        skeleton: Skeleton,
-        rng: np.random.Generator,
-    ) -> Region:
-        """Change a region at random.
+    Returns:
+        The region to crop.
+    """
+    half, upper, rotate, flip = rng.random(4)
+    size_normal, angle_normal = rng.standard_normal(2)
 
-        Args:
-            region: The padded person box.
-            keypoints_image: ``(K, 2)`` image pixels.
-            visibility: ``(K,)``; half bodies are made of the labelled keypoints.
-            skeleton: Says which keypoints are the upper body.
-            rng: The sample's generator. Every number is drawn whether or not it is used, so that
-                one setting does not change the numbers of another.
-
-        Returns:
-            The region to crop.
-        """
-        half, upper, rotate, flip = rng.random(4)
-        size_normal, angle_normal = rng.standard_normal(2)
-
-        labelled = visibility > 0
-        if labelled.sum() > self.half_body_min_keypoints and half < self.half_body_probability:
-            region = _half_body(
-                region, keypoints_image, labelled, skeleton, upper < self.upper_body_probability
-            )
-        factor = np.clip(1 + size_normal * self.scale_std, 1 - self.scale_std, 1 + self.scale_std)
-        angle = np.clip(angle_normal, -2, 2) * self.rotation_std
-        return Region(
-            center_image=region.center_image,
-            size_wh=region.size_wh * factor,
-            rotation_deg=float(angle) if rotate < self.rotation_probability else 0.0,
-            flip=bool(flip < self.flip_probability),
-        )
+    labelled = visibility > 0
+    has_halves = 0 < len(skeleton.upper_body) < skeleton.num_keypoints
+    enough = has_halves and labelled.sum() > settings.half_body_min_keypoints
+    if enough and half < settings.half_body_probability:
+        prefer_upper = bool(upper < settings.upper_body_probability)
+        region = _half_body(region, keypoints_image, labelled, skeleton, prefer_upper)
+    spread = settings.scale_std
+    factor = np.clip(1 + size_normal * spread, 1 - spread, 1 + spread)
+    angle = np.clip(angle_normal, -2, 2) * settings.rotation_std
+    return Region(
+        center_image=region.center_image,
+        size_wh=region.size_wh * factor,
+        rotation_deg=float(angle) if rotate < settings.rotation_probability else 0.0,
+        flip=bool(flip < settings.flip_probability),
+    )
 
 
 def _half_body(

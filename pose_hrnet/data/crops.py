@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -15,7 +16,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pose_hrnet import geometry
-from pose_hrnet.data.augment import Augmentation, Region
+from pose_hrnet.config import AugmentConfig
+from pose_hrnet.data.augment import Region, draw_region
 from pose_hrnet.data.images import ImageError, read_rgb
 from pose_hrnet.records import People
 from pose_hrnet.skeleton import COCO17, Skeleton
@@ -85,7 +87,7 @@ class CropDataset(Dataset[Crop]):
         input_wh: tuple[int, int],
         alignment: geometry.Alignment = "official",
         box_padding: float = geometry.BOX_PADDING,
-        augmentation: Augmentation | None = None,
+        augmentation: AugmentConfig | None = None,
         skeleton: Skeleton = COCO17,
         seed: int = 0,
     ) -> None:
@@ -99,6 +101,13 @@ class CropDataset(Dataset[Crop]):
         self.centers_image, self.sizes_wh = geometry.crop_regions(
             people.boxes_xywh, input_wh, padding=box_padding
         )
+        self._change_appearance = None
+        if augmentation is not None and augmentation.changes_appearance:
+            # Here, because it imports torchvision, for a second: not for those who only predict,
+            # and once for all loader processes that are forked.
+            from pose_hrnet.data.appearance import change_appearance
+
+            self._change_appearance = partial(change_appearance, settings=augmentation)
         self._last_image: tuple[int, NDArray[np.uint8] | None] = (-1, None)
 
     def __len__(self) -> int:
@@ -110,9 +119,11 @@ class CropDataset(Dataset[Crop]):
         region = Region(self.centers_image[index], self.sizes_wh[index])
         visibility = self.people.visibility[index]
         keypoints = self.people.keypoints_image[index]
+        rng = np.random.default_rng((self.seed, epoch, index))
         if self.augmentation is not None:
-            rng = np.random.default_rng((self.seed, epoch, index))
-            region = self.augmentation.draw(region, keypoints, visibility, self.skeleton, rng)
+            region = draw_region(
+                region, keypoints, visibility, self.skeleton, self.augmentation, rng
+            )
 
         width = 0 if image is None else image.shape[1]
         affine = self._affine(region, width)
@@ -126,6 +137,8 @@ class CropDataset(Dataset[Crop]):
             visible = np.zeros_like(visible)
         else:
             pixels = cut(image, affine, self.input_wh)
+            if self._change_appearance is not None:
+                pixels = self._change_appearance(pixels, rng=rng)
         return Crop(
             pixels=torch.from_numpy(pixels),
             keypoints_input=torch.from_numpy(keypoints_input).float(),

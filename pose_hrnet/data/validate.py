@@ -9,11 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from pose_hrnet.data.annotations import AnnotationFile, read_annotations
+from pose_hrnet.data.annotations import (
+    AnnotationFile,
+    read_annotations,
+    read_category,
+    stand_for,
+)
 from pose_hrnet.data.checks import Finding, Severity, check_annotations, found
 from pose_hrnet.data.coco import read_detections, training_people
 from pose_hrnet.data.images import ImageError, ImageFacts, read_facts, read_rgb
 from pose_hrnet.data.json_rows import explain_strays
+from pose_hrnet.data.skeletons import skeleton_of
 from pose_hrnet.progress import SILENT, Progress
 from pose_hrnet.records import Images
 from pose_hrnet.skeleton import COCO17, Skeleton
@@ -53,7 +59,7 @@ def validate(
     images: Path | None = None,
     *,
     detections: Path | None = None,
-    skeleton: Skeleton = COCO17,
+    skeleton: Skeleton | None = None,
     category: str | int | None = None,
     workers: int = 4,
     progress: Progress = SILENT,
@@ -64,7 +70,8 @@ def validate(
         annotations: COCO keypoint JSON.
         images: Folder of the images, each of which is decoded; None: they are not opened.
         detections: COCO detection results JSON.
-        skeleton: The keypoints of the category.
+        skeleton: The keypoints of the category; None: those that it names, which are
+            COCO's if they are missing or only spelt in another way.
         category: As `pose_hrnet.data.coco.load_people` takes it.
         workers: Threads that open images.
         progress: Watches the images being opened.
@@ -73,6 +80,11 @@ def validate(
         FileNotFoundError: If a file or the folder is missing.
         ValueError: If the annotations or the detections cannot be read at all.
     """
+    if skeleton is None:
+        chosen = read_category(annotations, category)
+        names = chosen.keypoint_names
+        alike = stand_for(names, COCO17) and (not names or {*names} & {*COCO17.keypoint_names})
+        skeleton = COCO17 if alike else skeleton_of(chosen, annotations)
     file = read_annotations(annotations, skeleton=skeleton, category=category)
     listed = file.people.images
     findings = check_annotations(file, skeleton)

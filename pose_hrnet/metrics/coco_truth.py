@@ -68,13 +68,16 @@ class _File(msgspec.Struct):
     categories: list[_HasId] = []
 
 
-def read_truth(path: Path, num_keypoints: int, notes: list[str]) -> Truth:
+def read_truth(
+    path: Path, num_keypoints: int, notes: list[str], *, area_over_box: float | None = None
+) -> Truth:
     """Read the annotations of all categories.
 
     Args:
         path: COCO keypoint annotations, JSON.
         num_keypoints: K.
         notes: What was mended or left out is appended, one sentence each.
+        area_over_box: Take this many times the box area for every area; None: the file's.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -95,13 +98,16 @@ def read_truth(path: Path, num_keypoints: int, notes: list[str]) -> Truth:
     _check_lengths(annotations, num_keypoints, path)
     counted = list(_usable(annotations, images, categories, num_keypoints, problems))
     persons = [_person(annotation, num_keypoints) for annotation in counted]
+    if area_over_box is not None:
+        for person in persons:
+            person["area"] = area_over_box * person["bbox"][2] * person["bbox"][3]
     for number, (person, annotation) in enumerate(zip(persons, counted, strict=True), start=1):
         person["id"] = number
         person["image_id"] = images[annotation.image_id]
         person["category_id"] = categories[annotation.category_id]
     if problems:
         notes.append(f"{path}: {summarise(problems)}; they do not count{_hint(problems, images)}")
-    notes += _describe_gaps(counted, persons, path)
+    notes += _describe_gaps(counted, persons, path, area_is_read=area_over_box is None)
     return Truth(str(path), images, categories, persons)
 
 
@@ -166,7 +172,7 @@ def _is_finite_where_labelled(triples: list[float | None]) -> bool:
 def _person(annotation: _Annotation, num_keypoints: int) -> dict[str, Any]:
     """Fill in what pycocotools reads; what the annotation states stays as it is."""
     keypoints = np.array(annotation.keypoints or [0.0] * (3 * num_keypoints), dtype=np.float64)
-    keypoints = np.nan_to_num(keypoints, nan=0.0)  # of keypoints that are not labelled
+    keypoints[np.isnan(keypoints)] = 0.0  # of keypoints that are not labelled
     labelled = keypoints.reshape(-1, 3)[keypoints[2::3] > 0, :2]
     bbox, area, count = _box(annotation), annotation.area, _stated_count(annotation)
     if bbox is None:
@@ -192,13 +198,17 @@ def _stated_count(annotation: _Annotation) -> float | None:
 
 
 def _describe_gaps(
-    annotations: list[_Annotation], persons: list[dict[str, Any]], path: Path
+    annotations: list[_Annotation],
+    persons: list[dict[str, Any]],
+    path: Path,
+    *,
+    area_is_read: bool,
 ) -> list[str]:
     gaps = {
         "keypoints": sum(not annotation.keypoints for annotation in annotations),
         "num_keypoints": sum(_stated_count(annotation) is None for annotation in annotations),
         "bbox": sum(_box(annotation) is None for annotation in annotations),
-        "area": sum(annotation.area is None for annotation in annotations),
+        "area": sum(area_is_read and annotation.area is None for annotation in annotations),
         "iscrowd": sum(annotation.iscrowd is None for annotation in annotations),
         "id": len(annotations) - len({annotation.id for annotation in annotations} - {None, 0}),
     }

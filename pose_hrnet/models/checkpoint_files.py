@@ -1,15 +1,15 @@
 """Checkpoint files to tensors and back; the one place that meets untrusted bytes.
 
 Reads safetensors and torch files (state dicts, bare or wrapped, with the prefixes of
-DistributedDataParallel and torch.compile) without unpickling arbitrary code.
+DistributedDataParallel, torch.compile and averaged models) without running code that they hold.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,43 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pose_hrnet.files import replace_file
+from pose_hrnet.models.layouts import few
 
 _CARD_KEY = "pose_hrnet"
 """Where safetensors metadata holds the card, as JSON."""
+
+# Keys under which torch files hold a state dict; the first that is there counts. Official training
+# checkpoints have the best weights beside the last, timm's the averaged ones beside the raw. With
+# MMEngine it is the other way round: its hook saves the averaged weights as "state_dict" and the
+# raw ones as "ema_state_dict". Our training state has "model".
+_STATE_DICTS = (
+    "best_state_dict", "state_dict_ema", "model_ema", "ema", "state_dict", "model",
+    "ema_state_dict",
+)  # fmt: skip
+
+_PREFIXES = ("module.", "_orig_mod.", "model.")
+"""Of wrappers, any of which may have wrapped another."""
+
+# Objects that training checkpoints of other toolkits hold beside the weights, and that nothing
+# here needs. They are read as None: neither their class nor their content is touched.
+_PASSED_OVER = (
+    "builtins.getattr",  # of MMEngine's log, to name methods
+    "mmengine.logging.history_buffer.HistoryBuffer",
+    "argparse.Namespace",
+    "pathlib.PosixPath",
+    "pathlib.WindowsPath",
+    "pathlib._local.PosixPath",
+    "pathlib._local.WindowsPath",
+)
+
+_FOREIGN = {
+    b"<": "a web page or XML",
+    b"version https://git-lfs": "a Git LFS pointer, not the file itself (run git lfs pull)",
+    b"\x89HDF": "an HDF5 file (Keras)",
+    b"\x1f\x8b": "a gzip archive (unpack it)",
+    b"\x08": "an ONNX model or another exported one, whose weights cannot be read back",
+}
+"""How files that are often taken for checkpoints begin."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +68,14 @@ class CheckpointFile:
         tensors: The state dict, without prefixes, on the CPU.
         card: The model card as plain values; None in files that are not ours.
         found_under: The key of a torch file that held the state dict; None if it was the whole.
+        meta: What an MMPose file says of its training, as plain values; empty in others.
     """
 
     path: Path
     tensors: dict[str, Tensor]
     card: dict[str, Any] | None
     found_under: str | None
+    meta: Mapping[Any, Any] = field(default_factory=dict)
 
 
 def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:
@@ -72,23 +108,19 @@ def read_checkpoint(path: Path) -> CheckpointFile:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such checkpoint file; check the path")
     with path.open("rb") as file:
-        head = file.read(9)
+        head = file.read(32)
     if not head:
         raise ValueError(f"{path}: the file is empty (0 bytes); download or copy it again")
-    if head[8:] == b"{":  # eight bytes of header length, then the header in JSON
+    if head[8:9] == b"{":  # eight bytes of header length, then the header in JSON
         return _read_safetensors(path)
     if head.startswith((b"PK", b"\x80")):  # a zip archive, or before torch 1.6 a pickle
         return _read_torch(path)
+    what = next((what for begin, what in _FOREIGN.items() if head.startswith(begin)), None)
     raise ValueError(
-        f"{path}: this is no checkpoint, it begins with {head!r}; "
-        "give a .safetensors, .pt or .pth file (a download may have saved a web page instead)"
+        f"{path}: this is no checkpoint, "
+        + (f"but looks like {what}" if what else f"it begins with {head[:9]!r}")
+        + "; give a .safetensors, .pt or .pth file"
     )
-
-
-def few(names: Iterable[str]) -> str:
-    """Three of the names for a message, and dots for the rest."""
-    every = list(names)
-    return ", ".join(every[:3]) + (", ..." if len(every) > 3 else "")
 
 
 def _read_safetensors(path: Path) -> CheckpointFile:
@@ -110,12 +142,12 @@ def _read_torch(path: Path) -> CheckpointFile:
     if _is_state_dict(contents):
         return CheckpointFile(path, _without_prefixes(contents), None, None)
     if isinstance(contents, Mapping):
-        # The official training checkpoint has the first two, our training state the last.
-        for key in ("best_state_dict", "state_dict", "model"):
+        for key in _STATE_DICTS:
             if _is_state_dict(contents.get(key)):
-                card = contents.get("card")
+                card, meta = contents.get("card"), contents.get("meta")
                 card = dict(card) if isinstance(card, Mapping) else None
-                return CheckpointFile(path, _without_prefixes(contents[key]), card, key)
+                meta = meta if isinstance(meta, Mapping) else {}
+                return CheckpointFile(path, _without_prefixes(contents[key]), card, key, meta)
         found = f"a dict with the keys {few(map(repr, contents)) or 'none'}"
     else:
         found = f"an object of type {type(contents).__name__}"
@@ -125,31 +157,53 @@ def _read_torch(path: Path) -> CheckpointFile:
     )
 
 
-def _load_tensors_only(path: Path) -> Any:
-    # Official training checkpoints hold the validation AP as a NumPy scalar; these make only that.
-    scalar = np.float64(0).__reduce__()[0]
-    allowed: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
-        (scalar, "numpy.core.multiarray.scalar"),
-        (scalar, "numpy._core.multiarray.scalar"),
-        np.dtype,
-        type(np.dtype(np.float32)),
-        type(np.dtype(np.float64)),
+class _PassedOver:
+    """Stands for any object, and keeps nothing of it."""
+
+    def __new__(cls, *_: Any) -> _PassedOver:
+        return object.__new__(cls)
+
+    def __setstate__(self, _: Any) -> None:
+        pass
+
+
+def _harmless() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
+    """What a file may call while it is loaded: NumPy's numbers and arrays, and `_PassedOver`."""
+    scalar: Any = np.float64(0).__reduce__()[0]
+    array: Any = np.empty(0).__reduce__()[0]
+    dtypes = [
+        type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "?", "u1", "i4", "i8", "U1", "O")
     ]
+    named: list[tuple[Callable[..., Any], str]] = [(_PassedOver, name) for name in _PASSED_OVER]
+    for core in ("numpy.core", "numpy._core"):  # before and since NumPy 2
+        named += [
+            (scalar, f"{core}.multiarray.scalar"),
+            (array, f"{core}.multiarray._reconstruct"),
+        ]
+    return [*named, np.ndarray, np.dtype, *dtypes]
+
+
+def _load_tensors_only(path: Path) -> Any:
     with path.open("rb") as file:
         try:
-            with torch.serialization.safe_globals(allowed):
+            with torch.serialization.safe_globals(_harmless()):
                 return torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # damaged bytes can raise anything while they are decoded
             unsafe = re.search(r"GLOBAL (\S+)", str(error))
-            if unsafe is None:
+            if unsafe is not None:
                 raise ValueError(
-                    f"{path}: the torch file is cut short, damaged or no checkpoint "
-                    f"({type(error).__name__}); download or copy it again"
+                    f"{path}: this file contains Python objects ({unsafe[1]}), which could run "
+                    "any code, and is not loaded; if you trust it, load it in the environment "
+                    "that made it and save only the state_dict"
+                ) from error
+            if "TorchScript" in str(error):
+                raise ValueError(
+                    f"{path}: this is a TorchScript program, not a checkpoint; "
+                    "give the .pt or .pth file of weights that it was made from"
                 ) from error
             raise ValueError(
-                f"{path}: this file contains Python objects ({unsafe[1]}), which could run any "
-                "code, and is not loaded; if you trust it, load it in the environment that made "
-                "it and save only the state_dict"
+                f"{path}: the torch file is cut short, damaged or no checkpoint "
+                f"({type(error).__name__}); download or copy it again"
             ) from error
 
 
@@ -162,9 +216,12 @@ def _is_state_dict(value: Any) -> bool:
 
 
 def _without_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Take off what DistributedDataParallel and torch.compile put before every name."""
-    tensors = dict(state)
-    for prefix in ("module.", "_orig_mod.", "module."):  # either may have wrapped the other
-        if all(name.startswith(prefix) for name in tensors):
-            tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+    """Take off what wrappers put before every name: DistributedDataParallel, torch.compile,
+    averaged models (which also count their steps), Lightning."""
+    tensors = {name: v for name, v in state.items() if name not in ("steps", "n_averaged")}
+    while tensors:
+        prefix = next((p for p in _PREFIXES if all(n.startswith(p) for n in tensors)), None)
+        if prefix is None:
+            break
+        tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
     return tensors

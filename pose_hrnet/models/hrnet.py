@@ -1,4 +1,4 @@
-"""HRNetV1, the network that keeps a high-resolution stream from image to heatmap.
+"""HRNet, the network that keeps a high-resolution stream from image to heatmap.
 
 Sun, Xiao, Liu, Wang: Deep High-Resolution Representation Learning for Human Pose Estimation,
 CVPR 2019. Streams run in parallel at strides 4, 8, 16 and 32, with 1, 2, 4 and 8 times `width`
@@ -9,6 +9,10 @@ channels; after every module each stream receives the sum of all of them:
     1/16                             +- stage3 -+- stage4
     1/32                                        +- stage4
 
+That is V1, which predicts from the finest stream alone. V2 (Sun et al., High-Resolution
+Representations for Labeling Pixels and Regions, arXiv:1904.04514) predicts from all four; see
+`pose_hrnet.models.multi_resolution` for V2 without a pose head.
+
 Names, shapes and order of the parameters are those of the official code, so that official
 checkpoints load as they are.
 """
@@ -16,34 +20,28 @@ checkpoints load as they are.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu
+from torch.nn.functional import interpolate, relu
 
-# Of RGB values between 0 and 1, as the official weights were trained with.
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from pose_hrnet.models.hrnet_blocks import Bottleneck, branch_out, conv_bn_relu, stage, transition
+from pose_hrnet.models.inputs import IMAGENET_MEAN, IMAGENET_STD, normalised
 
-MAX_STRIDE = 32
-"""Stride of the coarsest stream: height and width of the input are multiples of it."""
+Head: TypeAlias = Literal["v1", "v2"]
 
 
-class HRNet(nn.Module):
-    """HRNetV1 with a heatmap head; the defaults are the official W32 network.
-
-    Weights start as in the official code: convolutions normal with standard deviation 0.001,
-    batch norms at identity. Smaller widths and depths are for CPUs.
+class HRNetBackbone(nn.Module):
+    """Stem and four stages, what all HRNets share.
 
     Args:
         width: Channels of the stride-4 stream; every coarser stream has twice as many.
-        num_keypoints: Heatmaps per crop.
         stem_width: Channels of the two stem convolutions; `layer1` ends with four times as many.
         stem_blocks: Bottleneck blocks of `layer1`.
         stage_modules: Multi-resolution modules in stages 2, 3 and 4.
         branch_blocks: Residual blocks per stream and module.
+        outputs: Streams, finest first, that come out of stage 4.
         mean: Per-channel mean of RGB values between 0 and 1.
         std: Per-channel standard deviation of RGB values between 0 and 1.
 
@@ -56,26 +54,28 @@ class HRNet(nn.Module):
 
     def __init__(
         self,
-        width: int = 32,
-        num_keypoints: int = 17,
+        width: int,
         *,
-        stem_width: int = 64,
-        stem_blocks: int = 4,
-        stage_modules: Sequence[int] = (1, 4, 3),
-        branch_blocks: int = 4,
-        mean: Sequence[float] = IMAGENET_MEAN,
-        std: Sequence[float] = IMAGENET_STD,
+        stem_width: int,
+        stem_blocks: int,
+        stage_modules: Sequence[int],
+        branch_blocks: int,
+        outputs: int,
+        mean: Sequence[float],
+        std: Sequence[float],
     ) -> None:
         super().__init__()
-        self._architecture: dict[str, Any] = {
-            "width": width,
-            "num_keypoints": num_keypoints,
-            "stem_width": stem_width,
-            "stem_blocks": stem_blocks,
-            "stage_modules": list(stage_modules),
-            "branch_blocks": branch_blocks,
-        }
-        _check_architecture(self._architecture)
+        if len(stage_modules) != 3:
+            raise ValueError(
+                f"HRNet got stage_modules {list(stage_modules)}; give one number per stage, 2 to 4"
+            )
+        sizes = (width, stem_width, stem_blocks, *stage_modules, branch_blocks)
+        if min(sizes) < 1:
+            raise ValueError(
+                f"HRNet got width {width}, stem_width {stem_width}, stem_blocks {stem_blocks}, "
+                f"stage_modules {list(stage_modules)} and branch_blocks {branch_blocks}; "
+                "give numbers of at least 1"
+            )
         # Not persistent: the state dict stays the official one; a checkpoint's card keeps them.
         for name, value in (("mean", mean), ("std", std)):
             self.register_buffer(name, torch.tensor(value).view(3, 1, 1), persistent=False)
@@ -86,29 +86,133 @@ class HRNet(nn.Module):
         self.bn1 = nn.BatchNorm2d(stem_width)
         self.conv2 = nn.Conv2d(stem_width, stem_width, 3, stride=2, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(stem_width)
-        stem_out = stem_width * _Bottleneck.expansion
+        stem_out = stem_width * Bottleneck.expansion
         self.layer1 = nn.Sequential(
-            *(_Bottleneck(stem_out if i else stem_width, stem_width) for i in range(stem_blocks))
+            *(Bottleneck(stem_out if i else stem_width, stem_width) for i in range(stem_blocks))
         )
-        self.transition1 = _transition([stem_out], channels[:2])
-        self.stage2 = _stage(channels[:2], stage_modules[0], branch_blocks)
-        self.transition2 = _transition(channels[:2], channels[:3])
-        self.stage3 = _stage(channels[:3], stage_modules[1], branch_blocks)
-        self.transition3 = _transition(channels[:3], channels)
-        self.stage4 = _stage(channels, stage_modules[2], branch_blocks, outputs=1)
-        self.final_layer = nn.Conv2d(width, num_keypoints, 1)
-        self.apply(_initialise)
+        self.transition1 = transition([stem_out], channels[:2])
+        self.stage2 = stage(channels[:2], stage_modules[0], branch_blocks)
+        self.transition2 = transition(channels[:2], channels[:3])
+        self.stage3 = stage(channels[:3], stage_modules[1], branch_blocks)
+        self.transition3 = transition(channels[:3], channels)
+        self.stage4 = stage(channels, stage_modules[2], branch_blocks, outputs=outputs)
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """The four streams that enter stage 4, finest first.
+
+        Args:
+            images: ``(B, 3, H, W)`` RGB, H and W multiples of 4: uint8, or floating and then
+                already normalised with `mean` and `std`.
+
+        Returns:
+            ``(B, width * 2**i, H / 2**(i + 2), W / 2**(i + 2))``, rounded up, for i = 0, 1, 2, 3.
+
+        Raises:
+            ValueError: If shape or type of the images are others.
+        """
+        x = normalised(images, self.mean, self.std, network="HRNet")
+        x = relu(self.bn1(self.conv1(x)), inplace=True)
+        x = relu(self.bn2(self.conv2(x)), inplace=True)
+        streams = branch_out(self.transition1, [self.layer1(x)])
+        streams = branch_out(self.transition2, self.stage2(streams))
+        return branch_out(self.transition3, self.stage3(streams))
+
+    def streams(self, images: Tensor) -> list[Tensor]:
+        """The streams that leave stage 4, finest first: all four, or V1's only one.
+
+        Args:
+            images: As in `features`.
+
+        Returns:
+            As `features`.
+
+        Raises:
+            ValueError: As in `features`.
+        """
+        streams: list[Tensor] = self.stage4(self.features(images))
+        return streams
+
+
+class HRNet(HRNetBackbone):
+    """HRNet with a heatmap head; the defaults are the official W32 pose network.
+
+    Weights start as in the official code: convolutions normal with standard deviation 0.001,
+    batch norms at identity. Smaller widths and depths are for CPUs.
+
+    Args:
+        width: Channels of the stride-4 stream; every coarser stream has twice as many.
+        num_keypoints: Heatmaps per crop.
+        head: ``v1``: a 1x1 convolution on the finest stream; ``v2``: all streams, upsampled and
+            concatenated to 15 times `width` channels, then a 1x1 convolution of as many channels,
+            batch norm, ReLU and a 1x1 convolution, as in the official facial landmark network.
+        stem_width: Channels of the two stem convolutions; `layer1` ends with four times as many.
+        stem_blocks: Bottleneck blocks of `layer1`.
+        stage_modules: Multi-resolution modules in stages 2, 3 and 4.
+        branch_blocks: Residual blocks per stream and module.
+        mean: Per-channel mean of RGB values between 0 and 1.
+        std: Per-channel standard deviation of RGB values between 0 and 1.
+
+    Raises:
+        ValueError: If a size is not a positive number, not three stages are given, or the head is
+            unknown.
+    """
+
+    def __init__(
+        self,
+        width: int = 32,
+        num_keypoints: int = 17,
+        *,
+        head: Head = "v1",
+        stem_width: int = 64,
+        stem_blocks: int = 4,
+        stage_modules: Sequence[int] = (1, 4, 3),
+        branch_blocks: int = 4,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+    ) -> None:
+        super().__init__(
+            width,
+            stem_width=stem_width,
+            stem_blocks=stem_blocks,
+            stage_modules=stage_modules,
+            branch_blocks=branch_blocks,
+            outputs=1 if head == "v1" else 4,
+            mean=mean,
+            std=std,
+        )
+        if num_keypoints < 1 or head not in get_args(Head):
+            raise ValueError(
+                f"HRNet got {num_keypoints} keypoints and head {head!r}; "
+                f"give at least 1, and one of {', '.join(get_args(Head))}"
+            )
+        self._architecture: dict[str, Any] = {
+            "name": "hrnet",
+            "head": head,
+            "width": width,
+            "num_keypoints": num_keypoints,
+            "stem_width": stem_width,
+            "stem_blocks": stem_blocks,
+            "stage_modules": list(stage_modules),
+            "branch_blocks": branch_blocks,
+        }
+        if head == "v1":
+            self.final_layer = nn.Conv2d(width, num_keypoints, 1)
+        else:
+            self.head = nn.Sequential(
+                *conv_bn_relu(15 * width, 15 * width), nn.Conv2d(15 * width, num_keypoints, 1)
+            )
+        self.apply(initialise_convolution)
 
     @property
     def architecture(self) -> dict[str, Any]:
-        """What rebuilds this network, `HRNet(**architecture)`, in the types of JSON."""
+        """What rebuilds this network, `build_network(architecture)`, in the types of JSON."""
         return {**self._architecture, "stage_modules": [*self._architecture["stage_modules"]]}
 
     def forward(self, images: Tensor) -> Tensor:
         """Regress one heatmap per keypoint.
 
         Args:
-            images: ``(B, 3, H, W)`` RGB crops, H and W multiples of 32: uint8, or floating and
+            images: ``(B, 3, H, W)`` RGB crops, H and W multiples of 4: uint8, or floating and
                 then already normalised with `mean` and `std`.
 
         Returns:
@@ -117,175 +221,33 @@ class HRNet(nn.Module):
         Raises:
             ValueError: If shape or type of the images are others.
         """
-        heatmaps: Tensor = self.final_layer(self.stage4(self.features(images))[0])
+        streams = self.streams(images)
+        heatmaps: Tensor
+        if len(streams) == 1:
+            heatmaps = self.final_layer(streams[0])
+        else:
+            heatmaps = self.head(concatenate_streams(streams))
         return heatmaps
 
-    def features(self, images: Tensor) -> list[Tensor]:
-        """The four streams that enter stage 4, finest first.
 
-        Args:
-            images: As in `forward`.
-
-        Returns:
-            ``(B, width * 2**i, H / 2**(i + 2), W / 2**(i + 2))`` for i = 0, 1, 2, 3.
-
-        Raises:
-            ValueError: As in `forward`.
-        """
-        x = self._normalised(images)
-        x = relu(self.bn1(self.conv1(x)), inplace=True)
-        x = relu(self.bn2(self.conv2(x)), inplace=True)
-        streams = _branch_out(self.transition1, [self.layer1(x)])
-        streams = _branch_out(self.transition2, self.stage2(streams))
-        return _branch_out(self.transition3, self.stage3(streams))
-
-    def _normalised(self, images: Tensor) -> Tensor:
-        if images.ndim != 4 or images.shape[1] != 3:
-            raise ValueError(
-                f"HRNet got images of shape {tuple(images.shape)}; give RGB crops (B, 3, H, W)"
-            )
-        height, width = images.shape[2:]
-        if height % MAX_STRIDE or width % MAX_STRIDE:
-            raise ValueError(
-                f"HRNet got images of height {height} and width {width}; "
-                f"both must be multiples of {MAX_STRIDE}"
-            )
-        if images.dtype == torch.uint8:
-            return (images.to(self.mean.dtype) / 255 - self.mean) / self.std
-        if not images.is_floating_point():
-            raise ValueError(
-                f"HRNet got images of type {images.dtype}; give uint8 RGB, or normalised floats"
-            )
-        return images
-
-
-class _BasicBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = relu(self.bn1(self.conv1(x)), inplace=True)
-        return relu(self.bn2(self.conv2(y)) + x, inplace=True)
-
-
-class _Bottleneck(nn.Module):
-    """1x1, 3x3 and widening 1x1 convolutions around a shortcut."""
-
-    expansion = 4
-
-    def __init__(self, in_channels: int, planes: int) -> None:
-        super().__init__()
-        out_channels = planes * self.expansion
-        self.conv1 = nn.Conv2d(in_channels, planes, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(planes)
-        self.conv2 = nn.Conv2d(planes, planes, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(planes)
-        self.conv3 = nn.Conv2d(planes, out_channels, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(out_channels)
-        widens = in_channels != out_channels
-        self.downsample = _conv_bn(in_channels, out_channels, 1) if widens else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = relu(self.bn1(self.conv1(x)), inplace=True)
-        y = relu(self.bn2(self.conv2(y)), inplace=True)
-        return relu(self.bn3(self.conv3(y)) + self.downsample(x), inplace=True)
-
-
-class _MultiResolutionModule(nn.Module):
-    """Residual blocks on every stream, then an exchange: each output sums all the streams.
+def concatenate_streams(streams: Sequence[Tensor]) -> Tensor:
+    """The V2 representation: all streams, upsampled bilinearly to the finest and concatenated.
 
     Args:
-        channels: Channels of the streams, finest first.
-        blocks: Residual blocks per stream.
-        outputs: How many of the streams, finest first, come out.
+        streams: ``(B, C_i, H_i, W_i)``, finest first, as `HRNetBackbone.streams` gives them.
+
+    Returns:
+        ``(B, sum of C_i, H_0, W_0)``: 15 times the network's width at stride 4.
     """
-
-    def __init__(self, channels: Sequence[int], blocks: int, outputs: int) -> None:
-        super().__init__()
-        self.branches = nn.ModuleList(
-            nn.Sequential(*(_BasicBlock(c) for _ in range(blocks))) for c in channels
-        )
-        sources = range(len(channels))
-        self.fuse_layers = nn.ModuleList(
-            nn.ModuleList(_fuse_layer(channels, source, target) for source in sources)
-            for target in range(outputs)
-        )
-
-    def forward(self, streams: list[Tensor]) -> list[Tensor]:
-        streams = _each(self.branches, streams)
-        # Added finest first, as the official code does, so that the rounding is the same.
-        sums = (reduce(torch.add, _each(layers, streams)) for layers in self.fuse_layers)
-        return [relu(x, inplace=True) for x in sums]
+    finest, *coarser = streams
+    size = finest.shape[2:]
+    upsampled = (interpolate(x, size, mode="bilinear", align_corners=False) for x in coarser)
+    return torch.cat([finest, *upsampled], dim=1)
 
 
-def _conv_bn(
-    in_channels: int, out_channels: int, kernel: int, stride: int = 1, *after: nn.Module
-) -> nn.Sequential:
-    conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(out_channels), *after)
-
-
-def _fuse_layer(channels: Sequence[int], source: int, target: int) -> nn.Module:
-    """Bring stream `source` to the resolution and channels of stream `target`."""
-    c_source, c_target = channels[source], channels[target]
-    if source == target:
-        return nn.Identity()
-    if source > target:
-        upsample = nn.Upsample(scale_factor=2 ** (source - target), mode="nearest")
-        return _conv_bn(c_source, c_target, 1, 1, upsample)
-    halvings = [
-        _conv_bn(c_source, c_source, 3, 2, nn.ReLU(inplace=True))
-        for _ in range(target - source - 1)
-    ]
-    return nn.Sequential(*halvings, _conv_bn(c_source, c_target, 3, 2))
-
-
-def _stage(
-    channels: Sequence[int], modules: int, blocks: int, outputs: int | None = None
-) -> nn.Sequential:
-    """Modules in a row; the last one gives `outputs` streams, all of them by default."""
-    every = len(channels)
-    counts = [every] * (modules - 1) + [outputs or every]
-    return nn.Sequential(*(_MultiResolutionModule(channels, blocks, n) for n in counts))
-
-
-def _transition(before: Sequence[int], after: Sequence[int]) -> nn.ModuleList:
-    """Layers that adapt the streams' channels and open one stream of half the resolution."""
-    kept = [
-        nn.Identity() if old == new else _conv_bn(old, new, 3, 1, nn.ReLU(inplace=True))
-        for old, new in zip(before, after, strict=False)
-    ]
-    opened = nn.Sequential(_conv_bn(before[-1], after[-1], 3, 2, nn.ReLU(inplace=True)))
-    return nn.ModuleList([*kept, opened])
-
-
-def _branch_out(transition: nn.ModuleList, streams: list[Tensor]) -> list[Tensor]:
-    """Apply a transition; the opened stream comes from the coarsest one there is."""
-    return _each(transition, [*streams, streams[-1]])
-
-
-def _each(layers: Any, streams: list[Tensor]) -> list[Tensor]:
-    """Apply each layer of a ModuleList (mypy takes a nested one for a Module) to its stream."""
-    return [layer(x) for layer, x in zip(layers, streams, strict=True)]
-
-
-def _initialise(module: nn.Module) -> None:
+def initialise_convolution(module: nn.Module) -> None:
+    """Start a convolution as the official code does; leave other modules as they are."""
     if isinstance(module, nn.Conv2d):
         nn.init.normal_(module.weight, std=0.001)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-
-
-def _check_architecture(architecture: dict[str, Any]) -> None:
-    stages = architecture["stage_modules"]
-    if len(stages) != 3:
-        raise ValueError(f"HRNet got stage_modules {stages}; give one number per stage, 2 to 4")
-    for name, value in architecture.items():
-        if any(v < 1 for v in (value if isinstance(value, list) else [value])):
-            raise ValueError(f"HRNet got {name} {value}; give numbers of at least 1")

@@ -1,0 +1,94 @@
+"""CrowdPose's AP (Li et al., CVPR 2019), as crowdposetools computes it.
+
+COCO's rules on 14 keypoints with three differences: a person's area is 0.53 times the box's, there
+are no size ranges, and AP is also taken over easy, medium and hard images, by their crowd index.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pose_hrnet.data.json_rows import decode_rows, read_json
+from pose_hrnet.metrics.coco_ap import CocoScores, Evaluator, score_results
+from pose_hrnet.records import ImageId
+from pose_hrnet.skeleton import CROWDPOSE14
+
+AREA_OVER_BOX = 0.53
+"""Area of a person over that of the box, which stands for the segment that CrowdPose lacks."""
+CROWD_LIMITS = (0.2, 0.8)
+"""Crowd indices at which medium and hard begin, as crowdposetools has them; the paper says 0.1."""
+CROWDPOSE_METRICS = ("AP", "AP50", "AP75", "AR", "AR50", "AR75", "APE", "APM", "APH")
+"""Names of the nine numbers; E, M, H: easy, medium and hard images, not sizes."""
+
+
+class _Image(msgspec.Struct):
+    id: ImageId
+    crowdIndex: float | None = None
+
+
+class _Images(msgspec.Struct):
+    images: list[msgspec.Raw]
+
+
+def score_crowdpose(
+    annotations: Path, results: Path | list[dict[str, Any]], *, evaluator: Evaluator = "fast"
+) -> CocoScores:
+    """Score results against CrowdPose annotations.
+
+    Args:
+        annotations: COCO-style JSON whose images have a ``crowdIndex``.
+        results: As `score_results` takes them.
+        evaluator: As `score_results` takes it.
+
+    Returns:
+        The numbers of `CROWDPOSE_METRICS`, 0 to 1; -1 where no person stands in such images.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: As `score_results`.
+    """
+    sigmas = CROWDPOSE14.sigmas
+    whole = score_results(
+        annotations, results, sigmas=sigmas, area_over_box=AREA_OVER_BOX, evaluator=evaluator
+    )
+    values = {name: whole.values[name] for name in CROWDPOSE_METRICS if name in whole.values}
+    notes = [note for note in whole.notes if "square pixels" not in note]
+    groups, unknown = _groups(annotations)
+    if unknown:
+        notes.append(f"{unknown} images of {annotations} have no crowdIndex; only AP has them")
+    for name, images in groups.items():
+        values[name] = -1.0
+        if images:
+            part = score_results(
+                annotations,
+                results,
+                sigmas=sigmas,
+                image_ids=images,
+                area_over_box=AREA_OVER_BOX,
+                evaluator=evaluator,
+            )
+            values[name] = part.values["AP"]
+        if values[name] == -1:
+            notes.append(f"{name} is -1: no person with keypoints stands in such images")
+    numbers = {name: values[name] for name in CROWDPOSE_METRICS}
+    return CocoScores(numbers, whole.counts, tuple(notes), whole.evaluator)
+
+
+def _groups(annotations: Path) -> tuple[dict[str, list[ImageId]], int]:
+    """Image ids that are easy, medium and hard, and the number of images without an index."""
+    file = read_json(annotations, _Images, "a CrowdPose annotation file")
+    groups: dict[str, list[ImageId]] = {"APE": [], "APM": [], "APH": []}
+    unknown = 0
+    for image in decode_rows(file.images, _Image, "image", []):
+        if image.crowdIndex is None:
+            unknown += 1
+        else:
+            reached = sum(image.crowdIndex >= limit for limit in CROWD_LIMITS)
+            groups[("APE", "APM", "APH")[reached]].append(image.id)
+    return groups, unknown
+
+
+__all__ = ["CROWDPOSE_METRICS", "score_crowdpose"]

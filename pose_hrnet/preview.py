@@ -1,0 +1,142 @@
+"""Pictures of what a training sees: augmented crops, their keypoints, their target heatmaps."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pose_hrnet.config import AugmentConfig, Config
+from pose_hrnet.data.crops import Crop, EpochSampler, SampleKey
+from pose_hrnet.draw import add_title, draw_heatmaps, draw_poses, picture_grid, write_image
+from pose_hrnet.models.weights import ModelCard
+from pose_hrnet.records import People
+from pose_hrnet.skeleton import Skeleton
+from pose_hrnet.train import build_model, training_crops, training_persons
+
+Image = NDArray[np.uint8]
+
+PLAIN = "plain"
+PAIRS_PER_ROW = 4
+CROP_HEIGHT = 256
+"""Pixels; smaller crops are shown larger by a whole factor, to come near it."""
+GAP = 4
+"""Pixels around a picture in the grid."""
+
+
+def preview_training(config: Config, path: Path, *, count: int = 12, epoch: int = 0) -> None:
+    """Draw the first crops of a training epoch, each beside its target heatmaps.
+
+    Args:
+        config: Of the training; `config.train.seed` decides the order and the augmentation.
+        path: PNG or JPEG to write.
+        count: Crops; fewer if the data set has fewer persons.
+        epoch: The first is 0.
+
+    Raises:
+        ValueError: If no person is fit to learn from, or the suffix names no image format.
+        OSError: If the annotations cannot be read, or the picture cannot be written.
+    """
+    card, people, folder, keys = _first_samples(config, count, epoch)
+    crops = training_crops(config, card, people, folder)
+    tiles = []
+    for key in keys:
+        crop = crops[key]
+        targets, _ = card.codec.encode(crop.keypoints_input[None], crop.visible[None])
+        light = draw_heatmaps(
+            crop.pixels.numpy(),
+            targets[0].numpy(),
+            card.codec.cell_pitch_xy,
+            skeleton=card.skeleton,
+        )
+        pair = np.hstack([_with_keypoints(crop, card.skeleton), _enlarged(light)])
+        note = "" if crop.readable else ", unreadable"
+        tiles.append(add_title(pair, f"id {people.ids[key[1]]}{note}"))
+    _write_grid(path, tiles, columns=min(PAIRS_PER_ROW, len(tiles)))
+
+
+def preview_each(config: Config, path: Path, *, count: int = 12, epoch: int = 0) -> None:
+    """Draw a row for each crop: as it is, then under each augmentation alone, at probability 1.
+
+    Args:
+        config: Of the training; says how strong each augmentation is.
+        path: PNG or JPEG to write.
+        count: Crops; fewer if the data set has fewer persons.
+        epoch: The first is 0.
+
+    Raises:
+        ValueError: As `preview_training`.
+        OSError: As `preview_training`.
+    """
+    card, people, folder, keys = _first_samples(config, count, epoch)
+    variants = {
+        name: training_crops(config.model_copy(update={"augment": settings}), card, people, folder)
+        for name, settings in single_augmentations(config.augment).items()
+    }
+    tiles = [
+        add_title(
+            _with_keypoints(crops[key], card.skeleton),
+            name if name != PLAIN else f"id {people.ids[key[1]]}",
+        )
+        for key in keys
+        for name, crops in variants.items()
+    ]
+    _write_grid(path, tiles, columns=len(variants))
+
+
+def single_augmentations(settings: AugmentConfig) -> dict[str, AugmentConfig]:
+    """The settings with nothing random (`PLAIN`), then with one augmentation each, for sure."""
+    chances = [
+        name
+        for name in AugmentConfig.model_fields
+        # The latter is a choice that half bodies make, no augmentation.
+        if name.endswith("_probability") and name != "upper_body_probability"
+    ]
+    still = settings.model_copy(update={**dict.fromkeys(chances, 0.0), "scale_std": 0.0})
+    singles = {
+        name.removesuffix("_probability").replace("_", " "): {name: 1.0} for name in chances
+    }
+    changes = {PLAIN: {}, "scale": {"scale_std": settings.scale_std}, **singles}
+    return {name: still.model_copy(update=change) for name, change in changes.items()}
+
+
+def _first_samples(
+    config: Config, count: int, epoch: int
+) -> tuple[ModelCard, People, Path, list[SampleKey]]:
+    """What the crops are made for, persons, image folder, and the epoch's first samples."""
+    # Only its card is of use here, so its weights need no memory.
+    with torch.device("meta"):
+        _, card = build_model(config)
+    people, folder = training_persons(config, card.skeleton)
+    sampler = EpochSampler(people, shuffle=True, seed=config.train.seed)
+    sampler.epoch = epoch
+    return card, people, folder, list(islice(sampler, count))
+
+
+def _with_keypoints(crop: Crop, skeleton: Skeleton) -> Image:
+    """The crop, enlarged, with its labelled keypoints."""
+    pixels = _enlarged(crop.pixels.numpy())
+    factor = len(pixels) / len(crop.pixels)
+    # The integer coordinate is the centre of a pixel.
+    points = (crop.keypoints_input.numpy() + 0.5) * factor - 0.5
+    visible = crop.visible.numpy()[None]
+    return draw_poses(pixels, points[None], visible, skeleton=skeleton, thickness=2)
+
+
+def _enlarged(pixels: Image) -> Image:
+    factor = max(1, round(CROP_HEIGHT / len(pixels)))
+    return np.asarray(
+        cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), np.uint8
+    )
+
+
+def _write_grid(path: Path, tiles: list[Image], *, columns: int) -> None:
+    """Write pictures of one size in rows, as large as they are."""
+    height, width = tiles[0].shape[:2]
+    grid = picture_grid(tiles, columns=columns, tile_wh=(width + GAP, height + GAP))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_image(path, grid)
