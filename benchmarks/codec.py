@@ -66,7 +66,7 @@ def main() -> None:
     )
     loop = milliseconds_per_person(lambda: loop_decode(array, affines))
     print(f"loop over joints  {loop:.4f} ms/person")
-    for name in ("gaussian", "dark"):
+    for name in ("gaussian", "dark", "udp"):
         codec = HeatmapCodec(name)
         decode = milliseconds_per_person(
             lambda codec=codec: input_to_image(codec.decode(heatmaps)[0].numpy(), affines)

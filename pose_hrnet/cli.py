@@ -1,4 +1,4 @@
-"""The command line: ``pose-hrnet demo | train | evaluate | score | predict | export | data ...``.
+"""The command line: ``pose-hrnet demo | train | evaluate | predict | export | data ...``.
 
 Each command unpacks its arguments and makes one call. Modules that need torch are imported inside
 the commands, so that ``--help`` answers at once.

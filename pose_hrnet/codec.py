@@ -8,7 +8,7 @@ at the first and the last pixel.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, get_args
 
 import torch
@@ -73,12 +73,17 @@ class HeatmapCodec:
         if (
             self.sigma <= 0
             or self.stride <= 0
-            or any(side <= 0 or side % self.stride for side in self.input_wh)
+            or any(side <= self.stride or side % self.stride for side in self.input_wh)
         ):
             raise ValueError(
                 f"codec has input {self.input_wh}, stride {self.stride} and sigma {self.sigma}; "
-                "expected positive numbers, and input sides that are multiples of the stride"
+                "expected positive numbers, and input sides that are multiples of the stride, and "
+                "of at least two cells"
             )
+
+    def as_codec(self, name: CodecName) -> HeatmapCodec:
+        """The same heatmaps under another codec's rules, its own flip shift among them."""
+        return self if name == self.name else replace(self, name=name, own_flip_shift=None)
 
     @property
     def alignment(self) -> Alignment:
@@ -119,7 +124,8 @@ class HeatmapCodec:
 
         Returns:
             ``heatmaps`` ``(B, K, H, W)`` float32 with peak 1, and ``weights`` ``(B, K)`` float32:
-            1 where the keypoint is labelled and its Gaussian touches the heatmap, else 0.
+            1 where the keypoint is labelled and its Gaussian of 3 sigma touches the heatmap, or,
+            as in the official code, ends one cell left of or above it; else 0.
         """
         height, width = self.heatmap_hw
         radius = int(3 * self.sigma)
@@ -165,7 +171,8 @@ class HeatmapCodec:
         elif self.name == "dark":
             steps = dark_steps(heatmaps, cells, self.blur_kernel)
         else:
-            steps = udp_steps(heatmaps, cells, self.blur_kernel) * (scores > 0)[..., None]
+            steps = udp_steps(heatmaps, cells, self.blur_kernel)
+        steps = torch.where((scores > 0)[..., None], steps, torch.zeros_like(steps))
         return (cells + steps) * self._cell_pitch(cells), scores
 
     def peaks(self, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
@@ -174,7 +181,7 @@ class HeatmapCodec:
         if flat.device.type == "cpu" and not torch.compiler.is_compiling():
             # NumPy's argmax is vectorised, torch's on the CPU is not: 13 times faster at 64x48.
             # An exported graph cannot hold it.
-            index = torch.from_numpy(flat.numpy().argmax(-1))
+            index = torch.from_numpy(flat.detach().numpy().argmax(-1))
         else:
             index = flat.argmax(-1)
         scores = flat.gather(2, index[..., None]).squeeze(2)

@@ -75,7 +75,7 @@ class Combination:
 
     def decoder(self, card: PoseCard, precision: Precision) -> Decoder:
         """The decoder that this combination stands for."""
-        codec = card.codec if self.codec == "argmax" else replace(card.codec, name=self.codec)
+        codec = card.codec if self.codec == "argmax" else card.codec.as_codec(self.codec)
         return Decoder(
             codec,
             card.skeleton.flip_index,
@@ -88,7 +88,7 @@ class Combination:
 
 @dataclass(frozen=True)
 class Row:
-    """A combination and its ten COCO numbers."""
+    """A combination and its numbers."""
 
     combination: Combination
     scores: CocoScores | MpiiScores
@@ -198,10 +198,7 @@ def combinations(
         )
 
     def shifts(name: Decoding) -> list[int | None]:
-        if name == "argmax" or name == codec.name:
-            own = codec.flip_shift
-        else:
-            own = replace(codec, name=name, own_flip_shift=None).flip_shift
+        own = (codec if name == "argmax" else codec.as_codec(name)).flip_shift
         usual = own if test.flip_shift is None else test.flip_shift
         chosen: list[int | None] = []
         if with_flip:
@@ -319,7 +316,7 @@ def _hint(rows: Sequence[Row], own: Row, *, shift_given: bool) -> str | None:
         return None
     simplest = min(worth, key=lambda row: len(row.combination.changes(own.combination)))
     found, usual = simplest.combination, own.combination
-    shifted = found.flip_test and usual.flip_test and found.flip_shift != usual.flip_shift
+    shifted = usual.flip_test and found.flip_shift != usual.flip_shift
     card_is_suspect = found.codec != usual.codec or (shifted and not shift_given)
     reason = "its card may be wrong" if card_is_suspect else "that is a setting, not its card"
     changes = " and ".join(found.changes(usual))

@@ -292,7 +292,7 @@ class TrainConfig(_Section):
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of initialisation, order and augmentation."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Forward arithmetic; auto: bf16 where the device has matrix units for it."""
+    """Forward arithmetic; auto: bf16 where the hardware multiplies it."""
     channels_last: bool = True
     """Keep images as NHWC in memory, which convolutions are faster on."""
     evaluate_every: PositiveInt = 5

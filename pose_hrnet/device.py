@@ -41,7 +41,8 @@ def uses_bf16(device: torch.device, precision: Precision) -> bool:
     if precision != "auto":
         return precision == "bf16"
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        with torch.cuda.device(device):  # the query is about the current one
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and any(
         getattr(torch.cpu, query, lambda: False)()
         for query in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")

@@ -56,16 +56,18 @@ def udp_steps(heatmaps: Tensor, cells: Tensor, blur_kernel: int) -> Tensor:
     neighbours being copies of them.
     """
     blurred = _blurred(heatmaps.float(), blur_kernel)
-    peak = heatmaps.float().amax(dim=(2, 3), keepdim=True)
-    scale = peak / blurred.amax(dim=(2, 3), keepdim=True).clamp(min=1e-12)
-    log = (blurred * scale).clamp(1e-3, 50.0).log()
+    peak = heatmaps.float().amax(dim=(2, 3))
+    scale = peak / blurred.amax(dim=(2, 3)).clamp(min=1e-12)
 
-    width = heatmaps.shape[-1] + 2
-    flat = functional.pad(log, [1] * 4, mode="replicate").flatten(2)
+    height, width = heatmaps.shape[-2:]
     x, y = cells.long().unbind(-1)
-    offsets = [0, 1, -1, width, -width, width + 1, -width - 1]
-    index = ((y + 1) * width + x + 1)[..., None] + x.new_tensor(offsets)
-    here, right, left, below, above, below_right, above_left = flat.gather(2, index).unbind(-1)
+    offsets_x = x.new_tensor([0, 1, -1, 0, 0, 1, -1])
+    offsets_y = x.new_tensor([0, 0, 0, 1, -1, 1, -1])
+    column = (x[..., None] + offsets_x).clamp(0, width - 1)
+    row = (y[..., None] + offsets_y).clamp(0, height - 1)
+    near = blurred.flatten(2).gather(2, row * width + column)
+    log = (near * scale[..., None]).clamp(1e-3, 50.0).log()
+    here, right, left, below, above, below_right, above_left = log.unbind(-1)
     # The seventh point stands for all four corners: exact for a quadratic.
     xy = (below_right - right - below + 2 * here - left - above + above_left) / 2
     steps, solvable = _newton(
@@ -82,14 +84,18 @@ def udp_steps(heatmaps: Tensor, cells: Tensor, blur_kernel: int) -> Tensor:
 def _newton(
     gradient_x: Tensor, gradient_y: Tensor, xx: Tensor, yy: Tensor, xy: Tensor, ridge: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """``-H^-1 g`` for each peak, and whether H can be inverted."""
+    """``-H^-1 g`` for each peak, and whether that is a number.
+
+    Its length has no bound, as in the reference implementations: on noise it may leave the crop.
+    """
     xx, yy = xx + ridge, yy + ridge
     determinant = xx * yy - xy * xy
     solvable = determinant != 0
     step_x = xy * gradient_y - yy * gradient_x
     step_y = xy * gradient_x - xx * gradient_y
     safe = torch.where(solvable, determinant, torch.ones_like(determinant))
-    return torch.stack([step_x, step_y], dim=-1) / safe[..., None], solvable
+    steps = torch.stack([step_x, step_y], dim=-1) / safe[..., None]
+    return steps, solvable & steps.isfinite().all(dim=-1)
 
 
 def _blurred_patches(heatmaps: Tensor, x: Tensor, y: Tensor, size: int, kernel: int) -> Tensor:

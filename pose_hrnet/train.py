@@ -20,7 +20,7 @@ from pose_hrnet.config import AnnotatedImages, Config, ModelConfig, OptimizerCon
 from pose_hrnet.data.crops import Crop, CropDataset, crop_loader
 from pose_hrnet.data.datasets import choose_skeleton, join, people_to_learn
 from pose_hrnet.device import Precision, autocast, pick_device
-from pose_hrnet.evaluate import evaluate, people_to_predict
+from pose_hrnet.evaluate import evaluate, load_evaluation_set
 from pose_hrnet.files import write_text
 from pose_hrnet.inference import crops_for
 from pose_hrnet.losses import HeatmapLoss, build_loss
@@ -30,7 +30,6 @@ from pose_hrnet.models.weights import ModelCard, initialise, save_model
 from pose_hrnet.progress import SILENT, Bar, Progress
 from pose_hrnet.records import People
 from pose_hrnet.run_folder import Progressed, Report, load_run, save_run
-from pose_hrnet.scoring import Scorer
 from pose_hrnet.skeleton import Skeleton
 
 log = logging.getLogger(__name__)
@@ -81,8 +80,10 @@ def train(
         pin_memory=where.type == "cuda",
     )
     # Read now, so that a fault shows before the first epoch and not behind it.
-    _check_first_images(config.data.val, people_to_predict(config.data.val, card.skeleton))
-    Scorer.of(config.data.val, card.skeleton)
+    held_out = load_evaluation_set(
+        config.data.val, card.skeleton, min_box_score=config.test.min_box_score
+    )
+    _check_first_images(config.data.val, held_out.people)
     saved = load_run(last, config, people, resume)
     if config.model.pretrained is not None and saved is None:
         report = initialise(model, config.model.pretrained, card.skeleton.keypoint_names)
@@ -143,7 +144,8 @@ def build_model(config: Config) -> tuple[PoseNetwork, ModelCard]:
         FileNotFoundError: If the file that names the keypoints is missing.
         ValueError: If it does not name them.
     """
-    skeleton = choose_skeleton(config.data.skeleton, config.data.training_sets[0].annotations)
+    first = config.data.training_sets[0]
+    skeleton = choose_skeleton(config.data.skeleton or first.skeleton, first.annotations)
     model = build_network(architecture_of(config.model, skeleton.num_keypoints))
     card = ModelCard(
         architecture=model.architecture,

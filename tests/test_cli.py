@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 from builders import make_people, write_annotations, write_images
 from test_train import TINY
 
+from pose_hrnet import config, device, geometry
+from pose_hrnet.commands import options, weights
 from pose_hrnet.data.images import read_rgb
+from pose_hrnet.metrics import coco_ap
 
 COMMANDS = [
     "demo", "train", "evaluate", "score", "predict", "export", "recipes",
@@ -165,3 +169,15 @@ def test_tools_are_the_commands():
         )
         assert done.returncode == 0
         assert f"tools/{name}.py" in done.stdout
+
+
+def test_choices_are_those_of_the_settings():
+    """The command line has enums of its own, so that ``--help`` does without torch."""
+    for choices, names in (
+        (options.Nms, config.NmsName),
+        (options.Metric, config.MetricName),
+        (options.Precision, device.Precision),
+        (options.Evaluator, coco_ap.Evaluator),
+        (weights.Codec, geometry.CodecName),
+    ):
+        assert {choice.value for choice in choices} == set(get_args(names))

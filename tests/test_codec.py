@@ -233,3 +233,24 @@ def test_unrefined_decoding_is_the_centre_of_the_highest_cell(name):
     plain, scores = codec.decode(heatmaps, refine=False)
     torch.testing.assert_close(plain, cells * pitch)
     torch.testing.assert_close(scores, codec.decode(heatmaps)[1])
+
+
+@pytest.mark.parametrize("codec", [CODEC, DARK, UDP])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0, 1.0])
+def test_flat_and_broken_heatmaps_decode_to_numbers(codec: HeatmapCodec, value: float):
+    points, _ = codec.decode(torch.full((1, 2, 64, 48), value, requires_grad=True))
+    assert points.isfinite().all()
+
+
+def test_a_gaussian_that_ends_one_cell_before_the_heatmap_counts_as_in_the_official_code():
+    heatmaps, weights = CODEC.encode(
+        torch.tensor([[[-30.0, 50.0], [-34.1, 50.0]]]), torch.ones(1, 2)
+    )
+    assert weights.tolist() == [[1, 0]]
+    assert heatmaps.amax() == 0
+
+
+def test_another_codecs_rules_have_its_own_shift():
+    odd = HeatmapCodec("gaussian", own_flip_shift=0)
+    assert (odd.flip_shift, odd.as_codec("gaussian").flip_shift) == (0, 0)
+    assert (odd.as_codec("dark").flip_shift, odd.as_codec("udp").flip_shift) == (1, 0)

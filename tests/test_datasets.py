@@ -160,3 +160,17 @@ def test_metrics_that_do_not_apply_are_one_sentence(coco, mpii, tmp_path):
     with pytest.raises(ValueError, match="PCKh scores annotated persons"):
         Scorer.of(data.model_copy(update={"annotations": mpii, "boxes": coco}), MPII16)
     assert Scorer.of(data.model_copy(update=path), COCO17).metric == "coco"
+
+
+def test_the_first_data_set_may_name_the_keypoints_itself(coco, tmp_path):
+    content = json.loads(coco.read_text())
+    del content["categories"][0]["keypoints"]
+    nameless = tmp_path / "nameless.json"
+    nameless.write_text(json.dumps(content))
+    tiny = ["model.width=8", "model.stage_modules=[1, 1, 1]"]
+    named = f"data.train={{annotations: {nameless}, images: x, skeleton: coco17}}"
+    _, card = build_model(load_config("demo", [*tiny, named]))
+    assert card.skeleton is COCO17
+    unnamed = f"data.train={{annotations: {nameless}, images: x}}"
+    with pytest.raises(ValueError, match="keypoint"):
+        build_model(load_config("demo", [*tiny, unnamed]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import os
 import pkgutil
@@ -202,6 +203,21 @@ def test_loss_settings_that_do_not_fit_stop_before_the_data_is_read(settings, tm
         with pytest.raises(ValueError, match=message):
             train(config, tmp_path / "run", device="cpu")
     assert not (tmp_path / "run").exists()
+
+
+def test_held_out_boxes_are_those_that_evaluate_takes(settings, tmp_path):
+    """Whatever number the person category has."""
+    people = json.loads((tmp_path / "people.json").read_text())
+    for row in (*people["annotations"], *people["categories"]):
+        row["category_id" if "bbox" in row else "id"] = 7
+    (tmp_path / "people.json").write_text(json.dumps(people))
+    boxes = [
+        {"image_id": p["image_id"], "category_id": 7, "bbox": p["bbox"], "score": 0.9}
+        for p in people["annotations"]
+    ]
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    found = [f"data.val.boxes={tmp_path / 'boxes.json'}", "train.epochs=1"]
+    assert train(load_config("demo", [*settings, *found]), tmp_path / "run", device="cpu").exists()
 
 
 def test_a_run_is_not_overwritten_nor_resumed_with_other_settings(settings, tmp_path):

@@ -71,7 +71,7 @@ MetricOption = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 PrecisionOption = Annotated[
-    Precision, typer.Option(help="auto: bf16 where the hardware has matrix units for it.")
+    Precision, typer.Option(help="auto: bf16 where the hardware multiplies it.")
 ]
 EvaluatorOption = Annotated[
     Evaluator,
