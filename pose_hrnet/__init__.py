@@ -1,7 +1,8 @@
 """Top-down human pose estimation with HRNet: crop, regress heatmaps, decode, score by OKS.
 
 The modules in the order of the data: `skeleton`, `geometry`, `records`, `config`, `data`, `codec`,
-`models`, `losses`, `inference`, `metrics`, `train`, `evaluate`, `predict`, `draw`, `cli`.
+`models`, `losses`, `inference`, `runtimes`, `metrics`, `train`, `evaluate`, `predict`, `export`,
+`draw`, `cli`.
 
 The public names are imported when they are first used, so that ``import pose_hrnet`` is quick.
 """

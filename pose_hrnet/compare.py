@@ -19,12 +19,11 @@ from pose_hrnet.config import DataSet, EvaluateConfig, NmsName
 from pose_hrnet.data.coco import write_json
 from pose_hrnet.data.crops import crop_loader
 from pose_hrnet.device import Precision
-from pose_hrnet.evaluate import Evaluation, load_evaluation_set, score_inference
+from pose_hrnet.evaluate import Evaluation, load_evaluation_set, own_decoder, score_inference
 from pose_hrnet.geometry import Alignment, CodecName
-from pose_hrnet.inference import Decoder, Inference, crops_for, predict_each
+from pose_hrnet.inference import Decoder, Inference, PoseCard, crops_for, predict_each
 from pose_hrnet.metrics.coco_ap import CocoScores, Evaluator
 from pose_hrnet.metrics.mpii import MpiiScores
-from pose_hrnet.models.weights import ModelCard
 from pose_hrnet.progress import SILENT, Progress
 
 CompareItem: TypeAlias = Literal["flip", "shift", "codec", "nms"]
@@ -74,7 +73,7 @@ class Combination:
             words.append(f"nms {self.nms}")
         return tuple(words)
 
-    def decoder(self, card: ModelCard, precision: Precision) -> Decoder:
+    def decoder(self, card: PoseCard, precision: Precision) -> Decoder:
         """The decoder that this combination stands for."""
         codec = card.codec if self.codec == "argmax" else card.codec.as_codec(self.codec)
         return Decoder(
@@ -218,13 +217,14 @@ def combinations(
 
 def compare(
     model: nn.Module,
-    card: ModelCard,
+    card: PoseCard,
     data: DataSet,
     test: EvaluateConfig,
     compared: Sequence[CompareItem],
     *,
     device: torch.device,
     precision: Precision = "fp32",
+    decoder: Decoder | None = None,
     workers: int = 0,
     evaluator: Evaluator = "fast",
     progress: Progress = SILENT,
@@ -242,27 +242,36 @@ def compare(
         compared: What to vary.
         device: Where the network is.
         precision: Arithmetic of the forward pass.
+        decoder: Of the own combination; as in `evaluate`.
         workers: Loader processes.
         evaluator: What matches poses with persons; both give the same numbers.
         progress: Watches.
 
     Raises:
-        ValueError: If the data is malformed, no image could be read, or there is nothing to vary.
+        ValueError: If the data is malformed, no image could be read, there is nothing to vary, or
+            the model is an export that gives no heatmaps.
         FileNotFoundError: If the annotations or the boxes are missing.
     """
+    usual = decoder or own_decoder(card, test, precision)
+    if usual.in_graph:
+        raise ValueError(
+            "an exported model gives keypoints and no heatmaps, so that there is nothing to "
+            "compare; evaluate it without --compare, or compare its checkpoint"
+        )
+    test = test.model_copy(update={"flip_test": usual.flip_test, "flip_shift": usual.flip_shift})
     choices = combinations(card.codec, test, compared)
     chosen = load_evaluation_set(data, card.skeleton, min_box_score=test.min_box_score)
     if chosen.scorer.metric == "mpii":
         raise ValueError(
             "choices are compared by AP, which MPII's PCKh is not; evaluate without --compare"
         )
-    decoders = {choice.decoding: choice.decoder(card, precision) for choice in choices}
+    decoders = {choice.decoding: choice.decoder(card, usual.precision) for choice in choices}
     alignments = tuple(dict.fromkeys(d.codec.alignment for d in decoders.values()))
     inferences: dict[tuple[Decoding, int | None], Inference] = {}
     for alignment in alignments:
         keys = [key for key, d in decoders.items() if d.codec.alignment == alignment]
         group = [decoders[key] for key in keys]
-        dataset = crops_for(replace(card, codec=group[0].codec), chosen.people, data.images)
+        dataset = crops_for(card, chosen.people, data.images, codec=group[0].codec)
         loader = crop_loader(dataset, batch_size=test.batch_size, workers=workers)
         found = predict_each(model, group, dataset, loader, device=device, progress=progress)
         inferences.update(zip(keys, found, strict=True))

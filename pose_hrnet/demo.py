@@ -30,6 +30,7 @@ from pose_hrnet.models.weights import LoadedModel, load_model
 from pose_hrnet.predict import PoseEstimator
 from pose_hrnet.progress import SILENT, Progress
 from pose_hrnet.run_folder import RunMismatch
+from pose_hrnet.runtimes import network_model
 from pose_hrnet.train import train
 
 log = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ def _trained(config: Config, folder: Path, progress: Progress) -> Path:
 
 def _draw_predictions(path: Path, loaded: LoadedModel, config: Config, *, count: int = 8) -> None:
     """Ground truth above, prediction below, for a few held-out images."""
-    estimator = PoseEstimator(loaded.model, loaded.card)
+    estimator = PoseEstimator(network_model(loaded.model, loaded.card))
     data = config.data.val
     people = training_people(load_people(data.annotations))
     tiles: list[tuple[Any, Any]] = []

@@ -14,11 +14,10 @@ from pose_hrnet.data.coco import load_detections, load_people, poses_to_results,
 from pose_hrnet.data.crops import crop_loader
 from pose_hrnet.data.datasets import annotated_people, check_keypoints
 from pose_hrnet.device import Precision, uses_bf16
-from pose_hrnet.inference import Decoder, Inference, crops_for, predict_people
+from pose_hrnet.inference import Decoder, Inference, PoseCard, crops_for, predict_people
 from pose_hrnet.metrics.coco_ap import CocoScores, Evaluator
 from pose_hrnet.metrics.mpii import MpiiScores
 from pose_hrnet.metrics.oks import oks_nms, rescore, soft_oks_nms
-from pose_hrnet.models.weights import ModelCard
 from pose_hrnet.progress import SILENT, Progress
 from pose_hrnet.records import ImageId, People, Poses
 from pose_hrnet.scoring import Scorer
@@ -150,14 +149,22 @@ def load_evaluation_set(
     return EvaluationSet(data, people, category_id, scorer)
 
 
+def own_decoder(card: PoseCard, test: EvaluateConfig, precision: Precision) -> Decoder:
+    """The card's codec with the flip test of the settings."""
+    return Decoder(
+        card.codec, card.skeleton.flip_index, test.flip_test, test.flip_shift, precision
+    )
+
+
 def evaluate(
     model: nn.Module,
-    card: ModelCard,
+    card: PoseCard,
     data: DataSet,
     test: EvaluateConfig,
     *,
     device: torch.device,
     precision: Precision = "fp32",
+    decoder: Decoder | None = None,
     workers: int = 0,
     evaluator: Evaluator = "fast",
     progress: Progress = SILENT,
@@ -171,6 +178,8 @@ def evaluate(
         test: Test-time settings.
         device: Where the network is.
         precision: Arithmetic of the forward pass.
+        decoder: From crops to keypoints; None: `own_decoder`. Given, the settings of the flip test
+            and the precision are its own.
         workers: Loader processes.
         evaluator: What matches poses with persons; both give the same numbers.
         progress: Watches.
@@ -181,9 +190,7 @@ def evaluate(
     """
     chosen = load_evaluation_set(data, card.skeleton, min_box_score=test.min_box_score)
     dataset = crops_for(card, chosen.people, data.images)
-    decoder = Decoder(
-        card.codec, card.skeleton.flip_index, test.flip_test, test.flip_shift, precision
-    )
+    decoder = decoder or own_decoder(card, test, precision)
     loader = crop_loader(dataset, batch_size=test.batch_size, workers=workers)
     inference = predict_people(model, decoder, dataset, loader, device=device, progress=progress)
     return score_inference(
@@ -194,7 +201,7 @@ def evaluate(
 def score_inference(
     inference: Inference,
     chosen: EvaluationSet,
-    card: ModelCard,
+    card: PoseCard,
     decoder: Decoder,
     test: EvaluateConfig,
     *,

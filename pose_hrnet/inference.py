@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,18 +21,35 @@ from pose_hrnet.config import AugmentConfig
 from pose_hrnet.data.crops import Crop, CropDataset
 from pose_hrnet.data.decode import Pictures
 from pose_hrnet.device import Precision, autocast
-from pose_hrnet.models.weights import ModelCard
 from pose_hrnet.progress import SILENT, Progress
 from pose_hrnet.records import People, Poses, object_array
+from pose_hrnet.skeleton import Skeleton
 
 log = logging.getLogger(__name__)
 
 
+class PoseCard(Protocol):
+    """What cropping and decoding need to know of a model, whatever kind of file it came from."""
+
+    @property
+    def codec(self) -> HeatmapCodec:
+        """Decodes its heatmaps; holds input size and crop alignment."""
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The keypoints that it predicts."""
+
+    @property
+    def box_padding(self) -> float:
+        """Factor by which boxes are enlarged before cropping."""
+
+
 def crops_for(
-    card: ModelCard,
+    card: PoseCard,
     people: People,
     pictures: Path | Pictures,
     *,
+    codec: HeatmapCodec | None = None,
     augmentation: AugmentConfig | None = None,
     seed: int = 0,
 ) -> CropDataset:
@@ -41,14 +59,16 @@ def crops_for(
         card: Input size, alignment, box padding and skeleton.
         people: One crop for each row.
         pictures: The folder that the file names are relative to, or where else pixels come from.
+        codec: Whose input size and alignment to take; None: the card's.
         augmentation: Random changes, for training; None: none.
         seed: Of the random changes.
     """
+    codec = codec or card.codec
     return CropDataset(
         people,
         pictures,
-        input_wh=card.codec.input_wh,
-        alignment=card.codec.alignment,
+        input_wh=codec.input_wh,
+        alignment=codec.alignment,
         box_padding=card.box_padding,
         augmentation=augmentation,
         skeleton=card.skeleton,
@@ -67,6 +87,8 @@ class Decoder:
         flip_shift: Cells to shift the mirrored heatmaps by; None: the codec's own.
         precision: Arithmetic of the network; decoding is always float32.
         refine: Step from the highest cell to a fraction of a cell; False: plain argmax.
+        in_graph: The model is an exported graph that holds the flip test and the decoder: it maps
+            crops to keypoints and scores, and the fields above say how.
     """
 
     codec: HeatmapCodec
@@ -75,6 +97,7 @@ class Decoder:
     flip_shift: int | None = None
     precision: Precision = "fp32"
     refine: bool = True
+    in_graph: bool = False
 
     @property
     def shift_cells(self) -> int | None:
@@ -95,8 +118,9 @@ class Decoder:
         """
         if not self.flip_test:
             return self.run(model, images), None
-        straight, mirrored = self.run(model, torch.cat([images, images.flip(-1)])).chunk(2)
-        return straight, mirrored
+        both = self.run(model, torch.cat([images, images.flip(-1)]))
+        # Not chunk(2): a graph for any batch size cannot know that it gives two parts.
+        return both[: images.shape[0]], both[images.shape[0] :]
 
     def merge(self, straight: Tensor, mirrored: Tensor | None) -> Tensor:
         """Heatmaps ``(B, K, H/4, W/4)`` of both views -> those to decode.
@@ -123,6 +147,9 @@ class Decoder:
 
     def __call__(self, model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
         """Keypoints ``(B, K, 2)`` in input pixels and scores ``(B, K)`` of uint8 crops."""
+        if self.in_graph:
+            keypoints_input, scores = model(images)
+            return keypoints_input, scores
         return self.codec.decode(self.heatmaps(model, images), refine=self.refine)
 
 
@@ -134,12 +161,23 @@ def decode_each(
     Args:
         decoders: Of one crop alignment and input size. The network runs as the first of them
             would run it by itself, so that its result is the same to the bit.
-        model: As in `Decoder.views`.
+        model: As in `Decoder.views`; with one decoder that is `in_graph`, such a graph.
         images: As in `Decoder.views`.
 
     Yields:
         What each decoder makes of the crops: keypoints ``(B, K, 2)`` and scores ``(B, K)``.
+
+    Raises:
+        ValueError: If there are several decoders, and one is `in_graph`.
     """
+    if len(decoders) == 1:
+        yield decoders[0](model, images)
+        return
+    if any(decoder.in_graph for decoder in decoders):
+        raise ValueError(
+            "the exported model holds its decoder, and gives no heatmaps to decode in other ways; "
+            "use the checkpoint that it was made from"
+        )
     straight, mirrored = decoders[0].views(model, images)
     if mirrored is None and any(decoder.flip_test for decoder in decoders):
         mirrored = decoders[0].run(model, images.flip(-1))

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import nn
 
 from pose_hrnet import geometry
+from pose_hrnet.backends import Backend
 from pose_hrnet.data.crops import cut
-from pose_hrnet.device import Precision, pick_device
-from pose_hrnet.inference import Decoder
-from pose_hrnet.models.weights import ModelCard, load_model
+from pose_hrnet.device import Precision
 from pose_hrnet.records import Poses, object_array
+from pose_hrnet.runtimes import PoseModel, load_pose_model
 from pose_hrnet.skeleton import Skeleton
 
 Image = NDArray[np.uint8]
@@ -26,11 +25,7 @@ class PoseEstimator:
     """Poses of the persons in RGB images.
 
     Args:
-        model: The network.
-        card: What belongs to its weights: codec, skeleton, box padding.
-        device: ``auto``, ``cpu``, ``cuda`` ...
-        precision: Arithmetic of the forward pass.
-        flip_test: Average with the mirrored crop: slower and a little better.
+        model: From `load_pose_model`, or `network_model` for a network at hand.
         batch_size: Crops per forward pass.
 
     Example:
@@ -40,22 +35,9 @@ class PoseEstimator:
         (1, 17, 2)
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        card: ModelCard,
-        *,
-        device: str = "auto",
-        precision: Precision = "fp32",
-        flip_test: bool = True,
-        batch_size: int = 32,
-    ) -> None:
-        self.device = pick_device(device)
-        self.model = model.eval().to(self.device)
-        self.card = card
-        self.decoder = Decoder(
-            card.codec, card.skeleton.flip_index, flip_test, precision=precision
-        )
+    def __init__(self, model: PoseModel, *, batch_size: int = 32) -> None:
+        self.model = model
+        self.card = model.card
         self.batch_size = batch_size
 
     @classmethod
@@ -63,26 +45,38 @@ class PoseEstimator:
         cls,
         path: str | Path,
         *,
+        card: Path | None = None,
+        backend: Backend | None = None,
         device: str = "auto",
         precision: Precision = "fp32",
-        flip_test: bool = True,
+        flip_test: bool | None = None,
         batch_size: int = 32,
     ) -> PoseEstimator:
-        """Load a checkpoint of ours or of the official code; arguments as of the class.
+        """Load a checkpoint, an export, or a heatmap model of others.
+
+        Args:
+            path: As the other arguments of `load_pose_model`.
+            card: The YAML card of a heatmap model.
+            backend: What runs an exported model.
+            device: ``auto``, ``cpu``, ``cuda`` ...
+            precision: Arithmetic of the forward pass.
+            flip_test: Average with the mirrored crop: slower and a little better. None: as
+                exported, else on.
+            batch_size: Crops per forward pass.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If the file is no pose checkpoint.
+            ValueError: If the file is no pose model.
         """
-        loaded = load_model(path)
-        return cls(
-            loaded.model,
-            loaded.card,
+        model = load_pose_model(
+            path,
+            card=card,
+            backend=backend,
             device=device,
             precision=precision,
             flip_test=flip_test,
-            batch_size=batch_size,
         )
+        return cls(model, batch_size=batch_size)
 
     @property
     def skeleton(self) -> Skeleton:
@@ -155,12 +149,10 @@ class PoseEstimator:
             areas=sizes.prod(axis=1).astype(np.float32),
         )
 
-    @torch.inference_mode()
     def _forward(self, crops: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
         """``(B, H, W, 3)`` crops -> keypoints in input pixels and scores."""
-        batch = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2)
-        keypoints_input, scores = self.decoder(self.model, batch)
-        return keypoints_input.cpu().numpy(), scores.cpu().numpy()
+        keypoints_input, scores = self.model(torch.from_numpy(crops))
+        return keypoints_input.numpy(), scores.numpy()
 
 
 def _checked_image(image: Image) -> Image:

@@ -17,7 +17,7 @@ from pose_hrnet.data.images import read_rgb
 from pose_hrnet.metrics import coco_ap
 
 COMMANDS = [
-    "demo", "train", "evaluate", "score", "predict", "recipes",
+    "demo", "train", "evaluate", "score", "predict", "export", "recipes",
     "data synthesize", "data validate", "data preview",
     "weights inspect", "weights convert",
 ]  # fmt: skip

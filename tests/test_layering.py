@@ -26,13 +26,14 @@ ORDER = [
     "models.mmpose_meta", "models.card", "models.foreign", "models.opened",
     "models.fitting", "models.head", "models.weights", "models.inspection",
     "losses", "inference",
+    "cards", "program_files", "backends", "runtimes",
     "metrics.oks", "metrics.coco_truth", "metrics.coco_results", "metrics.coco_matching",
     "metrics.coco_ap",
     "metrics.crowdpose", "metrics.pck", "metrics.mpii", "metrics.main_number", "scoring",
     "draw", "evaluate", "compare", "run_folder", "training_data", "train", "preview",
-    "predict", "predict_files",
-    "demo", "console", "commands.options", "commands.data", "commands.recipes",
-    "commands.weights", "cli",
+    "predict", "predict_files", "demo", "export_check", "export",
+    "console", "commands.options", "commands.tables", "commands.data", "commands.recipes",
+    "commands.weights", "commands.export", "commands.evaluate", "cli",
 ]  # fmt: skip
 
 

@@ -26,6 +26,14 @@ class Nms(str, Enum):
     none = "none"
 
 
+class Runtime(str, Enum):
+    """What runs an exported model."""
+
+    onnxruntime = "onnxruntime"
+    openvino = "openvino"
+    torch = "torch"
+
+
 class Metric(str, Enum):
     """What scores the poses."""
 
@@ -44,7 +52,12 @@ class Evaluator(str, Enum):
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
 Checkpoint = Annotated[
-    Path, typer.Option("--checkpoint", "-c", help="Ours, or an official or MMPose checkpoint.")
+    Path,
+    typer.Option(
+        "--checkpoint",
+        "-c",
+        help="Ours, an official or MMPose checkpoint, or an exported .onnx, .xml or .pt2.",
+    ),
 ]
 Annotations = Annotated[
     Path, typer.Option("--annotations", help="COCO, CrowdPose or MPII keypoint JSON.")
@@ -65,5 +78,15 @@ EvaluatorOption = Annotated[
     typer.Option(help="pycocotools: its own slow loop, to check the fast one; same numbers."),
 ]
 FlipTest = Annotated[
-    bool, typer.Option("--flip-test/--no-flip-test", help="Average with the mirrored crop.")
+    bool | None,
+    typer.Option(
+        "--flip-test/--no-flip-test",
+        help="Average with the mirrored crop; on, but for exports, which have it built in or not.",
+    ),
+]
+Card = Annotated[
+    Path | None, typer.Option(help="YAML card of a heatmap model that others exported.")
+]
+Backend = Annotated[
+    Runtime | None, typer.Option(help="Runs an exported model; onnx: onnxruntime or openvino.")
 ]

@@ -1,0 +1,235 @@
+"""Exported files opened by the programs that run them: ONNX Runtime, OpenVINO, torch.export.
+
+Each opener returns a `Session`, a function on tensors and what the file says about its input. The
+runtimes are extras of the installation, and are imported where they are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from pose_hrnet.device import Precision, pick_device
+from pose_hrnet.program_files import read_program
+
+Backend: TypeAlias = Literal["onnxruntime", "openvino", "torch"]
+
+
+@dataclass(frozen=True)
+class Session:
+    """A model file that is ready to run.
+
+    Attributes:
+        backend: What runs it.
+        device: Where its inputs are expected.
+        input_shape: Four sizes; None where any will do.
+        input_dtype: Type of its input.
+        output_names: In the order of the outputs.
+        run: From the input to the outputs, on the device.
+    """
+
+    backend: Backend
+    device: torch.device
+    input_shape: tuple[int | None, ...]
+    input_dtype: torch.dtype
+    output_names: tuple[str, ...]
+    run: Callable[[Tensor], Sequence[Tensor]]
+
+
+def import_extra(module: str, extra: str) -> Any:
+    """Import a package that only some installations have.
+
+    Raises:
+        ValueError: If it is missing, with the command that installs it.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ValueError(
+            f"{module} cannot be imported ({error}), which this format needs; "
+            f"install it with: pip install 'pose-hrnet[{extra}]'"
+        ) from None
+
+
+def one_line(error: BaseException, limit: int = 300) -> str:
+    """What went wrong inside a library, as the middle of a sentence.
+
+    Of a long message both ends are kept: some begin, and some end, with what matters.
+    """
+    text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return text if len(text) <= limit else f"{text[: limit // 3]} ... {text[-2 * limit // 3 :]}"
+
+
+def open_onnx(path: Path, device: str = "auto") -> Session:
+    """Open an ONNX file with ONNX Runtime.
+
+    Args:
+        path: The file.
+        device: ``auto``: CUDA where this ONNX Runtime has it; ``cpu``; ``cuda``.
+
+    Raises:
+        ValueError: If the extra is missing, the file is no model or has operators that are not
+            supported, or the device is not available.
+    """
+    ort = import_extra("onnxruntime", "onnx")
+    wanted = device.partition(":")[0]
+    cuda = "CUDAExecutionProvider" in ort.get_available_providers()
+    if wanted not in ("auto", "cpu", "cuda") or (wanted == "cuda" and not cuda):
+        raise ValueError(
+            f"this ONNX Runtime cannot use device {device!r} (it has "
+            f"{', '.join(ort.get_available_providers())}); use cpu, or install onnxruntime-gpu"
+        )
+    providers = ["CPUExecutionProvider"]
+    if cuda and wanted != "cpu":
+        providers.insert(0, "CUDAExecutionProvider")
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        session = ort.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # its exceptions have no common base
+        raise _cannot_run(path, "ONNX Runtime", error) from None
+    (only,) = _one_input(path, session.get_inputs())
+    kinds = {
+        "tensor(float)": torch.float32,
+        "tensor(float16)": torch.float16,
+        "tensor(uint8)": torch.uint8,
+    }
+
+    def run(values: Tensor) -> list[Tensor]:
+        outputs = session.run(None, {only.name: values.numpy()})
+        return [torch.from_numpy(output) for output in outputs]
+
+    return Session(
+        "onnxruntime",
+        torch.device("cpu"),
+        tuple(side if isinstance(side, int) else None for side in only.shape),
+        _known_dtype(path, kinds, only.type),
+        tuple(output.name for output in session.get_outputs()),
+        run,
+    )
+
+
+def open_openvino(path: Path, device: str = "auto", precision: Precision = "fp32") -> Session:
+    """Open an OpenVINO IR (.xml with its .bin) or an ONNX file with OpenVINO.
+
+    A batch size that is fixed in the file is freed where the operators allow it.
+
+    Args:
+        path: The file.
+        device: ``auto`` or ``cpu``: the CPU; others are named to OpenVINO as they are (``GPU``).
+        precision: ``bf16`` lets it compute so; otherwise fp32, which OpenVINO by itself does not
+            keep to on CPUs that multiply bf16.
+
+    Raises:
+        ValueError: As `open_onnx`.
+    """
+    ov = import_extra("openvino", "openvino")
+    core = ov.Core()
+    target = "CPU" if device in ("auto", "cpu") else device.upper()
+    if target.partition(".")[0] not in core.available_devices:
+        raise ValueError(
+            f"OpenVINO cannot use device {device!r}; it has {', '.join(core.available_devices)}"
+        )
+    hint = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
+    try:
+        model = core.read_model(path)
+        (only,) = _one_input(path, model.inputs)
+        fixed = only.partial_shape[0].is_static
+        if fixed and len(only.partial_shape) == 4:
+            model = _with_free_batch(core, path, model)
+            (only,) = model.inputs
+        compiled = core.compile_model(model, target, hint)
+    except RuntimeError as error:
+        raise _cannot_run(path, "OpenVINO", error) from None
+    kinds = {"f32": torch.float32, "f16": torch.float16, "u8": torch.uint8}
+
+    def run(values: Tensor) -> list[Tensor]:
+        outputs = compiled(values.numpy())
+        return [torch.from_numpy(outputs[position]) for position in range(len(outputs))]
+
+    return Session(
+        "openvino",
+        torch.device("cpu"),
+        tuple(side.get_length() if side.is_static else None for side in only.partial_shape),
+        _known_dtype(path, kinds, only.element_type.get_type_name()),
+        tuple(output.any_name if output.names else "" for output in compiled.outputs),
+        run,
+    )
+
+
+def open_program(path: Path, device: str = "auto") -> Session:
+    """Open a torch.export program (.pt2), without running code from the file.
+
+    Args:
+        path: The file.
+        device: As of `pick_device`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no such program, or holds more than tensors and known operators.
+    """
+    where = pick_device(device)
+    program = read_program(path)
+    if where.type != "cpu":
+        from torch.export.passes import move_to_device_pass
+
+        program = move_to_device_pass(program, where)
+    module = program.module(check_guards=False)
+    names = program.graph_signature.user_inputs
+    placeholder = next(n for n in program.graph.nodes if n.name in names)
+    example = placeholder.meta["val"]
+    return Session(
+        "torch",
+        where,
+        tuple(side if isinstance(side, int) else None for side in example.shape),
+        example.dtype,
+        (),
+        lambda values: tuple(module(values)),
+    )
+
+
+def open_compiled(path: Path) -> Session:
+    """Open an AOTInductor package, which is machine code: only what you compiled yourself."""
+    module = torch._inductor.aoti_load_package(str(path))
+    where = torch.device("cpu")
+    shape = (None, None, None, 3)
+    return Session("torch", where, shape, torch.uint8, (), lambda values: tuple(module(values)))
+
+
+def _with_free_batch(core: Any, path: Path, model: Any) -> Any:
+    """The model with any batch size, or as it was where an operator insists on its own."""
+    shape = model.inputs[0].partial_shape
+    shape[0] = -1
+    try:
+        model.reshape(shape)
+        return model
+    except RuntimeError:
+        return core.read_model(path)
+
+
+def _one_input(path: Path, inputs: Sequence[Any]) -> Sequence[Any]:
+    if len(inputs) != 1:
+        raise ValueError(
+            f"{path}: the model has {len(inputs)} inputs; expected one, the image; "
+            "export it without the others"
+        )
+    return inputs
+
+
+def _known_dtype(path: Path, kinds: dict[str, torch.dtype], found: str) -> torch.dtype:
+    if found not in kinds:
+        raise ValueError(f"{path}: the model's input is of type {found}; use {', '.join(kinds)}")
+    return kinds[found]
+
+
+def _cannot_run(path: Path, runtime: str, error: Exception) -> ValueError:
+    return ValueError(
+        f"{path}: {runtime} cannot load this file ({one_line(error)}); it is no model, is "
+        "damaged, or has operators that this version does not support"
+    )

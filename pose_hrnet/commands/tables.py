@@ -1,0 +1,67 @@
+"""Scores and comparisons as tables, for the commands that measure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pose_hrnet.console import print_table, say
+
+if TYPE_CHECKING:
+    from pose_hrnet.compare import Comparison
+    from pose_hrnet.evaluate import Evaluation
+    from pose_hrnet.metrics.coco_ap import CocoScores
+    from pose_hrnet.metrics.mpii import MpiiScores
+
+TITLES = {
+    "coco": "COCO keypoints (OKS)",
+    "crowdpose": "CrowdPose (OKS; E, M, H: easy, medium, hard images)",
+    "mpii": "MPII (PCKh@0.5)",
+}
+
+
+def print_scores(scores: CocoScores | MpiiScores, metric: str = "coco") -> None:
+    """Print the numbers of a metric, and the notes on them."""
+    names = list(scores.values)
+    print_table(TITLES[metric], names, [[f"{scores.values[name]:.3f}" for name in names]])
+    for note in scores.notes:
+        say(f"note: {note}")
+
+
+def print_evaluation(evaluation: Evaluation) -> None:
+    """Print the numbers, and what produced them."""
+    print_scores(evaluation.scores, evaluation.metric)
+    print_keypoint_metrics(evaluation.keypoint_metrics)
+    facts = [[name, str(value)] for name, value in evaluation.provenance.items()]
+    print_table("what produced them", ["setting", "value"], facts)
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Print every combination, the best first and in bold, and what may be wrong."""
+    numbers = ["AP", "AP50", "AP75", "AR"]
+    rows = []
+    for place, row in enumerate(comparison.rows):
+        choice = row.combination
+        mark = "best" if place == 0 else ""
+        if choice == comparison.own_combination:
+            mark = "both" if mark else "own"
+        flip = f"shift {choice.flip_shift}" if choice.flip_test else "off"
+        scores = [f"{row.scores.values[name]:.3f}" for name in numbers]
+        rows.append([mark, flip, choice.codec, choice.nms, *scores])
+    print_table("compared, best first", ["", "flip", "codec", "nms", *numbers], rows, bold=0)
+    say("own: as the checkpoint and the options say; both: own and best")
+    say(
+        f"the network saw {comparison.network_crops} crops; crop alignments, each with a run of "
+        f"its own: {', '.join(comparison.alignments)}"
+    )
+    if comparison.hint:
+        say(f"hint: {comparison.hint}")
+
+
+def print_keypoint_metrics(values: dict[str, Any]) -> None:
+    """Print PCK, AUC and EPE, or why there are none."""
+    if "left_out" in values:
+        say(f"note: {values['left_out']}")
+        return
+    names = [name for name in values if name != "per_keypoint"]
+    row = [f"{values[name]:.3f}" for name in names]
+    print_table("keypoints in annotated boxes (EPE: pixels)", names, [row])

@@ -1,0 +1,337 @@
+"""One way to run any model: a checkpoint, an export of ours, or a heatmap model of others.
+
+A `PoseModel` maps uint8 crops to keypoints in input pixels and scores. What differs is only the
+network in it: layers of torch, or a file that a runtime has opened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pose_hrnet.backends import Backend, Session, one_line, open_onnx, open_openvino, open_program
+from pose_hrnet.cards import SUFFIXES, ExportCard, HeatmapModelCard, card_path
+from pose_hrnet.device import Precision, pick_device
+from pose_hrnet.inference import Decoder, PoseCard
+from pose_hrnet.models.weights import load_model
+
+_CARD_SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class PoseModel:
+    """A model that is ready to run.
+
+    Attributes:
+        network: Maps ``(B, 3, H, W)`` uint8 RGB crops to heatmaps, or with a decoder that is
+            `in_graph` to keypoints and scores.
+        card: Codec, skeleton and box padding.
+        decoder: From crops to keypoints.
+        device: Where the network takes its crops.
+        backend: What runs it: ``torch``, ``onnxruntime`` or ``openvino``.
+        summary: What was loaded, in plain words.
+    """
+
+    network: nn.Module
+    card: PoseCard
+    decoder: Decoder
+    device: torch.device
+    backend: Backend = "torch"
+    summary: str = ""
+
+    @torch.inference_mode()
+    def __call__(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict one person per crop.
+
+        Args:
+            crops: ``(B, H, W, 3)`` uint8 RGB of the card's input size, on any device.
+
+        Returns:
+            ``keypoints_input`` ``(B, K, 2)`` in input pixels and ``scores`` ``(B, K)``, on the
+            CPU.
+        """
+        images = crops.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        keypoints_input, scores = self.decoder(self.network, images)
+        return keypoints_input.cpu(), scores.cpu()
+
+
+def network_model(
+    network: nn.Module,
+    card: PoseCard,
+    *,
+    device: str = "auto",
+    precision: Precision = "fp32",
+    flip_test: bool = True,
+    flip_shift: int | None = None,
+) -> PoseModel:
+    """A network of torch layers as a `PoseModel`; the network is moved and set to evaluate.
+
+    Args:
+        network: Maps crops to heatmaps.
+        card: What belongs to its weights.
+        device: As of `pick_device`.
+        precision: Arithmetic of the forward pass.
+        flip_test: Average with the mirrored crop.
+        flip_shift: Cells to shift the mirrored heatmaps by; None: the codec's own.
+    """
+    where = pick_device(device)
+    decoder = Decoder(card.codec, card.skeleton.flip_index, flip_test, flip_shift, precision)
+    return PoseModel(network.eval().to(where), card, decoder, where)
+
+
+def load_pose_model(
+    path: str | Path,
+    *,
+    card: Path | None = None,
+    backend: Backend | None = None,
+    device: str = "auto",
+    precision: Precision = "fp32",
+    flip_test: bool | None = None,
+    flip_shift: int | None = None,
+) -> PoseModel:
+    """Load any model that predicts keypoints.
+
+    Files ending in ``.onnx``, ``.xml`` and ``.pt2`` with a JSON card beside them are exports of
+    ours. With a YAML card - given, or of the same name beside them, or named in place of the model
+    - they are heatmap models of others. All other files are checkpoints.
+
+    Args:
+        path: The model, or the YAML card that names it.
+        card: The YAML card of a heatmap model.
+        backend: ``openvino`` runs ONNX files with OpenVINO; None: what the file is for.
+        device: ``auto``, ``cpu``, ``cuda`` ...
+        precision: Arithmetic; that of exported files is their own, but for OpenVINO's bf16.
+        flip_test: None: as exported, and on for heatmaps.
+        flip_shift: Cells to shift the mirrored heatmaps by; None: the card's.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If the file is no model, its card contradicts it or what is asked for, or the
+            runtime is not installed.
+    """
+    path = Path(path)
+    if path.suffix.lower() in _CARD_SUFFIXES:
+        path, card = _model_of(path), path
+    if path.suffix.lower() not in SUFFIXES.values():
+        if card is not None or backend not in (None, "torch"):
+            raise ValueError(
+                f"{path} is no exported model, so that no card and no other backend than torch "
+                f"apply to it; give a file ending in {', '.join(SUFFIXES.values())}"
+            )
+        return _checkpoint(path, device, precision, flip_test is not False, flip_shift)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such model file; check the path")
+    if precision == "auto":  # decided when the file was written
+        precision = "fp32"
+    if card is None and card_path(path).is_file():
+        session = _open(path, backend, device, precision)
+        return _export(path, session, precision, flip_test, flip_shift)
+    card = card or next((c for s in _CARD_SUFFIXES if (c := path.with_suffix(s)).is_file()), None)
+    if card is None:
+        raise FileNotFoundError(
+            f"{path} has no card beside it; an export has {card_path(path).name}, and for a "
+            f"heatmap model write {path.with_suffix('.yaml').name}, or give the card's path"
+        )
+    described = HeatmapModelCard.read(card)
+    session = _open(path, backend, device, precision)
+    return _heatmap_model(path, session, described, precision, flip_test is not False, flip_shift)
+
+
+class GraphNetwork(nn.Module):
+    """An export of ours: maps ``(B, 3, H, W)`` uint8 crops to all of its outputs."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Keypoints ``(B, K, 2)`` in input pixels, and scores ``(B, K)``."""
+        # The crops were made in this order; the permutation of a permutation copies nothing.
+        keypoints_input, scores, *_ = self.session.run(images.permute(0, 2, 3, 1).contiguous())
+        return keypoints_input, scores
+
+
+class HeatmapNetwork(nn.Module):
+    """A heatmap model of others: normalises as its card says, and picks the heatmaps."""
+
+    def __init__(self, session: Session, card: HeatmapModelCard) -> None:
+        super().__init__()
+        self.session, self.card = session, card
+        names = session.output_names
+        if isinstance(card.output, str) and card.output not in names:
+            raise ValueError(f"output {card.output!r} is not among its outputs {', '.join(names)}")
+        self.position = card.output if isinstance(card.output, int) else names.index(card.output)
+        if not 0 <= self.position < len(names):
+            raise ValueError(f"output {self.position} is not among its {len(names)} outputs")
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` uint8 RGB -> ``(B, K, h, w)`` heatmaps."""
+        card = self.card
+        values = images.flip(1) if card.colour == "BGR" else images
+        mean, std = (values.new_tensor(v, dtype=torch.float32) for v in (card.mean, card.std))
+        values = (values * card.scale - mean[:, None, None]) / std[:, None, None]
+        if card.layout == "NHWC":
+            values = values.permute(0, 2, 3, 1)
+        values = values.to(self.session.input_dtype).contiguous()
+        return torch.cat(
+            [self._run(part) for part in torch.split(values, self._batch(len(values)))]
+        )
+
+    def _batch(self, count: int) -> int:
+        """Crops per run: what the file insists on, or all."""
+        return self.session.input_shape[0] or max(count, 1)
+
+    def _run(self, values: Tensor) -> Tensor:
+        short = self._batch(len(values)) - len(values)
+        padded = torch.cat([values, values[:1].expand(short, -1, -1, -1)]) if short else values
+        return self.session.run(padded)[self.position][: len(values)]
+
+
+def _model_of(card: Path) -> Path:
+    """The model file that a YAML card names, or that has its name."""
+    named = HeatmapModelCard.read(card).model
+    if named is not None:
+        return card.parent / named
+    found = [path for suffix in SUFFIXES.values() if (path := card.with_suffix(suffix)).is_file()]
+    if len(found) != 1:
+        raise ValueError(
+            f"{card} does not say which model file it describes; add the line model: FILE"
+        )
+    return found[0]
+
+
+def _open(path: Path, backend: Backend | None, device: str, precision: Precision) -> Session:
+    suffix = path.suffix.lower()
+    possible: dict[str, tuple[Backend, ...]] = {
+        SUFFIXES["onnx"]: ("onnxruntime", "openvino"),
+        SUFFIXES["openvino"]: ("openvino",),
+        SUFFIXES["torch"]: ("torch",),
+    }
+    chosen = backend or possible[suffix][0]
+    if chosen not in possible[suffix]:
+        raise ValueError(
+            f"{path} cannot be run by {chosen}; a {suffix} file needs "
+            f"{' or '.join(possible[suffix])}"
+        )
+    if precision == "bf16" and chosen != "openvino":
+        raise ValueError(
+            f"{path} has its arithmetic built in, and bf16 was asked for; use precision fp32"
+        )
+    if chosen == "onnxruntime":
+        return open_onnx(path, device)
+    return (
+        open_program(path, device) if chosen == "torch" else open_openvino(path, device, precision)
+    )
+
+
+def _checkpoint(
+    path: Path, device: str, precision: Precision, flip_test: bool, flip_shift: int | None
+) -> PoseModel:
+    pick_device(device)  # said before the file is read
+    loaded = load_model(path)
+    model = network_model(
+        loaded.model,
+        loaded.card,
+        device=device,
+        precision=precision,
+        flip_test=flip_test,
+        flip_shift=flip_shift,
+    )
+    return replace(model, summary=loaded.report.summary())
+
+
+def _export(
+    path: Path,
+    session: Session,
+    precision: Precision,
+    flip_test: bool | None,
+    flip_shift: int | None,
+) -> PoseModel:
+    card = ExportCard.read(path)
+    codec, skeleton = card.checkpoint.codec, card.checkpoint.skeleton
+    if flip_test not in (None, card.flip_test):
+        held = "holds" if card.flip_test else "does not hold"
+        raise ValueError(
+            f"{path} {held} the flip test, which cannot be changed any more; export the "
+            f"checkpoint {'without' if card.flip_test else 'with'} --flip-test"
+        )
+    if flip_shift not in (None, codec.flip_shift):
+        raise ValueError(
+            f"{path} has its flip shift built in ({codec.flip_shift}), and {flip_shift} was asked "
+            "for; leave it out"
+        )
+    width, height = codec.input_wh
+    network = GraphNetwork(session)
+    _check_input(path, session, (height, width, 3), torch.uint8)
+    points, scores = _first_run(path, network, codec.input_wh)
+    count = skeleton.num_keypoints
+    if points.shape != (1, count, 2) or scores.shape != (1, count):
+        raise ValueError(
+            f"{path}: the model gives keypoints of shape {tuple(points.shape)} and scores of "
+            f"shape {tuple(scores.shape)}, but its card has {count} keypoints; export it again"
+        )
+    decoder = Decoder(
+        codec, skeleton.flip_index, card.flip_test, precision=precision, in_graph=True
+    )
+    summary = f"{path} ({card.format} export, {card.weights}, run by {session.backend})"
+    return PoseModel(network, card.checkpoint, decoder, session.device, session.backend, summary)
+
+
+def _heatmap_model(
+    path: Path,
+    session: Session,
+    card: HeatmapModelCard,
+    precision: Precision,
+    flip_test: bool,
+    flip_shift: int | None,
+) -> PoseModel:
+    width, height = card.input_wh
+    sides = (3, height, width) if card.layout == "NCHW" else (height, width, 3)
+    _check_input(path, session, sides)
+    try:
+        network = HeatmapNetwork(session, card)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; the card names another") from None
+    (heatmaps,) = _first_run(path, network, card.input_wh)
+    expected = (card.skeleton.num_keypoints, *card.codec.heatmap_hw)
+    if tuple(heatmaps.shape[1:]) != expected:
+        raise ValueError(
+            f"{path}: output {card.output!r} has shape {tuple(heatmaps.shape)}, but its card "
+            f"says {expected[0]} keypoints and heatmaps {expected[1]} high and {expected[2]} wide "
+            f"(stride {card.stride}); correct skeleton, stride or output in the card"
+        )
+    decoder = Decoder(card.codec, card.skeleton.flip_index, flip_test, flip_shift, precision)
+    summary = f"{path} (heatmap model, run by {session.backend})"
+    return PoseModel(network, card, decoder, session.device, session.backend, summary)
+
+
+def _check_input(
+    path: Path, session: Session, sides: tuple[int, int, int], dtype: torch.dtype | None = None
+) -> None:
+    found = session.input_shape
+    fits = len(found) == 4 and all(
+        side in (None, wanted) for side, wanted in zip(found[1:], sides, strict=True)
+    )
+    if not fits or dtype not in (None, session.input_dtype):
+        shown = ["?" if side is None else side for side in found]
+        raise ValueError(
+            f"{path}: the model takes {session.input_dtype} of shape {shown}, but its card says "
+            f"{sides} after the batch; give the card that belongs to it"
+        )
+
+
+def _first_run(path: Path, network: nn.Module, input_wh: tuple[int, int]) -> tuple[Tensor, ...]:
+    """The outputs for one black crop, so that what does not run is noticed at once."""
+    session: Session = network.session  # type: ignore[assignment]
+    black = torch.zeros(1, 3, input_wh[1], input_wh[0], dtype=torch.uint8, device=session.device)
+    try:
+        outputs = network(black)
+    except Exception as error:  # the runtimes' exceptions have no common base
+        raise ValueError(
+            f"{path}: {session.backend} cannot run this model on a crop of {input_wh[0]} x "
+            f"{input_wh[1]} pixels ({one_line(error)}); give the card that belongs to it"
+        ) from None
+    return outputs if isinstance(outputs, tuple) else (outputs,)
