@@ -104,6 +104,8 @@ def train(
         torch.set_rng_state(saved["rng"])
         done = Progressed.from_dict(saved["progressed"])
         log.info("resumed after epoch %d of %d", done.epoch, config.train.epochs)
+    elif resume:
+        log.info("%s holds no run to resume; a new one starts", output)
 
     output.mkdir(parents=True, exist_ok=True)
     write_text(output / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
@@ -131,6 +133,9 @@ def train(
             done.epoch += 1
             done.lines.append({"epoch": done.epoch, "step": done.step, **line})
             save_run(last, model, optimizer, card, config, people, done)
+    except KeyboardInterrupt:
+        log.info("saved up to epoch %d; the same command with --resume goes on", done.epoch)
+        raise
     finally:
         end_workers(loader)
         run_report.close()

@@ -93,8 +93,10 @@ def test_images_of_another_data_set_stay(tmp_path: Path):
     photograph.touch()
     other = {"info": {"description": "COCO", "images": 9}, "images": [], "annotations": []}
     (tmp_path / "annotations.json").write_text(json.dumps(other))
-    synthesize(tmp_path, images=1, seed=8, workers=1)
+    with pytest.raises(ValueError, match="is not of a drawn data set, and would be overwritten"):
+        synthesize(tmp_path, images=1, seed=8, workers=1)
     assert photograph.exists()
+    assert json.loads((tmp_path / "annotations.json").read_text()) == other
 
 
 @pytest.mark.parametrize("wrong", [{"images": 0}, {"images": -2}, {"seed": -1}, {"workers": 0}])

@@ -400,9 +400,10 @@ def test_torch_files_without_a_model(tmp_path: Path, contents: Any, message: str
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
-    for path in (tmp_path / "absent.pth", tmp_path):
-        with pytest.raises(FileNotFoundError, match=f"{path.name}: there is no such checkpoint"):
-            load_model(path)
+    with pytest.raises(FileNotFoundError, match=r"absent.pth: there is no such checkpoint"):
+        load_model(tmp_path / "absent.pth")
+    with pytest.raises(FileNotFoundError, match=f"{tmp_path.name} is a folder; give a checkpoint"):
+        load_model(tmp_path)
 
 
 @pytest.mark.parametrize("names", [("d", "x", "b"), ("d", "c", "b", "a"), ("a", "b", "c", "d")])

@@ -22,7 +22,12 @@ TITLES = {
 def print_scores(scores: CocoScores | MpiiScores, metric: str = "coco") -> None:
     """Print the numbers of a metric, and the notes on them."""
     names = list(scores.values)
-    print_table(TITLES[metric], names, [[f"{scores.values[name]:.3f}" for name in names]])
+    # Plain columns: ten framed ones do not fit into 80 characters.
+    widths = [max(6, len(name)) for name in names]
+    say(TITLES[metric])
+    say(" ".join(f"{name:>{width}}" for name, width in zip(names, widths, strict=True)))
+    values = [f"{scores.values[name]:.3f}" for name in names]
+    say(" ".join(f"{value:>{width}}" for value, width in zip(values, widths, strict=True)))
     for note in scores.notes:
         say(f"note: {note}")
 

@@ -73,9 +73,9 @@ def inspect(file: File) -> None:
 def convert(
     file: File,
     output: Annotated[Path, typer.Option("--output", "-o", help="The .safetensors to write.")],
-    codec: Annotated[Codec | None, typer.Option(help="Where the file does not say.")] = None,
+    codec: Annotated[Codec | None, typer.Option(help="Wins over what the file says.")] = None,
     input_size: Annotated[
-        str | None, typer.Option(help="HEIGHTxWIDTH, as in 256x192; where the file does not say.")
+        str | None, typer.Option(help="HEIGHTxWIDTH, as in 256x192; wins over the file.")
     ] = None,
     sigma: Annotated[float | None, typer.Option(min=0.1, help="Of the Gaussian, cells.")] = None,
     blur_kernel: Annotated[int | None, typer.Option(min=1, help="Of dark and udp, odd.")] = None,

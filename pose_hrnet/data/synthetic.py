@@ -268,15 +268,15 @@ def synthesize(
         Path of the annotation file, written last.
 
     Raises:
-        ValueError: If `images` or `workers` is not positive, or `seed` is negative.
+        ValueError: If `images` or `workers` is not positive, or `seed` is negative, or the folder
+            holds the annotations of another data set.
     """
     for name, value, least in (("images", images, 1), ("seed", seed, 0), ("workers", workers, 1)):
         if value is not None and value < least:
             raise ValueError(f"{name} is {value}, expected {least} or more; give a larger number")
-    folder = output / "images"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = output / "annotations.json"
+    folder, path = output / "images", output / "annotations.json"
     _clear(path, folder, images)
+    folder.mkdir(parents=True, exist_ok=True)
     workers = min(workers or os.cpu_count() or 1, -(-images // 32) if workers is None else images)
     image_entries: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -302,14 +302,20 @@ class _Head(msgspec.Struct):
 
 def _clear(annotations: Path, folder: Path, images: int) -> None:
     """Remove earlier labels, and what an earlier drawn set has beyond the first `images`."""
+    if not annotations.exists():
+        return
     try:
         info = read_json(annotations, _Head, "annotations").info
-    except (OSError, ValueError):
+    except ValueError:
         info = _Info()
-    annotations.unlink(missing_ok=True)
-    if info.description == _DESCRIPTION:  # photographs of somebody else's data set stay
-        for index in range(images, info.images):
-            (folder / _file_name(index)).unlink(missing_ok=True)
+    if info.description != _DESCRIPTION:
+        raise ValueError(
+            f"{annotations} is not of a drawn data set, and would be overwritten; "
+            "choose another --output"
+        )
+    annotations.unlink()
+    for index in range(images, info.images):
+        (folder / _file_name(index)).unlink(missing_ok=True)
 
 
 def _write_json(

@@ -26,6 +26,8 @@ from pose_hrnet.skeleton import COCO17, Skeleton
 
 _ORDER: tuple[Severity, ...] = ("error", "warning", "info")
 
+MISSING_IMAGE = "image file is missing"
+
 
 @dataclass(frozen=True)
 class Report:
@@ -35,7 +37,7 @@ class Report:
         images: Images that the annotations list.
         persons: Usable persons in them.
         training_persons: Those of them that the official rules train on.
-        images_opened: Image files that were looked for.
+        images_opened: Image files that were there.
         findings: All findings: errors, warnings, infos.
     """
 
@@ -91,11 +93,12 @@ def validate(
         findings += _check_detections(detections, file, skeleton)
     if images is not None:
         findings += _check_images(images, listed, max(1, workers), progress)
+    missing = sum(finding.count for finding in findings if finding.kind == MISSING_IMAGE)
     return Report(
         images=len(listed),
         persons=len(file.people),
         training_persons=len(training_people(file.people)),
-        images_opened=0 if images is None else len(listed),
+        images_opened=0 if images is None else len(listed) - missing,
         findings=tuple(sorted(findings, key=lambda finding: _ORDER.index(finding.severity))),
     )
 
@@ -134,7 +137,7 @@ def _check_detections(path: Path, file: AnnotationFile, skeleton: Skeleton) -> l
 
 
 _IMAGE_FINDINGS: dict[str, tuple[Severity, str]] = {
-    "image file is missing": ("error", "its persons are left out"),
+    MISSING_IMAGE: ("error", "its persons are left out"),
     "image file is empty": ("error", "its persons are left out; fetch it again"),
     "image file is not an image": ("error", "its persons are left out; fetch it again"),
     "image file is truncated": ("error", "its persons are left out; fetch it again"),
@@ -191,7 +194,7 @@ def _check_images(folder: Path, images: Images, workers: int, progress: Progress
             bar.advance()
     findings = []
     for kind, (severity, meaning) in _IMAGE_FINDINGS.items():
-        if kind == "image file is missing" and len(files[kind]) == len(images):
+        if kind == MISSING_IMAGE and len(files[kind]) == len(images):
             meaning = f"no file lies in {folder}; are the file names relative to this folder?"
         findings += found(severity, kind, files[kind], meaning)
     return findings
@@ -203,7 +206,7 @@ def _image_kinds(path: Path, size_wh: tuple[int, int]) -> list[str]:
         read_rgb(path, size_wh)
         facts = read_facts(path)
     except FileNotFoundError:
-        return ["image file is missing"]
+        return [MISSING_IMAGE]
     except ImageError as error:
         return [_FAULT_KINDS[error.fault]]
     kinds = []

@@ -105,6 +105,10 @@ def read_checkpoint(path: Path) -> CheckpointFile:
         ValueError: If it is empty, cut short, no checkpoint, holds no state dict, or would have to
             run code to load.
     """
+    if path.is_dir():
+        raise FileNotFoundError(
+            f"{path} is a folder; give a checkpoint file, such as the best.safetensors of a run"
+        )
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such checkpoint file; check the path")
     with path.open("rb") as file:
