@@ -16,7 +16,7 @@ import typer
 
 from pose_hrnet.config_files import load_config
 from pose_hrnet.console import RichProgress, say
-from pose_hrnet.data.synthetic import synthesize
+from pose_hrnet.data.synthetic import data_set_info, synthesize
 from pose_hrnet.train import train
 
 CODECS = ("gaussian", "dark", "udp")
@@ -25,13 +25,12 @@ SIZES = ((96, 128), (48, 64))
 
 def measure(output: Path, codec: str, input_wh: tuple[int, int], seed: int, epochs: int) -> float:
     """Train once, or take the finished run, and return its last AP."""
-    data = {part: output / "data" / part for part in ("train", "val")}
     overrides = [
         *(
-            f"data.{part}.annotations={folder / 'annotations.json'}"
-            for part, folder in data.items()
+            f"data.{part}.{key}={json.dumps(str(output / 'data' / part / name))}"
+            for part in ("train", "val")
+            for key, name in (("annotations", "annotations.json"), ("images", "images"))
         ),
-        *(f"data.{part}.images={folder / 'images'}" for part, folder in data.items()),
         f"codec.name={codec}",
         f"codec.input_wh={list(input_wh)}",
         f"train.seed={seed}",
@@ -52,8 +51,10 @@ def main(
 ) -> None:
     """Print mean and standard deviation of AP over the seeds."""
     for part, count, seed in (("train", images, 11), ("val", 300, 12)):
-        if not (output / "data" / part / "annotations.json").exists():
-            synthesize(output / "data" / part, images=count, seed=seed)
+        path = output / "data" / part / "annotations.json"
+        wanted = data_set_info(count, seed)
+        if not path.exists() or json.loads(path.read_bytes())["info"] != wanted:
+            synthesize(path.parent, images=count, seed=seed)
     say("| input | " + " | ".join(CODECS) + " |\n| --- |" + " --- |" * len(CODECS))
     for size in SIZES:
         cells = []

@@ -182,9 +182,7 @@ def _codec(choices: _Choices, said: FileSettings, file_name: str, given: Given) 
     # The recipes: sigma 2 and kernel 11 at 256x192 and 256x256, 3 and 17 at 384x288.
     sigma, kernel = (3.0, 17) if input_wh[1] >= 384 else (2.0, 11)
     sigma = choices.choose("sigma", (given.sigma, GIVEN), (said.sigma, FROM_FILE), default=sigma)
-    if name == "gaussian":  # which does not blur
-        kernel = 11
-    else:
+    if name != "gaussian":  # which does not blur, but may be compared with those that do
         kernel = choices.choose(
             "blur kernel",
             (given.blur_kernel, GIVEN),
