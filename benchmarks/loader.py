@@ -107,7 +107,7 @@ def weigh(loader: DataLoader[Crop], epochs: int = 5) -> list[list[float]]:
     """Resident megabytes of this process and each worker, after each epoch."""
     weights = []
     for epoch in range(epochs):
-        loader.sampler.epoch = epoch  # type: ignore[attr-defined]
+        loader.sampler.epoch = epoch
         batches = iter(loader)
         for _ in batches:
             pass

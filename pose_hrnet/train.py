@@ -244,6 +244,7 @@ class TrainingStep:
         if not math.isfinite(value):
             raise self._not_finite(f"the loss is {value}", batch, name)
         self.optimizer.zero_grad(set_to_none=True)
+        # PyTorch has not typed it.
         loss.backward()  # type: ignore[no-untyped-call]
         if self.config.optimizer.clip_norm is not None:
             limit = self.config.optimizer.clip_norm

@@ -188,6 +188,7 @@ def test_crops_depend_neither_on_workers_nor_on_what_came_before(folder, workers
 
 
 def test_global_random_numbers_are_left_alone():
+    # The global state, which nobody should use, is what is looked at.
     states = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     changed(**ALL)
     assert torch.equal(torch.get_rng_state(), states[0])

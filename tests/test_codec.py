@@ -49,13 +49,14 @@ def test_decoding_an_unrounded_gaussian_lands_within_half_a_cell():
     assert error.mean(dim=(0, 1)).abs().max() < 0.05
 
 
-@pytest.mark.parametrize("codec", [DARK, UDP])
-def test_sub_cell_codecs_recover_continuous_points(codec: HeatmapCodec):
+# UDP's target is cut at 3 sigma, which the blur of its decoder feels.
+@pytest.mark.parametrize(("codec", "worst", "bias"), [(DARK, 0.05, 1e-3), (UDP, 0.15, 5e-3)])
+def test_sub_cell_codecs_recover_continuous_points(codec: HeatmapCodec, worst: float, bias: float):
     points = continuous_keypoints(400)
     error = codec.decode(codec.encode(points, torch.ones(400, 17))[0])[0] - points
     rounded = CODEC.decode(CODEC.encode(points, torch.ones(400, 17))[0])[0] - points
-    assert error.abs().max() < 0.15  # udp's target is cut at 3 sigma, which the blur feels
-    assert error.mean(dim=(0, 1)).abs().max() < 5e-3
+    assert error.abs().max() < worst
+    assert error.mean(dim=(0, 1)).abs().max() < bias
     assert error.norm(dim=-1).mean() * 5 < rounded.norm(dim=-1).mean()
 
 

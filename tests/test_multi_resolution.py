@@ -102,7 +102,7 @@ def test_pyramid_refuses_what_it_cannot_pool() -> None:
     with pytest.raises(ValueError, match="0 levels"):
         HRNetV2p(backbone, levels=0)
     with pytest.raises(ValueError, match="head 'v3'; give at least 1, and one of v1, v2"):
-        HRNet(8, head="v3", **SIZES)  # type: ignore[arg-type]
+        HRNet(8, head="v3", **SIZES)
 
 
 def test_v2_pose_head_is_the_facial_landmark_one() -> None:

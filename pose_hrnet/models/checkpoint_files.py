@@ -131,6 +131,7 @@ def _read_safetensors(path: Path) -> CheckpointFile:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             metadata = file.metadata() or {}
+            # No mapping: the open file has keys(), but cannot be iterated over itself.
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         card = dict(json.loads(metadata[_CARD_KEY])) if _CARD_KEY in metadata else None
     except (SafetensorError, ValueError, TypeError) as error:
