@@ -323,9 +323,11 @@ def _check_input(
         )
 
 
-def _first_run(path: Path, network: nn.Module, input_wh: tuple[int, int]) -> tuple[Tensor, ...]:
+def _first_run(
+    path: Path, network: GraphNetwork | HeatmapNetwork, input_wh: tuple[int, int]
+) -> tuple[Tensor, ...]:
     """The outputs for one black crop, so that what does not run is noticed at once."""
-    session: Session = network.session  # type: ignore[assignment]
+    session = network.session
     black = torch.zeros(1, 3, input_wh[1], input_wh[0], dtype=torch.uint8, device=session.device)
     try:
         outputs = network(black)
