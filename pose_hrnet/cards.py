@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pose_hrnet.codec import HeatmapCodec
-from pose_hrnet.config import Positive, PositiveInt
+from pose_hrnet.config_base import Positive, PositiveInt
 from pose_hrnet.files import write_text
 from pose_hrnet.geometry import Alignment, CodecName
 from pose_hrnet.models.card import ModelCard

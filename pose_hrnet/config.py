@@ -6,158 +6,48 @@ Networks, codecs, losses and metrics take plain values; whole sections are taken
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    field_validator,
-    model_validator,
+from pydantic import Field, model_validator
+
+from pose_hrnet.config_base import Positive, PositiveInt, Section
+from pose_hrnet.config_data import (
+    AnnotatedImages,
+    CropShards,
+    DataConfig,
+    DataSet,
+    Kind,
+    MetricName,
+    TrainingSet,
 )
+from pose_hrnet.config_training import AugmentConfig, LossConfig, OptimizerConfig, TrainConfig
+from pose_hrnet.geometry import CodecName
 
-from pose_hrnet.geometry import BOX_PADDING, CodecName
-
-
-def _in_order(ends: tuple[float, float]) -> tuple[float, float]:
-    """The ends of a range, the lower one first."""
-    low, high = ends
-    if not 0 < low <= high:
-        raise ValueError("expected two numbers above 0, the smaller first")
-    return ends
-
-
-Probability = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-PositiveInt = Annotated[int, Field(gt=0)]
-NmsName: TypeAlias = Literal["oks", "soft_oks", "soft_oks_decayed", "none"]  # see metrics.oks
-Share = Annotated[float, Field(ge=0, le=1)]
-Range = Annotated[tuple[Share, Share], AfterValidator(_in_order)]
-Kind: TypeAlias = Literal["coco", "crowdpose", "mpii"]
-"""Kinds of annotations, each with the metric of that name."""
-MetricName: TypeAlias = Literal["auto", Kind]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=()
-    )
-
-
-class AnnotatedImages(_Section):
-    """Annotations of any kind, and their images."""
-
-    annotations: Path
-    """COCO, CrowdPose or MPII keypoint annotation JSON; which, its content tells."""
-    images: Path
-    """Folder that the JSON's file names are relative to."""
-
-
-class TrainingSet(AnnotatedImages):
-    """A data set to learn from, alone or one of several; see docs/data_sets.md."""
-
-    skeleton: str | None = None
-    """Keypoints of this file, as `data.skeleton`; null: as its categories say."""
-    mapping: dict[str, str] | None = None
-    """Keypoints to learn that are called otherwise in this file: ``{to learn: in the file}``."""
-    repeat: PositiveInt = 1
-    """How many times each person is seen in an epoch."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_shards(cls, value: Any) -> Any:
-        if isinstance(value, dict) and "shards" in value:
-            raise ValueError(
-                "shards cannot be one of several data sets; write one folder of shards of all of "
-                "them with pose-hrnet data shard"
-            )
-        return value
-
-
-class CropShards(_Section):
-    """Persons to learn from that are cut out of their images already."""
-
-    shards: str
-    """Folder or URL that `pose-hrnet data shard` wrote, in place of annotations and images."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _alone(cls, value: Any) -> Any:
-        others = [key for key in value if key != "shards"] if isinstance(value, dict) else []
-        if others:
-            raise ValueError(
-                f"shards stand in place of {', '.join(others)}; give data.train={{shards: FOLDER}}"
-            )
-        return value
-
-
-def _kind_of_training_sets(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return "several"
-    cut_out = isinstance(value, CropShards) or (isinstance(value, dict) and "shards" in value)
-    return "cut out" if cut_out else "one"
-
-
-TrainingSets: TypeAlias = Annotated[
-    Annotated[TrainingSet, Tag("one")]
-    | Annotated[tuple[TrainingSet, ...], Field(min_length=1), Tag("several")]
-    | Annotated[CropShards, Tag("cut out")],
-    Discriminator(_kind_of_training_sets),
+__all__ = [
+    "AnnotatedImages",
+    "AugmentConfig",
+    "CodecConfig",
+    "Config",
+    "CropShards",
+    "DataConfig",
+    "DataSet",
+    "EvaluateConfig",
+    "Kind",
+    "LossConfig",
+    "MetricName",
+    "ModelConfig",
+    "NmsName",
+    "OptimizerConfig",
+    "RecipeNotes",
+    "TrainConfig",
+    "TrainingSet",
 ]
 
-
-class DataSet(AnnotatedImages):
-    """A data set to predict, from its annotated boxes or a detector's."""
-
-    boxes: Path | None = None
-    """Detection JSON ``[{image_id, category_id, bbox, score}]``; null: the annotated boxes."""
-    metric: MetricName = "auto"
-    """What scores the poses; auto: the one that the kind of annotations is known by."""
-    head_sizes: Path | None = None
-    """MPII's ``gt_valid.mat``, for PCKh; null: from the head boxes in the annotations."""
+NmsName: TypeAlias = Literal["oks", "soft_oks", "soft_oks_decayed", "none"]  # see metrics.oks
 
 
-class DataConfig(_Section):
-    """What is read, and how crops are cut."""
-
-    train: TrainingSets
-    """Persons to learn from, in their annotated boxes: one data set, a list of them, or shards."""
-    val: DataSet
-    """Persons to score on."""
-    skeleton: str | None = None
-    """Keypoints to learn: coco17, mpii16, crowdpose14 or a YAML file; null: as annotated."""
-    workers: Annotated[int, Field(ge=0)] = 4
-    """Loader processes; 0 loads in the main process."""
-    decode: Literal["exact", "fast"] = "exact"
-    """How training JPEGs are decoded; fast: quicker, reduced where large, off by 1 to 2 levels."""
-    order: Literal["persons", "images"] = "persons"
-    """Training order; images: the persons of an image share a batch, and its decoding."""
-    box_padding: Positive = BOX_PADDING
-    """Factor on the person box before it is cropped (official: 1.25)."""
-
-    @property
-    def training_sets(self) -> tuple[TrainingSet, ...]:
-        """`train` as a list, of one or several; empty for shards."""
-        if isinstance(self.train, CropShards):
-            return ()
-        return self.train if isinstance(self.train, tuple) else (self.train,)
-
-    @model_validator(mode="after")
-    def _shards_bring_their_keypoints(self) -> DataConfig:
-        if isinstance(self.train, CropShards) and self.skeleton is not None:
-            raise ValueError(
-                f"skeleton is {self.skeleton}, but shards bring the keypoints that they were "
-                "written with; make it null"
-            )
-        return self
-
-
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """The network; fields of the one that is not named stand at their defaults."""
 
     name: Literal["hrnet", "resnet"] = "hrnet"
@@ -194,7 +84,7 @@ class ModelConfig(_Section):
         return self
 
 
-class CodecConfig(_Section):
+class CodecConfig(Section):
     """Heatmap encoding and decoding; also picks the crop alignment and the flip."""
 
     name: CodecName = "gaussian"
@@ -218,136 +108,7 @@ class CodecConfig(_Section):
         return self
 
 
-class AugmentConfig(_Section):
-    """Random changes of a training crop, in the order of the fields.
-
-    The defaults are the official recipe (Sun et al., CVPR 2019), which leaves colours as they are.
-    """
-
-    half_body_probability: Probability = 0.3
-    """Chance that a person is cropped to the upper or the lower body."""
-    half_body_min_keypoints: Annotated[int, Field(ge=0)] = 8
-    """Half body applies to persons with more labelled keypoints than this."""
-    upper_body_probability: Probability = 0.69
-    """Chance of the upper body then (official: randn() < 0.5, which is 0.69)."""
-    scale_std: Annotated[float, Field(ge=0, lt=1)] = 0.35
-    """Standard deviation of the region's size factor, which is clipped to 1 +- this."""
-    rotation_std: Annotated[float, Field(ge=0)] = 45.0
-    """Standard deviation of the rotation in degrees, which is clipped to +- twice this."""
-    rotation_probability: Probability = 0.6
-    """Chance that a crop is rotated."""
-    flip_probability: Probability = 0.5
-    """Chance of a horizontal flip."""
-    photometric_probability: Probability = 0.0
-    """Chance that brightness, contrast, saturation and hue change, in random order."""
-    brightness: Share = 0.3
-    """Largest change of the factor on the brightness, which is 1 +- this."""
-    contrast: Share = 0.5
-    """Largest change of the factor on the contrast."""
-    saturation: Share = 0.5
-    """Largest change of the factor on the saturation."""
-    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.05
-    """Largest turn of the hue either way, as a share of the colour circle."""
-    grayscale_probability: Probability = 0.0
-    """Chance that the colours are taken away."""
-    blur_probability: Probability = 0.0
-    """Chance of a Gaussian blur."""
-    blur_sigma: Annotated[float, Field(gt=0, le=10)] = 2.0
-    """Largest standard deviation of the blur in input pixels; the smallest is a quarter of it."""
-    jpeg_probability: Probability = 0.0
-    """Chance that the crop is compressed as JPEG."""
-    jpeg_quality: Annotated[int, Field(ge=1, le=95)] = 30
-    """Lowest quality then; the highest is 95."""
-    dropout_probability: Probability = 0.0
-    """Chance that random rectangles are blackened (coarse dropout)."""
-    dropout_holes: PositiveInt = 1
-    """Largest number of rectangles."""
-    dropout_size: Range = (0.2, 0.4)
-    """Smallest and largest side of a rectangle, as a share of the crop's."""
-    grid_mask_probability: Probability = 0.0
-    """Chance that a grid of squares is blackened (GridMask)."""
-    grid_mask_period: Range = (0.3, 0.6)
-    """Smallest and largest distance of the squares, as a share of the crop's shorter side."""
-    grid_mask_square: Annotated[float, Field(gt=0, lt=1)] = 0.4
-    """Side of a square, as a share of that distance (GridMask's 1 - r; official: 0.4)."""
-
-    @property
-    def changes_appearance(self) -> bool:
-        """Whether a crop may change in anything but its region; see `data.appearance`."""
-        return any(
-            (
-                self.photometric_probability,
-                self.grayscale_probability,
-                self.blur_probability,
-                self.jpeg_probability,
-                self.dropout_probability,
-                self.grid_mask_probability,
-            )
-        )
-
-
-class LossConfig(_Section):
-    """What a step lowers; see `pose_hrnet.losses`."""
-
-    name: Literal["mse", "ohkm", "awing"] = "mse"
-    """mse (official); ohkm: mse of each person's hardest keypoints; awing: adaptive wing."""
-    top_k: PositiveInt = 8
-    """Hardest keypoints of each person that count in ohkm."""
-    keypoint_weights: Literal["official"] | tuple[float, ...] | None = None
-    """One weight per keypoint; official: limb ends weigh more; null: all the same (for COCO)."""
-
-    @field_validator("keypoint_weights", mode="before")
-    @classmethod
-    def _one_sentence_for_any_mistake(cls, value: Any) -> Any:
-        if value is None or value == "official":
-            return value
-        # Checked here, because a union would explain each of its members.
-        if isinstance(value, list | tuple) and all(
-            type(weight) in (int, float) and 0 <= weight < math.inf for weight in value
-        ):
-            return value
-        raise ValueError("expected null, official, or a list of one number >= 0 per keypoint")
-
-
-class OptimizerConfig(_Section):
-    """Optimiser and learning-rate schedule."""
-
-    name: Literal["adam", "adamw", "sgd"] = "adam"
-    """adam (official), adamw, or sgd with Nesterov momentum 0.9."""
-    lr: Positive = 1e-3
-    """Learning rate after the warm-up."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    """adam, sgd: added to the gradient; adamw: decoupled (official: 0)."""
-    clip_norm: Positive | None = None
-    """Largest gradient norm; null: no clipping (official)."""
-    schedule: Literal["step", "cosine"] = "step"
-    """step: times `step_factor` at each of `step_epochs`; cosine: down to 0 at the last step."""
-    step_epochs: tuple[PositiveInt, ...] = (170, 200)
-    """Epochs at whose start a step schedule lowers the rate."""
-    step_factor: Positive = 0.1
-    """Factor of a step schedule."""
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
-    """Steps of linear warm-up from 0."""
-
-
-class TrainConfig(_Section):
-    """The training run."""
-
-    epochs: PositiveInt = 210
-    """Passes over the training persons."""
-    batch_size: PositiveInt = 32
-    """Crops per step."""
-    seed: Annotated[int, Field(ge=0)] = 0
-    """Seed of initialisation, order and augmentation."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Forward arithmetic; auto: bf16 where the hardware multiplies it."""
-    channels_last: bool = True
-    """Keep images as NHWC in memory, which convolutions are faster on."""
-    evaluate_every: PositiveInt = 5
-    """Epochs between evaluations; the last epoch is always evaluated."""
-
-
-class EvaluateConfig(_Section):
+class EvaluateConfig(Section):
     """From crops to scored poses."""
 
     batch_size: PositiveInt = 64
@@ -367,7 +128,7 @@ class EvaluateConfig(_Section):
     """Detections below this score are left out."""
 
 
-class RecipeNotes(_Section):
+class RecipeNotes(Section):
     """What a recipe should reach, and who says so; decides nothing."""
 
     published: Annotated[float, Field(ge=0, le=100)] | None = None
@@ -380,7 +141,7 @@ class RecipeNotes(_Section):
     """What to know before comparing."""
 
 
-class Config(_Section):
+class Config(Section):
     """Everything that decides a run."""
 
     recipe: RecipeNotes = RecipeNotes()

@@ -7,7 +7,8 @@ from typing import Literal, TypeAlias
 
 import torch
 
-Precision: TypeAlias = Literal["auto", "fp32", "bf16"]
+Arithmetic: TypeAlias = Literal["fp32", "bf16", "fp16"]
+Precision: TypeAlias = Literal["auto", Arithmetic]
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -32,25 +33,28 @@ def pick_device(name: str = "auto") -> torch.device:
     return device
 
 
-def uses_bf16(device: torch.device, precision: Precision) -> bool:
-    """Whether the forward pass runs in bfloat16.
+def arithmetic(device: torch.device, precision: Precision) -> Arithmetic:
+    """What the forward pass computes in.
 
     ``auto`` means bf16 where the hardware multiplies it: Ampere GPUs and newer, and CPUs with AMX
-    or AVX-512 BF16. Elsewhere bf16 is emulated and slower than fp32.
+    or AVX-512 BF16. Elsewhere bf16 is emulated and slower: older GPUs take fp16, CPUs fp32.
     """
     if precision != "auto":
-        return precision == "bf16"
+        return precision
     if device.type == "cuda":
         with torch.cuda.device(device):  # the query is about the current one
-            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device.type == "cpu" and any(
+            return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    multiplies_bf16 = device.type == "cpu" and any(
         getattr(torch.cpu, query, lambda: False)()
         for query in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
     )
+    return "bf16" if multiplies_bf16 else "fp32"
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
     """The context that the forward pass runs in."""
-    if uses_bf16(device, precision):
-        return torch.autocast(device.type, dtype=torch.bfloat16)
-    return nullcontext()
+    chosen = arithmetic(device, precision)
+    if chosen == "fp32":
+        return nullcontext()
+    dtype = torch.bfloat16 if chosen == "bf16" else torch.float16
+    return torch.autocast(device.type, dtype=dtype)

@@ -13,7 +13,7 @@ from pose_hrnet.config import DataSet, EvaluateConfig, Kind
 from pose_hrnet.data.coco import load_detections, load_people, poses_to_results, write_json
 from pose_hrnet.data.crops import crop_loader
 from pose_hrnet.data.datasets import annotated_people, check_keypoints
-from pose_hrnet.device import Precision, uses_bf16
+from pose_hrnet.device import Precision, arithmetic
 from pose_hrnet.inference import Decoder, Inference, PoseCard, crops_for, predict_people
 from pose_hrnet.metrics.coco_ap import CocoScores, Evaluator
 from pose_hrnet.metrics.mpii import MpiiScores
@@ -253,7 +253,7 @@ def score_inference(
         "nms_area": "padded crop (official)",
         "keypoint_threshold": test.keypoint_threshold,
         "min_box_score": test.min_box_score,
-        "precision": "bf16" if uses_bf16(device, decoder.precision) else "fp32",
+        "precision": arithmetic(device, decoder.precision),
         "evaluator": scores.evaluator if isinstance(scores, CocoScores) else None,
     }
     return Evaluation(scorer.metric, scores, keypoint_metrics, poses, results, provenance)

@@ -15,8 +15,8 @@ from pose_hrnet.data.crops import Crop, SampleKey
 from pose_hrnet.draw import add_title, draw_heatmaps, draw_poses, picture_grid, write_image
 from pose_hrnet.models.weights import ModelCard
 from pose_hrnet.skeleton import Skeleton
-from pose_hrnet.train import build_model
 from pose_hrnet.training_data import TrainingData, training_crops, training_data
+from pose_hrnet.training_model import build_model
 
 Image = NDArray[np.uint8]
 

@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from torch import nn
 from torch.utils.data import DataLoader
 
-from pose_hrnet.codec import HeatmapCodec
-from pose_hrnet.config import Config, ModelConfig, OptimizerConfig
+from pose_hrnet.config import Config
 from pose_hrnet.data.crops import Crop, crop_loader, end_workers
-from pose_hrnet.device import Precision, autocast, pick_device
+from pose_hrnet.device import pick_device
 from pose_hrnet.evaluate import evaluate, load_evaluation_set
 from pose_hrnet.files import write_text
-from pose_hrnet.losses import HeatmapLoss, build_loss
+from pose_hrnet.losses import build_loss
 from pose_hrnet.metrics.main_number import main_number
-from pose_hrnet.models.build import PoseNetwork, build_network
+from pose_hrnet.models.build import PoseNetwork
 from pose_hrnet.models.weights import ModelCard, initialise, save_model
 from pose_hrnet.progress import SILENT, Bar, Progress
-from pose_hrnet.records import People
-from pose_hrnet.run_folder import Progressed, Report, load_run, save_run
+from pose_hrnet.run_folder import Progressed, load_run, save_run
+from pose_hrnet.run_report import Report
 from pose_hrnet.training_data import (
     check_first_images,
-    skeleton_to_learn,
     training_crops,
     training_data,
 )
+from pose_hrnet.training_model import build_model
+from pose_hrnet.training_step import TrainingStep, build_optimizer, rate_schedule
 
 log = logging.getLogger(__name__)
 
@@ -146,123 +143,6 @@ def _evaluation_is_due(done: Progressed, config: Config) -> bool:
     """Whether the last finished epoch is one to evaluate, and is not evaluated yet."""
     ends = done.epoch >= config.train.epochs or done.epoch % config.train.evaluate_every == 0
     return bool(done.lines) and ends and main_number(done.lines[-1]) is None
-
-
-def build_model(config: Config) -> tuple[PoseNetwork, ModelCard]:
-    """A freshly initialised network and the card that travels with its weights.
-
-    Raises:
-        FileNotFoundError: If the file that names the keypoints is missing.
-        ValueError: If it does not name them.
-    """
-    skeleton = skeleton_to_learn(config.data)
-    model = build_network(architecture_of(config.model, skeleton.num_keypoints))
-    card = ModelCard(
-        architecture=model.architecture,
-        skeleton=skeleton,
-        codec=HeatmapCodec(
-            config.codec.name,
-            config.codec.input_wh,
-            config.codec.sigma,
-            blur_kernel=config.codec.blur_kernel,
-        ),
-        box_padding=config.data.box_padding,
-    )
-    return model, card
-
-
-def architecture_of(config: ModelConfig, num_keypoints: int) -> dict[str, Any]:
-    """What `build_network` takes, from the configuration."""
-    if config.name == "resnet":
-        return {"name": config.name, "depth": config.depth, "num_keypoints": num_keypoints}
-    return {
-        "name": config.name,
-        "head": config.head,
-        "width": config.width,
-        "num_keypoints": num_keypoints,
-        "stem_width": config.stem_width,
-        "stem_blocks": config.stem_blocks,
-        "stage_modules": config.stage_modules,
-        "branch_blocks": config.branch_blocks,
-    }
-
-
-def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """Adam, AdamW or Nesterov SGD over all parameters."""
-    parameters, decay = model.parameters(), config.weight_decay
-    if config.name == "sgd":
-        return torch.optim.SGD(
-            parameters, lr=config.lr, momentum=0.9, nesterov=True, weight_decay=decay
-        )
-    optimizer = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
-    # Fused: one pass over all parameters instead of a dozen small operations for each.
-    return optimizer(parameters, lr=config.lr, weight_decay=decay, fused=True)
-
-
-def rate_schedule(
-    config: OptimizerConfig, steps_per_epoch: int, epochs: int
-) -> Callable[[int], float]:
-    """The learning rate as a function of the number of finished steps, and of nothing else."""
-    total = steps_per_epoch * epochs
-
-    def rate(step: int) -> float:
-        warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
-        if config.schedule == "cosine":
-            return config.lr * warmup * 0.5 * (1 + math.cos(math.pi * min(step / total, 1.0)))
-        passed = sum(step >= epoch * steps_per_epoch for epoch in config.step_epochs)
-        return config.lr * warmup * config.step_factor**passed
-
-    return rate
-
-
-@dataclass(frozen=True)
-class TrainingStep:
-    """One optimiser step on one batch."""
-
-    model: nn.Module
-    codec: HeatmapCodec
-    optimizer: torch.optim.Optimizer
-    loss: HeatmapLoss
-    config: Config
-    device: torch.device
-    people: People
-
-    def __call__(self, batch: Crop, rate: float, name: str) -> float:
-        """Learn from a batch and return its loss.
-
-        Raises:
-            FloatingPointError: If the loss is not finite, before the weights change.
-        """
-        images = batch.pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
-        keypoints_input = batch.keypoints_input.to(self.device, non_blocking=True)
-        targets, weights = self.codec.encode(keypoints_input, batch.visible.to(self.device))
-        precision: Precision = self.config.train.precision
-        with autocast(self.device, precision):
-            heatmaps = self.model(images)
-        loss = self.loss(heatmaps, targets, weights)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise self._not_finite(f"the loss is {value}", batch, name)
-        self.optimizer.zero_grad(set_to_none=True)
-        # PyTorch has not typed it.
-        loss.backward()  # type: ignore[no-untyped-call]
-        if self.config.optimizer.clip_norm is not None:
-            limit = self.config.optimizer.clip_norm
-            norm = nn.utils.clip_grad_norm_(self.model.parameters(), limit).item()
-            if not math.isfinite(norm):
-                raise self._not_finite(f"the gradient norm is {norm}", batch, name)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        return value
-
-    def _not_finite(self, what: str, batch: Crop, name: str) -> FloatingPointError:
-        ids = ", ".join(str(self.people.ids[row]) for row in torch.as_tensor(batch.row)[:8])
-        return FloatingPointError(
-            f"{what} in {name} (annotation ids {ids}, ...); the run stopped before this update, "
-            "and resumes from its last saved epoch. Lower optimizer.lr, set optimizer.clip_norm, "
-            "or use train.precision=fp32"
-        )
 
 
 def learn_epoch(

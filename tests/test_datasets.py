@@ -25,8 +25,8 @@ from pose_hrnet.data.datasets import (
 from pose_hrnet.records import People
 from pose_hrnet.scoring import Scorer
 from pose_hrnet.skeleton import COCO17, CROWDPOSE14, MPII16, Skeleton
-from pose_hrnet.train import build_model
 from pose_hrnet.training_data import training_crops, training_data
+from pose_hrnet.training_model import build_model
 
 THREE = Skeleton(
     "three", ("crown", "left_wrist", "right_wrist"), ((1, 2),), (), (0.05,) * 3, (), (1.0,) * 3

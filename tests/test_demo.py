@@ -9,7 +9,7 @@ import cv2
 from pose_hrnet import demo
 from pose_hrnet.demo import run_demo
 from pose_hrnet.models.weights import load_model
-from pose_hrnet.run_folder import read_metrics
+from pose_hrnet.run_report import read_metrics
 
 
 def test_demo_leaves_everything_and_is_reused(tmp_path, monkeypatch):

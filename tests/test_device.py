@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pose_hrnet.device import pick_device, uses_bf16
+from pose_hrnet.device import arithmetic, pick_device
 
 QUERIES = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
 
@@ -16,9 +16,9 @@ def test_auto_is_bf16_where_the_cpu_multiplies_it(yes, monkeypatch):
         # Private in torch: a rename would silently mean fp32.
         monkeypatch.setattr(torch.cpu, query, lambda query=query: query in yes)
     cpu = torch.device("cpu")
-    assert uses_bf16(cpu, "auto") == bool(yes)
-    assert uses_bf16(cpu, "bf16")
-    assert not uses_bf16(cpu, "fp32")
+    assert arithmetic(cpu, "auto") == ("bf16" if yes else "fp32")
+    assert arithmetic(cpu, "bf16") == "bf16"
+    assert not arithmetic(cpu, "fp32")
 
 
 def test_devices_that_are_not_there_are_refused():

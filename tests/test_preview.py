@@ -17,8 +17,8 @@ from pose_hrnet.preview import (
     preview_training,
     single_augmentations,
 )
-from pose_hrnet.train import build_model
 from pose_hrnet.training_data import training_crops, training_data
+from pose_hrnet.training_model import build_model
 
 TITLE = 28
 SETTINGS = ["codec.input_wh=[192, 256]", "codec.sigma=2"]  # shown pixel for pixel

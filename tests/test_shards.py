@@ -24,10 +24,11 @@ from pose_hrnet.data.crops import CropDataset, crop_loader
 from pose_hrnet.data.shard_writer import write_shards
 from pose_hrnet.data.shards import ShardPictures, ShardSampler, ShardStore, read_index
 from pose_hrnet.geometry import crop_affines, image_to_input
-from pose_hrnet.run_folder import read_metrics
+from pose_hrnet.run_report import read_metrics
 from pose_hrnet.skeleton import COCO17
-from pose_hrnet.train import build_model, train
+from pose_hrnet.train import train
 from pose_hrnet.training_data import training_crops, training_data
+from pose_hrnet.training_model import build_model
 
 INPUT_WH = (96, 128)
 LARGEST = AugmentConfig(half_body_probability=0.5)

@@ -25,8 +25,11 @@ from pose_hrnet.config_files import load_config
 from pose_hrnet.data.crops import Crop
 from pose_hrnet.losses import weighted_mse
 from pose_hrnet.models.weights import load_model
-from pose_hrnet.run_folder import Progressed, read_metrics, save_run
-from pose_hrnet.train import TrainingStep, build_model, build_optimizer, rate_schedule, train
+from pose_hrnet.run_folder import Progressed, save_run
+from pose_hrnet.run_report import read_metrics
+from pose_hrnet.train import train
+from pose_hrnet.training_model import build_model
+from pose_hrnet.training_step import TrainingStep, build_optimizer, rate_schedule
 
 TINY = [
     "model.width=8", "model.stem_width=8", "model.branch_blocks=1", "codec.input_wh=[32, 64]",

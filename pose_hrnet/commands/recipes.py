@@ -35,7 +35,7 @@ def _row(name: str, config: Config, costs: dict[str, tuple[str, str]]) -> list[s
     """A recipe as a row of text; `costs` keeps what is counted for the recipes that follow."""
     from pose_hrnet.models.complexity import complexity
     from pose_hrnet.skeleton import COCO17
-    from pose_hrnet.train import architecture_of
+    from pose_hrnet.training_model import architecture_of
 
     architecture = architecture_of(config.model, COCO17.num_keypoints)
     width, height = config.codec.input_wh
