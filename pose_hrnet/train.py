@@ -115,7 +115,7 @@ def train(
         _say_resumed(output, done, steps_per_epoch, config)
     elif resume != "never":
         log.info("%s holds no run to resume; a new one starts", output)
-    if not (output / BEST).exists():
+    if saved is None or not (output / BEST).exists():
         done.best_score = -math.inf
 
     output.mkdir(parents=True, exist_ok=True)
@@ -211,7 +211,7 @@ def _show(run_report: Report, done: Progressed, output: Path) -> None:
         shown = read_metrics(output / "metrics.jsonl")
     except ValueError:  # others have changed it
         shown = []
-    if done.lines == shown:
+    if not done.lines or done.lines == shown:
         return
     try:
         run_report.show(done.lines)

@@ -64,7 +64,9 @@ def assert_same_run(a, b):
     for key, moments in state_a.items():
         for name, value in moments.items():
             assert torch.equal(torch.as_tensor(value), torch.as_tensor(state_b[key][name]))
-    keep = ("epoch", "step", "loss", "lr", "AP")
+    random = [torch.load(folder / "last.pt", weights_only=True)["rng"] for folder in (a, b)]
+    assert torch.equal(*random)
+    keep = ("epoch", "step", "loss", "lr", "AP", "unreadable")
     lines = [
         [{k: line.get(k) for k in keep} for line in read_metrics(folder / "metrics.jsonl")]
         for folder in (a, b)
