@@ -286,7 +286,7 @@ def test_other_persons_and_damaged_files_are_refused(settings, tmp_path):
     write_annotations(make_people(10), tmp_path / "people.json")
     for name in ("last.pt", "last.previous.pt"):
         (tmp_path / "run" / name).write_bytes(b"cut short")
-    with pytest.raises(ValueError, match=r"last\.pt is damaged .* last\.previous\.pt is damaged"):
+    with pytest.raises(ValueError, match=r"last\.pt is damaged .*last\.previous\.pt is damaged"):
         train(config, tmp_path / "run", device="cpu", resume="auto")
 
 
