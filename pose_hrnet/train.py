@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
-from torch import Tensor
+from torch.utils.data import DataLoader
 
 from pose_hrnet.checkpointing import BEST, LAST, PREVIOUS, CheckpointWriter
 from pose_hrnet.config import Config
-from pose_hrnet.data.crops import crop_loader, end_workers
+from pose_hrnet.data.crops import Crop, EpochSampler, crop_loader, end_workers
+from pose_hrnet.data.shards import ShardSampler
 from pose_hrnet.device import pick_device
 from pose_hrnet.epoch import Epoch
 from pose_hrnet.evaluate import evaluate, load_evaluation_set
@@ -98,21 +100,19 @@ def train(
     check_first_images(config.data.val, held_out.people)
     saved = load_run(output, config, people, resume)
     if config.model.pretrained is not None and saved is None:
-        report = initialise(model, config.model.pretrained, card.skeleton.keypoint_names)
-        log.info("%s", report.summary())
+        taken = initialise(model, config.model.pretrained, card.skeleton.keypoint_names)
+        log.info("%s", taken.summary())
     model.to(where)
     if config.train.channels_last:
         model.to(memory_format=torch.channels_last)
     optimizer = build_optimizer(model, config.optimizer)
-    steps_per_epoch = math.ceil(len(loader) / config.train.accumulate)
-    rate = rate_schedule(config.optimizer, steps_per_epoch, config.train.epochs)
     step = TrainingStep(model, card.codec, optimizer, loss, config, where, people)
+    steps = math.ceil(len(loader) / config.train.accumulate)
     facts = run_facts(card, config, people)
     done = Progressed()
     if saved is not None:
-        step.load_state_dict({key: saved[key] for key in saved.keys() - facts.keys()})
+        step.load_state_dict({key: saved[key] for key in step.state_dict() if key in saved})
         done = restore_progress(saved, where)
-        _say_resumed(output, done, steps_per_epoch, config)
     elif resume != "never":
         log.info("%s holds no run to resume; a new one starts", output)
     if saved is None or not (output / BEST).exists():
@@ -120,60 +120,123 @@ def train(
 
     output.mkdir(parents=True, exist_ok=True)
     write_text(output / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
-    run_report = Report(output, done.epoch)
-
-    with Interrupts() as interrupts, CheckpointWriter(output) as checkpoints:
-
-        def save(best: Mapping[str, Tensor] | None = None) -> None:
-            state = {**facts, **step.state_dict(), **run_progress(done, where)}
-            checkpoints.save(state, None if best is None else (best, card))
-
-        try:
-            while True:
-                if _evaluation_is_due(done, config):
-                    with interrupts.abandoning():
-                        scores = _score(model, card, config, where, progress)
-                    save(best=step.weights() if _note_scores(done, scores) else None)
-                _show(run_report, done, output)
-                if done.epoch >= config.train.epochs:
-                    break
-                data.sampler.epoch, data.sampler.start = done.epoch, done.part.samples
-                title = f"epoch {done.epoch + 1}/{config.train.epochs}"
-                with progress.task(title, total=len(people), unit="samples") as bar:
-                    epoch = Epoch(
-                        step, loader, rate, done, accumulate=config.train.accumulate, bar=bar
-                    )
-                    for _ in epoch.steps():
-                        signal = interrupts.received
-                        if signal or _save_is_due(done, config):
-                            epoch.read()
-                            save()
-                        if signal:
-                            raise Interrupted(signal)
-                epoch.finish()
-                save()
-        except Interrupted as stop:
-            checkpoints.finish()
-            place = _place(done, steps_per_epoch, config.train.epochs)
-            sentence = f"stopped {place}; saved; the same command with --resume goes on"
-            raise Interrupted(stop.signal, sentence) from None
-        finally:
-            end_workers(loader)
-            run_report.close()
+    run = _Run(config, output, model, card, step, data.sampler, loader, steps, facts, done, where)
+    if saved is not None:
+        log.info("%s", run.where_it_goes_on())
+    report = Report(output, done.epoch)
+    try:
+        with Interrupts() as interrupts, CheckpointWriter(output) as checkpoints:
+            run.to_the_end(interrupts, checkpoints, report, progress)
+    finally:
+        end_workers(loader)
+        report.close()
     return output / BEST
 
 
-def _evaluation_is_due(done: Progressed, config: Config) -> bool:
-    """Whether the last finished epoch is one to evaluate, and is not evaluated yet."""
-    ends = done.epoch >= config.train.epochs or done.epoch % config.train.evaluate_every == 0
-    fresh = bool(done.lines) and done.part.steps == 0
-    return fresh and ends and main_number(done.lines[-1]) is None
+@dataclass(frozen=True)
+class _Run:
+    """What the loop works with; only `done`, and what `step` holds, change."""
 
+    config: Config
+    output: Path
+    model: PoseNetwork
+    card: ModelCard
+    step: TrainingStep
+    sampler: EpochSampler | ShardSampler
+    loader: DataLoader[Crop]
+    steps_per_epoch: int
+    facts: dict[str, Any]
+    done: Progressed
+    device: torch.device
 
-def _save_is_due(done: Progressed, config: Config) -> bool:
-    """Whether to save within an epoch."""
-    every = config.train.save_every
-    return every is not None and done.part.steps % every == 0
+    def to_the_end(
+        self,
+        interrupts: Interrupts,
+        checkpoints: CheckpointWriter,
+        report: Report,
+        progress: Progress,
+    ) -> None:
+        """Learn, save, evaluate and report, epoch by epoch from where the run is."""
+        try:
+            while True:
+                if self.evaluation_is_due():
+                    with interrupts.abandoning():
+                        scores = self.score(progress)
+                    self.save(checkpoints, is_best=_note_scores(self.done, scores))
+                _show(report, self.done)
+                if self.done.epoch >= self.config.train.epochs:
+                    return
+                self.learn_epoch(interrupts, checkpoints, progress)
+                self.save(checkpoints)
+        except Interrupted as stop:
+            checkpoints.finish()
+            raise Interrupted(
+                stop.signal,
+                f"stopped {self.place()}; saved; the same command with --resume goes on",
+            ) from None
+
+    def learn_epoch(
+        self, interrupts: Interrupts, checkpoints: CheckpointWriter, progress: Progress
+    ) -> None:
+        """Do the steps that are left of an epoch; between them, save when it is time, or stop."""
+        done, train = self.done, self.config.train
+        rate = rate_schedule(self.config.optimizer, self.steps_per_epoch, train.epochs)
+        self.sampler.epoch, self.sampler.start = done.epoch, done.part.samples
+        title = f"epoch {done.epoch + 1}/{train.epochs}"
+        total = len(self.step.people)
+        with progress.task(title, total=total, unit="samples") as bar:
+            epoch = Epoch(self.step, self.loader, rate, done, accumulate=train.accumulate, bar=bar)
+            for _ in epoch.steps():
+                stop = interrupts.received
+                if stop or (train.save_every and done.part.steps % train.save_every == 0):
+                    epoch.read()
+                    self.save(checkpoints)
+                if stop:
+                    raise Interrupted(stop)
+        epoch.finish()
+
+    def save(self, checkpoints: CheckpointWriter, *, is_best: bool = False) -> None:
+        """Save everything that resuming needs, and the weights to keep if they are the best."""
+        progress = run_progress(self.done, self.device)
+        best = (self.step.weights(), self.card) if is_best else None
+        checkpoints.save({**self.facts, **self.step.state_dict(), **progress}, best)
+
+    def evaluation_is_due(self) -> bool:
+        """Whether the last finished epoch is one to evaluate, and is not evaluated yet."""
+        done, train = self.done, self.config.train
+        fresh = bool(done.lines) and done.part.steps == 0
+        due = done.epoch >= train.epochs or done.epoch % train.evaluate_every == 0
+        return fresh and due and main_number(done.lines[-1]) is None
+
+    def score(self, progress: Progress) -> dict[str, float]:
+        """The metric's numbers on the validation set, in the training's arithmetic."""
+        evaluation = evaluate(
+            self.model,
+            self.card,
+            self.config.data.val,
+            self.config.test,
+            device=self.device,
+            precision=self.config.train.precision,
+            workers=self.config.data.workers,
+            progress=progress,
+        )
+        return dict(evaluation.scores.values)
+
+    def place(self) -> str:
+        """How far the run has come, in words."""
+        part, epochs = self.done.part, self.config.train.epochs
+        if part.steps:
+            step = f"step {part.steps} of {self.steps_per_epoch}"
+            return f"at epoch {self.done.epoch + 1} of {epochs}, {step}"
+        return f"after epoch {self.done.epoch} of {epochs}"
+
+    def where_it_goes_on(self) -> str:
+        """What to say of a run that is resumed."""
+        done, epochs = self.done, self.config.train.epochs
+        if done.epoch < epochs or self.evaluation_is_due():
+            return f"resumed {self.place()}"
+        best = f"best {main_number(done.lines[-1])} {done.best_score:.3f}"
+        return f"the run in {self.output} is finished: {done.epoch} of {epochs} epochs, {best}"
 
 
 def _note_scores(done: Progressed, scores: dict[str, float]) -> bool:
@@ -185,38 +248,18 @@ def _note_scores(done: Progressed, scores: dict[str, float]) -> bool:
     return best
 
 
-def _place(done: Progressed, steps: int, epochs: int) -> str:
-    """How far a run has come, in words."""
-    if done.part.steps:
-        return f"at epoch {done.epoch + 1} of {epochs}, step {done.part.steps} of {steps}"
-    return f"after epoch {done.epoch} of {epochs}"
-
-
-def _say_resumed(output: Path, done: Progressed, steps: int, config: Config) -> None:
-    """Say where a run goes on, or that it has nothing left to do."""
-    epochs = config.train.epochs
-    if done.epoch < epochs or _evaluation_is_due(done, config):
-        log.info("resumed %s", _place(done, steps, epochs))
-        return
-    name = main_number(done.lines[-1])
-    log.info(
-        "the run in %s is finished: %d of %d epochs, best %s %.3f",
-        output, done.epoch, epochs, name, done.best_score,
-    )  # fmt: skip
-
-
-def _show(run_report: Report, done: Progressed, output: Path) -> None:
+def _show(report: Report, done: Progressed) -> None:
     """Report the last finished epoch, unless that was done before; a full disk does not end it."""
     try:
-        shown = read_metrics(output / "metrics.jsonl")
+        shown = read_metrics(report.path)
     except ValueError:  # others have changed it
         shown = []
     if not done.lines or done.lines == shown:
         return
     try:
-        run_report.show(done.lines)
+        report.show(done.lines)
     except OSError as error:
-        log.warning("the metrics in %s could not be written (%s)", output, error)
+        log.warning("%s could not be written (%s)", report.path, error)
 
 
 def _bytes_to_come(model: PoseNetwork, config: Config, output: Path) -> int:
@@ -230,20 +273,3 @@ def _bytes_to_come(model: PoseNetwork, config: Config, output: Path) -> int:
     there = [output / name for name in (LAST, PREVIOUS, BEST)]
     held = sum(path.stat().st_size for path in there if path.exists())
     return max(0, 3 * state + 2 * weights - held)
-
-
-def _score(
-    model: PoseNetwork, card: ModelCard, config: Config, device: torch.device, progress: Progress
-) -> dict[str, float]:
-    """The metric's numbers on the validation set, in the training's arithmetic."""
-    evaluation = evaluate(
-        model,
-        card,
-        config.data.val,
-        config.test,
-        device=device,
-        precision=config.train.precision,
-        workers=config.data.workers,
-        progress=progress,
-    )
-    return dict(evaluation.scores.values)
