@@ -90,7 +90,7 @@ class Epoch:
         """
         part = self.done.part
         if self._unread:
-            self.step.check(f"epoch {self.done.epoch + 1}, up to step {part.steps}")
+            self.step.check(f"epoch {self.done.epoch + 1}, step {part.steps}")
             losses = torch.stack([loss for loss, _ in self._unread]).tolist()
             for loss, (_, size) in zip(losses, self._unread, strict=True):
                 part.loss_sum += loss * size
