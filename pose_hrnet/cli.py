@@ -23,6 +23,9 @@ from pose_hrnet.commands.options import (
     Output,
     Precision,
     PrecisionOption,
+    Resume,
+    ResumeAlone,
+    ResumeOption,
 )
 from pose_hrnet.commands.tables import print_scores
 from pose_hrnet.console import (
@@ -85,7 +88,7 @@ def demo(
         say(f"{output / name}")
 
 
-@app.command()
+@app.command(cls=ResumeAlone)
 @one_sentence_errors
 def train(
     config: Annotated[str, typer.Argument(help="YAML file, or the name of a recipe.")],
@@ -93,12 +96,12 @@ def train(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="section.key=value; may be repeated.")
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the run in --output.")
-    ] = False,
+    resume: ResumeOption = Resume.never,
     device: Device = "auto",
 ) -> None:
     """Train a model as a configuration says.
+
+    Ctrl-C or SIGTERM: the step is finished and the run saved; once more, and it exits at once.
 
     Example: `pose-hrnet train coco_w32_256x192 --output runs/w32 --set train.batch_size=16`
     """
@@ -106,7 +109,9 @@ def train(
     from pose_hrnet.train import train as run_training
 
     settings = load_config(config, overrides or ())
-    best = run_training(settings, output, resume=resume, device=device, progress=RichProgress())
+    best = run_training(
+        settings, output, resume=resume.value, device=device, progress=RichProgress()
+    )
     say(f"best checkpoint: {best}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -24,10 +25,12 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from pose_hrnet.interrupts import Interrupted, exit_code
+
 console = Console()
 errors = Console(stderr=True)
 
-INTERRUPTED = 130
+INTERRUPTED = exit_code(signal.SIGINT)
 BAD_INPUT = 2
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -41,7 +44,7 @@ def set_up_logging() -> None:
 
 
 def one_sentence_errors(command: _Command) -> _Command:
-    """Turn bad input into one sentence and exit code 2, an interrupt into exit code 130."""
+    """Turn bad input into one sentence and exit code 2, an interrupt into exit code 130 or 143."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -59,6 +62,9 @@ def one_sentence_errors(command: _Command) -> _Command:
                 "or: pip install opencv-python-headless"
             )
             raise typer.Exit(BAD_INPUT) from None
+        except Interrupted as interrupted:
+            errors.print(str(interrupted), markup=False, highlight=False, soft_wrap=True)
+            raise typer.Exit(interrupted.exit_code) from None
         except KeyboardInterrupt:
             errors.print("interrupted", highlight=False)
             raise typer.Exit(INTERRUPTED) from None

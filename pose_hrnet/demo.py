@@ -114,7 +114,7 @@ def _drawn(folder: Path, images: int, seed: int, progress: Progress) -> None:
 def _trained(config: Config, folder: Path, progress: Progress) -> Path:
     """Train, or finish a run of these settings and data that the folder holds."""
     try:
-        return train(config, folder, resume=True, progress=progress)
+        return train(config, folder, resume="auto", progress=progress)
     except RunMismatch as mismatch:
         log.info("%s; the demo starts its training afresh", mismatch)
         shutil.rmtree(folder)

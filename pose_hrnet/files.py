@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import yaml
 
 
 @contextmanager
-def replace_file(path: Path) -> Iterator[Path]:
+def replace_file(path: Path, *, keep: Path | None = None) -> Iterator[Path]:
     """Write a file under a temporary name beside it; it takes its place when the block ends well.
 
     Args:
         path: The file to make; its folder must exist.
+        keep: Where an earlier file moves to; None: it is replaced.
 
     Yields:
         The temporary path to write to. An earlier file stays untouched if the block raises.
@@ -26,9 +28,54 @@ def replace_file(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
+        if keep is not None and path.exists():
+            os.replace(path, keep)
         os.replace(temporary, path)
+        _fsync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _fsync_folder(folder: Path) -> None:
+    """Let the names of its files outlive a crash of the machine, where the system can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what `replace_file` left of processes that were killed; none may be at work there."""
+    for path in folder.glob(".*.*.tmp"):
+        if path.name.split(".")[-2].isdecimal():
+            path.unlink(missing_ok=True)
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Fail early where a folder, which need not exist, cannot take what will be written to it.
+
+    Args:
+        folder: Where to write.
+        needed: Bytes to come.
+
+    Raises:
+        OSError: If it is no folder, cannot be written to, or lies on too full a disk.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"{there} is a file, not a folder; choose another --output")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(
+            f"{there} cannot be written to (read-only, or another user's); choose another --output"
+        )
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise OSError(
+            f"the disk of {there} has {free / 1e6:,.0f} MB free, but the run needs about "
+            f"{needed / 1e6:,.0f} MB for its checkpoints; make room, or choose another --output"
+        )
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,30 +1,31 @@
 """The folder of a training run: what it keeps, how it is resumed, and what it tells its reader.
 
-``config.yaml`` as it was run, ``last.pt`` (everything needed to resume), ``best.safetensors`` (the
-weights of the best AP, or PCKh), ``metrics.jsonl`` (a line per epoch), ``curve.png``, and
-``tensorboard/`` where TensorBoard is installed.
+``config.yaml`` as it was run, ``last.pt`` (everything needed to resume) and the one before it,
+``last.previous.pt``, ``best.safetensors`` (the weights of the best AP, or PCKh), ``metrics.jsonl``
+(a line per epoch), ``curve.png``, and ``tensorboard/`` where TensorBoard is installed.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
-import pickle
 import re
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
-from torch import nn
+from pydantic import ValidationError
 
+from pose_hrnet.checkpointing import holds_state, read_newest_state
 from pose_hrnet.config import Config, CropShards, RecipeNotes
-from pose_hrnet.files import replace_file
 from pose_hrnet.models.weights import ModelCard
 from pose_hrnet.records import People
 
-log = logging.getLogger(__name__)
+Resume: TypeAlias = Literal["never", "auto", "must"]
+"""Whether to go on with the run that a folder holds: auto starts a new one if it holds none."""
 
 RESUMABLE_CHANGES = frozenset(
     {
@@ -36,6 +37,7 @@ RESUMABLE_CHANGES = frozenset(
         "data.val.images",
         "data.val.head_sizes",
         "train.evaluate_every",
+        "train.save_every",
         *(f"recipe.{note}" for note in RecipeNotes.model_fields),
     }
 )
@@ -50,6 +52,27 @@ class RunMismatch(ValueError):
 
 
 @dataclass
+class EpochPart:
+    """What the finished steps of an epoch sum up to.
+
+    Attributes:
+        steps: Finished optimiser steps.
+        samples: Persons seen: the first ones of the epoch's order, which resuming leaves out.
+        loss_sum: Sum of their losses.
+        unreadable: How many of them had an image that could not be read.
+        seconds: Time spent, and the part of it that was spent waiting for data.
+        seconds_waited: See `seconds`.
+    """
+
+    steps: int = 0
+    samples: int = 0
+    loss_sum: float = 0.0
+    unreadable: int = 0
+    seconds: float = 0.0
+    seconds_waited: float = 0.0
+
+
+@dataclass
 class Progressed:
     """How far a run has come; saved with the weights, so that it resumes exactly.
 
@@ -58,17 +81,21 @@ class Progressed:
         step: Finished optimiser steps.
         best_score: Highest AP (MPII: PCKh) so far; -1 before the first evaluation.
         lines: What ``metrics.jsonl`` holds: a dict per finished epoch.
+        part: Of the epoch that is not finished.
     """
 
     epoch: int = 0
     step: int = 0
     best_score: float = -1.0
     lines: list[dict[str, Any]] = field(default_factory=list)
+    part: EpochPart = field(default_factory=EpochPart)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Progressed:
-        """What `save_run` wrote; earlier versions called the best score ``best_ap``."""
-        return cls(**{"best_score" if k == "best_ap" else k: v for k, v in values.items()})
+    def from_dict(cls, values: Mapping[str, Any]) -> Progressed:
+        """What was saved; earlier versions called the best score ``best_ap``, and had no part."""
+        named = {"best_score" if k == "best_ap" else k: v for k, v in values.items()}
+        done = cls(**named)
+        return replace(done, part=EpochPart(**named["part"])) if "part" in named else done
 
 
 def fingerprint(people: People) -> str:
@@ -79,64 +106,59 @@ def fingerprint(people: People) -> str:
     return digest.hexdigest()
 
 
-def save_run(
-    path: Path,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    card: ModelCard,
-    config: Config,
-    people: People,
-    done: Progressed,
-) -> None:
-    """Write everything that resuming needs, under a temporary name first."""
-    state = {
+def run_facts(card: ModelCard, config: Config, people: People) -> dict[str, Any]:
+    """What is saved with every state of a run, and stays the same throughout."""
+    return {
         "card": card.to_dict(),
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "progressed": asdict(done),
-        "rng": torch.get_rng_state(),
         "config": config.model_dump(mode="json"),
         "people": fingerprint(people),
     }
-    with replace_file(path) as temporary:
-        torch.save(state, temporary)
 
 
-def load_run(path: Path, config: Config, people: People, resume: bool) -> dict[str, Any] | None:
-    """The state that `save_run` wrote, or None where a run starts afresh.
+def run_progress(done: Progressed, device: torch.device) -> dict[str, Any]:
+    """What is saved of the place that a run has come to, besides network and optimiser."""
+    progress = {"progressed": asdict(done), "rng": torch.get_rng_state()}
+    if device.type == "cuda":
+        progress["cuda_rng"] = torch.cuda.get_rng_state(device)
+    return progress
+
+
+def restore_progress(saved: Mapping[str, Any], device: torch.device) -> Progressed:
+    """Set the random number generators as they were, and say how far the run has come."""
+    torch.set_rng_state(saved["rng"])
+    if device.type == "cuda" and "cuda_rng" in saved:
+        torch.cuda.set_rng_state(saved["cuda_rng"], device)
+    return Progressed.from_dict(saved["progressed"])
+
+
+def load_run(
+    folder: Path, config: Config, people: People, resume: Resume
+) -> dict[str, Any] | None:
+    """The last whole state that a run saved, or None where a run starts afresh.
 
     Raises:
-        RunMismatch: If the folder holds a run and `resume` is off, or settings or persons differ.
-        ValueError: If the file is damaged.
+        RunMismatch: If the folder holds a run and `resume` is never, or settings or persons
+            differ.
+        ValueError: If what it holds is damaged, or it holds no run and `resume` is must.
     """
-    if not path.exists():
+    if resume == "never":
+        if holds_state(folder):
+            raise RunMismatch(
+                f"{folder} holds a training run already; pass --resume to continue it, "
+                "or choose another --output"
+            )
         return None
-    if not resume:
-        raise RunMismatch(
-            f"{path.parent} holds a training run already; pass --resume to continue it, "
-            "or choose another --output"
-        )
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise ValueError(
-            f"{path} is damaged ({str(error).splitlines()[0]}); remove it to start afresh"
-        ) from None
-    old, new = _flat(state["config"]), _flat(config.model_dump(mode="json"))
-    changed = sorted(
-        key
-        for key in old.keys() | new.keys()
-        if old.get(key) != new.get(key)
-        and re.sub(r"\.\d+\.", ".", key) not in RESUMABLE_CHANGES
-        # A step schedule does not look at the end; a cosine would jump back up.
-        and not (key == "train.epochs" and config.optimizer.schedule == "step")
-    )
+    state = read_newest_state(folder)
+    if state is None:
+        if resume == "must":
+            raise ValueError(
+                f"{folder} holds no run to resume; check --output, or leave out --resume must"
+            )
+        return None
+    changed = _changed_settings(state["config"], config)
     if changed:
-        details = ", ".join(
-            f"{key} ({old.get(key)} before, {new.get(key)} now)" for key in changed
-        )
         raise RunMismatch(
-            f"{path.parent} was started with other settings: {details}; "
+            f"{folder} was started with other settings: {', '.join(changed)}; "
             "resume with the same ones, or choose another --output"
         )
     if state["people"] != fingerprint(people):
@@ -147,10 +169,26 @@ def load_run(path: Path, config: Config, people: People, resume: bool) -> dict[s
             else config.data.training_sets[0].annotations
         )
         raise RunMismatch(
-            f"{path.parent} was started on other persons than those of {source}; "
+            f"{folder} was started on other persons than those of {source}; "
             "resume on the same data, or choose another --output"
         )
     return state
+
+
+def _changed_settings(before: dict[str, Any], config: Config) -> list[str]:
+    """The settings that differ, with both values, of those that must not."""
+    # A setting that came later than the run had its default, which is to change nothing.
+    with suppress(ValidationError):
+        before = Config.model_validate(before).model_dump(mode="json")
+    old, new = _flat(before), _flat(config.model_dump(mode="json"))
+    return [
+        f"{key} ({old.get(key)} before, {new.get(key)} now)"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+        and re.sub(r"\.\d+\.", ".", key) not in RESUMABLE_CHANGES
+        # A step schedule does not look at the end; a cosine would jump back up.
+        and not (key == "train.epochs" and config.optimizer.schedule == "step")
+    ]
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pose_hrnet.codec import HeatmapCodec
 from pose_hrnet.config import Config, OptimizerConfig
@@ -47,7 +48,7 @@ def rate_schedule(
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """One optimiser step on one batch."""
+    """One optimiser step on one batch, or on several whose gradients are averaged."""
 
     model: nn.Module
     codec: HeatmapCodec
@@ -57,39 +58,57 @@ class TrainingStep:
     device: torch.device
     people: People
 
-    def __call__(self, batch: Crop, rate: float, name: str) -> float:
-        """Learn from a batch and return its loss.
+    def __call__(self, batches: Sequence[Crop], rate: float) -> Tensor:
+        """Learn from batches and return their mean loss, on the device.
 
         Raises:
             FloatingPointError: If the loss is not finite, before the weights change.
         """
-        images = batch.pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
-        keypoints_input = batch.keypoints_input.to(self.device, non_blocking=True)
-        targets, weights = self.codec.encode(keypoints_input, batch.visible.to(self.device))
-        precision: Precision = self.config.train.precision
-        with autocast(self.device, precision):
-            heatmaps = self.model(images)
-        loss = self.loss(heatmaps, targets, weights)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise self._not_finite(f"the loss is {value}", batch, name)
         self.optimizer.zero_grad(set_to_none=True)
-        # PyTorch has not typed it.
-        loss.backward()  # type: ignore[no-untyped-call]
+        losses = []
+        for batch in batches:
+            images = batch.pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+            keypoints_input = batch.keypoints_input.to(self.device, non_blocking=True)
+            targets, weights = self.codec.encode(keypoints_input, batch.visible.to(self.device))
+            precision: Precision = self.config.train.precision
+            with autocast(self.device, precision):
+                heatmaps = self.model(images)
+            loss = self.loss(heatmaps, targets, weights)
+            if not math.isfinite(loss.item()):
+                raise self._not_finite(f"the loss is {loss.item()}", batch)
+            # PyTorch has not typed it.
+            (loss / len(batches)).backward()  # type: ignore[no-untyped-call]
+            losses.append(loss.detach())
         if self.config.optimizer.clip_norm is not None:
             limit = self.config.optimizer.clip_norm
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), limit).item()
             if not math.isfinite(norm):
-                raise self._not_finite(f"the gradient norm is {norm}", batch, name)
+                raise self._not_finite(f"the gradient norm is {norm}", batches[0])
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
-        return value
+        return torch.stack(losses).mean()
 
-    def _not_finite(self, what: str, batch: Crop, name: str) -> FloatingPointError:
+    def check(self, place: str) -> None:
+        """Nothing to do: each step has looked at its loss."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What resuming needs."""
+        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def weights(self) -> dict[str, Tensor]:
+        """The weights to score and keep."""
+        return self.model.state_dict()
+
+    def _not_finite(self, what: str, batch: Crop) -> FloatingPointError:
         ids = ", ".join(str(self.people.ids[row]) for row in torch.as_tensor(batch.row)[:8])
         return FloatingPointError(
-            f"{what} in {name} (annotation ids {ids}, ...); the run stopped before this update, "
+            f"{what} (annotation ids {ids}, ...); the run stopped before this update, "
             "and resumes from its last saved epoch. Lower optimizer.lr, set optimizer.clip_norm, "
             "or use train.precision=fp32"
         )

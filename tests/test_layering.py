@@ -10,7 +10,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / "pose_hrnet"
 
 ORDER = [
-    "skeleton", "geometry", "records", "progress", "files", "device",
+    "skeleton", "geometry", "records", "progress", "files", "interrupts", "device",
     "config_base", "config_data", "config_training", "config", "config_files",
     "data.images", "data.json_rows", "data.annotations", "data.skeletons", "data.coco",
     "data.mpii", "data.datasets",
@@ -31,8 +31,8 @@ ORDER = [
     "metrics.oks", "metrics.coco_truth", "metrics.coco_results", "metrics.coco_matching",
     "metrics.coco_ap",
     "metrics.crowdpose", "metrics.pck", "metrics.mpii", "metrics.main_number", "scoring",
-    "draw", "evaluate", "compare", "run_folder", "run_report",
-    "training_data", "training_model", "training_step", "train", "preview",
+    "draw", "evaluate", "compare", "checkpointing", "run_folder", "run_report",
+    "training_data", "training_model", "training_step", "epoch", "train", "preview",
     "predict", "predict_files", "demo", "export_check", "export",
     "console", "commands.options", "commands.tables", "commands.data", "commands.recipes",
     "commands.weights", "commands.export", "commands.evaluate", "cli",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 
 class Precision(str, Enum):
@@ -50,6 +51,28 @@ class Evaluator(str, Enum):
     pycocotools = "pycocotools"
 
 
+class Resume(str, Enum):
+    """Whether to continue the run that a folder holds."""
+
+    never = "never"
+    auto = "auto"
+    must = "must"
+
+
+class ResumeAlone(TyperCommand):
+    """A command whose option --resume may stand alone, which means auto."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As of any command; Typer knows no option whose value may be left out."""
+        values = {each.value for each in Resume}
+        following = [*args[1:], ""]
+        said = [
+            "--resume=auto" if arg == "--resume" and after not in values else arg
+            for arg, after in zip(args, following, strict=True)
+        ]
+        return super().parse_args(ctx, said)
+
+
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
 Checkpoint = Annotated[
     Path,
@@ -57,6 +80,13 @@ Checkpoint = Annotated[
         "--checkpoint",
         "-c",
         help="Ours, an official or MMPose checkpoint, or an exported .onnx, .xml or .pt2.",
+    ),
+]
+ResumeOption = Annotated[
+    Resume,
+    typer.Option(
+        "--resume",
+        help="Continue the run in --output; alone it means auto: if there is one. must: or fail.",
     ),
 ]
 Annotations = Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -329,7 +330,9 @@ def crop_loader(
         num_workers=workers,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
-        worker_init_fn=_one_opencv_thread,
+        worker_init_fn=_set_up_worker,
+        # Its own, so that making an iterator leaves the network's random numbers as they are.
+        generator=torch.Generator(),
     )
 
 
@@ -343,7 +346,12 @@ def end_workers(loader: DataLoader[Crop]) -> None:
     loader._iterator = None
 
 
-def _one_opencv_thread(worker: int) -> None:
-    """Where loader processes are spawned, not forked, they start with OpenCV's default."""
+def _set_up_worker(worker: int) -> None:
+    """What a loader process begins with."""
+    # Signals may go to all processes of a group: Ctrl-C, and SIGTERM of a batch system. The main
+    # process decides what they mean, and ends this one; insistence does as well.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    # Where loader processes are spawned, not forked, they start with OpenCV's default.
     if cv2.getNumThreads() > 1:
         cv2.setNumThreads(0)
