@@ -94,10 +94,10 @@ def train(
         model.to(memory_format=torch.channels_last)
     optimizer = build_optimizer(model, config.optimizer)
     rate = rate_schedule(config.optimizer, len(loader), config.train.epochs)
+    step = TrainingStep(model, card.codec, optimizer, loss, config, where, people)
     done = Progressed()
     if saved is not None:
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
+        step.load_state_dict(saved)
         torch.set_rng_state(saved["rng"])
         done = Progressed.from_dict(saved["progressed"])
         log.info("resumed after epoch %d of %d", done.epoch, config.train.epochs)
@@ -107,17 +107,16 @@ def train(
     output.mkdir(parents=True, exist_ok=True)
     write_text(output / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
     run_report = Report(output, done.epoch)
-    step = TrainingStep(model, card.codec, optimizer, loss, config, where, people)
 
     try:
         while True:
             if _evaluation_is_due(done, config):
-                scores = _score(model, card, config, where, progress)
+                scores = _score(step.to_score(model), card, config, where, progress)
                 done.lines[-1] |= scores
                 score = scores[main_number(scores) or "AP"]
                 if score > done.best_score or not best.exists():
                     done.best_score = score
-                    save_model(best, model.state_dict(), card)
+                    save_model(best, step.weights(), card)
                 save_run(last, model, optimizer, card, config, people, done)
             if done.lines:
                 run_report.show(done.lines)
@@ -158,8 +157,8 @@ def learn_epoch(
     waited, total_loss, samples, unreadable = 0.0, 0.0, 0, 0
     for number, (batch, seconds) in enumerate(_timed(loader)):
         waited += seconds
-        name = f"epoch {done.epoch + 1}, batch {number}"
-        loss = step(batch, rate(done.step), name)
+        loss = float(step([batch], rate(done.step)))
+        step.check(f"epoch {done.epoch + 1}, batch {number}")
         size = len(batch.pixels)
         total_loss += loss * size
         samples += size

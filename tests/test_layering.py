@@ -32,7 +32,7 @@ ORDER = [
     "metrics.coco_ap",
     "metrics.crowdpose", "metrics.pck", "metrics.mpii", "metrics.main_number", "scoring",
     "draw", "evaluate", "compare", "run_folder", "run_report",
-    "training_data", "training_model", "training_step", "train", "preview",
+    "training_data", "training_model", "ema", "prefetch", "training_step", "train", "preview",
     "predict", "predict_files", "demo", "export_check", "export",
     "console", "commands.options", "commands.tables", "commands.data", "commands.recipes",
     "commands.weights", "commands.export", "commands.evaluate", "cli",
