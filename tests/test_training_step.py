@@ -158,7 +158,7 @@ def test_weights_are_those_before_the_first_bad_step(settings):
     assert_equal(weights_of(step), weights_of(twin))
     with pytest.raises(
         FloatingPointError,
-        match=r"the loss is nan in batch 9, 2 steps earlier \(annotation ids 8, 9, 10, 11, \.\.\.\)",
+        match=r"the loss is nan in batch 9, 2 steps earlier \(annotation ids 8, 9, 10, 11,",
     ):
         step.check("batch 9")
     assert all(value.isfinite().all() for value in step.network.parameters())
