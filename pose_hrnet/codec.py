@@ -129,13 +129,14 @@ class HeatmapCodec:
         """
         height, width = self.heatmap_hw
         radius = int(3 * self.sigma)
-        points = keypoints_input.float() / self._cell_pitch(keypoints_input)
+        points = keypoints_input.float()
+        points = points / _filled(points, *self.cell_pitch_xy)
         # Official rounding: int(x + 0.5) cuts towards zero, also left of the first cell.
         rounded = torch.trunc(points + 0.5)
         centers = rounded if self.name == "gaussian" else points
         # Of the square of 3 sigma: dark's is not cut, and measured from the exact point.
         middle = points if self.name == "dark" else rounded
-        size = points.new_tensor([width, height])
+        size = _filled(points, width, height)
         touches = ((middle - radius < size) & (middle + radius + 1 >= 0)).all(dim=-1)
         weights = (touches & (visible > 0)).float()
 
@@ -227,3 +228,8 @@ class HeatmapCodec:
     def from_dict(cls, values: dict[str, Any]) -> HeatmapCodec:
         """Inverse of `to_dict`."""
         return cls(**{**values, "input_wh": tuple(values["input_wh"])})
+
+
+def _filled(like: Tensor, *values: float) -> Tensor:
+    """Numbers on a tensor's device, made there: to copy them would be to wait for the device."""
+    return torch.stack([like.new_full((), value) for value in values])

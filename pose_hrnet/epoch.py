@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pose_hrnet.data.crops import Crop
+from pose_hrnet.prefetch import on_device
 from pose_hrnet.progress import Bar
 from pose_hrnet.run_folder import EpochPart, Progressed
 from pose_hrnet.training_step import TrainingStep
@@ -55,7 +56,7 @@ class Epoch:
         self.step.model.train()
         part = self.done.part
         self.bar.advance_to(part.samples)
-        batches = iter(self.batches)
+        batches = on_device(self.batches, self.step.device)
         began = time.perf_counter()
         while True:
             asked = time.perf_counter()

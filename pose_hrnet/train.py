@@ -111,7 +111,7 @@ def train(
     facts = run_facts(card, config, people)
     done = Progressed()
     if saved is not None:
-        step.load_state_dict({key: saved[key] for key in step.state_dict() if key in saved})
+        step.load_state_dict(saved)
         done = restore_progress(saved, where)
     elif resume != "never":
         log.info("%s holds no run to resume; a new one starts", output)
@@ -211,7 +211,7 @@ class _Run:
     def score(self, progress: Progress) -> dict[str, float]:
         """The metric's numbers on the validation set, in the training's arithmetic."""
         evaluation = evaluate(
-            self.model,
+            self.step.to_score(self.model),
             self.card,
             self.config.data.val,
             self.config.test,

@@ -1,32 +1,47 @@
-"""One optimiser step on one batch, its optimiser, and its learning rate."""
+"""One optimiser step, its optimiser, and its learning rate."""
 
 from __future__ import annotations
 
+import copy
+import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from pose_hrnet.codec import HeatmapCodec
 from pose_hrnet.config import Config, OptimizerConfig
 from pose_hrnet.data.crops import Crop
-from pose_hrnet.device import Precision, autocast
+from pose_hrnet.device import arithmetic, autocast
+from pose_hrnet.ema import MovingAverage
 from pose_hrnet.losses import HeatmapLoss
 from pose_hrnet.records import People
+from pose_hrnet.training_model import compiled
+
+log = logging.getLogger(__name__)
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
     """Adam, AdamW or Nesterov SGD over all parameters."""
-    parameters, decay = model.parameters(), config.weight_decay
+    parameters, decay = list(model.parameters()), config.weight_decay
+    # Fused: one pass over all parameters instead of a dozen small operations for each. It can also
+    # be told on the device not to change them.
     if config.name == "sgd":
-        return torch.optim.SGD(
-            parameters, lr=config.lr, momentum=0.9, nesterov=True, weight_decay=decay
+        sgd = torch.optim.SGD(
+            parameters, lr=config.lr, momentum=0.9, nesterov=True, weight_decay=decay, fused=True
         )
+        # If its first update is left out, PyTorch takes unset memory for the momentum.
+        for parameter in parameters:
+            sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return sgd
     optimizer = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
-    # Fused: one pass over all parameters instead of a dozen small operations for each.
     return optimizer(parameters, lr=config.lr, weight_decay=decay, fused=True)
 
 
@@ -46,69 +61,205 @@ def rate_schedule(
     return rate
 
 
-@dataclass(frozen=True)
 class TrainingStep:
-    """One optimiser step on one batch, or on several whose gradients are averaged."""
+    """One optimiser step on one batch or several, during which nobody waits for the device.
 
-    model: nn.Module
-    codec: HeatmapCodec
-    optimizer: torch.optim.Optimizer
-    loss: HeatmapLoss
-    config: Config
-    device: torch.device
-    people: People
+    A loss that is not finite shows only when it is read. So the device itself leaves out that
+    update and all that follow, until `check` reads what happened: the parameters are then those
+    before the bad step, wherever it was. (The running statistics of batch norms have seen it.)
+
+    In fp16 gradients are scaled; where a scale proves too large for them, the update is left out
+    and the scale is halved. That is normal, unless it goes on.
+
+    Args:
+        model: On `device`; may be wrapped in DistributedDataParallel.
+        codec: Draws the targets, on the device.
+        optimizer: From `build_optimizer`, over the parameters of `model`.
+        loss: From `pose_hrnet.losses.build_loss`.
+        config: Its sections ``train`` and ``optimizer`` count.
+        device: Where to compute.
+        people: Name the annotations in errors.
+
+    Raises:
+        ValueError: If the network is to be compiled, and the compiler is missing.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        codec: HeatmapCodec,
+        optimizer: torch.optim.Optimizer,
+        loss: HeatmapLoss,
+        config: Config,
+        device: torch.device,
+        people: People,
+    ) -> None:
+        self.model, self.codec, self.optimizer, self.loss = model, codec, optimizer, loss
+        self.config, self.device, self.people = config, device, people
+        self.network: nn.Module = (
+            model.module if isinstance(model, DistributedDataParallel) else model
+        )
+        decay = config.train.ema_decay
+        self.average = None if decay is None else MovingAverage(self.network, decay)
+        self.precision = arithmetic(device, config.train.precision)
+        self.scaler = torch.amp.GradScaler(device.type) if self.precision == "fp16" else None
+        self._compiled = compiled(model, device) if config.train.compile else None
+        self._compiling = config.train.compile
+        self._bad = torch.zeros((), device=device)
+        """1 from the first loss, or gradient norm, that is not finite; else 0."""
+        self._unchecked: list[tuple[Tensor, list[int]]] = []
+        """Of each step since the last check: its loss and norm, and the rows it learnt from."""
 
     def __call__(self, batches: Sequence[Crop], rate: float) -> Tensor:
-        """Learn from batches and return their mean loss, on the device.
+        """Learn from batches; call `check` now and then.
 
-        Raises:
-            FloatingPointError: If the loss is not finite, before the weights change.
+        Args:
+            batches: One, or several whose gradients are averaged over all their crops, as if they
+                were one batch. (Batch norms see each by itself.)
+            rate: Learning rate.
+
+        Returns:
+            The mean loss of the crops, a scalar on the device.
         """
         self.optimizer.zero_grad(set_to_none=True)
-        losses = []
-        for batch in batches:
-            images = batch.pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
-            keypoints_input = batch.keypoints_input.to(self.device, non_blocking=True)
-            targets, weights = self.codec.encode(keypoints_input, batch.visible.to(self.device))
-            precision: Precision = self.config.train.precision
-            with autocast(self.device, precision):
-                heatmaps = self.model(images)
-            loss = self.loss(heatmaps, targets, weights)
-            if not math.isfinite(loss.item()):
-                raise self._not_finite(f"the loss is {loss.item()}", batch)
-            # PyTorch has not typed it.
-            (loss / len(batches)).backward()  # type: ignore[no-untyped-call]
-            losses.append(loss.detach())
-        if self.config.optimizer.clip_norm is not None:
-            limit = self.config.optimizer.clip_norm
-            norm = nn.utils.clip_grad_norm_(self.model.parameters(), limit).item()
-            if not math.isfinite(norm):
-                raise self._not_finite(f"the gradient norm is {norm}", batches[0])
+        crops = sum(len(batch.pixels) for batch in batches)
+        total = torch.zeros((), device=self.device)
+        for number, batch in enumerate(batches):
+            with self._gradients_shared(last=number == len(batches) - 1):
+                total += self._backward(batch, len(batch.pixels) / crops)
+        norm = self._clipped_norm()
+        self._note(total, norm, batches)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.optimizer.step()
-        return torch.stack(losses).mean()
+        if self.scaler is None:
+            # Fused optimisers of PyTorch look at this, on the device.
+            self.optimizer.found_inf = self._bad  # type: ignore[attr-defined]
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        if self.average is not None:
+            self.average.update()
+        return total
 
-    def check(self, place: str) -> None:
-        """Nothing to do: each step has looked at its loss."""
+    def check(self, name: str) -> None:
+        """Read, waiting for the device, whether all losses since the last check were finite.
 
-    def state_dict(self) -> dict[str, Any]:
-        """What resuming needs."""
-        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        Args:
+            name: Of the latest step, in the error.
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` gave."""
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        Raises:
+            FloatingPointError: If one was not, or fp16 found no scale that fits the gradients.
+        """
+        steps = len(self._unchecked)
+        if self._bad.item():
+            for number, (values, rows) in enumerate(self._unchecked, start=1):
+                loss, norm = values.tolist()
+                what = f"the loss is {loss}" if not math.isfinite(loss) else ""
+                if not what and self.scaler is None and not math.isfinite(norm):
+                    what = f"the gradient norm is {norm}"
+                if what:
+                    where = f"{name}, {steps - number} steps earlier" if number < steps else name
+                    raise self._not_finite(f"{what} in {where}", rows)
+            raise self._not_finite(f"a loss of another process is not finite in {name}", [])
+        if self.scaler is not None and self._unchecked and self.scaler.get_scale() < 1:
+            what = f"the gradients are not finite in fp16, however scaled, in {name}"
+            raise self._not_finite(what, self._unchecked[-1][1])
+        self._unchecked.clear()
 
     def weights(self) -> dict[str, Tensor]:
-        """The weights to score and keep."""
-        return self.model.state_dict()
+        """The state dict to score and keep, not copied: the moving average, if there is one."""
+        return self.network.state_dict() if self.average is None else self.average.weights()
 
-    def _not_finite(self, what: str, batch: Crop) -> FloatingPointError:
-        ids = ", ".join(str(self.people.ids[row]) for row in torch.as_tensor(batch.row)[:8])
+    def to_score(self, network: Network) -> Network:
+        """The network that is trained, without wrapping; where there is an average, its copy."""
+        if self.average is None:
+            return network
+        network = copy.deepcopy(network)
+        network.load_state_dict(self.weights())
+        return network
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that later steps depend on, not copied; None for what this run does without."""
+        return {
+            "model": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": None if self.scaler is None else self.scaler.state_dict(),
+            "ema": None if self.average is None else self.average.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave; further entries are not looked at."""
+        self.network.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for group in self.optimizer.param_groups:
+            group["fused"] = True  # it was saved, too, and was not always so
+        if self.scaler is not None and state.get("scaler") is not None:
+            self.scaler.load_state_dict(state["scaler"])
+        if self.average is not None:
+            self.average.load_state_dict(state.get("ema"))
+
+    def _backward(self, batch: Crop, share: float) -> Tensor:
+        """Add a batch's gradients, times its share of the step; returns its share of the loss."""
+        began = time.perf_counter()
+        images = batch.pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        if not self.config.train.channels_last:
+            images = images.contiguous()
+        keypoints_input = batch.keypoints_input.to(self.device, non_blocking=True)
+        visible = batch.visible.to(self.device, non_blocking=True)
+        targets, weights = self.codec.encode(keypoints_input, visible)
+        forward: Callable[[Tensor], Tensor] = self.model
+        # Another size, the last of an epoch, is not worth another compilation.
+        if self._compiled is not None and len(images) == self.config.train.batch_size:
+            forward = self._compiled
+            if self._compiling:
+                log.info("compiling the network, once: this takes minutes, then steps are faster")
+        with autocast(self.device, self.precision):
+            heatmaps = forward(images)
+        loss = self.loss(heatmaps, targets, weights) * share
+        if self.scaler is None:
+            loss.backward()  # type: ignore[no-untyped-call]
+        else:
+            # A scaler looks at gradients alone: after a bad loss none of them is a number.
+            poison = torch.where(self._bad > 0, math.nan, 1.0)
+            self.scaler.scale(loss * poison).backward()  # type: ignore[no-untyped-call]
+        if self._compiling and forward is self._compiled:
+            log.info("compiling took %.0f s", time.perf_counter() - began)
+            self._compiling = False
+        return loss.detach()
+
+    def _gradients_shared(self, *, last: bool) -> AbstractContextManager[object]:
+        """Processes average their gradients once per step, behind its last batch."""
+        if isinstance(self.model, DistributedDataParallel) and not last:
+            context: AbstractContextManager[object] = self.model.no_sync()
+            return context
+        return nullcontext()
+
+    def _clipped_norm(self) -> Tensor | None:
+        """Clip the gradients if the configuration says so; returns their norm before."""
+        limit = self.config.optimizer.clip_norm
+        if limit is None:
+            return None
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)
+        return nn.utils.clip_grad_norm_(self.model.parameters(), limit)
+
+    def _note(self, loss: Tensor, norm: Tensor | None, batches: Sequence[Crop]) -> None:
+        """Remember, on the device, whether a step is bad; and what it learnt from."""
+        values = torch.stack([loss, torch.zeros_like(loss) if norm is None else norm])
+        # The norm of scaled gradients may overflow: that is the scaler's matter.
+        decisive = values if self.scaler is None else values[:1]
+        self._bad = torch.maximum(self._bad, (~decisive.isfinite().all()).float())
+        if isinstance(self.model, DistributedDataParallel):
+            # The gradients are of all processes: either all of them update, or none.
+            torch.distributed.all_reduce(self._bad, torch.distributed.ReduceOp.MAX)
+        rows = [row for batch in batches for row in torch.as_tensor(batch.row).tolist()]
+        self._unchecked.append((values, rows))
+
+    def _not_finite(self, what: str, rows: Sequence[int]) -> FloatingPointError:
+        ids = ", ".join(str(self.people.ids[row]) for row in rows[:8])
         return FloatingPointError(
-            f"{what} (annotation ids {ids}, ...); the run stopped before this update, "
-            "and resumes from its last saved epoch. Lower optimizer.lr, set optimizer.clip_norm, "
-            "or use train.precision=fp32"
+            f"{what}{f' (annotation ids {ids}, ...)' if ids else ''}; the run stopped before this "
+            "update, and resumes from where it was last saved. Lower optimizer.lr, set "
+            "optimizer.clip_norm, or use train.precision=fp32"
         )

@@ -8,7 +8,9 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 
+from pose_hrnet.data.crops import Crop
 from pose_hrnet.records import Images, People, object_array
 from pose_hrnet.skeleton import COCO17
 
@@ -90,3 +92,19 @@ def write_annotations(people: People, path: Path) -> Path:
         json.dumps({"images": images, "annotations": annotations, "categories": categories})
     )
     return path
+
+
+def make_batch(size: int, *, seed: int = 0, input_wh: tuple[int, int] = (32, 64)) -> Crop:
+    """Random crops with keypoints inside them, of the first persons."""
+    generator = torch.Generator().manual_seed(seed)
+    width, height = input_wh
+    return Crop(
+        pixels=torch.randint(
+            0, 256, (size, height, width, 3), dtype=torch.uint8, generator=generator
+        ),
+        keypoints_input=torch.rand(size, 17, 2, generator=generator) * torch.tensor(input_wh),
+        visible=torch.ones(size, 17),
+        affine=torch.zeros(size, 2, 3),
+        row=torch.arange(size),
+        readable=torch.ones(size, dtype=torch.bool),
+    )
