@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-import time
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,11 +36,10 @@ TIMEOUT = timedelta(minutes=20)
 One that dies is noticed at once, its connections being closed; this is for one that hangs.
 """
 
-SENTENCE_WAIT = timedelta(seconds=10)
-"""How long a process that failed waits for the main one to fail alike, and to say it for all."""
-
-BAD_INPUT = (ValueError, OSError, FloatingPointError)
-"""What the command line tells in one sentence."""
+WHAT_NEXT = (
+    "torchrun says below which one failed first. A training goes on from its last save with "
+    "--resume, and by itself with torchrun --max-restarts=3"
+)
 
 
 class ProcessLost(ConnectionError):
@@ -207,11 +206,12 @@ class World:
 
     def lost(self, error: RuntimeError) -> ProcessLost:
         """The sentence that stands for what PyTorch raised."""
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        # Without the place in gloo's source that stands before, and its advice behind.
+        reason = re.sub(r"^\[\S*\] *", "", str(error).strip() or type(error).__name__)
+        reason = reason.splitlines()[0].partition(". ")[0]
         return ProcessLost(
             f"process {self.rank} of {self.size} lost another one, which ended or hangs "
-            f"({reason}); torchrun says below which failed first. A training goes on from its "
-            "last save with --resume, and by itself with torchrun --max-restarts=3"
+            f"({reason}); {WHAT_NEXT}"
         )
 
 
@@ -260,33 +260,6 @@ def leave_world() -> None:
         dist.destroy_process_group()
 
 
-@contextmanager
-def joined(device: str = "auto") -> Iterator[World]:
-    """The processes that work on a command, from its beginning to its end.
-
-    An error that all of them have alike, such as bad input, is the main process's to tell: the
-    others then end in silence. One that the main process does not have is raised with the rank in
-    its sentence.
-
-    Args:
-        device: As `join_world` takes it.
-
-    Raises:
-        ProcessLost: If another process ended.
-    """
-    world = join_world(device)
-    try:
-        yield world
-    except BAD_INPUT as error:
-        raise _told(world, error) from error
-    except RuntimeError as error:
-        if world.size > 1 and _is_of_others(error):
-            raise _told(world, world.lost(error)) from error
-        raise
-    # After an error the process ends anyway, and NCCL could wait here for those that are gone.
-    leave_world()
-
-
 def use_cores(here: Place) -> None:
     """Share the CPU's cores among this machine's processes, if nobody has said how.
 
@@ -305,33 +278,6 @@ def use_cores(here: Place) -> None:
         )
 
 
-def _told(world: World, error: Exception) -> BaseException:
-    """The error to raise here: its own, with its rank, or none that is told twice."""
-    if world.store is None:
-        return error
-    kind = type(error).__name__ if isinstance(error, ProcessLost) else str(error)
-    if world.is_main:
-        world.store.set("sentence", kind)
-        return error
-    try:
-        world.store.wait(["sentence"], SENTENCE_WAIT)
-        said = world.store.get("sentence").decode()
-    except RuntimeError:  # the main process goes on, or is gone
-        said = None
-    if said == kind or (said is not None and isinstance(error, ProcessLost)):
-        time.sleep(1)  # torchrun ends all when the first ends: the main one is to say it before
-        return SystemExit(2)
-    if isinstance(error, ProcessLost):
-        return error
-    return ValueError(f"process {world.rank}: {error}")
-
-
-def _is_of_others(error: RuntimeError) -> bool:
-    """Whether PyTorch means by it that another process is gone, as in the backward pass."""
-    words = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer", "Timed out")
-    return isinstance(error, dist.DistError) or any(word in str(error) for word in words)
-
-
 def _portable(error: Exception | None) -> Exception | None:
     """An error that can be sent to other processes, with the same sentence."""
     try:
@@ -341,4 +287,4 @@ def _portable(error: Exception | None) -> Exception | None:
     return error
 
 
-__all__ = ["ProcessLost", "World", "join_world", "joined", "leave_world"]
+__all__ = ["WHAT_NEXT", "ProcessLost", "World", "join_world", "leave_world"]

@@ -198,7 +198,9 @@ def test_processes_share_an_epoch_and_any_number_of_them_goes_on():
             for step in range((50 - start) // 8):
                 seen = [row for part in parts for row in part[step * share : (step + 1) * share]]
                 assert seen == order[start + 8 * step : start + 8 * step + 8]
-            assert set(sum(parts, [])) == set(order[start:]) | set(order[: -50 % world_size])
+            assert {row for part in parts for row in part} == set(order[start:]) | set(
+                order[: -50 % world_size]
+            )
 
 
 def test_shards_of_a_url_are_fetched_once_and_read_the_same(shards, tmp_path):

@@ -84,8 +84,8 @@ def evaluate(
     from pose_hrnet.compare import compare as run_comparison
     from pose_hrnet.compare import parse_items
     from pose_hrnet.config import DataSet, EvaluateConfig
-    from pose_hrnet.distributed import joined
     from pose_hrnet.evaluate import evaluate as run_evaluation
+    from pose_hrnet.processes import joined
     from pose_hrnet.runtimes import load_pose_model
 
     with joined(device) as world:
