@@ -82,7 +82,8 @@ def _one_sentence_errors(command: _Command, *, alone: bool) -> _Command:
             )
             raise typer.Exit(BAD_INPUT) from None
         except KeyboardInterrupt:
-            errors.print("interrupted", highlight=False)
+            if HERE.is_main:
+                errors.print("interrupted", highlight=False)
             raise typer.Exit(INTERRUPTED) from None
 
     # Typer reads the signature that functools.wraps kept, which the type checker cannot see.

@@ -47,12 +47,11 @@ def joined(device: str = "auto") -> Iterator[World]:
     try:
         with _told_to_end(world):
             yield world
-    except BAD_INPUT as error:
-        raise _told(world, error) from error
-    except RuntimeError as error:
-        if world.size > 1 and _is_of_others(error):
-            raise _told(world, world.lost(error)) from error
-        raise
+    except Exception as error:
+        told = _told(world, error)
+        if told is error:
+            raise
+        raise told from error
     # After an error the process ends anyway, and NCCL could wait here for those that are gone.
     leave_world()
 
@@ -88,6 +87,10 @@ def _told_to_end(world: World) -> Iterator[None]:
 def _told(world: World, error: Exception) -> BaseException:
     """The error to raise here: its own, with its rank, or none that is told twice."""
     if world.store is None:
+        return error
+    if isinstance(error, RuntimeError) and _is_of_others(error):
+        error = world.lost(error)
+    if not isinstance(error, BAD_INPUT):  # a fault of ours, whose traceback is wanted
         return error
     kind = type(error).__name__ if isinstance(error, ProcessLost) else str(error)
     if world.is_main:
