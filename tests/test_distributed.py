@@ -158,32 +158,23 @@ def test_two_processes_compare_as_one(found, folder):
     assert found[0]["compares"] == found[1]["compares"] == expected
 
 
-@pytest.fixture(scope="module")
-def failures(folder):
-    """What runs say that end too early; all at once, for they mostly wait."""
-    runs = {
-        name: start(WORKER, name, folder) for name in ("dies", "dies_unnoticed", "fails_alone")
+def test_one_sentence_if_a_process_fails(folder):
+    sentences = {
+        "bad input": "none.pt: there is no such checkpoint file",
+        "dies": "process 0 of 2 ",  # lost the other, or was told before it noticed
+        "dies_unnoticed": "process 1 of 2 was told to end (SIGTERM)",
+        "fails_alone": "process 1: disk 1 is full",
     }
+    # All at once, for they mostly wait.
+    runs = {name: start(WORKER, name, folder) for name in list(sentences)[1:]}
     bad = [*options(folder, "bad"), "--checkpoint", "none.pt"]
     runs["bad input"] = start("-m", "pose_hrnet", "evaluate", *bad)
-    return {name: said(run, code=1)[1] for name, run in runs.items()}
-
-
-@pytest.mark.parametrize(
-    ("name", "sentence"),
-    [
-        ("bad input", "none.pt: there is no such checkpoint file"),
-        ("dies", "process 0 of 2 "),  # lost the other, or was told before it noticed
-        ("dies_unnoticed", "process 1 of 2 was told to end (SIGTERM)"),
-        ("fails_alone", "process 1: disk 1 is full"),
-    ],
-)
-def test_one_sentence_if_a_process_fails(name, sentence, failures):
-    err = failures[name]
-    assert f"error: {sentence}" in err
-    assert err.count(sentence) == 1
-    assert err.count("error: ") == (2 if name == "fails_alone" else 1)  # and one that lost it
-    assert err.count("Traceback") == 1  # torchrun's own
+    for name, sentence in sentences.items():
+        _, err = said(runs[name], code=1)
+        assert f"error: {sentence}" in err
+        assert err.count(sentence) == 1
+        assert err.count("error: ") == (2 if name == "fails_alone" else 1)  # and who lost it
+        assert err.count("Traceback") == 1  # torchrun's own
 
 
 def test_commands_of_one_process_refuse_several(monkeypatch, capsys):
