@@ -18,7 +18,7 @@ from pose_hrnet.distributed import WHAT_NEXT, ProcessLost, World, join_world, le
 if TYPE_CHECKING:  # a PyTorch that is built without it has no such module
     from torch.distributed.distributed_c10d import Store
 
-SENTENCE_WAIT = 5.0
+SENTENCE_WAIT = 8.0
 """Seconds that a process which failed gives the main one to fail alike, and to say it for all."""
 
 BAD_INPUT = (ValueError, OSError, FloatingPointError)

@@ -126,6 +126,7 @@ def dies_unnoticed(world, folder):
     """Process 0 ends while process 1 computes; torchrun tells it."""
     world.barrier()
     if world.rank == 0:
+        time.sleep(2)  # until process 1 has left the barrier, too
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(100)
 
