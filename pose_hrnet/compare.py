@@ -19,6 +19,7 @@ from pose_hrnet.config import DataSet, EvaluateConfig, NmsName
 from pose_hrnet.data.coco import write_json
 from pose_hrnet.data.crops import crop_loader
 from pose_hrnet.device import Precision
+from pose_hrnet.distributed import World
 from pose_hrnet.evaluate import Evaluation, load_evaluation_set, own_decoder, score_inference
 from pose_hrnet.geometry import Alignment, CodecName
 from pose_hrnet.inference import Decoder, Inference, PoseCard, crops_for, predict_each
@@ -227,6 +228,7 @@ def compare(
     decoder: Decoder | None = None,
     workers: int = 0,
     evaluator: Evaluator = "fast",
+    world: World | None = None,
     progress: Progress = SILENT,
 ) -> Comparison:
     """Score every combination of test-time choices; the network sees each view of a crop once.
@@ -245,6 +247,7 @@ def compare(
         decoder: Of the own combination; as in `evaluate`.
         workers: Loader processes.
         evaluator: What matches poses with persons; both give the same numbers.
+        world: The processes that predict, as in `evaluate`; None: this one alone.
         progress: Watches.
 
     Raises:
@@ -252,6 +255,7 @@ def compare(
             the model is an export that gives no heatmaps.
         FileNotFoundError: If the annotations or the boxes are missing.
     """
+    world = world or World.alone()
     usual = decoder or own_decoder(card, test, precision)
     if usual.in_graph:
         raise ValueError(
@@ -272,28 +276,40 @@ def compare(
         keys = [key for key, d in decoders.items() if d.codec.alignment == alignment]
         group = [decoders[key] for key in keys]
         dataset = crops_for(card, chosen.people, data.images, codec=group[0].codec)
-        loader = crop_loader(dataset, batch_size=test.batch_size, workers=workers)
-        found = predict_each(model, group, dataset, loader, device=device, progress=progress)
+        loader = crop_loader(
+            dataset,
+            batch_size=test.batch_size,
+            workers=workers,
+            rank=world.rank,
+            world_size=world.size,
+        )
+        found = predict_each(
+            model, group, dataset, loader, device=device, world=world, progress=progress
+        )
         inferences.update(zip(keys, found, strict=True))
 
-    with progress.task("score", len(choices), "combinations") as bar:
+    def score(choice: Combination) -> Evaluation:
+        return score_inference(
+            inferences[choice.decoding],
+            chosen,
+            card,
+            decoders[choice.decoding],
+            test.model_copy(update={"nms": choice.nms}),
+            device=device,
+            evaluator=evaluator,
+            processes=world.size,
+        )
 
-        def score(choice: Combination) -> Evaluation:
-            evaluation = score_inference(
-                inferences[choice.decoding],
-                chosen,
-                card,
-                decoders[choice.decoding],
-                test.model_copy(update={"nms": choice.nms}),
-                device=device,
-                evaluator=evaluator,
-            )
-            bar.advance()
-            return evaluation
+    def score_all() -> tuple[Evaluation, list[CocoScores | MpiiScores]]:
+        with progress.task("score", len(choices), "combinations") as bar:
+            own, scores = score(choices[0]), []
+            for choice in choices:
+                scores.append(own.scores if choice is choices[0] else score(choice).scores)
+                bar.advance()
+        return own, scores
 
-        own = score(choices[0])
-        rows = [Row(choices[0], own.scores)]
-        rows += [Row(choice, score(choice).scores) for choice in choices[1:]]
+    own, scores = world.on_main(score_all)
+    rows = [Row(choice, score) for choice, score in zip(choices, scores, strict=True)]
     rows.sort(key=lambda row: (-row.ap, len(row.combination.changes(choices[0]))))
     views = 1 + any(choice.flip_test for choice in choices)
     return Comparison(

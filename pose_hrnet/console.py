@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import logging
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
@@ -26,8 +27,11 @@ from rich.table import Table
 from rich.text import Text
 
 from pose_hrnet.interrupts import Interrupted, exit_code
+from pose_hrnet.progress import SILENT, Bar
+from pose_hrnet.torchrun import place
 
-console = Console()
+HERE = place()
+console = Console(quiet=not HERE.is_main)
 errors = Console(stderr=True)
 
 INTERRUPTED = exit_code(signal.SIGINT)
@@ -37,18 +41,35 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def set_up_logging() -> None:
-    """Show the package's log lines, warnings of libraries included, on standard error."""
+    """Show the package's log lines, warnings of libraries included, on standard error.
+
+    Of several processes the main one says it all; of the others come warnings, with their number.
+    """
     handler = RichHandler(console=errors, show_path=False, show_time=False, markup=False)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
-    logging.getLogger("pose_hrnet").setLevel(logging.INFO)
+    line = "%(message)s" if HERE.is_main else f"process {HERE.rank}: %(message)s"
+    logging.basicConfig(level=logging.WARNING, format=line, handlers=[handler])
+    logging.getLogger("pose_hrnet").setLevel(logging.INFO if HERE.is_main else logging.WARNING)
 
 
 def one_sentence_errors(command: _Command) -> _Command:
-    """Turn bad input into one sentence and exit code 2, an interrupt into exit code 130 or 143."""
+    """Turn bad input into one sentence and exit code 2, an interrupt into exit code 130 or 143.
 
+    The command is for one process; torchrun's would all do the same.
+    """
+    return _one_sentence_errors(command, alone=True)
+
+
+def one_sentence_errors_of_all(command: _Command) -> _Command:
+    """`one_sentence_errors` of a command for one process or several, which it lets join."""
+    return _one_sentence_errors(command, alone=False)
+
+
+def _one_sentence_errors(command: _Command, *, alone: bool) -> _Command:
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         set_up_logging()
+        if alone and HERE.size > 1:
+            _refuse(command.__name__)
         try:
             return command(*args, **kwargs)
         except (ValueError, OSError, FloatingPointError) as error:
@@ -63,14 +84,28 @@ def one_sentence_errors(command: _Command) -> _Command:
             )
             raise typer.Exit(BAD_INPUT) from None
         except Interrupted as interrupted:
-            errors.print(str(interrupted), markup=False, highlight=False, soft_wrap=True)
+            if HERE.is_main:
+                errors.print(str(interrupted), markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(interrupted.exit_code) from None
         except KeyboardInterrupt:
-            errors.print("interrupted", highlight=False)
+            if HERE.is_main:
+                errors.print("interrupted", highlight=False)
             raise typer.Exit(INTERRUPTED) from None
 
     # Typer reads the signature that functools.wraps kept, which the type checker cannot see.
     return wrapped  # type: ignore[return-value]
+
+
+def _refuse(name: str) -> NoReturn:
+    """End all processes of a command that is for one."""
+    if HERE.is_main:
+        _print_error(
+            f"{name} works in one process, but torchrun started {HERE.size}; "
+            "start it without torchrun"
+        )
+    else:
+        time.sleep(3)  # torchrun ends all when the first ends: the main one is to say it before
+    raise typer.Exit(BAD_INPUT)
 
 
 def say(text: str) -> None:
@@ -102,10 +137,17 @@ class _Bar:
 
 
 class RichProgress:
-    """Draws a bar with count, rate, time left and note for each task (see `progress.Progress`)."""
+    """Draws a bar with count, rate, time left and note for each task (see `progress.Progress`).
+
+    Of several processes only the main one draws.
+    """
 
     @contextmanager
-    def task(self, name: str, total: int, unit: str) -> Iterator[_Bar]:
+    def task(self, name: str, total: int, unit: str) -> Iterator[Bar]:
+        if not HERE.is_main:
+            with SILENT.task(name, total, unit) as bar:
+                yield bar
+            return
         columns = (
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(),
             TimeRemainingColumn(), TextColumn("{task.fields[note]}"),

@@ -14,6 +14,7 @@ from pose_hrnet.data.coco import load_detections, load_people, poses_to_results,
 from pose_hrnet.data.crops import crop_loader
 from pose_hrnet.data.datasets import annotated_people, check_keypoints
 from pose_hrnet.device import Precision, arithmetic
+from pose_hrnet.distributed import World
 from pose_hrnet.inference import Decoder, Inference, PoseCard, crops_for, predict_people
 from pose_hrnet.metrics.coco_ap import CocoScores, Evaluator
 from pose_hrnet.metrics.mpii import MpiiScores
@@ -167,9 +168,13 @@ def evaluate(
     decoder: Decoder | None = None,
     workers: int = 0,
     evaluator: Evaluator = "fast",
+    world: World | None = None,
     progress: Progress = SILENT,
 ) -> Evaluation:
     """Predict all persons of a data set and score the poses.
+
+    Several processes share the batches out among them, and the main one scores; each returns the
+    same, which is what one process would return.
 
     Args:
         model: The network; it is put into evaluation mode and left in the mode it had.
@@ -182,6 +187,7 @@ def evaluate(
             and the precision are its own.
         workers: Loader processes.
         evaluator: What matches poses with persons; both give the same numbers.
+        world: The processes that predict; None: this one alone.
         progress: Watches.
 
     Raises:
@@ -191,10 +197,28 @@ def evaluate(
     chosen = load_evaluation_set(data, card.skeleton, min_box_score=test.min_box_score)
     dataset = crops_for(card, chosen.people, data.images)
     decoder = decoder or own_decoder(card, test, precision)
-    loader = crop_loader(dataset, batch_size=test.batch_size, workers=workers)
-    inference = predict_people(model, decoder, dataset, loader, device=device, progress=progress)
-    return score_inference(
-        inference, chosen, card, decoder, test, device=device, evaluator=evaluator
+    world = world or World.alone()
+    loader = crop_loader(
+        dataset,
+        batch_size=test.batch_size,
+        workers=workers,
+        rank=world.rank,
+        world_size=world.size,
+    )
+    inference = predict_people(
+        model, decoder, dataset, loader, device=device, world=world, progress=progress
+    )
+    return world.on_main(
+        lambda: score_inference(
+            inference,
+            chosen,
+            card,
+            decoder,
+            test,
+            device=device,
+            evaluator=evaluator,
+            processes=world.size,
+        )
     )
 
 
@@ -207,6 +231,7 @@ def score_inference(
     *,
     device: torch.device,
     evaluator: Evaluator = "fast",
+    processes: int = 1,
 ) -> Evaluation:
     """Rescore, remove duplicates, score, and say what produced the numbers.
 
@@ -218,6 +243,7 @@ def score_inference(
         test: Settings of rescoring and NMS.
         device: Where the network ran.
         evaluator: What matches poses with persons; both give the same numbers.
+        processes: How many predicted.
 
     Raises:
         ValueError: If there are no poses because no image could be read.
@@ -254,6 +280,7 @@ def score_inference(
         "keypoint_threshold": test.keypoint_threshold,
         "min_box_score": test.min_box_score,
         "precision": arithmetic(device, decoder.precision),
+        "processes": processes,
         "evaluator": scores.evaluator if isinstance(scores, CocoScores) else None,
     }
     return Evaluation(scorer.metric, scores, keypoint_metrics, poses, results, provenance)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +22,7 @@ from pose_hrnet.config import AugmentConfig
 from pose_hrnet.data.crops import Crop, CropDataset
 from pose_hrnet.data.decode import Pictures
 from pose_hrnet.device import Precision, autocast
+from pose_hrnet.distributed import World
 from pose_hrnet.progress import SILENT, Progress
 from pose_hrnet.records import People, Poses, object_array
 from pose_hrnet.skeleton import Skeleton
@@ -221,13 +223,30 @@ def predict_people(
     loader: DataLoader[Crop],
     *,
     device: torch.device,
+    world: World | None = None,
     progress: Progress = SILENT,
 ) -> Inference:
     """Predict every person of a data set; see `predict_each`, of which this is the case of one."""
-    return predict_each(model, [decoder], dataset, loader, device=device, progress=progress)[0]
+    return predict_each(
+        model, [decoder], dataset, loader, device=device, world=world, progress=progress
+    )[0]
 
 
-@torch.inference_mode()
+@dataclass(frozen=True)
+class _Batch:
+    """What is kept of B crops.
+
+    Attributes:
+        row: ``(B,)`` rows of the People.
+        readable: ``(B,)`` bool.
+        decoded: For each decoder ``(B, K, 2)`` keypoints in image pixels and ``(B, K)`` scores.
+    """
+
+    row: NDArray[np.int64]
+    readable: NDArray[np.bool_]
+    decoded: list[tuple[NDArray[np.float32], NDArray[np.float32]]]
+
+
 def predict_each(
     model: nn.Module,
     decoders: Sequence[Decoder],
@@ -235,6 +254,7 @@ def predict_each(
     loader: DataLoader[Crop],
     *,
     device: torch.device,
+    world: World | None = None,
     progress: Progress = SILENT,
 ) -> list[Inference]:
     """Predict every person of a data set, decoded in one or several ways.
@@ -246,47 +266,82 @@ def predict_each(
             that it had.
         decoders: From crops to keypoints; see `decode_each`.
         dataset: The crops.
-        loader: Their batches, unshuffled.
+        loader: Their batches, unshuffled; of several processes, this one's share of them.
         device: Where the network runs.
+        world: The processes that predict; None: this one alone.
         progress: Watches.
 
     Returns:
-        For each decoder poses image by image. Their areas are those of the padded crops, as
-        official OKS-NMS uses them.
+        For each decoder poses image by image, of all processes in each. Their areas are those of
+        the padded crops, as official OKS-NMS uses them.
+
+    Raises:
+        ValueError: If the processes' loaders do not share the persons out.
     """
-    points: list[list[NDArray[np.float32]]] = [[] for _ in decoders]
-    scores: list[list[NDArray[np.float32]]] = [[] for _ in decoders]
-    rows: list[NDArray[np.int64]] = []
-    unreadable: set[int] = set()
-    with _evaluation_mode(model), progress.task("predict", len(dataset), "persons") as bar:
-        for batch in loader:
-            images = batch.pixels.to(device, non_blocking=True).permute(0, 3, 1, 2)
-            readable = np.asarray(batch.readable)
-            index = np.asarray(batch.row)
-            for way, (keypoints_input, values) in enumerate(decode_each(decoders, model, images)):
-                keypoints_image = geometry.input_to_image(keypoints_input.cpu(), batch.affine)
-                points[way].append(keypoints_image[readable].astype(np.float32))
-                scores[way].append(values.cpu().numpy()[readable])
-            rows.append(index[readable])
-            unreadable.update(dataset.people.image_index[index[~readable]].tolist())
-            bar.advance(len(index))
-    if unreadable:
-        log.warning("%d images could not be read; their persons count as missed", len(unreadable))
-    row = np.concatenate([*rows, np.empty(0, np.int64)]).astype(np.int64)
-    empty = np.empty((0, len(decoders[0].flip_index), 2), np.float32)
-    return [
-        Inference(
-            _poses(
-                dataset,
-                row,
-                np.concatenate([*points[way], empty]),
-                np.concatenate([*scores[way], empty[..., 0]]),
-            ),
-            tuple(sorted(unreadable)),
-            row,
+    world = world or World.alone()
+    own: list[_Batch] = []
+    watcher = progress if world.is_main else SILENT
+    with _evaluation_mode(model), watcher.task("predict", len(dataset), "persons") as bar:
+        for done, batch in _predicted(model, decoders, loader, device):
+            own.append(batch)
+            bar.advance_to(min(len(dataset), done * world.size))  # the others are about as far
+    # Batch b was dealt to process b mod size.
+    turns = zip_longest(*world.gather(own))
+    batches = [batch for turn in turns for batch in turn if batch is not None]
+    if world.size > 1 and sum(len(batch.row) for batch in batches) != len(dataset):
+        raise ValueError(
+            f"{world.size} processes predicted {sum(len(batch.row) for batch in batches)} persons "
+            f"of {len(dataset)}; give each its share with crop_loader(rank=..., world_size=...)"
         )
-        for way in range(len(decoders))
+    unreadable = {
+        image
+        for batch in batches
+        for image in dataset.people.image_index[batch.row[~batch.readable]].tolist()
+    }
+    if unreadable and world.is_main:
+        log.warning("%d images could not be read; their persons count as missed", len(unreadable))
+    return [
+        _joined(dataset, batches, way, len(decoder.flip_index), unreadable)
+        for way, decoder in enumerate(decoders)
     ]
+
+
+@torch.inference_mode()
+def _predicted(
+    model: nn.Module,
+    decoders: Sequence[Decoder],
+    loader: DataLoader[Crop],
+    device: torch.device,
+) -> Iterator[tuple[int, _Batch]]:
+    """Every batch of a loader, predicted, and how many crops that makes so far."""
+    done = 0
+    for batch in loader:
+        images = batch.pixels.to(device, non_blocking=True).permute(0, 3, 1, 2)
+        decoded = []
+        for keypoints_input, values in decode_each(decoders, model, images):
+            points = geometry.input_to_image(keypoints_input.cpu(), batch.affine)
+            decoded.append((points.astype(np.float32), values.cpu().numpy()))
+        done += len(images)
+        yield done, _Batch(np.asarray(batch.row), np.asarray(batch.readable), decoded)
+
+
+def _joined(
+    dataset: CropDataset,
+    batches: Sequence[_Batch],
+    way: int,
+    num_keypoints: int,
+    unreadable: set[int],
+) -> Inference:
+    """What one decoder made of all batches, but for crops whose image could not be read."""
+    row = [batch.row[batch.readable] for batch in batches]
+    points = [batch.decoded[way][0][batch.readable] for batch in batches]
+    scores = [batch.decoded[way][1][batch.readable] for batch in batches]
+    empty = np.empty((0, num_keypoints, 2), np.float32)
+    rows = np.concatenate([*row, np.empty(0, np.int64)]).astype(np.int64)
+    poses = _poses(
+        dataset, rows, np.concatenate([*points, empty]), np.concatenate([*scores, empty[..., 0]])
+    )
+    return Inference(poses, tuple(sorted(unreadable)), rows)
 
 
 def _poses(

@@ -11,6 +11,7 @@ from pose_hrnet.data.crops import CropDataset, EpochSampler
 from pose_hrnet.data.datasets import choose_skeleton, join, people_to_learn
 from pose_hrnet.data.decode import ImageFiles, Pictures
 from pose_hrnet.data.shards import ShardPictures, ShardSampler, ShardStore, read_index
+from pose_hrnet.distributed import World
 from pose_hrnet.inference import crops_for
 from pose_hrnet.models.weights import ModelCard
 from pose_hrnet.records import People
@@ -32,26 +33,46 @@ class TrainingData:
     sampler: EpochSampler | ShardSampler
 
 
-def training_data(config: Config, card: ModelCard) -> TrainingData:
+def training_data(config: Config, card: ModelCard, world: World | None = None) -> TrainingData:
     """What `data.train` names.
+
+    Args:
+        config: Names the data, its order, and the batch size.
+        card: Skeleton, and size and padding of the crops.
+        world: The processes that share each epoch; None: this one has it all.
 
     Raises:
         FileNotFoundError: If there is no such file, folder or URL.
         ValueError: If a data set is malformed, has no person to learn from, or the images are
             not in their folder; if shards do not hold the crops that are asked for.
     """
-    seed, decode = config.train.seed, config.data.decode
+    world = world or World.alone()
+    seed, decode, batch_size = config.train.seed, config.data.decode, config.train.batch_size
     if isinstance(config.data.train, CropShards):
         store = ShardStore(config.data.train.shards)
         index = read_index(store)
         index.check_fits(card.codec.input_wh, card.box_padding, config.augment)
-        order = ShardSampler(index.counts, seed=seed)
+        order = ShardSampler(
+            index.counts,
+            seed=seed,
+            batch_size=batch_size,
+            rank=world.rank,
+            world_size=world.size,
+        )
         return TrainingData(index.people, ShardPictures(index, store, decode), order)
     people, folder = training_persons(config.data.training_sets, card.skeleton)
     return TrainingData(
         people,
         ImageFiles(people.images, folder, decode),
-        EpochSampler(people, shuffle=True, seed=seed, whole_images=config.data.order == "images"),
+        EpochSampler(
+            people,
+            shuffle=True,
+            seed=seed,
+            whole_images=config.data.order == "images",
+            batch_size=batch_size,
+            rank=world.rank,
+            world_size=world.size,
+        ),
     )
 
 

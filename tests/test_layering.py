@@ -11,11 +11,12 @@ PACKAGE = Path(__file__).resolve().parents[1] / "pose_hrnet"
 
 ORDER = [
     "skeleton", "geometry", "records", "progress", "files", "interrupts", "device",
+    "torchrun", "distributed", "processes",
     "config_base", "config_data", "config_training", "config", "config_files",
     "data.images", "data.json_rows", "data.annotations", "data.skeletons", "data.coco",
     "data.mpii", "data.datasets",
     "data.checks", "data.validate",
-    "data.decode", "data.augment", "data.appearance", "data.crops", "data.shards",
+    "data.decode", "data.sampling", "data.augment", "data.appearance", "data.crops", "data.shards",
     "data.shard_writer",
     "data.figures", "data.canvas", "data.clothing", "data.heads", "data.painting",
     "data.backdrops", "data.scenes",
@@ -31,7 +32,7 @@ ORDER = [
     "metrics.oks", "metrics.coco_truth", "metrics.coco_results", "metrics.coco_matching",
     "metrics.coco_ap",
     "metrics.crowdpose", "metrics.pck", "metrics.mpii", "metrics.main_number", "scoring",
-    "draw", "evaluate", "compare", "checkpointing", "run_folder", "run_report",
+    "draw", "evaluate", "compare", "data_parallel", "checkpointing", "run_folder", "run_report",
     "training_data", "training_model", "ema", "prefetch", "training_step", "epoch", "train",
     "preview",
     "predict", "predict_files", "demo", "export_check", "export",

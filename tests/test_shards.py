@@ -177,19 +177,30 @@ def test_order_is_random_local_and_its_epochs_differ():
     assert (orders[0] != orders[1]).mean() > 0.9
 
 
-def test_nodes_share_an_epoch_without_overlap_and_any_can_be_resumed():
+def test_processes_share_an_epoch_and_any_number_of_them_goes_on():
     counts = np.array([7, 11, 3, 20, 9])
-    rows = []
-    for rank in range(4):
-        sampler = ShardSampler(counts, seed=1, buffer=5, rank=rank, world_size=4)
-        sampler.epoch = 2
-        keys = list(sampler)
-        assert len(keys) == len(sampler) == 12
-        rows += [row for _, row in keys]
-        sampler.start = 7
-        assert list(sampler) == keys[7:]
-        assert len(sampler) == 5
-    assert len(set(rows)) == 48
+    whole = ShardSampler(counts, seed=1, buffer=5)
+    whole.epoch = 2
+    order = [row for _, row in whole]
+    for world_size in (2, 4):
+        samplers = [
+            ShardSampler(counts, seed=1, buffer=5, batch_size=8 // world_size, rank=rank,
+                         world_size=world_size)
+            for rank in range(world_size)
+        ]  # fmt: skip
+        for start in (0, 24):
+            parts = []
+            for sampler in samplers:
+                sampler.epoch, sampler.start = 2, start
+                parts.append([row for _, row in sampler])
+                assert len(sampler) == len(parts[-1]) == len(parts[0])
+            share = 8 // world_size
+            for step in range((50 - start) // 8):
+                seen = [row for part in parts for row in part[step * share : (step + 1) * share]]
+                assert seen == order[start + 8 * step : start + 8 * step + 8]
+            assert {row for part in parts for row in part} == set(order[start:]) | set(
+                order[: -50 % world_size]
+            )
 
 
 def test_shards_of_a_url_are_fetched_once_and_read_the_same(shards, tmp_path):

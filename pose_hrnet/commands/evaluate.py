@@ -25,10 +25,15 @@ from pose_hrnet.commands.options import (
     SkeletonOption,
 )
 from pose_hrnet.commands.tables import print_comparison, print_evaluation, print_scores
-from pose_hrnet.console import RichProgress, one_sentence_errors, say
+from pose_hrnet.console import (
+    RichProgress,
+    one_sentence_errors,
+    one_sentence_errors_of_all,
+    say,
+)
 
 
-@one_sentence_errors
+@one_sentence_errors_of_all
 def evaluate(
     checkpoint: Checkpoint,
     annotations: Annotations,
@@ -70,6 +75,9 @@ def evaluate(
     With --compare, other test-time choices stand beside the checkpoint's own: flip test, its
     shift, codec, NMS. The network runs once for each view and crop alignment, not for each choice.
 
+    Several processes share the crops out among them, and give the same numbers:
+    `torchrun --nproc-per-node=2 -m pose_hrnet evaluate ...`.
+
     Example: `pose-hrnet evaluate -c runs/w32/best.safetensors --annotations val.json
     --images val2017 --output runs/w32/val`
     """
@@ -77,54 +85,58 @@ def evaluate(
     from pose_hrnet.compare import parse_items
     from pose_hrnet.config import DataSet, EvaluateConfig
     from pose_hrnet.evaluate import evaluate as run_evaluation
+    from pose_hrnet.processes import joined
     from pose_hrnet.runtimes import load_pose_model
 
-    compared = () if compare is None else parse_items(compare)
-    model = load_pose_model(
-        checkpoint,
-        card=card,
-        backend=None if backend is None else backend.value,
-        device=device,
-        precision=precision.value,
-        flip_test=flip_test,
-        flip_shift=flip_shift,
-    )
-    data = DataSet(
-        annotations=annotations,
-        images=images,
-        boxes=boxes,
-        metric=metric.value,
-        head_sizes=head_sizes,
-    )
-    test = EvaluateConfig(
-        batch_size=batch_size,
-        keypoint_threshold=keypoint_threshold,
-        nms=nms.value,
-        nms_threshold=nms_threshold,
-        min_box_score=min_box_score,
-    )
-    facts = {"checkpoint": str(checkpoint), "backend": model.backend}
-    bars = RichProgress()
-    say(model.summary)
-    if compared:
-        comparison = run_comparison(
-            model.network, model.card, data, test, compared,
-            device=model.device, decoder=model.decoder, workers=workers,
-            evaluator=evaluator.value, progress=bars,
-        ).with_provenance(facts)  # fmt: skip
-        comparison.write(output)
-        print_evaluation(comparison.own)
-        print_comparison(comparison)
-        say(f"{output / 'comparison.json'}")
-    else:
-        evaluation = run_evaluation(
-            model.network, model.card, data, test,
-            device=model.device, decoder=model.decoder, workers=workers,
-            evaluator=evaluator.value, progress=bars,
-        ).with_provenance(facts)  # fmt: skip
-        evaluation.write(output)
-        print_evaluation(evaluation)
-    say(f"{output / 'metrics.json'}\n{output / 'results.json'}")
+    with joined(device) as world:
+        compared = () if compare is None else parse_items(compare)
+        model = load_pose_model(
+            checkpoint,
+            card=card,
+            backend=None if backend is None else backend.value,
+            device=str(world.device(device)) if world.size > 1 else device,
+            precision=precision.value,
+            flip_test=flip_test,
+            flip_shift=flip_shift,
+        )
+        data = DataSet(
+            annotations=annotations,
+            images=images,
+            boxes=boxes,
+            metric=metric.value,
+            head_sizes=head_sizes,
+        )
+        test = EvaluateConfig(
+            batch_size=batch_size,
+            keypoint_threshold=keypoint_threshold,
+            nms=nms.value,
+            nms_threshold=nms_threshold,
+            min_box_score=min_box_score,
+        )
+        facts = {"checkpoint": str(checkpoint), "backend": model.backend}
+        bars = RichProgress()
+        say(model.summary)
+        if compared:
+            comparison = run_comparison(
+                model.network, model.card, data, test, compared,
+                device=model.device, decoder=model.decoder, workers=workers,
+                evaluator=evaluator.value, world=world, progress=bars,
+            ).with_provenance(facts)  # fmt: skip
+            if world.is_main:
+                comparison.write(output)
+            print_evaluation(comparison.own)
+            print_comparison(comparison)
+            say(f"{output / 'comparison.json'}")
+        else:
+            evaluation = run_evaluation(
+                model.network, model.card, data, test,
+                device=model.device, decoder=model.decoder, workers=workers,
+                evaluator=evaluator.value, world=world, progress=bars,
+            ).with_provenance(facts)  # fmt: skip
+            if world.is_main:
+                evaluation.write(output)
+            print_evaluation(evaluation)
+        say(f"{output / 'metrics.json'}\n{output / 'results.json'}")
 
 
 @one_sentence_errors

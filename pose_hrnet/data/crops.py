@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -21,13 +21,11 @@ from pose_hrnet.config import AugmentConfig
 from pose_hrnet.data.augment import Region, draw_region
 from pose_hrnet.data.decode import ImageFiles, Picture, Pictures
 from pose_hrnet.data.images import ImageError
+from pose_hrnet.data.sampling import EpochSampler, SampleKey
 from pose_hrnet.records import People
 from pose_hrnet.skeleton import COCO17, Skeleton
 
 log = logging.getLogger(__name__)
-
-SampleKey: TypeAlias = tuple[int, int]
-"""(epoch, index): all that a sample depends on besides the data set and its seed."""
 
 
 class Crop(NamedTuple):
@@ -249,52 +247,6 @@ def _groups(image_index: NDArray[np.int32]) -> list[NDArray[np.intp]]:
     return np.split(order, np.flatnonzero(np.diff(image_index[order])) + 1)
 
 
-class EpochSampler(Sampler[SampleKey]):
-    """Yields the ``(epoch, index)`` keys of one epoch.
-
-    Set `epoch` before each pass; the keys carry it into the loader's processes, so that they can
-    stay alive between epochs.
-
-    Args:
-        people: The persons to go through.
-        shuffle: Random order, from ``(seed, epoch)``; else image by image, so that each image is
-            read once for all its persons.
-        seed: Seed of the order.
-        whole_images: Shuffle the images, and keep the persons of one together: they then mostly
-            share a batch, which reads their image once.
-
-    Attributes:
-        epoch: The epoch that the next pass gives.
-        start: How many keys of the epoch the next pass leaves out: those that a run which is
-            continued in the middle has seen.
-    """
-
-    def __init__(
-        self, people: People, *, shuffle: bool, seed: int = 0, whole_images: bool = False
-    ) -> None:
-        self.image_index = people.image_index
-        self.shuffle = shuffle
-        self.seed = seed
-        self.whole_images = whole_images
-        self.epoch = 0
-        self.start = 0
-
-    def __len__(self) -> int:
-        return len(self.image_index) - self.start
-
-    def __iter__(self) -> Iterator[SampleKey]:
-        return iter([(self.epoch, index) for index in self._order()[self.start :].tolist()])
-
-    def _order(self) -> NDArray[np.intp]:
-        rank: NDArray[np.integer] = self.image_index
-        if self.shuffle:
-            rng = np.random.default_rng((self.seed, self.epoch))
-            if not self.whole_images:
-                return rng.permutation(len(rank))
-            rank = rng.permutation(int(rank.max(initial=-1)) + 1)[rank]
-        return np.argsort(rank, kind="stable")
-
-
 def crop_loader(
     dataset: CropDataset,
     *,
@@ -303,6 +255,8 @@ def crop_loader(
     shuffle: bool = False,
     sampler: Sampler[SampleKey] | None = None,
     pin_memory: bool = False,
+    rank: int = 0,
+    world_size: int = 1,
 ) -> DataLoader[Crop]:
     """Batches of crops; set ``loader.sampler.epoch`` before each training epoch.
 
@@ -315,13 +269,25 @@ def crop_loader(
         shuffle: Random order (training), else image by image.
         sampler: Another order; None: an `EpochSampler`.
         pin_memory: Page-locked batches, for CUDA.
+        rank: Number of this process, and
+        world_size: how many share the batches out among them, each whole: unshuffled, each batch
+            is as one process would have it, and no person comes twice. A `sampler` that is given
+            has its own.
     """
     if workers:
         # The processes are the parallelism. Where they are forked it must be said before: a child
         # that touches OpenCV's thread pool, which fork does not copy, waits forever.
         cv2.setNumThreads(0)
     if sampler is None:
-        sampler = EpochSampler(dataset.people, shuffle=shuffle, seed=dataset.seed)
+        sampler = EpochSampler(
+            dataset.people,
+            shuffle=shuffle,
+            seed=dataset.seed,
+            batch_size=batch_size,
+            rank=rank,
+            world_size=world_size,
+            even=shuffle,
+        )
     return DataLoader(
         dataset,
         batch_size=batch_size,
@@ -355,3 +321,6 @@ def _set_up_worker(worker: int) -> None:
     # Where loader processes are spawned, not forked, they start with OpenCV's default.
     if cv2.getNumThreads() > 1:
         cv2.setNumThreads(0)
+
+
+__all__ = ["Crop", "CropDataset", "EpochSampler", "SampleKey", "crop_loader", "cut", "end_workers"]

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 from pose_hrnet.config import AugmentConfig
-from pose_hrnet.data.crops import SampleKey
 from pose_hrnet.data.decode import Decode, Decoder, Picture
 from pose_hrnet.data.images import ImageError
+from pose_hrnet.data.sampling import SampleKey, Share
 from pose_hrnet.files import replace_file
 from pose_hrnet.records import Images, People, object_array
 from pose_hrnet.skeleton import Skeleton
@@ -316,18 +316,20 @@ class ShardSampler(Sampler[SampleKey]):
 
     Shards come in random order, and each person up to a buffer later than in that order, so that
     only a few shards are in use at a time. The order comes from ``(seed, epoch)``, whatever the
-    number of worker processes; nodes share it out without overlap, in spans of equal length.
+    number of loader processes; training processes share it out as `Share` says, so that those of
+    a machine have the same few shards in use.
 
     Args:
         counts: ``(S,)`` persons of each shard.
         seed: Seed of the order.
         buffer: How many persons are mixed.
-        rank: This node's (or device's) number.
-        world_size: How many there are. Up to world_size - 1 persons of an epoch are left out.
+        batch_size: The loader's; matters where there are several processes.
+        rank: Number of the process, and
+        world_size: how many there are.
 
     Attributes:
         epoch: The epoch that the next pass gives.
-        start: How many keys of the epoch the next pass leaves out, see `EpochSampler`.
+        start: How many persons of the epoch the next pass leaves out, see `EpochSampler`.
     """
 
     def __init__(
@@ -336,30 +338,30 @@ class ShardSampler(Sampler[SampleKey]):
         *,
         seed: int = 0,
         buffer: int = SHUFFLE_BUFFER,
+        batch_size: int = 1,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
         self.counts = np.asarray(counts, np.int64)
         self.seed, self.buffer = seed, buffer
-        self.rank, self.world_size = rank, world_size
+        self.share = Share(rank, world_size, batch_size)
         self.epoch = 0
         self.start = 0
 
     def __len__(self) -> int:
-        return int(self.counts.sum()) // self.world_size - self.start
+        return self.share.count(int(self.counts.sum()), self.start)
 
     def __iter__(self) -> Iterator[SampleKey]:
-        return iter([(self.epoch, row) for row in self._order()[self.start :].tolist()])
+        rows = self.share.of(self._order(), self.start)
+        return iter([(self.epoch, row) for row in rows.tolist()])
 
     def _order(self) -> NDArray[np.int64]:
         rng = np.random.default_rng((self.seed, self.epoch))
         shards = rng.permutation(len(self.counts))
         first = np.cumsum(self.counts) - self.counts
         rows = np.concatenate([np.arange(first[s], first[s] + self.counts[s]) for s in shards])
-        share = len(rows) // self.world_size
-        span = slice(self.rank * share, (self.rank + 1) * share)
         delay = rng.uniform(0, self.buffer, len(rows))
-        order: NDArray[np.int64] = rows[span][np.argsort(np.arange(share) + delay[span])]
+        order: NDArray[np.int64] = rows[np.argsort(np.arange(len(rows)) + delay)]
         return order
 
 
