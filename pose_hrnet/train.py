@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,19 @@ from torch.utils.data import DataLoader
 from pose_hrnet.config import Config
 from pose_hrnet.data.crops import Crop, crop_loader, end_workers
 from pose_hrnet.device import pick_device
-from pose_hrnet.evaluate import evaluate, load_evaluation_set
+from pose_hrnet.evaluate import Evaluation, evaluate, load_evaluation_set, own_decoder
 from pose_hrnet.files import write_text
+from pose_hrnet.loggers import LoggerName, check_loggers, open_loggers
 from pose_hrnet.losses import build_loss
+from pose_hrnet.memory import named_out_of_memory, trial
 from pose_hrnet.metrics.main_number import main_number
 from pose_hrnet.models.build import PoseNetwork
 from pose_hrnet.models.weights import ModelCard, initialise, save_model
 from pose_hrnet.progress import SILENT, Bar, Progress
 from pose_hrnet.run_folder import Progressed, load_run, save_run
 from pose_hrnet.run_report import Report
+from pose_hrnet.run_summary import Tell, log_facts, summarize
+from pose_hrnet.showcase import Showcase
 from pose_hrnet.training_data import (
     check_first_images,
     training_crops,
@@ -41,7 +45,9 @@ def train(
     *,
     resume: bool = False,
     device: str = "auto",
+    loggers: Sequence[LoggerName] | None = None,
     progress: Progress = SILENT,
+    tell: Tell = log_facts,
 ) -> Path:
     """Train a model; see `pose_hrnet.run_folder` for what it leaves in `output`.
 
@@ -50,7 +56,9 @@ def train(
         output: Folder of the run.
         resume: Continue the run that the folder holds, if it holds one.
         device: ``auto``, ``cpu``, ``cuda`` ...
+        loggers: Get numbers and pictures, too; None: TensorBoard where it is installed.
         progress: Watches.
+        tell: Takes the summaries of start and end.
 
     Returns:
         Path of the best checkpoint.
@@ -59,7 +67,9 @@ def train(
         ValueError: If the folder holds a run and `resume` is off, or that run was started with
             other settings; if the data is malformed; if the pretrained weights do not fit.
         FloatingPointError: If a loss is not finite; the weights are those before that step.
+        BatchTooLarge: If memory does not suffice for a step; names the batch that would fit.
     """
+    check_loggers(loggers or ())
     where = pick_device(device)
     last, best = output / "last.pt", output / "best.safetensors"
     torch.manual_seed(config.train.seed)
@@ -106,13 +116,20 @@ def train(
 
     output.mkdir(parents=True, exist_ok=True)
     write_text(output / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
-    run_report = Report(output, done.epoch)
     step = TrainingStep(model, card.codec, optimizer, loss, config, where, people)
+    opened = open_loggers(loggers, output, config.model_dump(mode="json"), done.epoch)
+    run_report = Report(output, done.epoch, epochs=config.train.epochs, loggers=opened, tell=tell)
+    decoder = own_decoder(card, config.test, config.train.precision)
+    showcase = Showcase(card, held_out, decoder, where)
+    summary = summarize(config, card, data, held_out, where)
+    run_report.start(summary.facts(config, finished_epochs=done.epoch))
 
     try:
         while True:
             if _evaluation_is_due(done, config):
-                scores = _score(model, card, config, where, progress)
+                evaluation = _score(model, card, config, where, progress)
+                run_report.pictures(showcase.pictures(evaluation.poses, model), done.epoch)
+                scores = dict(evaluation.scores.values)
                 done.lines[-1] |= scores
                 score = scores[main_number(scores) or "AP"]
                 if score > done.best_score or not best.exists():
@@ -125,11 +142,16 @@ def train(
                 break
             data.sampler.epoch = done.epoch
             title = f"epoch {done.epoch + 1}/{config.train.epochs}"
-            with progress.task(title, total=len(people), unit="samples") as bar:
-                line = learn_epoch(step, loader, rate, done, bar)
+            with (
+                named_out_of_memory(trial(step, card), config.train, where),
+                progress.task(title, total=len(people), unit="samples") as bar,
+            ):
+                timed = run_report.timed(bar, len(people), done.epoch)
+                line = learn_epoch(step, loader, rate, done, timed)
             done.epoch += 1
             done.lines.append({"epoch": done.epoch, "step": done.step, **line})
             save_run(last, model, optimizer, card, config, people, done)
+        run_report.finish(done.lines, best)
     except KeyboardInterrupt:
         log.info("saved up to epoch %d; the same command with --resume goes on", done.epoch)
         raise
@@ -191,9 +213,9 @@ def _timed(loader: DataLoader[Crop]) -> Iterator[tuple[Crop, float]]:
 
 def _score(
     model: PoseNetwork, card: ModelCard, config: Config, device: torch.device, progress: Progress
-) -> dict[str, float]:
+) -> Evaluation:
     """The metric's numbers on the validation set, in the training's arithmetic."""
-    evaluation = evaluate(
+    return evaluate(
         model,
         card,
         config.data.val,
@@ -203,4 +225,3 @@ def _score(
         workers=config.data.workers,
         progress=progress,
     )
-    return dict(evaluation.scores.values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -57,12 +57,14 @@ class TrainingStep:
     device: torch.device
     people: People
 
-    def __call__(self, batch: Crop, rate: float, name: str) -> float:
-        """Learn from a batch and return its loss.
+    def __call__(self, batch: Crop | Sequence[Crop], rate: float, name: str = "") -> float:
+        """Learn from a batch, or a list of one, and return its loss.
 
         Raises:
             FloatingPointError: If the loss is not finite, before the weights change.
         """
+        if not isinstance(batch, Crop):
+            (batch,) = batch
         images = batch.pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
         keypoints_input = batch.keypoints_input.to(self.device, non_blocking=True)
         targets, weights = self.codec.encode(keypoints_input, batch.visible.to(self.device))

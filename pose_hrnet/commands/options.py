@@ -50,6 +50,14 @@ class Evaluator(str, Enum):
     pycocotools = "pycocotools"
 
 
+class Logger(str, Enum):
+    """Where the numbers and pictures of a training run go, too."""
+
+    tensorboard = "tensorboard"
+    wandb = "wandb"
+    mlflow = "mlflow"
+
+
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
 Checkpoint = Annotated[
     Path,
