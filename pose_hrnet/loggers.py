@@ -1,8 +1,8 @@
 """Where a run tells its numbers besides its folder: TensorBoard, Weights & Biases, MLflow.
 
-Each gets pictures, too, and speaks through its own package, imported where it is used; accounts, servers and offline modes
-are that package's business, by its own environment variables. A run that is resumed goes on in the
-same remote run: its id is kept in the folder of the run.
+Each gets pictures, too, and speaks through its own package, imported where it is used; accounts,
+servers and offline modes are that package's business, by its own environment variables. A run that
+is resumed goes on in the same remote run: its id is kept in the folder of the run.
 """
 
 from __future__ import annotations

@@ -188,9 +188,9 @@ def model_name(architecture: dict[str, Any]) -> str:
 
 def rate_in_words(config: OptimizerConfig, summary: RunSummary) -> str:
     """The rate, and where it comes from if batches scale it."""
-    words = f"{config.name} {summary.rate:.2g}"
+    words = f"{config.name} {summary.rate:.3g}"
     if config.lr_batch is not None:
-        words += f" = {config.lr:.2g} x {summary.effective_batch} / {config.lr_batch}"
+        words += f" = {config.lr:.3g} x {summary.effective_batch} / {config.lr_batch}"
     return words + (f", warm-up of {config.warmup_steps:,} steps" if config.warmup_steps else "")
 
 

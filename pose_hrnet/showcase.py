@@ -174,7 +174,7 @@ class Showcase:
                 draw_heatmaps(pixels.numpy(), each.numpy(), pitch, skeleton=card.skeleton)
                 for each in maps
             ]
-            pair = np.hstack([enlarged(each, TALL) for each in lit])
+            pair = _beside(*(enlarged(each, TALL) for each in lit))
             tiles.append(add_title(pair, f"id {people.ids[row]}: target | predicted"))
         return _grid(tiles)
 
@@ -185,13 +185,13 @@ class Showcase:
             name = people.images.file_names[people.image_index[row]]
             try:
                 image = read_rgb(self.held_out.data.images / name)
-            except ImageError as error:
+            except (ImageError, OSError) as error:
                 log.debug("%s is not shown: %s", name, error)
                 continue
-            title = f"OKS {match.oks[row]:.2f}   id {people.ids[row]}"
             pose = poses[[match.pose[row]]] if match.pose[row] >= 0 else None
-            pair = self._pair(image, people[[row]], pose)
-            tiles.append(add_title(pair, title if pose is not None else f"{title}   no pose"))
+            sides = "annotated | predicted" if pose is not None else "annotated | no pose"
+            title = f"OKS {match.oks[row]:.2f}   id {people.ids[row]}: {sides}"
+            tiles.append(add_title(self._pair(image, people[[row]], pose), title))
         return _grid(tiles) if tiles else None
 
     def _pair(self, image: Image, person: People, pose: Poses | None) -> Image:
@@ -206,17 +206,13 @@ class Showcase:
         truth = geometry.image_to_input(person.keypoints_image, affine)
         left = draw_poses(pixels, truth, person.visibility > 0, skeleton=card.skeleton)
         if pose is None:
-            return np.hstack([left, pixels])
+            return _beside(left, pixels)
         found = geometry.image_to_input(pose.keypoints_image, affine)
-        return np.hstack(
-            [
-                left,
-                # Faint ones, too: at the beginning all are.
-                draw_poses(
-                    pixels, found, pose.keypoint_scores, skeleton=card.skeleton, min_score=0
-                ),
-            ]
+        # Faint ones, too: at the beginning all are.
+        right = draw_poses(
+            pixels, found, pose.keypoint_scores, skeleton=card.skeleton, min_score=0
         )
+        return _beside(left, right)
 
     @cached_property
     def _annotated(self) -> People:
@@ -225,6 +221,12 @@ class Showcase:
         if held_out.data.boxes is None:
             return held_out.people
         return annotated_people(held_out.data.annotations, self.card.skeleton)
+
+
+def _beside(left: Image, right: Image) -> Image:
+    """Two pictures of one size, a light line between them."""
+    line = np.full((len(left), 2, 3), 255, np.uint8)
+    return np.hstack([left, line, right])
 
 
 def _grid(tiles: list[Image]) -> Image:

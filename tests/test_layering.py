@@ -33,7 +33,7 @@ ORDER = [
     "metrics.crowdpose", "metrics.pck", "metrics.mpii", "metrics.main_number", "scoring",
     "draw", "evaluate", "compare", "run_folder", "loggers",
     "training_data", "training_model", "training_step", "memory", "run_summary", "run_report",
-    "showcase", "train", "dry_run", "preview",
+    "showcase", "train", "trial_run", "dry_run", "preview",
     "predict", "predict_files", "demo", "export_check", "export",
     "console", "commands.options", "commands.tables", "commands.data", "commands.recipes",
     "commands.weights", "commands.export", "commands.evaluate", "cli",
