@@ -7,7 +7,7 @@ the commands, so that ``--help`` answers at once.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,7 @@ from pose_hrnet.commands.options import (
     Checkpoint,
     Device,
     FlipTest,
+    Logger,
     Output,
     Precision,
     PrecisionOption,
@@ -27,13 +28,17 @@ from pose_hrnet.commands.options import (
     ResumeAlone,
     ResumeOption,
 )
-from pose_hrnet.commands.tables import print_scores
+from pose_hrnet.commands.tables import print_checks, print_facts, print_scores
 from pose_hrnet.console import (
+    BAD_INPUT,
     RichProgress,
     one_sentence_errors,
     print_table,
     say,
 )
+
+if TYPE_CHECKING:
+    from pose_hrnet.loggers import LoggerName
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -98,21 +103,46 @@ def train(
     ] = None,
     resume: ResumeOption = Resume.never,
     device: Device = "auto",
+    logger: Annotated[
+        list[Logger] | None,
+        typer.Option(help="May be repeated; else TensorBoard where it is installed."),
+    ] = None,
+    try_out: Annotated[
+        bool, typer.Option("--dry-run", help="Check data, memory, folder and speed, and leave.")
+    ] = False,
 ) -> None:
     """Train a model as a configuration says.
 
     Ctrl-C or SIGTERM: the step is finished and the run saved; once more, and it exits at once.
+    With --dry-run nothing is written, and the exit code is 2 if something would stop the run.
 
     Example: `pose-hrnet train coco_w32_256x192 --output runs/w32 --set train.batch_size=16`
     """
     from pose_hrnet.config_files import load_config
-    from pose_hrnet.train import train as run_training
 
     settings = load_config(config, overrides or ())
-    best = run_training(
-        settings, output, resume=resume.value, device=device, progress=RichProgress()
+    loggers: list[LoggerName] | None = [each.value for each in logger] if logger else None
+    if try_out:
+        from pose_hrnet.dry_run import dry_run
+
+        checks = dry_run(
+            settings, output, resume=resume.value, device=device, loggers=loggers or ()
+        )
+        print_checks(checks)
+        if any(check.result == "fault" for check in checks):
+            raise typer.Exit(BAD_INPUT)
+        return
+    from pose_hrnet.train import train as run_training
+
+    run_training(
+        settings,
+        output,
+        resume=resume.value,
+        device=device,
+        loggers=loggers,
+        progress=RichProgress(),
+        tell=print_facts,
     )
-    say(f"best checkpoint: {best}")
 
 
 app.command()(evaluate)

@@ -6,7 +6,7 @@ import functools
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -167,3 +168,29 @@ def print_table(
     for number, row in enumerate(rows):
         table.add_row(*map(escape, row), style="bold green" if number == bold else None)
     console.print(table)
+
+
+def print_rows(
+    title: str,
+    rows: Sequence[Sequence[str]],
+    styles: Sequence[Sequence[str]] | None = None,
+) -> None:
+    """Print rows of words without frames: names in front, sentences folded under themselves.
+
+    Args:
+        title: In bold above them.
+        rows: Cells of text.
+        styles: Of each cell; None: none.
+    """
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    for _ in rows[0][2:]:
+        table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for number, row in enumerate(rows):
+        cells = [
+            Text(cell, style=styles[number][i] if styles else "") for i, cell in enumerate(row)
+        ]
+        table.add_row(*cells)
+    console.print(Text(title, style="bold"))
+    console.print(Padding(table, (0, 0, 0, 2)))

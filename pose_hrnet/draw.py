@@ -147,32 +147,58 @@ def write_image(path: Path, image: Image) -> None:
         temporary.write_bytes(data.tobytes())
 
 
+def enlarged(image: Image, height: int) -> Image:
+    """An image enlarged by the whole factor, if there is one, that brings it near a height."""
+    factor = max(1, round(height / len(image)))
+    return np.asarray(
+        cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), np.uint8
+    )
+
+
 def draw_training_curve(lines: Sequence[dict[str, Any]], path: Path) -> None:
-    """Plot loss and scores over epochs.
+    """Plot loss and scores over epochs, the learning rate below them.
 
     Args:
-        lines: Of ``metrics.jsonl``: ``epoch`` and ``loss``, and the metric's numbers where
-            evaluated.
+        lines: Of ``metrics.jsonl``: ``epoch`` and ``loss``, ``lr`` if known, and the metric's
+            numbers where evaluated.
         path: PNG to write.
     """
     # The object interface: no display and no global pyplot state.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
-    loss = figure.subplots()
-    loss.plot([x["epoch"] for x in lines], [x["loss"] for x in lines], color="tab:gray")
-    loss.set(xlabel="epoch", ylabel="training loss", yscale="log", title="Training")
+    figure = Figure(figsize=(7, 5), dpi=120, layout="constrained")
+    loss, rate = figure.subplots(2, sharex=True, height_ratios=(4, 1))
+    epochs = [x["epoch"] for x in lines]
+    loss.plot(epochs, [x["loss"] for x in lines], color="tab:gray", label="loss", **_dots(epochs))
+    loss.set(ylabel="training loss", yscale="log")
+    loss.grid(alpha=0.3)
+    rates = [x.get("lr", float("nan")) for x in lines]
+    rate.plot(epochs, rates, color="tab:green", drawstyle="steps-mid", **_dots(epochs))
+    rate.set(xlabel="epoch", ylabel="rate")
+    rate.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+    rate.grid(alpha=0.3)
+    rate.xaxis.get_major_locator().set_params(integer=True)
     scored = [x for x in lines if main_number(x)]
+    handles = loss.get_lines()
     if scored:
         ap = loss.twinx()
-        epochs = [x["epoch"] for x in scored]
         names = [n for n in ("AP", "AP50", "AR", "PCKh", "PCKh@0.1") if n in scored[0]]
+        at = [x["epoch"] for x in scored]
         for name, color in zip(names, ("tab:blue", "tab:cyan", "tab:orange"), strict=False):
-            ap.plot(epochs, [x[name] for x in scored], color=color, marker=".", label=name)
+            ap.plot(at, [x[name] for x in scored], color=color, marker=".", label=name)
         ap.set(ylabel=f"validation {', '.join(names)}", ylim=(0, 1))
-        ap.legend(loc="center right")
+        best = max(scored, key=lambda x: float(x[names[0]]))
+        figure.suptitle(f"best {names[0]} {best[names[0]]:.3f} in epoch {best['epoch']}")
+        handles = [*handles, *ap.get_lines()]
+    # Below the curves, which may be anywhere.
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
     with replace_file(path) as temporary:
         figure.savefig(temporary, format="png")
+
+
+def _dots(epochs: Sequence[int]) -> dict[str, Any]:
+    """A single epoch is a dot: a line through it would not be seen."""
+    return {"marker": "."} if len(epochs) == 1 else {}
 
 
 def _sides(skeleton: Skeleton) -> list[tuple[int, int, int]]:

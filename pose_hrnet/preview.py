@@ -5,14 +5,20 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from pose_hrnet.config import AugmentConfig, Config
 from pose_hrnet.data.crops import Crop, SampleKey
-from pose_hrnet.draw import add_title, draw_heatmaps, draw_poses, picture_grid, write_image
+from pose_hrnet.draw import (
+    add_title,
+    draw_heatmaps,
+    draw_poses,
+    enlarged,
+    picture_grid,
+    write_image,
+)
 from pose_hrnet.models.weights import ModelCard
 from pose_hrnet.skeleton import Skeleton
 from pose_hrnet.training_data import TrainingData, training_crops, training_data
@@ -53,7 +59,7 @@ def preview_training(config: Config, path: Path, *, count: int = 12, epoch: int 
             card.codec.cell_pitch_xy,
             skeleton=card.skeleton,
         )
-        pair = np.hstack([_with_keypoints(crop, card.skeleton), _enlarged(light)])
+        pair = np.hstack([_with_keypoints(crop, card.skeleton), enlarged(light, CROP_HEIGHT)])
         note = "" if crop.readable else ", unreadable"
         tiles.append(add_title(pair, f"id {data.people.ids[key[1]]}{note}"))
     _write_grid(path, tiles, columns=min(PAIRS_PER_ROW, len(tiles)))
@@ -118,19 +124,12 @@ def _first_samples(
 
 def _with_keypoints(crop: Crop, skeleton: Skeleton) -> Image:
     """The crop, enlarged, with its labelled keypoints."""
-    pixels = _enlarged(crop.pixels.numpy())
+    pixels = enlarged(crop.pixels.numpy(), CROP_HEIGHT)
     factor = len(pixels) / len(crop.pixels)
     # The integer coordinate is the centre of a pixel.
     points = (crop.keypoints_input.numpy() + 0.5) * factor - 0.5
     visible = crop.visible.numpy()[None]
     return draw_poses(pixels, points[None], visible, skeleton=skeleton, thickness=2)
-
-
-def _enlarged(pixels: Image) -> Image:
-    factor = max(1, round(CROP_HEIGHT / len(pixels)))
-    return np.asarray(
-        cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), np.uint8
-    )
 
 
 def _write_grid(path: Path, tiles: list[Image], *, columns: int) -> None:

@@ -1,47 +1,35 @@
-"""The training loop, in reading order: set up, then per epoch learn, save, evaluate, report."""
+"""Set up a training run, and let it go on to its end."""
 
 from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
-from torch.utils.data import DataLoader
 
 from pose_hrnet.checkpointing import BEST, LAST, PREVIOUS, CheckpointWriter
 from pose_hrnet.config import Config
-from pose_hrnet.data.crops import Crop, EpochSampler, crop_loader, end_workers
-from pose_hrnet.data.shards import ShardSampler
+from pose_hrnet.data.crops import crop_loader, end_workers
 from pose_hrnet.device import pick_device
-from pose_hrnet.epoch import Epoch
-from pose_hrnet.evaluate import evaluate, load_evaluation_set
+from pose_hrnet.evaluate import load_evaluation_set, own_decoder
 from pose_hrnet.files import check_room, write_text
-from pose_hrnet.interrupts import Interrupted, Interrupts
+from pose_hrnet.interrupts import Interrupts
+from pose_hrnet.loggers import LoggerName, check_loggers, open_loggers
 from pose_hrnet.losses import build_loss
-from pose_hrnet.metrics.main_number import main_number
 from pose_hrnet.models.build import PoseNetwork
-from pose_hrnet.models.weights import ModelCard, initialise
+from pose_hrnet.models.weights import initialise
 from pose_hrnet.progress import SILENT, Progress
-from pose_hrnet.run_folder import (
-    Progressed,
-    Resume,
-    load_run,
-    restore_progress,
-    run_facts,
-    run_progress,
-)
-from pose_hrnet.run_report import Report, read_metrics
-from pose_hrnet.training_data import (
-    check_first_images,
-    training_crops,
-    training_data,
-)
+from pose_hrnet.run_folder import Progressed, Resume, load_run, restore_progress, run_facts
+from pose_hrnet.run_report import Report
+from pose_hrnet.run_summary import Tell, log_facts, summarize
+from pose_hrnet.showcase import Showcase
+from pose_hrnet.training_data import check_first_images, training_crops, training_data
 from pose_hrnet.training_model import build_model
-from pose_hrnet.training_step import TrainingStep, build_optimizer, rate_schedule
+from pose_hrnet.training_run import TrainingRun
+from pose_hrnet.training_step import TrainingStep, build_optimizer
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +40,9 @@ def train(
     *,
     resume: Resume = "never",
     device: str = "auto",
+    loggers: Sequence[LoggerName] | None = None,
     progress: Progress = SILENT,
+    tell: Tell = log_facts,
 ) -> Path:
     """Train a model; see `pose_hrnet.run_folder` for what it leaves in `output`.
 
@@ -61,7 +51,9 @@ def train(
         output: Folder of the run.
         resume: Whether to continue the run that the folder holds.
         device: ``auto``, ``cpu``, ``cuda`` ...
+        loggers: Get numbers and pictures, too; None: TensorBoard where it is installed.
         progress: Watches.
+        tell: Takes the summaries of start and end.
 
     Returns:
         Path of the best checkpoint.
@@ -71,8 +63,10 @@ def train(
             other settings; if the data is malformed; if the pretrained weights do not fit.
         OSError: If the folder cannot take what will be written, or the last state was not saved.
         FloatingPointError: If a loss is not finite; the weights are those before that step.
+        BatchTooLarge: If memory does not suffice for a step; names the batch that would fit.
         Interrupted: On SIGINT or SIGTERM, when the step is finished and the run is saved.
     """
+    check_loggers(loggers or ())
     where = pick_device(device)
     torch.manual_seed(config.train.seed)
     model, card = build_model(config)
@@ -107,8 +101,6 @@ def train(
         model.to(memory_format=torch.channels_last)
     optimizer = build_optimizer(model, config.optimizer)
     step = TrainingStep(model, card.codec, optimizer, loss, config, where, people)
-    steps = math.ceil(len(loader) / config.train.accumulate)
-    facts = run_facts(card, config, people)
     done = Progressed()
     if saved is not None:
         step.load_state_dict(saved)
@@ -120,146 +112,37 @@ def train(
 
     output.mkdir(parents=True, exist_ok=True)
     write_text(output / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
-    run = _Run(config, output, model, card, step, data.sampler, loader, steps, facts, done, where)
+    opened = open_loggers(loggers, output, config.model_dump(mode="json"), done.epoch)
+    report = Report(output, done.epoch, epochs=config.train.epochs, loggers=opened, tell=tell)
+    run = TrainingRun(
+        config=config,
+        output=output,
+        model=model,
+        card=card,
+        step=step,
+        sampler=data.sampler,
+        loader=loader,
+        steps_per_epoch=math.ceil(len(loader) / config.train.accumulate),
+        facts=run_facts(card, config, people),
+        done=done,
+        device=where,
+        report=report,
+        showcase=Showcase(
+            card, held_out, own_decoder(card, config.test, config.train.precision), where
+        ),
+        progress=progress,
+    )
     if saved is not None:
         log.info("%s", run.where_it_goes_on())
-    report = Report(output, done.epoch)
+    summary = summarize(config, card, data, held_out, where)
+    report.start(summary.facts(config, finished_epochs=done.epoch))
     try:
         with Interrupts() as interrupts, CheckpointWriter(output) as checkpoints:
-            run.to_the_end(interrupts, checkpoints, report, progress)
+            run.to_the_end(interrupts, checkpoints)
     finally:
         end_workers(loader)
         report.close()
     return output / BEST
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What the loop works with; only `done`, and what `step` holds, change."""
-
-    config: Config
-    output: Path
-    model: PoseNetwork
-    card: ModelCard
-    step: TrainingStep
-    sampler: EpochSampler | ShardSampler
-    loader: DataLoader[Crop]
-    steps_per_epoch: int
-    facts: dict[str, Any]
-    done: Progressed
-    device: torch.device
-
-    def to_the_end(
-        self,
-        interrupts: Interrupts,
-        checkpoints: CheckpointWriter,
-        report: Report,
-        progress: Progress,
-    ) -> None:
-        """Learn, save, evaluate and report, epoch by epoch from where the run is."""
-        try:
-            while True:
-                if self.evaluation_is_due():
-                    with interrupts.abandoning():
-                        scores = self.score(progress)
-                    self.save(checkpoints, is_best=_note_scores(self.done, scores))
-                _show(report, self.done)
-                if self.done.epoch >= self.config.train.epochs:
-                    return
-                self.learn_epoch(interrupts, checkpoints, progress)
-                self.save(checkpoints)
-        except Interrupted as stop:
-            checkpoints.finish()
-            raise Interrupted(
-                stop.signal,
-                f"stopped {self.place()}; saved; the same command with --resume goes on",
-            ) from None
-
-    def learn_epoch(
-        self, interrupts: Interrupts, checkpoints: CheckpointWriter, progress: Progress
-    ) -> None:
-        """Do the steps that are left of an epoch; between them, save when it is time, or stop."""
-        done, train = self.done, self.config.train
-        rate = rate_schedule(self.config.optimizer, self.steps_per_epoch, train.epochs)
-        self.sampler.epoch, self.sampler.start = done.epoch, done.part.samples
-        title = f"epoch {done.epoch + 1}/{train.epochs}"
-        total = len(self.step.people)
-        with progress.task(title, total=total, unit="samples") as bar:
-            epoch = Epoch(self.step, self.loader, rate, done, accumulate=train.accumulate, bar=bar)
-            for _ in epoch.steps():
-                stop = interrupts.received
-                if stop or (train.save_every and done.part.steps % train.save_every == 0):
-                    epoch.read()
-                    self.save(checkpoints)
-                if stop:
-                    raise Interrupted(stop)
-        epoch.finish()
-
-    def save(self, checkpoints: CheckpointWriter, *, is_best: bool = False) -> None:
-        """Save everything that resuming needs, and the weights to keep if they are the best."""
-        progress = run_progress(self.done, self.device)
-        best = (self.step.weights(), self.card) if is_best else None
-        checkpoints.save({**self.facts, **self.step.state_dict(), **progress}, best)
-
-    def evaluation_is_due(self) -> bool:
-        """Whether the last finished epoch is one to evaluate, and is not evaluated yet."""
-        done, train = self.done, self.config.train
-        fresh = bool(done.lines) and done.part.steps == 0
-        due = done.epoch >= train.epochs or done.epoch % train.evaluate_every == 0
-        return fresh and due and main_number(done.lines[-1]) is None
-
-    def score(self, progress: Progress) -> dict[str, float]:
-        """The metric's numbers on the validation set, in the training's arithmetic."""
-        evaluation = evaluate(
-            self.step.to_score(self.model),
-            self.card,
-            self.config.data.val,
-            self.config.test,
-            device=self.device,
-            precision=self.config.train.precision,
-            workers=self.config.data.workers,
-            progress=progress,
-        )
-        return dict(evaluation.scores.values)
-
-    def place(self) -> str:
-        """How far the run has come, in words."""
-        part, epochs = self.done.part, self.config.train.epochs
-        if part.steps:
-            step = f"step {part.steps} of {self.steps_per_epoch}"
-            return f"at epoch {self.done.epoch + 1} of {epochs}, {step}"
-        return f"after epoch {self.done.epoch} of {epochs}"
-
-    def where_it_goes_on(self) -> str:
-        """What to say of a run that is resumed."""
-        done, epochs = self.done, self.config.train.epochs
-        if done.epoch < epochs or self.evaluation_is_due():
-            return f"resumed {self.place()}"
-        best = f"best {main_number(done.lines[-1])} {done.best_score:.3f}"
-        return f"the run in {self.output} is finished: {done.epoch} of {epochs} epochs, {best}"
-
-
-def _note_scores(done: Progressed, scores: dict[str, float]) -> bool:
-    """Put scores into the last epoch's line; returns whether they are the best so far."""
-    done.lines[-1] |= scores
-    score = scores[main_number(scores) or "AP"]
-    best = score > done.best_score
-    done.best_score = max(score, done.best_score)
-    return best
-
-
-def _show(report: Report, done: Progressed) -> None:
-    """Report the last finished epoch, unless that was done before; a full disk does not end it."""
-    try:
-        shown = read_metrics(report.path)
-    except ValueError:  # others have changed it
-        shown = []
-    if not done.lines or done.lines == shown:
-        return
-    try:
-        report.show(done.lines)
-    except OSError as error:
-        log.warning("%s could not be written (%s)", report.path, error)
 
 
 def _bytes_to_come(model: PoseNetwork, config: Config, output: Path) -> int:

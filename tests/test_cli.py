@@ -11,7 +11,7 @@ import pytest
 from builders import make_people, write_annotations, write_images
 from test_train import TINY
 
-from pose_hrnet import config, device, geometry
+from pose_hrnet import config, device, geometry, loggers
 from pose_hrnet.commands import options, weights
 from pose_hrnet.data.images import read_rgb
 from pose_hrnet.metrics import coco_ap
@@ -84,6 +84,25 @@ def test_train_evaluate_score_predict(run_folder):
     out, _ = run("predict", drawn / "images", "-c", best, "--output", run_folder / "predicted")
     assert "8 persons in 8 images" in out
     assert len(list((run_folder / "predicted/overlays").iterdir())) == 8
+
+
+def test_dry_run_says_what_would_stop_a_training(run_folder, tmp_path):
+    drawn = run_folder / "drawn"
+    paths = [
+        f"--set=data.{part}.{key}={drawn / name}"
+        for part in ("train", "val")
+        for key, name in (("annotations", "annotations.json"), ("images", "images"))
+    ]
+    tiny = [f"--set={setting}" for setting in TINY]
+    command = ["train", "demo", "--dry-run", *paths, *tiny]
+    out, _ = run(*command, "--output", tmp_path / "run")
+    assert "output folder" in out
+    assert "fault" not in out
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    wrong = ["--output", tmp_path / "file/run", f"--set=data.val.images={tmp_path}"]
+    out, _ = run(*command, *wrong, code=2)
+    assert out.count("fault") == 2
 
 
 def test_predict_with_an_unreadable_image_exits_with_1(run_folder, tmp_path):
@@ -178,6 +197,7 @@ def test_choices_are_those_of_the_settings():
         (options.Metric, config.MetricName),
         (options.Precision, device.Precision),
         (options.Evaluator, coco_ap.Evaluator),
+        (options.Logger, loggers.LoggerName),
         (weights.Codec, geometry.CodecName),
     ):
         assert {choice.value for choice in choices} == set(get_args(names))

@@ -22,11 +22,12 @@ from builders import make_people, write_annotations, write_images
 from pose_hrnet.checkpointing import CheckpointWriter
 from pose_hrnet.config import OptimizerConfig
 from pose_hrnet.config_files import load_config
+from pose_hrnet.memory import BatchTooLarge
 from pose_hrnet.models.weights import load_model
 from pose_hrnet.run_folder import EpochPart, Progressed
 from pose_hrnet.run_report import read_metrics
 from pose_hrnet.train import train
-from pose_hrnet.training_step import build_optimizer, rate_schedule
+from pose_hrnet.training_step import TrainingStep, build_optimizer, rate_schedule
 
 TINY = [
     "model.width=8", "model.stem_width=8", "model.branch_blocks=1", "codec.input_wh=[32, 64]",
@@ -168,8 +169,9 @@ def test_kill_9_then_resume_at_the_command_line(settings, tmp_path):
 def test_run_leaves_what_it_promises(settings, tmp_path):
     best = train(load_config("demo", settings), tmp_path / "run", device="cpu")
     names = {path.name for path in (tmp_path / "run").iterdir()} - {"tensorboard"}
-    assert names == {"best.safetensors", "config.yaml", "curve.png", "last.pt", "metrics.jsonl",
-                     "last.previous.pt"}  # fmt: skip
+    pictures = {"curve.png", "best_predictions.png", "worst_predictions.png"}
+    assert names == {"best.safetensors", "config.yaml", "last.pt", "metrics.jsonl",
+                     "last.previous.pt", *pictures}  # fmt: skip
     lines = read_metrics(tmp_path / "run/metrics.jsonl")
     assert [line["epoch"] for line in lines] == [1, 2, 3]
     assert ["AP" in line for line in lines] == [False, True, True]
@@ -180,6 +182,39 @@ def test_run_leaves_what_it_promises(settings, tmp_path):
         assert card.skeleton.num_keypoints == 17
     config = load_config(tmp_path / "run/config.yaml")
     assert config == load_config("demo", settings)
+
+
+def test_a_run_tells_what_it_does_and_what_came_of_it(settings, tmp_path, caplog):
+    caplog.set_level("INFO", "pose_hrnet")
+    told = []
+    config = load_config("demo", settings)
+    train(config, tmp_path / "run", device="cpu", loggers=[], tell=told.append)
+    start, end = told
+    assert dict(start.rows)["steps"] == "3 in an epoch, 9 in all"
+    assert dict(end.rows)["pictures"] == "curve.png, best_predictions.png, worst_predictions.png"
+    assert dict(end.rows)["best"].startswith("epoch ")
+    lines = [r.getMessage() for r in caplog.records if r.getMessage().startswith("epoch ")]
+    assert [line.split(":")[0] for line in lines] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    assert ["AP " in line for line in lines] == [False, True, True]
+    assert [line.endswith(" left") for line in lines] == [True, True, False]
+    assert not (tmp_path / "run/tensorboard").exists()
+
+
+def test_a_batch_too_large_for_memory_is_told_with_one_that_fits(settings, tmp_path, monkeypatch):
+    whole_step = TrainingStep.__call__
+
+    def step(self, batches, *arguments):
+        if len(batches[0].pixels) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole_step(self, batches, *arguments)
+
+    monkeypatch.setattr(TrainingStep, "__call__", step)
+    monkeypatch.setattr("pose_hrnet.memory.peak_memory", lambda run, device: run() and 2e9)
+    monkeypatch.setattr("pose_hrnet.memory.usable_memory", lambda device: 4e9)
+    # As much for two crops as for one: all that is known is that 4 are too many.
+    message = r"batch size 4 does not fit .* batch size 3 would fit \(train.batch_size=2 train.acc"
+    with pytest.raises(BatchTooLarge, match=message):
+        train(load_config("demo", settings), tmp_path / "run", device="cpu")
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -73,6 +73,14 @@ class ResumeAlone(TyperCommand):
         return super().parse_args(ctx, said)
 
 
+class Logger(str, Enum):
+    """Where the numbers and pictures of a training run go, too."""
+
+    tensorboard = "tensorboard"
+    wandb = "wandb"
+    mlflow = "mlflow"
+
+
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
 Checkpoint = Annotated[
     Path,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pose_hrnet.console import one_sentence_errors, say
 
@@ -34,6 +34,7 @@ def recipes() -> None:
 def _row(name: str, config: Config, costs: dict[str, tuple[str, str]]) -> list[str]:
     """A recipe as a row of text; `costs` keeps what is counted for the recipes that follow."""
     from pose_hrnet.models.complexity import complexity
+    from pose_hrnet.run_summary import model_name
     from pose_hrnet.skeleton import COCO17
     from pose_hrnet.training_model import architecture_of
 
@@ -47,17 +48,10 @@ def _row(name: str, config: Config, costs: dict[str, tuple[str, str]]) -> list[s
     published = "" if notes.published is None else f"{notes.published:.1f} {notes.metric}"
     return [
         name,
-        _model_name(architecture),
+        model_name(architecture),
         f"{height}x{width}",
         config.codec.name,
         *costs[key],
         published,
         notes.source or notes.note or "",
     ]
-
-
-def _model_name(architecture: dict[str, Any]) -> str:
-    if architecture["name"] == "resnet":
-        return f"SimpleBaseline-{architecture['depth']}"
-    head = "" if architecture["head"] == "v1" else f" {architecture['head']}"
-    return f"HRNet-W{architecture['width']}{head}"

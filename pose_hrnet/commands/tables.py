@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pose_hrnet.console import print_table, say
+from pose_hrnet.console import print_rows, print_table, say
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pose_hrnet.compare import Comparison
+    from pose_hrnet.dry_run import Check
     from pose_hrnet.evaluate import Evaluation
     from pose_hrnet.metrics.coco_ap import CocoScores
     from pose_hrnet.metrics.mpii import MpiiScores
+    from pose_hrnet.run_summary import Facts
 
 TITLES = {
     "coco": "COCO keypoints (OKS)",
@@ -70,3 +74,15 @@ def print_keypoint_metrics(values: dict[str, Any]) -> None:
     names = [name for name in values if name != "per_keypoint"]
     row = [f"{values[name]:.3f}" for name in names]
     print_table("keypoints in annotated boxes (EPE: pixels)", names, [row])
+
+
+def print_facts(facts: Facts) -> None:
+    """Print a title, and facts in two columns."""
+    print_rows(facts.title, facts.rows)
+
+
+def print_checks(checks: Sequence[Check]) -> None:
+    """Print what was checked, faults in red."""
+    styles = {"OK": "green", "note": "yellow", "fault": "bold red", "left out": "dim"}
+    rows = [(check.name, check.result, check.detail) for check in checks]
+    print_rows("dry run", rows, [("", styles[check.result], "") for check in checks])

@@ -1,0 +1,271 @@
+"""What memory a training step needs, and which batch would fit.
+
+A step holds the same for any batch (weights, gradients, the optimiser's state, the program itself)
+and as much again for every crop (what the backward pass needs of the forward pass). Two steps at
+two sizes tell both, and both tell the largest batch.
+"""
+
+from __future__ import annotations
+
+import mmap
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from pose_hrnet.config import TrainConfig
+from pose_hrnet.data.crops import Crop
+from pose_hrnet.inference import PoseCard
+from pose_hrnet.training_step import TrainingStep
+
+HEADROOM = 0.92
+"""Share of the memory that is counted on: allocators waste some, and batches differ a little."""
+SAMPLE_SECONDS = 0.002
+"""Between two looks at the process's memory on the CPU."""
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+class BatchTooLarge(ValueError):
+    """A step needs more memory than there is; says which batch would fit."""
+
+
+@dataclass(frozen=True)
+class StepMemory:
+    """Bytes that a step needs: `base`, and `per_crop` for each crop of its batch."""
+
+    base: float
+    per_crop: float
+
+    @classmethod
+    def through(cls, small: tuple[int, int], large: tuple[int, int]) -> StepMemory:
+        """The line through two measurements ``(batch size, bytes)``; the sizes differ."""
+        per_crop = max(1.0, (large[1] - small[1]) / (large[0] - small[0]))
+        return cls(large[1] - per_crop * large[0], per_crop)
+
+    def needed(self, batch_size: int) -> float:
+        """Bytes at a batch size."""
+        return self.base + self.per_crop * batch_size
+
+    def largest_batch(self, usable: float) -> int:
+        """The largest batch that fits into so many bytes, `HEADROOM` kept; may be 0."""
+        return max(0, int((HEADROOM * usable - self.base) / self.per_crop))
+
+
+def batch_advice(largest: int, batch_size: int, accumulate: int) -> str:
+    """What to do about a batch that does not fit.
+
+    Args:
+        largest: The largest batch that fits.
+        batch_size: The one that does not.
+        accumulate: Batches per optimiser step so far.
+    """
+    if largest < 1:
+        return (
+            "not even a batch of 1 would fit; choose a smaller network or input, or a larger "
+            "machine"
+        )
+    divisor = max(d for d in range(1, largest + 1) if batch_size % d == 0)
+    times = accumulate * batch_size // divisor
+    keeps = (
+        f"train.batch_size={divisor} train.accumulate={times} keeps the effective batch of "
+        f"{batch_size * accumulate}"
+    )
+    # A batch without large divisors (47, say) is better changed than cut into single crops.
+    return f"batch size {largest} would fit" + (f" ({keeps})" if 3 * divisor >= largest else "")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error is a failed allocation: CUDA's, the CPU allocator's or Python's."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(
+        words in str(error).lower() for words in _OUT_OF_MEMORY
+    )
+
+
+@contextmanager
+def named_out_of_memory(
+    run: Callable[[int], object], config: TrainConfig, device: torch.device
+) -> Iterator[None]:
+    """Turn a failed allocation inside the block into a sentence that names a batch that fits.
+
+    Args:
+        run: Makes a training step on a batch of the given size; called after a failure, when the
+            run is lost anyway.
+        config: Says what the block uses.
+        device: Where the step runs.
+
+    Raises:
+        BatchTooLarge: In place of the failed allocation.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        # Their local variables hold the tensors that did not leave room for another.
+        traceback.clear_frames(error.__traceback__)
+        batch_size = config.batch_size
+        memory = measure(run, batch_size, device)
+        usable = usable_memory(device)
+        if memory is None or usable is None:
+            advice = "take a smaller train.batch_size, and a larger train.accumulate"
+        else:
+            largest = min(memory.largest_batch(usable), batch_size - 1)
+            advice = batch_advice(largest, batch_size, config.accumulate)
+        raise BatchTooLarge(
+            f"a training step with batch size {batch_size} does not fit into the memory of "
+            f"{device}{_of_size(usable)}: {advice}"
+        ) from None
+
+
+def trial(step: TrainingStep, card: PoseCard) -> Callable[[int], object]:
+    """A training step on black crops, as a function of their number.
+
+    The learning rate is 0, but batch norm's averages and the optimiser's moments do change.
+    """
+
+    def run(size: int) -> float:
+        width, height = card.codec.input_wh
+        keypoints = card.skeleton.num_keypoints
+        batch = Crop(
+            pixels=torch.zeros(size, height, width, 3, dtype=torch.uint8),
+            keypoints_input=torch.full(
+                (size, card.skeleton.num_keypoints, 2), min(width, height) / 2
+            ),
+            visible=torch.ones(size, keypoints),
+            affine=torch.zeros(size, 2, 3, dtype=torch.float64),
+            row=torch.zeros(size, dtype=torch.int64),
+            readable=torch.ones(size, dtype=torch.bool),
+        )
+        return float(step([batch], 0.0))
+
+    return run
+
+
+def measure(
+    run: Callable[[int], object], batch_size: int, device: torch.device
+) -> StepMemory | None:
+    """Measure steps at an eighth and a quarter of a batch size, smaller ones if those fail.
+
+    Args:
+        run: Makes a training step on a batch of the given size.
+        batch_size: The size of interest.
+        device: Where the step runs.
+
+    Returns:
+        None where not even two crops fit, or memory cannot be measured.
+    """
+    large = max(2, batch_size // 4)
+    while True:
+        try:
+            run(1)  # allocates what stays: the optimiser's state, the libraries' own
+            small_peak = peak_memory(partial(run, large // 2), device)
+            large_peak = peak_memory(partial(run, large), device)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            traceback.clear_frames(error.__traceback__)
+            if large == 2:
+                return None
+            large = max(2, large // 2)
+            continue
+        if small_peak is None or large_peak is None:
+            return None
+        return StepMemory.through((large // 2, small_peak), (large, large_peak))
+
+
+def peak_memory(call: Callable[[], object], device: torch.device) -> int | None:
+    """Bytes held at most during a call: by tensors on CUDA, by the process on the CPU.
+
+    Returns:
+        None where that cannot be measured.
+    """
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        call()
+        torch.cuda.synchronize(device)
+        return torch.cuda.max_memory_allocated(device)
+    if device.type != "cpu" or resident_memory() is None:
+        call()
+        return None
+    peak, ends = 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not ends.wait(SAMPLE_SECONDS):
+            peak = max(peak, resident_memory() or 0)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        call()
+    finally:
+        ends.set()
+        watcher.join()
+    return max(peak, resident_memory() or 0)
+
+
+def usable_memory(device: torch.device) -> int | None:
+    """Bytes that this process could hold: what it holds already, and what is free.
+
+    Returns:
+        None where the system does not say.
+    """
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device)
+    resident = resident_memory()
+    free_here = _free_memory() if device.type == "cpu" else None
+    return None if resident is None or free_here is None else resident + free_here
+
+
+def resident_memory() -> int | None:
+    """Bytes of RAM that this process holds; None where the system does not say (no Linux)."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return None
+    return pages * mmap.PAGESIZE
+
+
+def _free_memory() -> int | None:
+    """Bytes of RAM that can be had: of the machine, or of the container if that is less."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    kilobytes = {name: int(rest.split()[0]) for name, rest in (x.split(":") for x in lines)}
+    free = kilobytes.get("MemAvailable", kilobytes["MemFree"]) * 1024
+    for folder, limit, used in (
+        ("", "memory.max", "memory.current"),
+        ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ):
+        group = Path("/sys/fs/cgroup", folder)
+        try:
+            taken = int((group / used).read_text()) - _cached_files(group / "memory.stat")
+            free = min(free, int((group / limit).read_text()) - taken)
+        except (OSError, ValueError):  # no such version of cgroups, or "max": no limit
+            continue
+    return max(0, free)
+
+
+def _cached_files(statistics: Path) -> int:
+    """Bytes of a container's memory that files were read into, and that can be had back."""
+    rows = dict(line.split() for line in statistics.read_text().splitlines())
+    return int(rows.get("inactive_file", 0))
+
+
+def _of_size(usable: int | None) -> str:
+    return "" if usable is None else f" ({gigabytes(usable)} can be used)"
+
+
+def gigabytes(size: float) -> str:
+    """Bytes in words: ``3.4 GB``; under a tenth of that in MB."""
+    return f"{size / 1e6:.0f} MB" if size < 1e8 else f"{size / 1e9:.1f} GB"

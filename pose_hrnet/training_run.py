@@ -1,0 +1,171 @@
+"""The training loop: per epoch learn, save, evaluate, report; stop where that loses nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from pose_hrnet.checkpointing import BEST, CheckpointWriter
+from pose_hrnet.config import Config
+from pose_hrnet.data.crops import Crop, EpochSampler
+from pose_hrnet.data.shards import ShardSampler
+from pose_hrnet.epoch import Epoch
+from pose_hrnet.evaluate import evaluate
+from pose_hrnet.interrupts import Interrupted, Interrupts
+from pose_hrnet.memory import named_out_of_memory, trial
+from pose_hrnet.metrics.main_number import main_number
+from pose_hrnet.models.build import PoseNetwork
+from pose_hrnet.models.weights import ModelCard
+from pose_hrnet.progress import Progress
+from pose_hrnet.run_folder import Progressed, run_progress
+from pose_hrnet.run_report import METRICS, Report, read_metrics
+from pose_hrnet.showcase import Showcase
+from pose_hrnet.training_step import TrainingStep, rate_schedule
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What the loop works with; only `done`, and what `step` holds, change."""
+
+    config: Config
+    output: Path
+    model: PoseNetwork
+    card: ModelCard
+    step: TrainingStep
+    sampler: EpochSampler | ShardSampler
+    loader: DataLoader[Crop]
+    steps_per_epoch: int
+    facts: dict[str, Any]
+    done: Progressed
+    device: torch.device
+    report: Report
+    showcase: Showcase
+    progress: Progress
+
+    def to_the_end(self, interrupts: Interrupts, checkpoints: CheckpointWriter) -> None:
+        """Learn, save, evaluate and report, epoch by epoch from where the run is."""
+        try:
+            while True:
+                if self.evaluation_is_due():
+                    with interrupts.abandoning():
+                        scores = self.score()
+                    self.save(checkpoints, is_best=_note_scores(self.done, scores))
+                self.show()
+                if self.done.epoch >= self.config.train.epochs:
+                    break
+                self.learn_epoch(interrupts, checkpoints)
+                self.save(checkpoints)
+            self.report.finish(self.done.lines, self.output / BEST)
+        except Interrupted as stop:
+            checkpoints.finish()
+            raise Interrupted(
+                stop.signal,
+                f"stopped {self.place()}; saved; the same command with --resume goes on",
+            ) from None
+
+    def learn_epoch(self, interrupts: Interrupts, checkpoints: CheckpointWriter) -> None:
+        """Do the steps that are left of an epoch; between them, save when it is time, or stop."""
+        done, train = self.done, self.config.train
+        rate = rate_schedule(self.config.optimizer, self.steps_per_epoch, train.epochs)
+        self.sampler.epoch, self.sampler.start = done.epoch, done.part.samples
+        title = f"epoch {done.epoch + 1}/{train.epochs}"
+        total = len(self.step.people)
+        with (
+            named_out_of_memory(trial(self.step, self.card), train, self.device),
+            self.progress.task(title, total=total, unit="samples") as bar,
+        ):
+            timed = self.report.timed(bar, total, done.epoch)
+            epoch = Epoch(
+                self.step, self.loader, rate, done, accumulate=train.accumulate, bar=timed
+            )
+            for _ in epoch.steps():
+                stop = interrupts.received
+                if stop or (train.save_every and done.part.steps % train.save_every == 0):
+                    epoch.read()
+                    self.save(checkpoints)
+                if stop:
+                    raise Interrupted(stop)
+        epoch.finish()
+
+    def save(self, checkpoints: CheckpointWriter, *, is_best: bool = False) -> None:
+        """Save everything that resuming needs, and the weights to keep if they are the best."""
+        progress = run_progress(self.done, self.device)
+        best = (self.step.weights(), self.card) if is_best else None
+        checkpoints.save({**self.facts, **self.step.state_dict(), **progress}, best)
+
+    def evaluation_is_due(self) -> bool:
+        """Whether the last finished epoch is one to evaluate, and is not evaluated yet."""
+        done, train = self.done, self.config.train
+        fresh = bool(done.lines) and done.part.steps == 0
+        due = done.epoch >= train.epochs or done.epoch % train.evaluate_every == 0
+        return fresh and due and main_number(done.lines[-1]) is None
+
+    def score(self) -> dict[str, float]:
+        """The metric's numbers on the validation set, in the training's arithmetic."""
+        network = self.step.to_score(self.model)
+        evaluation = evaluate(
+            network,
+            self.card,
+            self.config.data.val,
+            self.config.test,
+            device=self.device,
+            precision=self.config.train.precision,
+            workers=self.config.data.workers,
+            progress=self.progress,
+        )
+        pictures = self.showcase.pictures(evaluation.poses, network)
+        with self._full_disk_does_not_end_it():
+            self.report.pictures(pictures, self.done.epoch)
+        return dict(evaluation.scores.values)
+
+    def show(self) -> None:
+        """Report the last finished epoch, unless that was done before."""
+        try:
+            shown = read_metrics(self.output / METRICS)
+        except ValueError:  # others have changed it
+            shown = []
+        if self.done.lines and self.done.lines != shown:
+            with self._full_disk_does_not_end_it():
+                self.report.show(self.done.lines)
+
+    def place(self) -> str:
+        """How far the run has come, in words."""
+        part, epochs = self.done.part, self.config.train.epochs
+        if part.steps:
+            step = f"step {part.steps} of {self.steps_per_epoch}"
+            return f"at epoch {self.done.epoch + 1} of {epochs}, {step}"
+        return f"after epoch {self.done.epoch} of {epochs}"
+
+    def where_it_goes_on(self) -> str:
+        """What to say of a run that is resumed."""
+        done, epochs = self.done, self.config.train.epochs
+        if done.epoch < epochs or self.evaluation_is_due():
+            return f"resumed {self.place()}"
+        best = f"best {main_number(done.lines[-1])} {done.best_score:.3f}"
+        return f"the run in {self.output} is finished: {done.epoch} of {epochs} epochs, {best}"
+
+    @contextmanager
+    def _full_disk_does_not_end_it(self) -> Iterator[None]:
+        """What a run tells matters less than that it goes on."""
+        try:
+            yield
+        except OSError as error:
+            log.warning("what %s tells of the run could not be written (%s)", self.output, error)
+
+
+def _note_scores(done: Progressed, scores: dict[str, float]) -> bool:
+    """Put scores into the last epoch's line; returns whether they are the best so far."""
+    done.lines[-1] |= scores
+    score = scores[main_number(scores) or "AP"]
+    best = score > done.best_score
+    done.best_score = max(score, done.best_score)
+    return best

@@ -1,0 +1,135 @@
+"""A dry run finds what would stop a training, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from builders import make_people, write_annotations, write_images
+from test_train import TINY
+
+from pose_hrnet import trial_run
+from pose_hrnet.commands.tables import print_checks
+from pose_hrnet.config_files import load_config
+from pose_hrnet.dry_run import dry_run
+from pose_hrnet.memory import StepMemory
+
+
+@pytest.fixture
+def settings(tmp_path):
+    people = make_people(10)
+    images = write_images(people, tmp_path / "images")
+    annotations = write_annotations(people, tmp_path / "people.json")
+    return [
+        *(f"data.{part}.annotations={annotations}" for part in ("train", "val")),
+        *(f"data.{part}.images={images}" for part in ("train", "val")),
+        *TINY,
+    ]
+
+
+def checked(settings, output, **options):
+    return {
+        c.name: c for c in dry_run(load_config("demo", settings), output, device="cpu", **options)
+    }
+
+
+def faults(checks):
+    return [name for name, check in checks.items() if check.result == "fault"]
+
+
+def test_a_run_that_would_work(settings, tmp_path, capsys):
+    before = sorted(tmp_path.rglob("*"))
+    checks = checked([*settings, "train.accumulate=2"], tmp_path / "new/run")
+    assert faults(checks) == []
+    assert sorted(tmp_path.rglob("*")) == before
+    details = {name: check.detail for name, check in checks.items()}
+    assert details["training data"] == "10 persons to learn from in 5 images"
+    assert details["loading"].startswith("10 crops read by no processes, ")
+    assert "4 crops took" in details["training step"]
+    assert "for 3 of them with 2 evaluations" in details["speed"]
+    print_checks(list(checks.values()))
+    assert "training step" in capsys.readouterr().out
+
+
+def test_missing_images_and_what_depends_on_them(settings, tmp_path):
+    for part in ("train", "val"):
+        checks = checked([*settings, f"data.{part}.images={tmp_path}"], tmp_path / "run")
+        name = "training data" if part == "train" else "validation data"
+        assert faults(checks) == [name]
+        assert "none of the first images" in checks[name].detail
+        assert checks["speed"].result == "left out"
+    assert checks["training step"].result == "OK"
+
+
+def test_missing_annotations_leave_out_nearly_all(settings, tmp_path):
+    checks = checked([*settings, "data.train.annotations=none.json"], tmp_path / "run")
+    assert faults(checks) == ["training data"]
+    assert checks["training step"].detail == "needs the training data"
+
+
+def test_some_unreadable_images_are_a_note_and_many_a_fault(settings, tmp_path, monkeypatch):
+    first, *others = sorted((tmp_path / "images").iterdir())
+    first.write_bytes(b"")
+    monkeypatch.setattr(trial_run, "BAD_SHARE", 0.2)
+    checks = checked(settings, tmp_path / "run")
+    assert faults(checks) == []
+    assert checks["loading"].result == checks["validation data"].result == "note"
+    assert "2 of 10 could not be read" in checks["loading"].detail
+    others[0].unlink()
+    assert faults(checked(settings, tmp_path / "run")) == ["validation data", "loading"]
+
+
+def test_folders_that_cannot_take_a_run(settings, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    checks = checked(settings, tmp_path / "file/run")
+    assert faults(checks) == ["output folder"]
+    assert "cannot be written to" in checks["output folder"].detail
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/last.pt").write_text("")
+    assert "pass --resume" in checked(settings, tmp_path / "run")["output folder"].detail
+    assert faults(checked(settings, tmp_path / "run", resume=True)) == []
+    usage = trial_run.shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(trial_run.shutil, "disk_usage", lambda folder: usage)
+    assert "is too full" in checked(settings, tmp_path / "new")["output folder"].detail
+
+
+def test_weights_loggers_and_losses_that_do_not_fit(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr("pose_hrnet.loggers._is_installed", lambda name: False)
+    changes = ["model.pretrained=none.pth", "loss.keypoint_weights=[1, 2]"]
+    checks = checked([*settings, *changes], tmp_path / "run", loggers=["wandb"])
+    assert faults(checks) == ["training data", "loggers", "starting weights"]
+    assert "pip install 'pose-hrnet[wandb]'" in checks["loggers"].detail
+
+
+def test_a_batch_that_is_too_large_is_not_tried(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(trial_run, "measure", lambda *arguments: StepMemory(2e9, 1e8))
+    monkeypatch.setattr(trial_run, "usable_memory", lambda device: int(6e9))
+    steps = []
+    monkeypatch.setattr(trial_run, "peak_memory", lambda call, device: steps.append(call))
+    checks = checked([*settings, "train.batch_size=64"], tmp_path / "run")
+    assert faults(checks) == ["training step"]
+    assert checks["training step"].detail == (
+        "batch size 64 needs about 8.4 GB, and 6.0 GB can be used on cpu: batch size 35 would fit "
+        "(train.batch_size=32 train.accumulate=2 keeps the effective batch of 64)"
+    )
+    assert steps == []
+    assert checks["evaluation"].detail == "needs the training step"
+
+
+def test_memory_that_ends_in_the_step_is_a_fault(settings, tmp_path, monkeypatch):
+    def fails(run, size, device):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried")
+
+    monkeypatch.setattr(trial_run, "measure", fails)
+    checks = checked(settings, tmp_path / "run")
+    assert "memory does not suffice: CUDA out of memory" in checks["training step"].detail
+
+
+def test_a_slow_machine_looks_at_fewer_crops(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(trial_run, "STEP_SECONDS", 1e-9)
+    monkeypatch.setattr(trial_run, "STARVED", 1e9)
+    checks = checked(settings, tmp_path / "run")
+    assert "2 crops took" in checks["training step"].detail
+    assert "so that a batch of 4 should take" in checks["training step"].detail
+    assert checks["evaluation"].detail.startswith("2 crops")
+    assert checks["speed"].result == "note"
+    assert "starved" in checks["speed"].detail
