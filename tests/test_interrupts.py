@@ -309,10 +309,14 @@ def test_loader_processes_leave_signals_to_the_main_one_until_it_insists(setting
     for number in SIGNALS:
         os.kill(worker.pid, number)
     assert sum(len(batch.pixels) for batch in batches) == 23
-    with pytest.raises(RuntimeError, match="killed by signal: Terminated"):
+
+    def insist():
         os.kill(worker.pid, signal.SIGTERM)
         worker.join(PATIENCE)
         time.sleep(1)
+
+    with pytest.raises(RuntimeError, match="killed by signal: Terminated"):
+        insist()
     end_workers(loader)
 
 
