@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -309,14 +309,10 @@ def test_loader_processes_leave_signals_to_the_main_one_until_it_insists(setting
     for number in SIGNALS:
         os.kill(worker.pid, number)
     assert sum(len(batch.pixels) for batch in batches) == 23
-
-    def insist():
+    with suppress(RuntimeError):  # PyTorch may notice, or not
         os.kill(worker.pid, signal.SIGTERM)
         worker.join(PATIENCE)
-        time.sleep(1)
-
-    with pytest.raises(RuntimeError, match="killed by signal: Terminated"):
-        insist()
+    assert worker.exitcode == -signal.SIGTERM
     end_workers(loader)
 
 
