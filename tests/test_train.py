@@ -96,7 +96,7 @@ def dies_at(call, function):
         ("pose_hrnet.train.CheckpointWriter.save", 2),
         ("pose_hrnet.checkpointing.torch.save", 0),
         ("pose_hrnet.checkpointing.torch.save", 2),
-        ("pose_hrnet.train.evaluate", 0),
+        ("pose_hrnet.training_run.evaluate", 0),
         ("pose_hrnet.checkpointing.save_model", 0),
         ("pose_hrnet.train.Report.show", 1),
     ],
