@@ -33,7 +33,8 @@ ORDER = [
     "metrics.crowdpose", "metrics.pck", "metrics.mpii", "metrics.main_number", "scoring",
     "draw", "evaluate", "compare", "run_folder", "run_report",
     "training_data", "training_model", "training_step", "train", "preview",
-    "predict", "predict_files", "demo", "export_check", "export",
+    "predict", "predict_files", "demo", "export_check", "export", "quantise",
+    "int8",
     "console", "commands.options", "commands.tables", "commands.data", "commands.recipes",
     "commands.weights", "commands.export", "commands.evaluate", "cli",
 ]  # fmt: skip
