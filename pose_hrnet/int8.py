@@ -83,7 +83,7 @@ def prepare(
     facts = {
         "calibration": {**_where(source), "crops": len(crops), "images": len(images)},
         "scored": _where(data),
-        "scored_images": "all" if calibration is not None else "without those calibrated on",
+        "scored_images": "all images" if calibration else "without the images calibrated on",
     }
     return Calibration(crops, scored, facts)
 
@@ -163,7 +163,8 @@ def export_int8(
             max_drop=max_drop,
             progress=progress,
         )
-        models = [load_pose_model(file, device="cpu") for file in (source, target)]
+        exact, rounded = (load_pose_model(file, device="cpu") for file in (source, target))
+        difference = compare(exact, rounded, crops, bound)
         card = replace(
             card,
             quantisation={
@@ -175,7 +176,7 @@ def export_int8(
                 "layers": quantised.layers,
                 "layers_in_floating_point": list(quantised.layers_in_floating_point),
                 "bytes": [_bytes(source), _bytes(target)],
-                "difference": asdict(compare(*models, crops, bound)),
+                "difference": asdict(difference),
             },
         )
         card.write(target)
@@ -183,9 +184,7 @@ def export_int8(
     return Export(path, card, done.difference)
 
 
-def _score(
-    path: Path, data: DataSet, workers: int, progress: Progress
-) -> tuple[float, str]:
+def _score(path: Path, data: DataSet, workers: int, progress: Progress) -> tuple[float, str]:
     """The main number of a model file on a data set, and its name."""
     model = load_pose_model(path, device="cpu")
     values = evaluate(
@@ -197,9 +196,7 @@ def _score(
     return float(values[name]), name
 
 
-def _crops(
-    card: PoseCard, people: People, rows: NDArray[np.intp], data: DataSet
-) -> Tensor:
+def _crops(card: PoseCard, people: People, rows: NDArray[np.intp], data: DataSet) -> Tensor:
     dataset = crops_for(card, people, data.images)
     crops = [dataset[0, int(row)] for row in rows]
     readable = [crop.pixels for crop in crops if crop.readable]
@@ -236,4 +233,3 @@ def _where(data: DataSet) -> dict[str, Any]:
 
 def _bytes(model: Path) -> int:
     return sum(file.stat().st_size for file in (model, model.with_suffix(".bin")))
-

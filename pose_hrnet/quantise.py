@@ -5,10 +5,10 @@ test and decoder behind the last stay in floating point: 255 steps would round c
 fractions of the image.
 
 Where INT8 everywhere costs more than is allowed, stretches of neighbouring layers are returned to
-floating point. Each stretch alone is returned first, to see how much nearer the heatmaps come to
-the original's; then the worst one, two, four, ... are returned together, and scored, until the
-drop is within its bound. NNCF's own ``quantize_with_accuracy_control`` ranks and returns single
-layers, with a full evaluation after each: hours for the 293 convolutions of an HRNet.
+floating point. First each is quantised alone, to see how far that moves the heatmaps; then the
+worst one, two, four, ... are returned together, and scored, until the drop is within its bound.
+NNCF's own ``quantize_with_accuracy_control`` ranks and returns single layers, with a full
+evaluation after each: hours for the 293 convolutions of an HRNet.
 """
 
 from __future__ import annotations
@@ -214,17 +214,18 @@ def _rank(
     crops: NDArray[np.uint8],
     progress: Progress,
 ) -> list[set[str]]:
-    """The runs, first those whose return brings the heatmaps nearest to the original's."""
+    """The runs, first those that, quantised alone, move the heatmaps farthest."""
     inner = {op.get_friendly_name(): op for op in inner_operations(original)}
     last = [name for name, op in inner.items() if inner.keys().isdisjoint(_consumers(op))]
     wanted = _outputs(original, last, crops)
-    errors = []
+    losses = []
     with progress.task("rank layers", len(runs), "stretches") as bar:
         for run in runs:
-            found = _outputs(with_floats(quantised, original, run), last, crops)
-            errors.append(sum(float(((found[k] - wanted[k]) ** 2).mean()) for k in last))
+            alone = with_floats(quantised, original, inner.keys() - run)
+            found = _outputs(alone, last, crops)
+            losses.append(sum(float(((found[k] - wanted[k]) ** 2).mean()) for k in last))
             bar.advance()
-    return [runs[place] for place in np.argsort(errors, kind="stable")]
+    return [runs[place] for place in np.argsort(losses)[::-1]]
 
 
 def _outputs(
