@@ -48,6 +48,8 @@ class ExportCard:
         weights: Type of the weights: ``fp32`` or ``int8``.
         versions: Versions of the packages that wrote the file.
         measured: What was measured on it: differences, average precision.
+        quantisation: INT8: calibration data, scores before and after, layers left out; see
+            `pose_hrnet.int8`.
     """
 
     format: ExportFormat
@@ -57,6 +59,7 @@ class ExportCard:
     weights: Literal["fp32", "int8"]
     versions: dict[str, str]
     measured: dict[str, Any]
+    quantisation: dict[str, Any] | None = None
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -85,6 +88,7 @@ class ExportCard:
             "checkpoint": self.checkpoint.to_dict(),
             "versions": self.versions,
             "measured": self.measured,
+            "quantisation": self.quantisation,
         }
         write_text(card_path(model_path), json.dumps(values, indent=2) + "\n")
 
@@ -112,6 +116,7 @@ class ExportCard:
                 weights=values["weights"],
                 versions=dict(values["versions"]),
                 measured=dict(values["measured"]),
+                quantisation=values.get("quantisation"),  # files of before have none
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(

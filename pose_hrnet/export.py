@@ -9,11 +9,13 @@ inside, on a quarter of the bytes that floats would take.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -256,9 +258,37 @@ def _write_onnx(program: ExportedProgram, path: Path, card: ExportCard) -> None:
 def _write_openvino(program: ExportedProgram, path: Path, card: ExportCard) -> None:
     ov = import_extra("openvino", "openvino")
     model = ov.convert_model(program)
+    _name_convolutions(model, program)
     width, height = card.checkpoint.codec.input_wh
     model.reshape([-1, height, width, 3])
     model.inputs[0].get_tensor().set_names({"crops"})
     for output, name in zip(model.outputs, card.outputs, strict=True):
         output.get_tensor().set_names({name})
     ov.save_model(model, path, compress_to_fp16=False)
+
+
+def _name_convolutions(model: Any, program: ExportedProgram) -> None:
+    """Call an OpenVINO model's convolutions what they are called in the network.
+
+    OpenVINO numbers operations of a kind. It folds a normalisation into the convolution before it,
+    so that the number of the normalisation is what is left, in the name of the bias.
+    """
+
+    def module(node: Any) -> str:
+        path, _ = [*node.meta["nn_module_stack"].values()][-1]
+        return str(path).removeprefix("network.")
+
+    calls = [node for node in program.graph.nodes if node.op == "call_function"]
+    convolutions = [module(n) for n in calls if str(n.target).startswith("aten.conv")]
+    normalised = [module(n.args[0]) for n in calls if str(n.target).startswith("aten.batch_norm")]
+    for op in model.get_ordered_ops():
+        if "Convolution" not in op.get_type_name():
+            continue
+        bias = next(iter(op.output(0).get_target_inputs())).get_node()
+        for names, kind, node in (
+            (convolutions, "convolution", op),
+            (normalised, "_native_batch_norm_legit_no_training", bias),
+        ):
+            found = re.match(rf"{kind}(?:_(\d+))?/", node.get_friendly_name())
+            if found:
+                op.set_friendly_name(names[int(found[1] or 0)])

@@ -36,7 +36,7 @@ ORDER = [
     "training_data", "training_model", "ema", "prefetch", "training_step", "memory",
     "run_summary", "run_report", "showcase", "epoch", "training_run", "train",
     "trial_run", "dry_run", "preview",
-    "predict", "predict_files", "demo", "export_check", "export",
+    "predict", "predict_files", "demo", "export_check", "export", "quantise", "int8",
     "console", "commands.options", "commands.tables", "commands.data", "commands.recipes",
     "commands.weights", "commands.export", "commands.evaluate", "cli",
 ]  # fmt: skip

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pose_hrnet.commands.options import Checkpoint
-from pose_hrnet.console import one_sentence_errors, say
+from pose_hrnet.commands.tables import print_quantisation
+from pose_hrnet.console import RichProgress, one_sentence_errors, say
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from pose_hrnet.config import DataSet
     from pose_hrnet.inference import PoseCard
 
 FAILED = 1
@@ -57,12 +59,37 @@ def export(
     max_difference: Annotated[
         float, typer.Option(min=0, help="Input pixels that a keypoint may differ by.")
     ] = 0.1,
+    boxes: Annotated[
+        Path | None, typer.Option(help="Detection JSON; without it, annotated boxes.")
+    ] = None,
+    int8: Annotated[
+        bool,
+        typer.Option("--int8", help="Format openvino: quantise, and score on the annotations."),
+    ] = False,
+    max_drop: Annotated[
+        float,
+        typer.Option(min=0, help="--int8: AP (or PCKh) that may be lost; layers that hurt stay."),
+    ] = 0.002,
+    calibration_crops: Annotated[
+        int, typer.Option(min=1, help="--int8: crops that set the ranges.")
+    ] = 300,
+    calibration_annotations: Annotated[
+        Path | None,
+        typer.Option(help="--int8: whose crops; without it, up to half of the images serve."),
+    ] = None,
+    calibration_images: Annotated[
+        Path | None, typer.Option(help="Folder of that JSON's file names.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="--int8: loader processes.")] = 0,
 ) -> None:
     """Export a checkpoint: uint8 crops in, keypoints and scores out, any batch size.
 
     Normalisation, flip test and decoder are inside the graph. A JSON card beside the file says
     what it holds; `evaluate` and `predict` take it like a checkpoint. Exit code 1, and no file, if
     it differs from the checkpoint.
+
+    With --int8, layers that cost more than --max-drop altogether stay in floating point. Exit code
+    2, and no file, if that does not help.
 
     Example: `pose-hrnet export -c best.safetensors --format openvino --flip-test -o exported`
     """
@@ -71,24 +98,54 @@ def export(
 
     if compiled and fmt is not Format.torch:
         raise ValueError(f"--compile needs --format torch, and the format is {fmt.value}")
+    data = _data(annotations, images, boxes, "--")
+    calibration = _data(calibration_annotations, calibration_images, None, "--calibration-")
+    if int8 and fmt is not Format.openvino:
+        raise ValueError(f"--int8 needs --format openvino, and the format is {fmt.value}")
+    if int8 and data is None:
+        raise ValueError(
+            "--int8 needs persons to calibrate and score on; give --annotations and --images"
+        )
+    if calibration is not None and not int8:
+        raise ValueError("the calibration options are for --int8; give it, or leave them out")
     path = export_path(output, checkpoint, fmt.value)
     loaded = load_model(checkpoint)
-    crops = _crops(loaded.card, annotations, images) if check else None
-    done = export_model(
-        loaded,
-        path,
-        fmt.value,
-        flip_test=flip_test,
-        heatmaps=heatmaps,
-        check_crops=crops,
-        bound=max_difference,
-    )
+    crops = _crops(loaded.card, data) if check else None
+    if int8 and data is not None:
+        from pose_hrnet.int8 import export_int8
+
+        done = export_int8(
+            loaded,
+            path,
+            data,
+            calibration=calibration,
+            count=calibration_crops,
+            max_drop=max_drop,
+            flip_test=flip_test,
+            heatmaps=heatmaps,
+            check_crops=crops,
+            bound=max_difference,
+            workers=workers,
+            progress=RichProgress(),
+        )
+    else:
+        done = export_model(
+            loaded,
+            path,
+            fmt.value,
+            flip_test=flip_test,
+            heatmaps=heatmaps,
+            check_crops=crops,
+            bound=max_difference,
+        )
     say(loaded.report.summary())
     if done.difference is not None:
         say(done.difference.summary())
     if not done.ok:
         say(f"{path} was not written: the export differs too much from the checkpoint")
         raise typer.Exit(FAILED)
+    if done.card.quantisation is not None:
+        print_quantisation(done.card.quantisation)
     say(f"{path}\n{path}.json")
     if compiled:
         package, difference = compile_program(path, crops, bound=max_difference)
@@ -99,12 +156,22 @@ def export(
         say(f"{package}")
 
 
-def _crops(card: PoseCard, annotations: Path | None, images: Path | None) -> Tensor:
+def _data(
+    annotations: Path | None, images: Path | None, boxes: Path | None, prefix: str
+) -> DataSet | None:
     from pose_hrnet.config import DataSet
+
+    if (annotations is None) != (images is None) or (annotations is None and boxes is not None):
+        raise ValueError(
+            f"{prefix}annotations and {prefix}images belong together, and boxes to both; "
+            "give all or neither"
+        )
+    if annotations is None or images is None:
+        return None
+    return DataSet(annotations=annotations, images=images, boxes=boxes)
+
+
+def _crops(card: PoseCard, data: DataSet | None) -> Tensor:
     from pose_hrnet.export_check import annotated_crops, drawn_crops
 
-    if (annotations is None) != (images is None):
-        raise ValueError("--annotations and --images belong together; give both or neither")
-    if annotations is None or images is None:
-        return drawn_crops(card)
-    return annotated_crops(card, DataSet(annotations=annotations, images=images))
+    return drawn_crops(card) if data is None else annotated_crops(card, data)

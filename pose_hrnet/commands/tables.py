@@ -86,3 +86,28 @@ def print_checks(checks: Sequence[Check]) -> None:
     styles = {"OK": "green", "note": "yellow", "fault": "bold red", "left out": "dim"}
     rows = [(check.name, check.result, check.detail) for check in checks]
     print_rows("dry run", rows, [("", styles[check.result], "") for check in checks])
+
+
+def print_quantisation(facts: dict[str, Any]) -> None:
+    """Print what INT8 cost, and what was done about it; `facts` as in the card of an export."""
+    metric, sizes = facts["metric"], [f"{size / 1e6:.1f}" for size in facts["bytes"]]
+    rows = [
+        [metric, f"{facts['before']:.4f}", f"{facts['after']:.4f}"],
+        ["MB", *sizes],
+    ]
+    print_table("quantisation", ["", "floating point", "INT8"], rows)
+    calibration, difference = facts["calibration"], facts["difference"]
+    say(
+        f"calibrated on {calibration['crops']} crops of {calibration['annotations']}; {metric} on "
+        f"{facts['scored']['annotations']}, {facts['scored_images']}"
+    )
+    say(
+        f"keypoints of {difference['crops']} crops move by {difference['keypoints_median']:.2g} "
+        f"input pixels in the median, and by {difference['keypoints_largest']:.2g} at most"
+    )
+    kept = facts["layers_in_floating_point"]
+    named = ", ".join(kept[:8]) + (f" and {len(kept) - 8} more" if len(kept) > 8 else "")
+    say(
+        f"convolutions in floating point: {len(kept)} of {facts['layers']}"
+        + (f" ({named})" if kept else "")
+    )
