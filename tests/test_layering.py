@@ -34,8 +34,10 @@ ORDER = [
     "draw", "evaluate", "compare", "run_folder", "run_report",
     "training_data", "training_model", "training_step", "train", "preview",
     "predict", "predict_files", "demo", "export_check", "export",
+    "machine", "benchmarks.timing", "benchmarks.model", "benchmarks.loading", "benchmarks.codec",
+    "benchmarks.made_up", "benchmarks.evaluation", "benchmarks.suite", "benchmarks.report",
     "console", "commands.options", "commands.tables", "commands.data", "commands.recipes",
-    "commands.weights", "commands.export", "commands.evaluate", "cli",
+    "commands.weights", "commands.export", "commands.evaluate", "commands.benchmark", "cli",
 ]  # fmt: skip
 
 
