@@ -1,4 +1,4 @@
-"""The command line: ``pose-hrnet demo | train | evaluate | predict | export | benchmark | data ...``.
+"""The command line: ``pose-hrnet demo | train | evaluate | predict | export | benchmark ...``.
 
 Each command unpacks its arguments and makes one call. Modules that need torch are imported inside
 the commands, so that ``--help`` answers at once.

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pose_hrnet.benchmarks.timing import Comparison, Pace, Variant, measure
+from pose_hrnet.benchmarks.timing import Measurement, Pace, Variant, measure
 from pose_hrnet.codec import HeatmapCodec
 from pose_hrnet.geometry import CodecName, crop_affines, input_to_image
 from pose_hrnet.progress import SILENT, Progress
@@ -33,7 +33,7 @@ def decode_variants(input_wh: tuple[int, int]) -> list[Variant]:
     """Heatmaps to image pixels with each codec."""
     heatmaps, affines = made_up_heatmaps(input_wh)
     return [
-        Variant.ready(f"{codec.name} decode", partial(_decode, codec, heatmaps, affines))
+        Variant.ready(codec.name, partial(_decode, codec, heatmaps, affines))
         for codec in _codecs(input_wh)
     ]
 
@@ -43,14 +43,14 @@ def encode_variants(input_wh: tuple[int, int]) -> list[Variant]:
     points = _points(input_wh, torch.Generator().manual_seed(0))
     visible = torch.ones(PERSONS, KEYPOINTS)
     return [
-        Variant.ready(f"{codec.name} encode", partial(codec.encode, points, visible))
+        Variant.ready(codec.name, partial(codec.encode, points, visible))
         for codec in _codecs(input_wh)
     ]
 
 
 def benchmark_codec(
     input_wh: tuple[int, int], pace: Pace, *, progress: Progress = SILENT
-) -> list[Comparison]:
+) -> list[Measurement]:
     """Time a batch of `PERSONS` persons through every codec, both ways, on the CPU."""
     width, height = input_wh
     settings = {"input_wh": [width, height], "persons": PERSONS, "keypoints": KEYPOINTS}
@@ -63,7 +63,16 @@ def benchmark_codec(
         baseline = variants[0].name
         rows = measure(variants, baseline, pace, name="codec", progress=progress)
         found.append(
-            Comparison("codec", f"{title}: {size}", "persons", PERSONS, baseline, rows, settings)
+            Measurement(
+                "codec",
+                f"{title}: {size}",
+                "person",
+                PERSONS,
+                baseline,
+                rows,
+                settings,
+                shows_each=True,
+            )
         )
     return found
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from pose_hrnet.benchmarks.made_up import draw_poses, write_annotations, write_boxes
-from pose_hrnet.benchmarks.timing import Comparison, Pace, Row, Variant, Work, measure
+from pose_hrnet.benchmarks.timing import Measurement, Pace, Row, Variant, Work, measure
 from pose_hrnet.data.coco import load_detections, load_people, poses_to_results, write_json
 from pose_hrnet.metrics.coco_ap import CocoScores, Evaluator, score_poses, score_results
 from pose_hrnet.metrics.oks import oks_nms, rescore, soft_oks_nms
@@ -30,7 +30,7 @@ def benchmark_evaluation(
     pace: Pace,
     *,
     progress: Progress = SILENT,
-) -> Comparison:
+) -> Measurement:
     """Time the phases of an evaluation, our matching against pycocotools' loop.
 
     Args:
@@ -59,16 +59,16 @@ def benchmark_evaluation(
     works = _works(annotations, found, kept, folder, scores)
     variants = [Variant.ready(name, work) for name, work in works.items()]
     rows = measure(variants, BASELINE, pace, name="evaluation", progress=progress)
-    return Comparison(
+    return Measurement(
         "evaluation",
         f"{poses:,} made-up poses ({len(kept):,} after OKS-NMS) on {len(people):,} "
         f"{'made-up' if made_up else 'annotated'} persons in {len(people.images):,} images",
-        "poses",
+        "pose",
         poses,
         BASELINE,
         (*_compared(rows), _together(rows)),
         {"poses": poses, "after_nms": len(kept), "persons": len(people), "made_up": made_up},
-        _agreement(scores),
+        (f"together: {', '.join(_TOGETHER)}", *_agreement(scores)),
     )
 
 
@@ -107,14 +107,13 @@ def _compared(rows: Sequence[Row]) -> list[Row]:
 
 def _together(rows: Sequence[Row]) -> Row:
     """What an evaluation takes without its network: the sum of its phases in each round."""
-    name = "together: " + ", ".join(_TOGETHER)
     parts = [row for row in rows if row.variant in _TOGETHER]
     if any(row.reason for row in parts):
-        return Row(name, reason="a phase could not be run")
+        return Row("together", reason="a phase could not be run")
     rounds = tuple(
         sum(seconds) for seconds in zip(*(row.round_seconds for row in parts), strict=True)
     )
-    return Row(name, rounds, None, len(rounds))
+    return Row("together", rounds, None, len(rounds))
 
 
 def _agreement(scores: dict[Evaluator, CocoScores]) -> tuple[str, ...]:

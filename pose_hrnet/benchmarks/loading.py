@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from torch.utils.data import DataLoader
 
-from pose_hrnet.benchmarks.timing import Comparison, Pace, Variant, Work, measure
+from pose_hrnet.benchmarks.timing import Measurement, Pace, Variant, Work, measure
 from pose_hrnet.config import AugmentConfig
 from pose_hrnet.data.coco import load_people, training_people
 from pose_hrnet.data.crops import Crop, CropDataset, EpochSampler, crop_loader, end_workers
@@ -44,7 +44,8 @@ class Way:
     @property
     def name(self) -> str:
         """In words."""
-        return f"{self.decode}, {self.order}, {self.workers} workers"
+        processes = "1 worker" if self.workers == 1 else f"{self.workers} workers"
+        return f"{self.decode}, {self.order}, {processes}"
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def open_source(
 
 def benchmark_loading(
     source: CropSource, ways: Sequence[Way], pace: Pace, *, progress: Progress = SILENT
-) -> Comparison:
+) -> Measurement:
     """Time passes over all persons; the ways take turns.
 
     Every pass is of the same epoch, so that all crop the same regions. Loader processes stay
@@ -165,11 +166,11 @@ def benchmark_loading(
         cv2.setNumThreads(threads)
     width, height = source.input_wh
     amount = len(source.people)
-    return Comparison(
+    return Measurement(
         "loading",
         f"{amount} augmented training crops of {height}x{width} from "
         f"{len(np.unique(source.people.image_index))} images",
-        "crops",
+        "crop",
         amount,
         BASELINE,
         rows,

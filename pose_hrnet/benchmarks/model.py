@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from pose_hrnet.benchmarks.timing import Comparison, Pace, Variant, Work, measure
+from pose_hrnet.benchmarks.timing import Measurement, Pace, Variant, Work, measure
 from pose_hrnet.config import Config, CropShards
 from pose_hrnet.device import pick_device
 from pose_hrnet.inference import Decoder, PoseCard
@@ -135,7 +135,7 @@ def random_crops(card: PoseCard, count: int) -> Tensor:
 
 def benchmark_model(
     choice: ModelChoice, pace: Pace, *, model_name: str, progress: Progress = SILENT
-) -> list[Comparison]:
+) -> list[Measurement]:
     """Time every variant at every batch size; at each of these, the variants take turns.
 
     Args:
@@ -145,7 +145,7 @@ def benchmark_model(
         progress: Watches.
 
     Returns:
-        A comparison for each batch size.
+        A measurement for each batch size.
 
     Raises:
         ValueError: If not one of the models can be loaded, or the device is not present.
@@ -179,8 +179,8 @@ def benchmark_model(
         )
         title = f"{model_name} at {height}x{width}{flip}: crops to keypoints, batch {batch}"
         found.append(
-            Comparison(
-                "model", title, "crops", batch, BASELINE, rows, {**settings, "batch": batch}
+            Measurement(
+                "model", title, "crop", batch, BASELINE, rows, {**settings, "batch": batch}
             )
         )
         loaded = [replace(model, seconds=0.0) for model in loaded]  # once for all batch sizes
@@ -198,7 +198,7 @@ def plain_model(
     """
     where = pick_device(device)
     loaded = load_model(checkpoint)
-    network = loaded.model.float().to(where, memory_format=torch.contiguous_format)
+    network = loaded.model.float().to(where).to(memory_format=torch.contiguous_format)
     decoder = Decoder(loaded.card.codec, loaded.card.skeleton.flip_index, flip_test)
     return PlainModel(network.eval(), decoder, where), loaded.card
 

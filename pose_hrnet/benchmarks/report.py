@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pose_hrnet
-from pose_hrnet.benchmarks.timing import Comparison, Row
+from pose_hrnet.benchmarks.timing import Measurement, Row
 from pose_hrnet.data.coco import write_json
 from pose_hrnet.files import write_text
 from pose_hrnet.machine import describe
@@ -23,22 +23,29 @@ LEGEND = (
 )
 
 
-def table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+def table(measurement: Measurement) -> tuple[list[str], list[list[str]]]:
     """Headings and cells; what could not be run has dashes."""
-    headings = [
-        "variant", "ms", "±", "p95 ms", f"{comparison.unit}/s", "ratio", "ready s"
-    ]  # fmt: skip
-    return headings, [_cells(row, comparison.amount) for row in comparison.rows]
+    unit = measurement.unit
+    speed = f"ms/{unit}" if measurement.shows_each else f"{unit}s/s"
+    headings = ["variant", "ms", "±", "p95 ms", speed, "ratio", "ready s"]
+    return headings, [_cells(row, measurement) for row in measurement.rows]
 
 
-def remarks(comparison: Comparison) -> list[str]:
-    """Notes, and the reasons of what could not be run, a sentence each."""
-    reasons = [f"{row.variant}: {row.reason}" for row in comparison.rows if row.reason]
-    return [f"baseline: {comparison.baseline}", *comparison.notes, *reasons]
+def remarks(measurement: Measurement) -> list[str]:
+    """The baseline, notes, and the reasons of what could not be run, a sentence each."""
+    reasons: dict[str, list[str]] = {}
+    for row in measurement.rows:
+        if row.reason:
+            reasons.setdefault(row.reason, []).append(row.variant)
+    return [
+        f"baseline: {measurement.baseline}",
+        *measurement.notes,
+        *(f"{', '.join(variants)}: {reason}" for reason, variants in reasons.items()),
+    ]
 
 
-def write_report(path: Path, machine: dict[str, Any], found: Sequence[Comparison]) -> None:
-    """Write JSON: ``machine`` (see `machine_facts`) and ``comparisons`` (`Comparison.to_dict`)."""
+def write_report(path: Path, machine: dict[str, Any], found: Sequence[Measurement]) -> None:
+    """Write JSON: ``machine`` of `machine_facts`, ``measurements`` of `Measurement.to_dict`."""
     write_json(
         path,
         {
@@ -46,33 +53,34 @@ def write_report(path: Path, machine: dict[str, Any], found: Sequence[Comparison
             "pose_hrnet": pose_hrnet.__version__,
             "measured": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "machine": machine,
-            "comparisons": [comparison.to_dict() for comparison in found],
+            "measurements": [measurement.to_dict() for measurement in found],
         },
     )
 
 
-def write_markdown(path: Path, machine: dict[str, Any], found: Sequence[Comparison]) -> None:
+def write_markdown(path: Path, machine: dict[str, Any], found: Sequence[Measurement]) -> None:
     """Write the tables in Markdown, as `docs/benchmarks.md` holds them."""
     parts = [". ".join(f"{name}: {value}" for name, value in describe(machine)), f"{LEGEND}."]
-    for comparison in found:
-        headings, rows = table(comparison)
+    for measurement in found:
+        headings, rows = table(measurement)
         lines = [headings, ["---"] * len(headings), *rows]
-        parts.append(f"### {comparison.section}: {comparison.title}")
+        parts.append(f"### {measurement.section}: {measurement.title}")
         parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
-        parts.append("\n".join(f"- {remark}" for remark in remarks(comparison)))
+        parts.append("\n".join(f"- {remark}" for remark in remarks(measurement)))
     write_text(path, "\n\n".join(parts) + "\n")
 
 
-def _cells(row: Row, amount: int) -> list[str]:
+def _cells(row: Row, measurement: Measurement) -> list[str]:
     if row.seconds is None:
         return [row.variant, *["-"] * 6]
+    each = row.seconds / measurement.amount
     return [
         row.variant,
         _number(row.seconds * 1000),
         "-" if row.spread is None else f"{row.spread:.0%}",
         "-" if row.p95_seconds is None else _number(row.p95_seconds * 1000),
-        _number(amount / row.seconds),
-        "-" if row.ratio is None else f"{row.ratio:.2f}",
+        _number(each * 1000 if measurement.shows_each else 1 / each),
+        "-" if row.ratio is None else _number(row.ratio),
         "-" if row.prepare_seconds is None else f"{row.prepare_seconds:.1f}",
     ]
 

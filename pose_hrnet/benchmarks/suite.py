@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -12,7 +12,7 @@ from pose_hrnet.benchmarks.codec import benchmark_codec
 from pose_hrnet.benchmarks.evaluation import benchmark_evaluation
 from pose_hrnet.benchmarks.loading import all_ways, benchmark_loading, draw_source, open_source
 from pose_hrnet.benchmarks.model import ModelChoice, benchmark_model, random_checkpoint
-from pose_hrnet.benchmarks.timing import Comparison, Pace
+from pose_hrnet.benchmarks.timing import Measurement, Pace
 from pose_hrnet.cards import SUFFIXES
 from pose_hrnet.config import Config
 from pose_hrnet.config_files import load_config
@@ -61,11 +61,11 @@ class Plan:
     drawn_images: int = 240
     workers: Sequence[int] = (0, 1, 2, 4)
     poses: int = 100_000
-    pace: Pace = Pace()
+    pace: Pace = field(default_factory=Pace)
 
 
-def run_benchmarks(plan: Plan, *, progress: Progress = SILENT) -> Iterator[Comparison]:
-    """Measure, and hand out each comparison when it is done.
+def run_benchmarks(plan: Plan, *, progress: Progress = SILENT) -> Iterator[Measurement]:
+    """Measure, and hand out each measurement when it is done.
 
     The order is that of `SectionName`: loader processes are forked before the runtimes have
     started threads of their own.
@@ -93,7 +93,7 @@ def run_benchmarks(plan: Plan, *, progress: Progress = SILENT) -> Iterator[Compa
 
 def _loading(
     plan: Plan, folder: Path, input_wh: tuple[int, int], progress: Progress
-) -> Comparison:
+) -> Measurement:
     if plan.annotations is None or plan.images is None:
         source = draw_source(folder, plan.drawn_images, input_wh, progress)
     else:
@@ -101,7 +101,7 @@ def _loading(
     return benchmark_loading(source, all_ways(plan.workers), plan.pace, progress=progress)
 
 
-def _model(plan: Plan, folder: Path, config: Config, progress: Progress) -> list[Comparison]:
+def _model(plan: Plan, folder: Path, config: Config, progress: Progress) -> list[Measurement]:
     checkpoint, exported = plan.checkpoint, list(plan.exported)
     if checkpoint is None and not exported:
         name = f"{plan.recipe.rpartition('/')[2]} with random weights"

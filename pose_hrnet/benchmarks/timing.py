@@ -94,7 +94,7 @@ class Row:
         """Plain values for JSON, in milliseconds; `amount` units are done in a call."""
 
         def milliseconds(seconds: float | None) -> float | None:
-            return None if seconds is None else round(seconds * 1000, 4)
+            return None if seconds is None else round(seconds * 1000, 5)
 
         return {
             "variant": self.variant,
@@ -103,6 +103,7 @@ class Row:
             "ms_p95": milliseconds(self.p95_seconds),
             "ms_rounds": [milliseconds(seconds) for seconds in self.round_seconds],
             "calls": self.calls,
+            "ms_each": milliseconds(None if self.seconds is None else self.seconds / amount),
             "per_second": None if self.seconds is None else round(amount / self.seconds, 2),
             "ratio": None if self.ratio is None else round(self.ratio, 3),
             "prepare_seconds": None if not self.calls else round(self.prepare_seconds or 0, 3),
@@ -111,18 +112,19 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Measurement:
     """Variants that took turns.
 
     Attributes:
         section: Which benchmark.
         title: What a call does.
-        unit: What it does it to (plural noun).
+        unit: What it does it to (noun in the singular).
         amount: How many of them in a call.
         baseline: The variant that ratios refer to.
         rows: One for each variant, in order.
         settings: What decided the work; plain values, no paths.
         notes: What else was found, in sentences.
+        shows_each: Tables show the time of a unit, not how many there are in a second.
     """
 
     section: str
@@ -133,6 +135,7 @@ class Comparison:
     rows: tuple[Row, ...]
     settings: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    shows_each: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

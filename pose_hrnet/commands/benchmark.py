@@ -12,7 +12,7 @@ from pose_hrnet.commands.options import Device
 from pose_hrnet.console import RichProgress, one_sentence_errors, print_table, say
 
 if TYPE_CHECKING:
-    from pose_hrnet.benchmarks.timing import Comparison
+    from pose_hrnet.benchmarks.timing import Measurement
 
 BACKENDS = ("eager", "compile", "openvino", "onnx")
 PRECISIONS = ("fp32", "bf16", "fp16", "auto")
@@ -106,9 +106,9 @@ def benchmark(
             file.parent.mkdir(parents=True, exist_ok=True)
     machine, found = machine_facts(), []
     print_table("machine", ["fact", "value"], [list(fact) for fact in describe(machine)])
-    for comparison in run_benchmarks(plan, progress=RichProgress()):
-        print_comparison(comparison)
-        found.append(comparison)
+    for measurement in run_benchmarks(plan, progress=RichProgress()):
+        print_measurement(measurement)
+        found.append(measurement)
         if json_file is not None:
             write_report(json_file, machine, found)
         if markdown is not None:
@@ -119,12 +119,12 @@ def benchmark(
             say(f"{file}")
 
 
-def print_comparison(comparison: Comparison) -> None:
+def print_measurement(measurement: Measurement) -> None:
     """Print a table, and under it what could not be run and why."""
     from pose_hrnet.benchmarks.report import remarks, table
 
-    print_table(comparison.title, *table(comparison))
-    for remark in remarks(comparison):
+    print_table(measurement.title, *table(measurement))
+    for remark in remarks(measurement):
         say(remark)
     say("")
 
