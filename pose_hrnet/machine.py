@@ -35,7 +35,7 @@ def machine_facts() -> dict[str, Any]:
     flags = set(info.get("flags", info.get("Features", "")).split())
     return {
         "cpu": info.get("model name") or platform.processor() or platform.machine(),
-        "cores": _cores(),
+        "cores": usable_cores(),
         "instruction_sets": [name for name in _INSTRUCTION_SETS if name in flags],
         "torch_capability": torch.backends.cpu.get_cpu_capability(),
         "memory_gib": _memory_gib(),
@@ -73,7 +73,8 @@ def _cpu_info() -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in lines}
 
 
-def _cores() -> int | None:
+def usable_cores() -> int | None:
+    """Cores that this process may use; None where the system does not tell."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count()

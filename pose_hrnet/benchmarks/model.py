@@ -16,6 +16,7 @@ from pose_hrnet.benchmarks.timing import Measurement, Pace, Variant, Work, measu
 from pose_hrnet.config import Config, CropShards
 from pose_hrnet.device import pick_device
 from pose_hrnet.inference import Decoder, PoseCard
+from pose_hrnet.machine import usable_cores
 from pose_hrnet.models.weights import load_model, save_model
 from pose_hrnet.progress import SILENT, Progress
 from pose_hrnet.runtimes import load_pose_model
@@ -168,6 +169,10 @@ def benchmark_model(
         "flip_test": choice.averages,
         "device": str(pick_device(choice.device)),
     }
+    threads, cores = torch.get_num_threads(), usable_cores()
+    notes: tuple[str, ...] = ()
+    if threads != cores:
+        notes = (f"torch has {threads} threads on {cores} cores; runtimes choose their own",)
     found = []
     for batch in choice.batches:
         rows = measure(
@@ -180,7 +185,7 @@ def benchmark_model(
         title = f"{model_name} at {height}x{width}{flip}: crops to keypoints, batch {batch}"
         found.append(
             Measurement(
-                "model", title, "crop", batch, BASELINE, rows, {**settings, "batch": batch}
+                "model", title, "crop", batch, BASELINE, rows, {**settings, "batch": batch}, notes
             )
         )
         loaded = [replace(model, seconds=0.0) for model in loaded]  # once for all batch sizes

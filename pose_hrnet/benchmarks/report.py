@@ -37,8 +37,10 @@ def remarks(measurement: Measurement) -> list[str]:
     for row in measurement.rows:
         if row.reason:
             reasons.setdefault(row.reason, []).append(row.variant)
+    names = [row.variant for row in measurement.rows]
+    baseline = f"baseline: {measurement.baseline}"
     return [
-        f"baseline: {measurement.baseline}",
+        baseline if measurement.baseline in names else "no baseline: give a checkpoint for one",
         *measurement.notes,
         *(f"{', '.join(variants)}: {reason}" for reason, variants in reasons.items()),
     ]
