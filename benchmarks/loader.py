@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from pose_hrnet.benchmarks.loading import Way, open_source
 from pose_hrnet.config_files import load_config
 from pose_hrnet.data.crops import Crop
-from pose_hrnet.run_folder import read_metrics
+from pose_hrnet.run_report import read_metrics
 from pose_hrnet.train import train
 
 INPUT_WH, WORKERS = (192, 256), 2

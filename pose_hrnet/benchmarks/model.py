@@ -246,6 +246,8 @@ def _load_checkpoint(
     model = load_pose_model(
         path, backend=backend, device=device, precision=precision, flip_test=flip_test
     )
+    if backend not in ("auto", model.backend):  # its times would stand under another's name
+        raise ValueError(f"{model.backend} would run it in place of {backend}")
     return model, model.card
 
 

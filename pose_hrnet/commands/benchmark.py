@@ -14,7 +14,7 @@ from pose_hrnet.console import RichProgress, one_sentence_errors, print_table, s
 if TYPE_CHECKING:
     from pose_hrnet.benchmarks.timing import Measurement
 
-BACKENDS = ("eager", "compile", "openvino", "onnx")
+BACKENDS = ("eager", "compile", "openvino", "onnx", "auto")
 PRECISIONS = ("fp32", "bf16", "fp16", "auto")
 
 
@@ -44,7 +44,7 @@ def benchmark(
         typer.Option("--exported", help="Exported model to stand beside it; may be repeated."),
     ] = None,
     backends: Annotated[
-        str | None, typer.Option(help=f"Some of {','.join(BACKENDS)}; all.")
+        str | None, typer.Option(help=f"Some of {','.join(BACKENDS)}; the first four.")
     ] = None,
     precisions: Annotated[
         str | None, typer.Option(help=f"Some of {','.join(PRECISIONS)}; fp32,bf16.")
@@ -89,8 +89,9 @@ def benchmark(
         recipe=model,
         checkpoint=checkpoint,
         exported=exported or (),
-        backends=_names("--backends", backends, BACKENDS) or (BACKENDS[:1] if quick else BACKENDS),
-        precisions=_names("--precisions", precisions, PRECISIONS) or PRECISIONS[: 2 - quick],
+        backends=_names("--backends", backends, BACKENDS) or BACKENDS[: 1 if quick else 4],
+        precisions=_names("--precisions", precisions, PRECISIONS)
+        or PRECISIONS[: 1 if quick else 2],
         batches=_numbers("--batches", batches, 1) or ((1, 2) if quick else (1, 8, 32)),
         flip_test=flip_test,
         device=device,
