@@ -172,7 +172,7 @@ def benchmark_model(
     threads, cores = torch.get_num_threads(), usable_cores()
     notes: tuple[str, ...] = ()
     if threads != cores:
-        notes = (f"torch has {threads} threads on {cores} cores; runtimes choose their own",)
+        notes = (f"threads of torch: {threads}, cores: {cores}; the runtimes choose their own",)
     found = []
     for batch in choice.batches:
         rows = measure(
