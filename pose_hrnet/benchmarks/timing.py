@@ -105,7 +105,7 @@ class Row:
             "calls": self.calls,
             "ms_each": milliseconds(None if self.seconds is None else self.seconds / amount),
             "per_second": None if self.seconds is None else round(amount / self.seconds, 2),
-            "ratio": None if self.ratio is None else round(self.ratio, 3),
+            "ratio": None if self.ratio is None else round(self.ratio, 5),
             "prepare_seconds": None if not self.calls else round(self.prepare_seconds or 0, 3),
             "reason": self.reason,
         }
