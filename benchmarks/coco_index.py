@@ -6,7 +6,6 @@ The file is drawn into a temporary folder and loaded in a fresh process (Linux: 
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import tempfile
@@ -14,49 +13,11 @@ from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from time import perf_counter
 
-import numpy as np
-
+from pose_hrnet.benchmarks.made_up import write_annotations
 from pose_hrnet.data.coco import load_people, training_people
-from pose_hrnet.skeleton import COCO17
 
-PERSONS, IMAGES, SEED = 150_000, 64_000, 0
+PERSONS, IMAGES = 150_000, 64_000
 MB = 1e6
-
-
-def draw_annotations(path: Path) -> None:
-    """Write persons with 17 keypoints and polygons of 10 to 60 points, half of them unlabelled."""
-    rng = np.random.default_rng(SEED)
-    images = [
-        {"id": 9 * row, "file_name": f"{9 * row:012d}.jpg", "width": 640, "height": 480}
-        for row in range(IMAGES)
-    ]
-    category = {"id": 1, "name": "person", "keypoints": list(COCO17.keypoint_names)}
-    with path.open("w") as file:
-        file.write(f'{{"images": {json.dumps(images)}, "categories": [{json.dumps(category)}], ')
-        file.write('"annotations": [')
-        for row in range(PERSONS):
-            file.write(("," if row else "") + json.dumps(draw_annotation(row, rng)))
-        file.write("]}")
-
-
-def draw_annotation(row: int, rng: np.random.Generator) -> dict[str, object]:
-    """One person; numbers have as many digits as COCO's."""
-    left, top, width, height = (rng.random(4) * (300, 200, 300, 250) + (0, 0, 5, 5)).round(2)
-    visibility = rng.integers(0, 3, 17) * (row % 2)
-    points = (rng.random((17, 2)) * (width, height) + (left, top)).astype(int)
-    keypoints = np.column_stack([points * (visibility > 0)[:, None], visibility])
-    outline = rng.random((rng.integers(10, 61), 2)) * (width, height) + (left, top)
-    return {
-        "segmentation": [outline.round(2).ravel().tolist()],
-        "num_keypoints": int((visibility > 0).sum()),
-        "area": round(width * height * 0.6, 4),
-        "iscrowd": 0,
-        "keypoints": keypoints.ravel().tolist(),
-        "image_id": 9 * int(rng.integers(IMAGES)),
-        "bbox": [left, top, width, height],
-        "category_id": 1,
-        "id": 10_000 + row,
-    }
 
 
 def resident_bytes() -> int:
@@ -86,7 +47,7 @@ def main() -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "annotations.json"
-        draw_annotations(path)
+        write_annotations(path, images=IMAGES, persons=PERSONS)
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             numbers = pool.apply(measure, (path,))
     for name, value in numbers.items():

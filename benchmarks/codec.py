@@ -1,24 +1,22 @@
-"""Milliseconds per person from heatmaps to image pixels, against a Python loop over joints.
+"""What arrays are worth: `pose-hrnet benchmark codec` with a Python loop over joints beside it.
 
-Run: ``python benchmarks/codec.py``. One core, batches of 64 persons at 64x48.
+Run: ``python benchmarks/codec.py``. One core, batches of 64 persons at 64x48, to image pixels.
 """
 
 from __future__ import annotations
 
 import math
-import statistics
-import time
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich import print
 
-from pose_hrnet.codec import HeatmapCodec
-from pose_hrnet.geometry import crop_affines, input_to_image
+from pose_hrnet.benchmarks.codec import PERSONS, decode_variants, made_up_heatmaps
+from pose_hrnet.benchmarks.timing import Pace, Variant, measure
+from pose_hrnet.console import print_table
 
-PERSONS, REPEATS = 64, 15
+INPUT_WH = (192, 256)
 
 
 def loop_decode(
@@ -43,39 +41,17 @@ def loop_decode(
     return points
 
 
-def milliseconds_per_person(decode: Callable[[], object]) -> float:
-    """Median over the repeats."""
-    times = []
-    for _ in range(REPEATS + 1):
-        began = time.perf_counter()
-        decode()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times[1:]) / PERSONS * 1000
-
-
 def main() -> None:
     """Print the table."""
     torch.set_num_threads(1)
-    points = torch.rand(PERSONS, 17, 2) * torch.tensor([150.0, 210.0]) + 20
-    heatmaps, _ = HeatmapCodec().encode(points, torch.ones(PERSONS, 17))
-    heatmaps += 0.05 * torch.randn_like(heatmaps)
-    array = heatmaps.numpy()
-    rng = np.random.default_rng(0)
-    affines = crop_affines(
-        rng.uniform(0, 400, (PERSONS, 2)), [[150.0, 200.0]] * PERSONS, (192, 256)
-    )
-    loop = milliseconds_per_person(lambda: loop_decode(array, affines))
-    print(f"loop over joints  {loop:.4f} ms/person")
-    for name in ("gaussian", "dark", "udp"):
-        codec = HeatmapCodec(name)
-        decode = milliseconds_per_person(
-            lambda codec=codec: input_to_image(codec.decode(heatmaps)[0].numpy(), affines)
-        )
-        encode = milliseconds_per_person(
-            lambda codec=codec: codec.encode(points, torch.ones(PERSONS, 17))
-        )
-        print(f"{name:9} decode  {decode:.4f} ms/person, {loop / decode:.1f} times as fast")
-        print(f"{name:9} encode  {encode:.4f} ms/person")
+    heatmaps, affines = made_up_heatmaps(INPUT_WH)
+    loop = Variant.ready("loop", partial(loop_decode, heatmaps.numpy(), affines))
+    rows = measure([loop, *decode_variants(INPUT_WH)], "loop", Pace(), name="codec")
+    cells = [
+        [row.variant, f"{(row.seconds or 0) / PERSONS * 1000:.4f}", f"{row.ratio or 0:.1f}"]
+        for row in rows
+    ]
+    print_table("decoding", ["", "ms per person", "times as fast"], cells)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command line: ``pose-hrnet demo | train | evaluate | predict | export | data ...``.
+"""The command line: ``pose-hrnet demo | train | evaluate | predict | export | benchmark ...``.
 
 Each command unpacks its arguments and makes one call. Modules that need torch are imported inside
 the commands, so that ``--help`` answers at once.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pose_hrnet.commands import data, recipes, weights
+from pose_hrnet.commands.benchmark import benchmark
 from pose_hrnet.commands.evaluate import evaluate, score
 from pose_hrnet.commands.export import export
 from pose_hrnet.commands.options import (
@@ -203,6 +204,7 @@ def predict(
 
 
 app.command()(export)
+app.command()(benchmark)
 app.command()(recipes.recipes)
 
 

@@ -18,6 +18,7 @@ from pose_hrnet.metrics import coco_ap
 
 COMMANDS = [
     "demo", "train", "evaluate", "score", "predict", "export", "recipes",
+    "benchmark",
     "data synthesize", "data validate", "data preview",
     "weights inspect", "weights convert",
 ]  # fmt: skip

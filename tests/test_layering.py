@@ -37,8 +37,10 @@ ORDER = [
     "run_summary", "run_report", "showcase", "epoch", "training_run", "train",
     "trial_run", "dry_run", "preview",
     "predict", "predict_files", "demo", "export_check", "export", "quantise", "int8",
+    "machine", "benchmarks.timing", "benchmarks.model", "benchmarks.loading", "benchmarks.codec",
+    "benchmarks.made_up", "benchmarks.evaluation", "benchmarks.suite", "benchmarks.report",
     "console", "commands.options", "commands.tables", "commands.data", "commands.recipes",
-    "commands.weights", "commands.export", "commands.evaluate", "cli",
+    "commands.weights", "commands.export", "commands.evaluate", "commands.benchmark", "cli",
 ]  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""What `pose-hrnet benchmark` measures, one module each, and the clock that they share."""
