@@ -277,7 +277,7 @@ class OneLayer(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.conv = nn.Conv2d(3, 17, 4, stride=4)
+        self.conv = nn.Conv2d(3, 17, 4, stride=4, bias=False)
         self.bn = nn.BatchNorm2d(17)
 
     def forward(self, images):
