@@ -82,8 +82,8 @@ def converted_session(
             log.info("%s; converting the network again", error)
     with _converting(backend):
         model = _to_openvino(network, input_wh)
-    _keep(model, kept)
-    return open_openvino(model, device, precision)
+    # The file, if there is one, so that all runs of these weights are the same.
+    return open_openvino(kept if _keep(model, kept) else model, device, precision)
 
 
 @contextmanager
@@ -130,7 +130,7 @@ def _digest(network: nn.Module, input_wh: tuple[int, int]) -> str:
     return digest.hexdigest()[:32]
 
 
-def _keep(model: Any, path: Path) -> None:
+def _keep(model: Any, path: Path) -> bool:
     """Put a model into the cache, and take the oldest out; a disk that is full is no error."""
     ov = import_extra("openvino", "openvino")
     try:
@@ -146,3 +146,5 @@ def _keep(model: Any, path: Path) -> None:
             old.with_suffix(".bin").unlink(missing_ok=True)
     except (OSError, RuntimeError) as error:
         log.info("the converted network is not kept in %s (%s)", path.parent, one_line(error))
+        return False
+    return True

@@ -75,8 +75,16 @@ def test_errors_behind_are_raised():
 
     with pytest.raises(OSError, match="full"), Behind(2) as worker:
         worker.do(fail)
-    ran = []
-    with pytest.raises(KeyError), Behind(2) as worker:  # the block's own error is not hidden
-        worker.do(fail)
-        worker.do(lambda: ran.append(1))
-        raise KeyError
+
+
+def test_an_error_of_the_block_is_not_hidden_by_one_behind():
+    def fail():
+        raise OSError("full")
+
+    def block():
+        with Behind(2) as worker:
+            worker.do(fail)
+            raise KeyError("own")
+
+    with pytest.raises(KeyError, match="own"):
+        block()
