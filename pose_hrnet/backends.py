@@ -18,7 +18,10 @@ from torch import Tensor
 from pose_hrnet.device import Precision, pick_device
 from pose_hrnet.program_files import read_program
 
-Backend: TypeAlias = Literal["onnxruntime", "openvino", "torch"]
+Runner: TypeAlias = Literal["eager", "compile", "openvino", "onnx"]
+"""What runs a network: layers of torch as they are or compiled, OpenVINO, ONNX Runtime."""
+Backend: TypeAlias = Literal["auto", Runner]
+"""What may be asked for; ``auto``: the best choice here."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Session:
         run: From the input to the outputs, on the device.
     """
 
-    backend: Backend
+    backend: Runner
     device: torch.device
     input_shape: tuple[int | None, ...]
     input_dtype: torch.dtype
@@ -52,7 +55,7 @@ def import_extra(module: str, extra: str) -> Any:
         return import_module(module)
     except ImportError as error:
         raise ValueError(
-            f"{module} cannot be imported ({error}), which this format needs; "
+            f"{module} cannot be imported ({error}), which is needed here; "
             f"install it with: pip install 'pose-hrnet[{extra}]'"
         ) from None
 
@@ -106,7 +109,7 @@ def open_onnx(path: Path, device: str = "auto") -> Session:
         return [torch.from_numpy(output) for output in outputs]
 
     return Session(
-        "onnxruntime",
+        "onnx",
         torch.device("cpu"),
         tuple(side if isinstance(side, int) else None for side in only.shape),
         _known_dtype(path, kinds, only.type),
@@ -115,16 +118,17 @@ def open_onnx(path: Path, device: str = "auto") -> Session:
     )
 
 
-def open_openvino(path: Path, device: str = "auto", precision: Precision = "fp32") -> Session:
+def open_openvino(source: Any, device: str = "auto", precision: Precision = "fp32") -> Session:
     """Open an OpenVINO IR (.xml with its .bin) or an ONNX file with OpenVINO.
 
     A batch size that is fixed in the file is freed where the operators allow it.
 
     Args:
-        path: The file.
+        source: The file's Path, or an `openvino.Model` in memory.
         device: ``auto`` or ``cpu``: the CPU; others are named to OpenVINO as they are (``GPU``).
-        precision: ``bf16`` lets it compute so; otherwise fp32, which OpenVINO by itself does not
-            keep to on CPUs that multiply bf16.
+        precision: ``bf16`` and ``fp16`` let it compute so; otherwise fp32, which OpenVINO by
+            itself does not keep to on CPUs that multiply bf16. Layers that were quantised to int8
+            stay so with either.
 
     Raises:
         ValueError: As `open_onnx`.
@@ -136,9 +140,11 @@ def open_openvino(path: Path, device: str = "auto", precision: Precision = "fp32
         raise ValueError(
             f"OpenVINO cannot use device {device!r}; it has {', '.join(core.available_devices)}"
         )
-    hint = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
+    kind = {"bf16": "bf16", "fp16": "f16"}.get(precision, "f32")
+    hint = {"INFERENCE_PRECISION_HINT": kind}
+    path = source if isinstance(source, Path) else Path("the converted network")
     try:
-        model = core.read_model(path)
+        model = core.read_model(source) if isinstance(source, Path) else source
         (only,) = _one_input(path, model.inputs)
         fixed = only.partial_shape[0].is_static
         if fixed and len(only.partial_shape) == 4:
@@ -185,7 +191,7 @@ def open_program(path: Path, device: str = "auto") -> Session:
     placeholder = next(n for n in program.graph.nodes if n.name in names)
     example = placeholder.meta["val"]
     return Session(
-        "torch",
+        "eager",
         where,
         tuple(side if isinstance(side, int) else None for side in example.shape),
         example.dtype,
@@ -199,7 +205,7 @@ def open_compiled(path: Path) -> Session:
     module = torch._inductor.aoti_load_package(str(path))
     where = torch.device("cpu")
     shape = (None, None, None, 3)
-    return Session("torch", where, shape, torch.uint8, (), lambda values: tuple(module(values)))
+    return Session("eager", where, shape, torch.uint8, (), lambda values: tuple(module(values)))
 
 
 def _with_free_batch(core: Any, path: Path, model: Any) -> Any:

@@ -28,6 +28,8 @@ from pose_hrnet.commands.options import (
     Resume,
     ResumeAlone,
     ResumeOption,
+    Runtime,
+    expected_crops,
 )
 from pose_hrnet.commands.tables import print_checks, print_facts, print_scores
 from pose_hrnet.console import (
@@ -164,9 +166,9 @@ def predict(
     flip_test: FlipTest = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Crops per forward pass.")] = 32,
     device: Device = "auto",
-    precision: PrecisionOption = Precision.fp32,
+    precision: PrecisionOption = Precision.auto,
     card: Card = None,
-    backend: Backend = None,
+    backend: Backend = Runtime.auto,
 ) -> None:
     """Predict poses in images and folders: COCO results JSON, CSV, and overlays.
 
@@ -175,16 +177,18 @@ def predict(
     Example: `pose-hrnet predict -c best.safetensors photos/ --boxes boxes.json --output out`
     """
     from pose_hrnet.predict import PoseEstimator
-    from pose_hrnet.predict_files import predict_files
+    from pose_hrnet.predict_files import find_images, predict_files
 
+    crops = expected_crops(boxes) if boxes else len(find_images(inputs, skip=output / "overlays"))
     estimator = PoseEstimator.from_checkpoint(
         checkpoint,
         card=card,
-        backend=None if backend is None else backend.value,
+        backend=backend.value,
         device=device,
         precision=precision.value,
         flip_test=flip_test,
         batch_size=batch_size,
+        crops=crops,
     )
     done = predict_files(
         estimator,

@@ -89,6 +89,7 @@ class Decoder:
         flip_shift: Cells to shift the mirrored heatmaps by; None: the codec's own.
         precision: Arithmetic of the network; decoding is always float32.
         refine: Step from the highest cell to a fraction of a cell; False: plain argmax.
+        own_precision: The network keeps to its precision by itself, without autocast.
         in_graph: The model is an exported graph that holds the flip test and the decoder: it maps
             crops to keypoints and scores, and the fields above say how.
     """
@@ -99,6 +100,7 @@ class Decoder:
     flip_shift: int | None = None
     precision: Precision = "fp32"
     refine: bool = True
+    own_precision: bool = False
     in_graph: bool = False
 
     @property
@@ -143,7 +145,7 @@ class Decoder:
 
     def run(self, model: nn.Module, images: Tensor) -> Tensor:
         """One forward pass: heatmaps in float32 whatever the arithmetic."""
-        with autocast(images.device, self.precision):
+        with autocast(images.device, "fp32" if self.own_precision else self.precision):
             heatmaps: Tensor = model(images)
         return heatmaps.float()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -14,11 +16,65 @@ from pose_hrnet import geometry
 from pose_hrnet.backends import Backend
 from pose_hrnet.data.crops import cut
 from pose_hrnet.device import Precision
+from pose_hrnet.geometry import Array
+from pose_hrnet.overlap import ahead
 from pose_hrnet.records import Poses, object_array
 from pose_hrnet.runtimes import PoseModel, load_pose_model
 from pose_hrnet.skeleton import Skeleton
 
+log = logging.getLogger(__name__)
+
 Image = NDArray[np.uint8]
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True)
+class _Sight(Generic[Key]):
+    """An image on its way: its N persons, how to cut them, and what becomes of them.
+
+    Attributes:
+        key: What the caller knows it by.
+        image: ``(H, W, 3)`` RGB.
+        boxes_xyxy: ``(N, 4)``.
+        areas: ``(N,)`` of the padded crops.
+        affines: ``(N, 2, 3)`` image to input.
+        keypoints_image: ``(N, K, 2)``, filled batch by batch.
+        keypoint_scores: ``(N, K)``, likewise.
+    """
+
+    key: Key
+    image: Image
+    boxes_xyxy: Array
+    areas: Array
+    affines: Array
+    keypoints_image: NDArray[np.float32]
+    keypoint_scores: NDArray[np.float32]
+
+    def poses(self) -> Poses:
+        """The finished poses; their image id is 0."""
+        return Poses(
+            image_ids=object_array([0] * len(self.boxes_xyxy)),
+            keypoints_image=self.keypoints_image,
+            keypoint_scores=self.keypoint_scores,
+            boxes_xyxy=self.boxes_xyxy.astype(np.float32),
+            scores=self.keypoint_scores.mean(axis=1),
+            areas=self.areas.astype(np.float32),
+        )
+
+
+@dataclass(frozen=True)
+class _Batch(Generic[Key]):
+    """Crops of one forward pass.
+
+    Attributes:
+        crops: B of ``(H, W, 3)`` uint8 RGB.
+        owners: The image and the row in it of each crop.
+        finished: Images that are done when this batch is.
+    """
+
+    crops: list[Image]
+    owners: list[tuple[_Sight[Key], int]]
+    finished: list[_Sight[Key]]
 
 
 class PoseEstimator:
@@ -46,23 +102,27 @@ class PoseEstimator:
         path: str | Path,
         *,
         card: Path | None = None,
-        backend: Backend | None = None,
+        backend: Backend = "auto",
         device: str = "auto",
-        precision: Precision = "fp32",
+        precision: Precision = "auto",
         flip_test: bool | None = None,
         batch_size: int = 32,
+        crops: int | None = None,
     ) -> PoseEstimator:
         """Load a checkpoint, an export, or a heatmap model of others.
 
         Args:
             path: As the other arguments of `load_pose_model`.
             card: The YAML card of a heatmap model.
-            backend: What runs an exported model.
+            backend: What runs it; ``auto``: the fastest that is installed.
             device: ``auto``, ``cpu``, ``cuda`` ...
-            precision: Arithmetic of the forward pass.
+            precision: Arithmetic of the forward pass; ``auto``: the fastest of the hardware.
             flip_test: Average with the mirrored crop: slower and a little better. None: as
                 exported, else on.
             batch_size: Crops per forward pass.
+            crops: About how many will be predicted, for the choice; None: unknown.
+
+        What was chosen and why is logged, and is the estimator's `summary`.
 
         Raises:
             FileNotFoundError: If there is no such file.
@@ -75,8 +135,15 @@ class PoseEstimator:
             device=device,
             precision=precision,
             flip_test=flip_test,
+            crops=crops,
         )
+        log.info("%s", model.choice)
         return cls(model, batch_size=batch_size)
+
+    @property
+    def summary(self) -> str:
+        """What was loaded, what runs it and why."""
+        return "\n".join(filter(None, (self.model.summary, self.model.choice)))
 
     @property
     def skeleton(self) -> Skeleton:
@@ -122,37 +189,87 @@ class PoseEstimator:
                 f"{len(boxes_xyxy)} arrays of boxes were given for {len(images)} images; "
                 "give one per image"
             )
-        per_image = [_checked_boxes(boxes) for boxes in boxes_xyxy]
-        owner = np.repeat(np.arange(len(images)), [len(boxes) for boxes in per_image])
-        boxes = np.concatenate([np.empty((0, 4)), *per_image])
-        codec = self.card.codec
+        numbered = zip(range(len(images)), images, boxes_xyxy, strict=True)
+        none = self._sight(None, np.empty((1, 1, 3), np.uint8), []).poses()
+        found = [
+            replace(poses, image_ids=object_array([number] * len(poses)))
+            for number, _, poses in self.predict_stream(numbered)
+        ]
+        columns = {
+            f.name: np.concatenate([getattr(poses, f.name) for poses in (none, *found)])
+            for f in fields(Poses)
+        }
+        return Poses(**columns)
+
+    def predict_stream(
+        self, pictures: Iterable[tuple[Key, Image, ArrayLike]]
+    ) -> Iterator[tuple[Key, Image, Poses]]:
+        """Predict images as they come, batched over the persons of all of them.
+
+        The next images are read and cut in another thread meanwhile. A batch is run when it is
+        full, or when as many images as it has places wait for it, so that few are in memory.
+
+        Args:
+            pictures: What the caller knows an image by, the image, and its ``(N, 4)`` boxes.
+
+        Yields:
+            For each image, in order: what it is known by, the image, and its poses, whose image
+            id is 0.
+
+        Raises:
+            ValueError: As `__call__`.
+        """
+        for batch in ahead(self._batches(pictures)):
+            if batch.owners:
+                self._run(batch)
+            for sight in batch.finished:
+                yield sight.key, sight.image, sight.poses()
+
+    def _batches(self, pictures: Iterable[tuple[Key, Image, ArrayLike]]) -> Iterator[_Batch[Key]]:
+        """Crops in batches that go on over the ends of images."""
+        batch: _Batch[Key] = _Batch([], [], [])
+        for key, image, boxes_xyxy in pictures:
+            sight = self._sight(key, image, boxes_xyxy)
+            for row, affine in enumerate(sight.affines):
+                if len(batch.crops) >= self.batch_size:  # in the middle of an image
+                    yield batch
+                    batch = _Batch([], [], [])
+                batch.crops.append(cut(sight.image, affine, self.card.codec.input_wh))
+                batch.owners.append((sight, row))
+            batch.finished.append(sight)
+            # Images without persons fill no batch, and must not pile up in memory either.
+            if max(len(batch.crops), len(batch.finished)) >= self.batch_size:
+                yield batch
+                batch = _Batch([], [], [])
+        if batch.finished:
+            yield batch
+
+    def _sight(self, key: Key, image: Image, boxes_xyxy: ArrayLike) -> _Sight[Key]:
+        codec, boxes = self.card.codec, _checked_boxes(boxes_xyxy)
         centers, sizes = geometry.crop_regions(
             geometry.xyxy_to_xywh(boxes), codec.input_wh, padding=self.card.box_padding
         )
-        affines = geometry.crop_affines(centers, sizes, codec.input_wh, alignment=codec.alignment)
-        keypoints = np.empty((len(boxes), self.skeleton.num_keypoints, 2), np.float32)
-        scores = np.empty(keypoints.shape[:2], np.float32)
-        for start in range(0, len(boxes), self.batch_size):
-            rows = slice(start, start + self.batch_size)
-            crops = [
-                cut(_checked_image(images[i]), affine, codec.input_wh)
-                for i, affine in zip(owner[rows], affines[rows], strict=True)
-            ]
-            points_input, scores[rows] = self._forward(np.stack(crops))
-            keypoints[rows] = geometry.input_to_image(points_input, affines[rows])
-        return Poses(
-            image_ids=object_array(owner.tolist()),
-            keypoints_image=keypoints,
-            keypoint_scores=scores,
-            boxes_xyxy=boxes.astype(np.float32),
-            scores=scores.mean(axis=1),
-            areas=sizes.prod(axis=1).astype(np.float32),
+        count = self.skeleton.num_keypoints
+        return _Sight(
+            key,
+            _checked_image(image),
+            boxes,
+            sizes.prod(axis=1),
+            geometry.crop_affines(centers, sizes, codec.input_wh, alignment=codec.alignment),
+            np.empty((len(boxes), count, 2), np.float32),
+            np.empty((len(boxes), count), np.float32),
         )
 
-    def _forward(self, crops: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """``(B, H, W, 3)`` crops -> keypoints in input pixels and scores."""
-        keypoints_input, scores = self.model(torch.from_numpy(crops))
-        return keypoints_input.numpy(), scores.numpy()
+    def _run(self, batch: _Batch[Key]) -> None:
+        """Predict the crops, and put their keypoints where they belong."""
+        points_input, scores = self.model(torch.from_numpy(np.stack(batch.crops)))
+        affines = np.stack([sight.affines[row] for sight, row in batch.owners])
+        points_image = geometry.input_to_image(points_input.numpy(), affines)
+        for (sight, row), points, values in zip(
+            batch.owners, points_image, scores.numpy(), strict=True
+        ):
+            sight.keypoints_image[row] = points
+            sight.keypoint_scores[row] = values
 
 
 def _checked_image(image: Image) -> Image:

@@ -20,6 +20,7 @@ from pose_hrnet.data.coco import poses_to_results, write_json
 from pose_hrnet.data.images import ImageError, read_rgb
 from pose_hrnet.draw import draw_poses, write_image
 from pose_hrnet.files import replace_file
+from pose_hrnet.overlap import Behind
 from pose_hrnet.predict import PoseEstimator
 from pose_hrnet.progress import SILENT, Bar, Progress
 from pose_hrnet.records import ImageId, Poses, object_array
@@ -32,12 +33,12 @@ PERSON = 1  # COCO's category_id
 
 Image = NDArray[np.uint8]
 Boxes = NDArray[np.float64]
-"""``(N, 5)`` rows of x1, y1, x2, y2 in image pixels, and the score."""
+"""``(N, 4)`` rows of x1, y1, x2, y2 in image pixels."""
 
 
 @dataclass(frozen=True)
 class ImageBoxes:
-    """One image in a box file: rows as in `Boxes`; its id, None where it has only a file name."""
+    """One image in a box file: rows of box and score; its id, None where it has but a name."""
 
     rows: list[list[float]]
     image_id: ImageId | None
@@ -192,70 +193,54 @@ def predict_files(
             f"no image has boxes in {boxes}: it names {', '.join(list(known)[:3])}, "
             f"the images are {', '.join(p.name for p in paths[:3])}"
         )
-    draw = partial(draw_poses, skeleton=estimator.skeleton, min_score=min_score)
+    skeleton = estimator.skeleton
     (output / "overlays" if overlays else output).mkdir(parents=True, exist_ok=True)
     names = _unique_names(paths)
     image_ids = _image_ids(paths, known or {})
     all_poses: list[tuple[Path, Poses]] = []
     failures: list[str] = []
-    with progress.task("predict", total=len(paths), unit="images") as bar:
-        for batch in _batches(paths, known, estimator.batch_size, failures, bar):
-            all_poses += (predicted := _predict_batch(estimator, batch, image_ids))
-            for (path, image, _), (_, poses) in zip(batch, predicted, strict=True):
-                if overlays:
-                    target = output / "overlays" / f"{names[path]}.jpg"
-                    write_image(target, draw(image, poses.keypoints_image, poses.keypoint_scores))
+
+    def draw(target: Path, image: Image, poses: Poses) -> None:
+        points, scores = poses.keypoints_image, poses.keypoint_scores
+        drawn = draw_poses(image, points, scores, skeleton=skeleton, min_score=min_score)
+        write_image(target, drawn)
+
+    with (
+        progress.task("predict", total=len(paths), unit="images") as bar,
+        Behind(estimator.batch_size) as artist,
+    ):
+        pictures = _pictures(paths, known, failures, bar)
+        for (path, box_scores), image, found in estimator.predict_stream(pictures):
+            ids = object_array([image_ids[path]] * len(found))
+            poses = replace(found, image_ids=ids, scores=found.scores * box_scores)
+            all_poses.append((path, poses))
+            if overlays:
+                target = output / "overlays" / f"{names[path]}.jpg"
+                artist.do(partial(draw, target, image, poses))
+            bar.advance()
     results = [row for _, poses in all_poses for row in poses_to_results(poses)]
     write_json(output / "results.json", results)
-    _write_csv(output / "keypoints.csv", all_poses, estimator.skeleton)
+    _write_csv(output / "keypoints.csv", all_poses, skeleton)
     return FilePredictions(len(all_poses), len(results), tuple(failures))
 
 
-def _batches(
-    paths: Sequence[Path],
-    known: dict[str, ImageBoxes] | None,
-    batch_size: int,
-    failures: list[str],
-    bar: Bar,
-) -> Iterator[list[tuple[Path, Image, Boxes]]]:
-    """Images with their boxes (without a box file: all of the image), enough for one batch."""
-    batch: list[tuple[Path, Image, Boxes]] = []
+def _pictures(
+    paths: Sequence[Path], known: dict[str, ImageBoxes] | None, failures: list[str], bar: Bar
+) -> Iterator[tuple[tuple[Path, NDArray[np.float32]], Image, Boxes]]:
+    """Path and ``(N,)`` box scores, image, and boxes; without a box file: all of the image."""
     for path in paths:
-        bar.advance()
         try:
             image = read_rgb(path)
         except (ImageError, OSError) as error:
             log.error("%s", error)
             failures.append(str(error))
+            bar.advance()
             continue
         rows: list[list[float]] = [[0, 0, image.shape[1], image.shape[0], 1]]
         if known is not None:
             rows = found.rows if (found := _find_boxes(path, known)) else []
-        batch.append((path, image, np.array(rows, dtype=np.float64).reshape(-1, 5)))
-        # Images without boxes fill no batch, and must not pile up in memory either.
-        if max(len(batch), sum(len(boxes) for _, _, boxes in batch)) >= batch_size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _predict_batch(
-    estimator: PoseEstimator,
-    batch: Sequence[tuple[Path, Image, Boxes]],
-    image_ids: dict[Path, ImageId],
-) -> list[tuple[Path, Poses]]:
-    """Poses per file, with the file's image id; score = box score x mean keypoint score."""
-    poses = estimator.predict_images(
-        [image for _, image, _ in batch], [boxes[:, :4] for _, _, boxes in batch]
-    )
-    predicted = []
-    for position, (path, _, boxes) in enumerate(batch):
-        own = poses[poses.image_ids == position]
-        ids = object_array([image_ids[path]] * len(own))
-        scores = (own.scores * boxes[:, 4]).astype(np.float32)
-        predicted.append((path, replace(own, image_ids=ids, scores=scores)))
-    return predicted
+        boxes = np.array(rows, dtype=np.float64).reshape(-1, 5)
+        yield (path, boxes[:, 4].astype(np.float32)), image, boxes[:, :4]
 
 
 def _find_boxes(path: Path, known: dict[str, ImageBoxes]) -> ImageBoxes | None:

@@ -6,17 +6,29 @@ network in it: layers of torch, or a file that a runtime has opened.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from pose_hrnet.backends import Backend, Session, one_line, open_onnx, open_openvino, open_program
+from pose_hrnet.acceleration import Choice, accelerate, agrees, choose, choose_for_file
+from pose_hrnet.backends import (
+    Backend,
+    Runner,
+    Session,
+    one_line,
+    open_onnx,
+    open_openvino,
+    open_program,
+)
 from pose_hrnet.cards import SUFFIXES, ExportCard, HeatmapModelCard, card_path
 from pose_hrnet.device import Precision, pick_device
 from pose_hrnet.inference import Decoder, PoseCard
 from pose_hrnet.models.weights import load_model
+
+log = logging.getLogger(__name__)
 
 _CARD_SUFFIXES = (".yaml", ".yml")
 
@@ -31,16 +43,18 @@ class PoseModel:
         card: Codec, skeleton and box padding.
         decoder: From crops to keypoints.
         device: Where the network takes its crops.
-        backend: What runs it: ``torch``, ``onnxruntime`` or ``openvino``.
+        backend: What runs it.
         summary: What was loaded, in plain words.
+        choice: What runs it, in which arithmetic, and why, in one line.
     """
 
     network: nn.Module
     card: PoseCard
     decoder: Decoder
     device: torch.device
-    backend: Backend = "torch"
+    backend: Runner = "eager"
     summary: str = ""
+    choice: str = ""
 
     @torch.inference_mode()
     def __call__(self, crops: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,11 +100,12 @@ def load_pose_model(
     path: str | Path,
     *,
     card: Path | None = None,
-    backend: Backend | None = None,
+    backend: Backend = "auto",
     device: str = "auto",
     precision: Precision = "fp32",
     flip_test: bool | None = None,
     flip_shift: int | None = None,
+    crops: int | None = None,
 ) -> PoseModel:
     """Load any model that predicts keypoints.
 
@@ -101,11 +116,14 @@ def load_pose_model(
     Args:
         path: The model, or the YAML card that names it.
         card: The YAML card of a heatmap model.
-        backend: ``openvino`` runs ONNX files with OpenVINO; None: what the file is for.
+        backend: What runs it; ``auto``: the best choice for a checkpoint (see `choose`), and for
+            other files what they are for. ``openvino`` runs ONNX files, too.
         device: ``auto``, ``cpu``, ``cuda`` ...
-        precision: Arithmetic; that of exported files is their own, but for OpenVINO's bf16.
+        precision: Arithmetic; ``auto``: the fastest. That of exported files is their own, but
+            OpenVINO can run them in bf16.
         flip_test: None: as exported, and on for heatmaps.
         flip_shift: Cells to shift the mirrored heatmaps by; None: the card's.
+        crops: About how many will be predicted, for the choice; None: unknown.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -116,19 +134,19 @@ def load_pose_model(
     if path.suffix.lower() in _CARD_SUFFIXES:
         path, card = _model_of(path), path
     if path.suffix.lower() not in SUFFIXES.values():
-        if card is not None or backend not in (None, "torch"):
+        if card is not None:
             raise ValueError(
-                f"{path} is no exported model, so that no card and no other backend than torch "
-                f"apply to it; give a file ending in {', '.join(SUFFIXES.values())}"
+                f"{path} is no exported model, so that no card applies to it; "
+                f"give a file ending in {', '.join(SUFFIXES.values())}"
             )
-        return _checkpoint(path, device, precision, flip_test is not False, flip_shift)
+        choice = choose(backend, precision, device, crops=crops)  # before the file is read
+        return _checkpoint(path, backend, choice, device, flip_test is not False, flip_shift)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such model file; check the path")
-    if precision == "auto":  # decided when the file was written
-        precision = "fp32"
     if card is None and card_path(path).is_file():
-        session = _open(path, backend, device, precision)
-        return _export(path, session, precision, flip_test, flip_shift)
+        weights = ExportCard.read(path).weights
+        choice = choose_for_file(path, backend, device, precision, keeps_fp32=weights != "fp32")
+        return _export(path, _open(path, choice, device), choice, flip_test, flip_shift)
     card = card or next((c for s in _CARD_SUFFIXES if (c := path.with_suffix(s)).is_file()), None)
     if card is None:
         raise FileNotFoundError(
@@ -136,8 +154,9 @@ def load_pose_model(
             f"heatmap model write {path.with_suffix('.yaml').name}, or give the card's path"
         )
     described = HeatmapModelCard.read(card)
-    session = _open(path, backend, device, precision)
-    return _heatmap_model(path, session, described, precision, flip_test is not False, flip_shift)
+    choice = choose_for_file(path, backend, device, precision)
+    session = _open(path, choice, device)
+    return _heatmap_model(path, session, described, choice, flip_test is not False, flip_shift)
 
 
 class GraphNetwork(nn.Module):
@@ -203,50 +222,59 @@ def _model_of(card: Path) -> Path:
     return found[0]
 
 
-def _open(path: Path, backend: Backend | None, device: str, precision: Precision) -> Session:
-    suffix = path.suffix.lower()
-    possible: dict[str, tuple[Backend, ...]] = {
-        SUFFIXES["onnx"]: ("onnxruntime", "openvino"),
-        SUFFIXES["openvino"]: ("openvino",),
-        SUFFIXES["torch"]: ("torch",),
-    }
-    chosen = backend or possible[suffix][0]
-    if chosen not in possible[suffix]:
-        raise ValueError(
-            f"{path} cannot be run by {chosen}; a {suffix} file needs "
-            f"{' or '.join(possible[suffix])}"
-        )
-    if precision == "bf16" and chosen != "openvino":
-        raise ValueError(
-            f"{path} has its arithmetic built in, and bf16 was asked for; use precision fp32"
-        )
-    if chosen == "onnxruntime":
+def _open(path: Path, choice: Choice, device: str) -> Session:
+    if choice.backend == "onnx":
         return open_onnx(path, device)
-    return (
-        open_program(path, device) if chosen == "torch" else open_openvino(path, device, precision)
-    )
+    if choice.backend == "openvino":
+        return open_openvino(path, device, choice.precision)
+    return open_program(path, device)
 
 
 def _checkpoint(
-    path: Path, device: str, precision: Precision, flip_test: bool, flip_shift: int | None
+    path: Path,
+    backend: Backend,
+    choice: Choice,
+    device: str,
+    flip_test: bool,
+    flip_shift: int | None,
 ) -> PoseModel:
-    pick_device(device)  # said before the file is read
     loaded = load_model(path)
-    model = network_model(
-        loaded.model,
-        loaded.card,
-        device=device,
-        precision=precision,
-        flip_test=flip_test,
-        flip_shift=flip_shift,
+    card = loaded.card
+    network, where, choice = _fast_network(loaded.model, card, backend, choice, device)
+    decoder = Decoder(
+        card.codec,
+        card.skeleton.flip_index,
+        flip_test,
+        flip_shift,
+        choice.precision,
+        own_precision=True,
     )
-    return replace(model, summary=loaded.report.summary())
+    summary = loaded.report.summary()
+    return PoseModel(network, card, decoder, where, choice.backend, summary, choice.summary)
+
+
+def _fast_network(
+    network: nn.Module, card: PoseCard, backend: Backend, choice: Choice, device: str
+) -> tuple[nn.Module, torch.device, Choice]:
+    """The network as chosen; what was not asked for by name must prove itself, or is not used."""
+    if backend != "auto" or choice.backend != "openvino":
+        return (*accelerate(network, card, choice, device), choice)
+    try:
+        fast, where = accelerate(network, card, choice, device)
+        if agrees(fast, network, card, choice.precision):
+            return fast, where, choice
+        reason = "OpenVINO gives other heatmaps here"
+    except ValueError as error:
+        reason = f"OpenVINO cannot be used, {error}"
+    choice = replace(choice, backend="eager", reason=reason)
+    log.warning("%s; the layers of torch run instead", reason)
+    return (*accelerate(network, card, choice, device), choice)
 
 
 def _export(
     path: Path,
     session: Session,
-    precision: Precision,
+    choice: Choice,
     flip_test: bool | None,
     flip_shift: int | None,
 ) -> PoseModel:
@@ -274,17 +302,18 @@ def _export(
             f"shape {tuple(scores.shape)}, but its card has {count} keypoints; export it again"
         )
     decoder = Decoder(
-        codec, skeleton.flip_index, card.flip_test, precision=precision, in_graph=True
+        codec, skeleton.flip_index, card.flip_test, precision=choice.precision, in_graph=True
     )
     summary = f"{path} ({card.format} export, {card.weights}, run by {session.backend})"
-    return PoseModel(network, card.checkpoint, decoder, session.device, session.backend, summary)
+    where, runner = session.device, session.backend
+    return PoseModel(network, card.checkpoint, decoder, where, runner, summary, choice.summary)
 
 
 def _heatmap_model(
     path: Path,
     session: Session,
     card: HeatmapModelCard,
-    precision: Precision,
+    choice: Choice,
     flip_test: bool,
     flip_shift: int | None,
 ) -> PoseModel:
@@ -303,9 +332,17 @@ def _heatmap_model(
             f"says {expected[0]} keypoints and heatmaps {expected[1]} high and {expected[2]} wide "
             f"(stride {card.stride}); correct skeleton, stride or output in the card"
         )
-    decoder = Decoder(card.codec, card.skeleton.flip_index, flip_test, flip_shift, precision)
+    decoder = Decoder(
+        card.codec,
+        card.skeleton.flip_index,
+        flip_test,
+        flip_shift,
+        choice.precision,
+        own_precision=True,
+    )
     summary = f"{path} (heatmap model, run by {session.backend})"
-    return PoseModel(network, card, decoder, session.device, session.backend, summary)
+    where, runner = session.device, session.backend
+    return PoseModel(network, card, decoder, where, runner, summary, choice.summary)
 
 
 def _check_input(

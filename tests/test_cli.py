@@ -151,7 +151,7 @@ def test_preview_draws_what_training_would_see(run_folder, tmp_path):
             ["train", "demo", "-o", "x", "--set", "model.widht=1"],
             "nearest known key is 'model.width'",
         ),
-        (["predict", "x.jpg", "-c", "none.pt", "-o", "x"], "none.pt"),
+        (["predict", "x.jpg", "-c", "none.pt", "-o", "x"], "x.jpg does not exist"),
         (
             [
                 *("evaluate", "-c", "none.pt", "-o", "x", "--annotations", "none.json"),

@@ -10,7 +10,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / "pose_hrnet"
 
 ORDER = [
-    "skeleton", "geometry", "records", "progress", "files", "interrupts", "device",
+    "skeleton", "geometry", "records", "progress", "overlap", "files", "interrupts", "device",
     "torchrun", "distributed", "processes",
     "config_base", "config_data", "config_training", "config", "config_files",
     "data.images", "data.json_rows", "data.annotations", "data.skeletons", "data.coco",
@@ -28,7 +28,8 @@ ORDER = [
     "models.mmpose_meta", "models.card", "models.foreign", "models.opened",
     "models.fitting", "models.head", "models.weights", "models.inspection",
     "losses", "inference",
-    "cards", "program_files", "backends", "runtimes",
+    "cards", "program_files", "backends", "conversion", "fast_networks", "acceleration",
+    "runtimes",
     "metrics.oks", "metrics.coco_truth", "metrics.coco_results", "metrics.coco_matching",
     "metrics.coco_ap",
     "metrics.crowdpose", "metrics.pck", "metrics.mpii", "metrics.main_number", "scoring",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import shutil
@@ -14,6 +15,7 @@ from builders import make_people, write_images
 
 from pose_hrnet import HRNet, PoseEstimator
 from pose_hrnet.codec import HeatmapCodec
+from pose_hrnet.data.images import read_rgb
 from pose_hrnet.models.weights import ModelCard, save_model
 from pose_hrnet.predict_files import find_images, load_boxes, predict_files
 from pose_hrnet.skeleton import COCO17
@@ -41,7 +43,9 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def estimator(checkpoint):
-    return PoseEstimator.from_checkpoint(checkpoint, device="cpu", batch_size=3)
+    return PoseEstimator.from_checkpoint(
+        checkpoint, backend="eager", precision="fp32", device="cpu", batch_size=3
+    )
 
 
 @pytest.fixture
@@ -268,18 +272,92 @@ def test_overlays_of_an_earlier_run_are_no_input(estimator, folder):
 
 
 def test_images_without_boxes_do_not_pile_up(estimator, folder, tmp_path, monkeypatch):
-    """The estimator takes batches of three crops, so it is given three images at the most."""
-    for number in range(4, 9):
+    """Batches are of three crops or images: one is run, two wait, and one is being read."""
+    for number in range(4, 40):
         shutil.copy(folder / "000001.png", folder / f"{number}.png")
-    given = []
-    predict = estimator.predict_images
+    read, in_memory = [], []
 
-    def watch(images, boxes):
-        given.append(len(images))
-        return predict(images, boxes)
+    class Bar:
+        done = 0
 
-    monkeypatch.setattr(estimator, "predict_images", watch)
-    boxes = write_boxes(tmp_path / "boxes.json", {"image_id": 8})
-    done = predict_files(estimator, [folder], tmp_path / "out", boxes=boxes, overlays=False)
-    assert (done.images, done.persons) == (8, 1)
-    assert given == [3, 3, 2]
+        def advance(self):
+            self.done += 1
+
+        @contextlib.contextmanager
+        def task(self, name, total, unit):
+            yield self
+
+    bar = Bar()
+
+    def watch(path):
+        read.append(path)
+        in_memory.append(len(read) - bar.done)
+        return read_rgb(path)
+
+    monkeypatch.setattr("pose_hrnet.predict_files.read_rgb", watch)
+    boxes = write_boxes(tmp_path / "boxes.json", {"image_id": 39})
+    done = predict_files(
+        estimator, [folder], tmp_path / "out", boxes=boxes, overlays=False, progress=bar
+    )
+    assert (done.images, done.persons, bar.done) == (39, 1, 39)
+    assert max(in_memory) <= 4 * 3
+
+
+def test_batches_go_on_over_the_ends_of_images(estimator, images, monkeypatch):
+    """Eleven persons in four images are four batches of at most three, in order."""
+    boxes = [BOXES[0], [], [*BOXES[2], *BOXES[2], [2, 2, 40, 50]], BOXES[0]]
+    given, run = [], estimator.model
+
+    def watch(crops):
+        given.append(len(crops))
+        return run(crops)
+
+    expected = [
+        estimator(i, b).keypoints_image for i, b in zip(pictures(images), boxes, strict=True)
+    ]
+    monkeypatch.setattr(estimator, "model", watch)
+    found = list(estimator.predict_stream(zip("abcd", pictures(images), boxes, strict=True)))
+    assert given == [3, 3, 3, 2]
+    assert [key for key, _, _ in found] == list("abcd")
+    for (_, image, poses), wanted, given_image in zip(
+        found, expected, pictures(images), strict=True
+    ):
+        assert image is given_image
+        np.testing.assert_allclose(poses.keypoints_image, wanted, atol=1e-3)
+
+
+def pictures(images):
+    return [*images, images[0]]
+
+
+def test_what_fails_in_the_other_threads_is_raised(estimator, folder, tmp_path, monkeypatch):
+    def refuse(path, image):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr("pose_hrnet.predict_files.write_image", refuse)
+    with pytest.raises(OSError, match="the disk is full"):
+        predict_files(estimator, [folder], tmp_path / "out")
+    assert not (tmp_path / "out/results.json").exists()
+    boxes = [[[1, 2, 30, 40]], [[5, 5, 1, 9]]]
+    with pytest.raises(ValueError, match="box 0 is"):
+        estimator.predict_images([np.zeros((60, 60, 3), np.uint8)] * 2, boxes)
+
+
+def test_order_and_failures_are_the_same_however_batches_fall(checkpoint, folder, tmp_path):
+    """Damaged images first, in between and last."""
+    for number in (0, 2, 9):
+        (folder / f"{number:06}.png").write_bytes(b"no image")
+    written = []
+    for size in (1, 2, 16):
+        estimator = PoseEstimator.from_checkpoint(
+            checkpoint, backend="eager", precision="fp32", device="cpu", batch_size=size
+        )
+        out = tmp_path / str(size)
+        done = predict_files(estimator, [folder], out)
+        assert [sentence.count(".png") for sentence in done.failures] == [1, 1, 1]
+        assert result_ids(out) == [1, 3]
+        assert sorted(p.name for p in (out / "overlays").iterdir()) == ["000001.jpg", "000003.jpg"]
+        rows = json.loads((out / "results.json").read_text())
+        written.append([row["keypoints"] for row in rows])
+    np.testing.assert_allclose(written[1], written[0], atol=0.01)
+    np.testing.assert_allclose(written[2], written[0], atol=0.01)

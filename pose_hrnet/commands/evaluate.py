@@ -22,7 +22,9 @@ from pose_hrnet.commands.options import (
     Output,
     Precision,
     PrecisionOption,
+    Runtime,
     SkeletonOption,
+    expected_crops,
 )
 from pose_hrnet.commands.tables import print_comparison, print_evaluation, print_scores
 from pose_hrnet.console import (
@@ -66,7 +68,7 @@ def evaluate(
     metric: MetricOption = Metric.auto,
     head_sizes: Annotated[Path | None, typer.Option(help="MPII's gt_valid.mat.")] = None,
     card: Card = None,
-    backend: Backend = None,
+    backend: Backend = Runtime.auto,
 ) -> None:
     """Score a checkpoint on a data set: COCO or CrowdPose AP or MPII PCKh, and what made them.
 
@@ -93,11 +95,12 @@ def evaluate(
         model = load_pose_model(
             checkpoint,
             card=card,
-            backend=None if backend is None else backend.value,
+            backend=backend.value,
             device=str(world.device(device)) if world.size > 1 else device,
             precision=precision.value,
             flip_test=flip_test,
             flip_shift=flip_shift,
+            crops=expected_crops(boxes or annotations),
         )
         data = DataSet(
             annotations=annotations,
@@ -115,7 +118,7 @@ def evaluate(
         )
         facts = {"checkpoint": str(checkpoint), "backend": model.backend}
         bars = RichProgress()
-        say(model.summary)
+        say(f"{model.summary}\n{model.choice}")
         if compared:
             comparison = run_comparison(
                 model.network, model.card, data, test, compared,

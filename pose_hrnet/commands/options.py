@@ -16,6 +16,7 @@ class Precision(str, Enum):
     auto = "auto"
     fp32 = "fp32"
     bf16 = "bf16"
+    fp16 = "fp16"
 
 
 class Nms(str, Enum):
@@ -28,11 +29,13 @@ class Nms(str, Enum):
 
 
 class Runtime(str, Enum):
-    """What runs an exported model."""
+    """What runs a model."""
 
-    onnxruntime = "onnxruntime"
+    auto = "auto"
+    eager = "eager"
+    compile = "compile"
     openvino = "openvino"
-    torch = "torch"
+    onnx = "onnx"
 
 
 class Metric(str, Enum):
@@ -109,7 +112,10 @@ MetricOption = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 PrecisionOption = Annotated[
-    Precision, typer.Option(help="auto: bf16 where the hardware multiplies it.")
+    Precision,
+    typer.Option(
+        help="Arithmetic of the forward pass. auto: bf16 where the hardware multiplies it."
+    ),
 ]
 EvaluatorOption = Annotated[
     Evaluator,
@@ -126,5 +132,14 @@ Card = Annotated[
     Path | None, typer.Option(help="YAML card of a heatmap model that others exported.")
 ]
 Backend = Annotated[
-    Runtime | None, typer.Option(help="Runs an exported model; onnx: onnxruntime or openvino.")
+    Runtime,
+    typer.Option(
+        help="What runs the model. auto: the fastest that is installed; exported files: what they "
+        "are for. eager: layers of torch; in fp32 the reference.",
+    ),
 ]
+
+
+def expected_crops(path: Path) -> int | None:
+    """About how many boxes a JSON file holds, without parsing it; None if there is no file."""
+    return path.read_bytes().count(b'"bbox"') if path.is_file() else None
