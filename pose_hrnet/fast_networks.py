@@ -100,9 +100,11 @@ class CompiledNetwork(nn.Module):
             options["triton.cudagraphs"] = True
         self.compiled = torch.compile(network, dynamic=True, options=options)
         width, height = input_wh
-        crops = torch.zeros(4, 3, height, width, dtype=torch.uint8, device=network.mean.device)
         log.info("compiling the network, which takes about a minute")
-        self(crops)
+        # torch may choose other convolutions from 16 crops on, which is compiled by itself.
+        for count in (4, 32):
+            size = (count, 3, height, width)
+            self(torch.zeros(size, dtype=torch.uint8, device=network.mean.device))
 
     @torch.inference_mode()
     def forward(self, images: Tensor) -> Tensor:

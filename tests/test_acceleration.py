@@ -15,6 +15,7 @@ from pose_hrnet import HRNet, PoseEstimator, acceleration
 from pose_hrnet.acceleration import FEW_CROPS, MANY_CROPS, Choice, agrees, choose
 from pose_hrnet.cli import app
 from pose_hrnet.codec import HeatmapCodec
+from pose_hrnet.conversion import _digest
 from pose_hrnet.export_check import compare, drawn_crops
 from pose_hrnet.fast_networks import FoldedNetwork, folded
 from pose_hrnet.models.resnet import SimpleBaseline
@@ -266,3 +267,13 @@ def test_cuda_graphs_agree_with_the_reference(backend, checkpoint, reference, cr
         points, _ = model(crops[:count])
         expected, _ = reference(crops[:count])
         assert (points - expected).norm(dim=-1).median() < 0.5
+
+
+def test_other_weights_or_sizes_are_other_converted_networks():
+    network = FoldedNetwork(living(HRNet(8, **SMALL)))
+    digests = {_digest(network, (64, 96)), _digest(network, (96, 64))}
+    network.mean[0] += 0.01
+    digests.add(_digest(network, (64, 96)))
+    network.layers.conv1.weight[0, 0, 0, 0] += 0.01
+    digests.add(_digest(network, (64, 96)))
+    assert len(digests) == 4
