@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import threading
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -98,6 +99,7 @@ class TensorBoard:
     def __init__(self, folder: Path, settings: Mapping[str, Any], finished_epochs: int) -> None:
         from torch.utils.tensorboard import SummaryWriter, summary
 
+        _quieten_writing_thread()
         writer: Any = SummaryWriter(str(folder), purge_step=finished_epochs + 1)
         self.writer = writer
         if finished_epochs == 0:
@@ -234,6 +236,19 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         name = f"{prefix}{key}"
         found |= flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
     return found
+
+
+def _quieten_writing_thread() -> None:
+    """No traceback if the thread in which TensorBoard writes fails: its next call raises that."""
+    before = threading.excepthook
+    if before is not threading.__excepthook__:
+        return  # somebody else decides what is shown
+
+    def hook(failed: threading.ExceptHookArgs) -> None:
+        if type(failed.thread).__name__ != "_AsyncWriterThread":
+            before(failed)
+
+    threading.excepthook = hook
 
 
 def _is_installed(name: LoggerName) -> bool:
