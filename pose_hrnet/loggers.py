@@ -10,9 +10,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
-import threading
 import os
 import re
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
