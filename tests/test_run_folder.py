@@ -137,7 +137,7 @@ def test_a_finished_run_says_so_and_does_nothing(settings, tmp_path, caplog):  #
 def test_resume_alone_means_auto(monkeypatch, options, expected):
     seen = []
 
-    def noted(config, output, *, resume, device, progress):
+    def noted(config, output, *, resume, **others):
         seen.append(resume)
         return output
 
