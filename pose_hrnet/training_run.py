@@ -110,7 +110,7 @@ class TrainingRun:
                 accumulate=train.accumulate, bar=timed, world=world,
             )  # fmt: skip
             for _ in epoch.steps():
-                due = bool(train.save_every) and done.part.steps % train.save_every == 0
+                due = train.save_every is not None and done.part.steps % train.save_every == 0
                 # Of several processes only where they wait for one another anyway.
                 ask = alone or due or epoch.is_read
                 stop = self.asked_to_stop(interrupts) if ask else None
