@@ -29,7 +29,7 @@ from pose_hrnet.training_step import TrainingStep
 ROOT = Path(__file__).resolve().parents[1]
 WORKER = ROOT / "tests/training_worker.py"
 PATIENCE = 200
-PERSONS, EPOCHS, STEPS = 23, 3, 6
+PERSONS, EPOCHS, STEPS = 23, 2, 6
 """Six steps of 2 crops for each of 2 processes; the last one has 3 crops left."""
 pytestmark = pytest.mark.skipif(
     not torch.distributed.is_available(), reason="PyTorch is built without torch.distributed"
@@ -171,21 +171,21 @@ def test_scores_are_those_of_one_process_with_the_same_weights(whole, settings):
 
 
 def test_a_run_of_two_speaks_with_one_voice(whole):
-    assert whole.out.count("training for 3 epochs") == 1
+    assert whole.out.count("training for 2 epochs") == 1
     assert "4 crops per step (2 crops x 2 processes)" in whole.out
-    assert whole.out.count("trained for 3 epochs") == 1
-    assert [whole.err.count(f"epoch {n}/3:") for n in (1, 2, 3)] == [1, 1, 1]
+    assert whole.out.count("trained for 2 epochs") == 1
+    assert [whole.err.count(f"epoch {n}/2:") for n in (1, 2)] == [1, 1]
     assert "Traceback" not in whole.err
     left = {path.name for path in whole.folder.iterdir()}
     assert {"best.safetensors", "config.yaml", "last.pt", "metrics.jsonl", "curve.png"} <= left
     assert not [name for name in left if name.endswith(".tmp")]
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_signal_to_one_process_stops_both_and_resuming_ends_the_same(
     settings, whole, tmp_path, rank
 ):
-    run = Run(tmp_path / "run", settings, step=0.05)
+    run = Run(tmp_path / "run", settings, step=0.1)
     os.kill(run.pid_at_step(STEPS + 1, rank), signal.SIGTERM)
     _, err = run.said(code=1)  # torchrun's, to whom any exit of a process is a failure
     assert err.count("saved; the same command with --resume goes on") == 1
@@ -205,7 +205,7 @@ def test_a_killed_process_is_started_again_and_the_run_ends_the_same(settings, w
     os.kill(killed, signal.SIGKILL)
     _, err = run.said()
     assert err.count("error: process 0 of 2 ") == 1  # lost the other, or was told
-    assert err.count("resumed at epoch 2 of 3") == 1
+    assert err.count("resumed at epoch 2 of 2") == 1
     assert len({step["pid"] for step in run.steps(1)}) == 2
     assert_same_run(whole.folder, run.folder)
     assert not list(run.folder.glob(".*.tmp"))
@@ -213,16 +213,15 @@ def test_a_killed_process_is_started_again_and_the_run_ends_the_same(settings, w
 
 def test_what_two_processes_accumulate_goes_on_in_one(settings, tmp_path):
     """8 crops in a step: 2 processes x 2 batches x 2 crops, then 1 x 1 x 8."""
-    run = Run(tmp_path / "run", [*settings, "train.accumulate=2"], step=0.1)
-    run.pid_at_step(5, 0)
+    run = Run(tmp_path / "run", [*settings, "train.accumulate=2"], step=0.2)
+    run.pid_at_step(4, 0)
     run.process.terminate()
     run.process.communicate(timeout=PATIENCE)
     state = read_newest_state(run.folder)
     done = Progressed.from_dict(state["progressed"])
     assert state["processes"] == 2
     assert done.part == EpochPart() or done.part.samples == 8 * done.part.steps
-    seen = list(itertools.chain(*(run.steps(rank)[: done.step] for rank in (0, 1))))
-    assert {len(step["rows"]) for step in seen} >= {4}
+    assert {len(run.steps(rank)[0]["rows"]) for rank in (0, 1)} == {4}
 
     learn, rows = TrainingStep.__call__, []
 
@@ -235,7 +234,7 @@ def test_what_two_processes_accumulate_goes_on_in_one(settings, tmp_path):
         config = load_config("demo", [*settings, "train.batch_size=8"])
         train(config, run.folder, device="cpu", resume="must")
     lines = read_metrics(run.folder / "metrics.jsonl")
-    assert [line["step"] for line in lines] == [3, 6, 9]
+    assert [line["step"] for line in lines] == [3, 6]
     before = done.part.steps
     parts = [run.steps(rank)[done.step - before : done.step] for rank in (0, 1)]
     epoch = [row for part in parts for step in part for row in step["rows"]]
