@@ -181,7 +181,8 @@ def test_a_run_of_two_speaks_with_one_voice(whole):
     assert not [name for name in left if name.endswith(".tmp")]
 
 
-@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.slow), 1])
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
 def test_a_signal_to_one_process_stops_both_and_resuming_ends_the_same(
     settings, whole, tmp_path, rank
 ):
