@@ -34,9 +34,12 @@ from pose_hrnet.commands.options import (
 from pose_hrnet.commands.tables import print_checks, print_facts, print_scores
 from pose_hrnet.console import (
     BAD_INPUT,
+    HERE,
     RichProgress,
     one_sentence_errors,
+    one_sentence_errors_of_all,
     print_table,
+    refuse_several,
     say,
 )
 
@@ -97,7 +100,7 @@ def demo(
 
 
 @app.command(cls=ResumeAlone)
-@one_sentence_errors
+@one_sentence_errors_of_all
 def train(
     config: Annotated[str, typer.Argument(help="YAML file, or the name of a recipe.")],
     output: Output,
@@ -119,15 +122,20 @@ def train(
     Ctrl-C or SIGTERM: the step is finished and the run saved; once more, and it exits at once.
     With --dry-run nothing is written, and the exit code is 2 if something would stop the run.
 
+    Several processes, on a GPU each, learn from batches of their own in every step:
+    `torchrun --nproc-per-node=2 -m pose_hrnet train ...`.
+
     Example: `pose-hrnet train coco_w32_256x192 --output runs/w32 --set train.batch_size=16`
     """
     from pose_hrnet.config_files import load_config
 
-    settings = load_config(config, overrides or ())
     loggers: list[LoggerName] | None = [each.value for each in logger] if logger else None
     if try_out:
+        if HERE.size > 1:
+            refuse_several("train --dry-run")
         from pose_hrnet.dry_run import dry_run
 
+        settings = load_config(config, overrides or ())
         checks = dry_run(
             settings, output, resume=resume.value, device=device, loggers=loggers or ()
         )
@@ -135,17 +143,21 @@ def train(
         if any(check.result == "fault" for check in checks):
             raise typer.Exit(BAD_INPUT)
         return
+    from pose_hrnet.processes import joined
     from pose_hrnet.train import train as run_training
 
-    run_training(
-        settings,
-        output,
-        resume=resume.value,
-        device=device,
-        loggers=loggers,
-        progress=RichProgress(),
-        tell=print_facts,
-    )
+    with joined(device) as world:
+        settings = load_config(config, overrides or ())
+        run_training(
+            settings,
+            output,
+            resume=resume.value,
+            device=device,
+            world=world,
+            loggers=loggers,
+            progress=RichProgress(),
+            tell=print_facts,
+        )
 
 
 app.command()(evaluate)

@@ -70,7 +70,7 @@ def _one_sentence_errors(command: _Command, *, alone: bool) -> _Command:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         set_up_logging()
         if alone and HERE.size > 1:
-            _refuse(command.__name__)
+            refuse_several(command.__name__)
         try:
             return command(*args, **kwargs)
         except (ValueError, OSError, FloatingPointError) as error:
@@ -97,7 +97,7 @@ def _one_sentence_errors(command: _Command, *, alone: bool) -> _Command:
     return wrapped  # type: ignore[return-value]
 
 
-def _refuse(name: str) -> NoReturn:
+def refuse_several(name: str) -> NoReturn:
     """End all processes of a command that is for one."""
     if HERE.is_main:
         _print_error(

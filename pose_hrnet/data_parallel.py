@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import AbstractContextManager, nullcontext
 
 from torch import nn
@@ -10,8 +9,6 @@ from torch.nn.parallel import DistributedDataParallel
 
 from pose_hrnet.config import OptimizerConfig
 from pose_hrnet.distributed import World
-
-log = logging.getLogger(__name__)
 
 
 def wrap(model: nn.Module, world: World, *, sync_batchnorm: bool = False) -> nn.Module:
@@ -67,7 +64,7 @@ def keep_gradients(model: nn.Module) -> AbstractContextManager[None]:
 
 
 def scaled_rate(config: OptimizerConfig, crops_per_step: int) -> float:
-    """The learning rate for the crops of one optimiser step, and a log line if it is scaled.
+    """The learning rate for the crops of one optimiser step.
 
     ``lr * crops_per_step / lr_batch``: the linear rule of Goyal et al., "Accurate, Large Minibatch
     SGD" (2017).
@@ -78,12 +75,7 @@ def scaled_rate(config: OptimizerConfig, crops_per_step: int) -> float:
     """
     if config.lr_batch is None:
         return config.lr
-    rate = config.lr * crops_per_step / config.lr_batch
-    log.info(
-        "learning rate %g for %d crops per step -> %g for %d",
-        *(config.lr, config.lr_batch, rate, crops_per_step),
-    )
-    return rate
+    return config.lr * crops_per_step / config.lr_batch
 
 
 __all__ = ["keep_gradients", "scaled_rate", "unwrap", "wrap"]

@@ -241,6 +241,9 @@ def join_world(device: str = "auto", *, timeout: timedelta = TIMEOUT) -> World:
     gpus = torch.cuda.is_available() and not device.startswith("cpu")
     try:
         store, rank, size = next(iter(rendezvous("env://", timeout=timeout)))
+        # torchrun may keep its store when it starts all again; what the killed ones said of
+        # themselves there, their addresses for one, must not be taken for news.
+        store = PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
         shared = PrefixStore("pose_hrnet", store)
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if gpus else "gloo",

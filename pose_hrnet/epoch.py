@@ -11,25 +11,29 @@ import torch
 from torch import Tensor
 
 from pose_hrnet.data.crops import Crop
+from pose_hrnet.distributed import World
 from pose_hrnet.prefetch import on_device
 from pose_hrnet.progress import Bar
 from pose_hrnet.run_folder import EpochPart, Progressed
 from pose_hrnet.training_step import TrainingStep
 
 READ_EVERY = 10
-"""Steps between looks at the loss, each of which waits for the device."""
+"""Steps between looks at the loss, each of which waits for the device and all processes."""
 
 
 class Epoch:
     """The steps of an epoch that are still to do, from `done.part` on; they are counted there.
 
+    Several processes do the same steps, each on its own batches; what is counted is of them all.
+
     Args:
         step: Learns.
-        batches: Those that are left of the epoch.
+        batches: Those that are left of the epoch, for this process.
         rate: Learning rate by number of finished steps of the run.
         done: How far the run has come; changed with every step.
         accumulate: Batches per step.
         bar: Watches.
+        world: The processes that learn together; None: this one alone.
     """
 
     def __init__(
@@ -41,10 +45,13 @@ class Epoch:
         *,
         accumulate: int,
         bar: Bar,
+        world: World | None = None,
     ) -> None:
         self.step, self.batches, self.rate, self.done = step, batches, rate, done
         self.accumulate, self.bar = accumulate, bar
-        self._unread: list[tuple[Tensor, int]] = []
+        self.world = world or World.alone()
+        self._unread: list[tuple[Tensor, int, int]] = []
+        """Of each step: its loss, and here how many images could not be read; all its samples."""
         self._note = ""
 
     def steps(self) -> Iterator[None]:
@@ -65,26 +72,29 @@ class Epoch:
             if not group:
                 break
             loss = self.step(group, self.rate(self.done.step))
-            size = sum(len(batch.pixels) for batch in group)
-            self._unread.append((loss, size))
+            readable = torch.cat([torch.as_tensor(batch.readable) for batch in group])
+            samples = self._samples_of_all(len(readable))
+            self._unread.append((loss, int((~readable).sum()), samples))
             self.done.step += 1
             part.steps += 1
-            part.samples += size
-            part.unreadable += size - sum(
-                int(torch.as_tensor(batch.readable).sum()) for batch in group
-            )
+            part.samples += samples
             if len(self._unread) == READ_EVERY:
                 self.read()
             now = time.perf_counter()
             part.seconds += now - began
             began = now
-            self.bar.advance(size, note=self._note)
+            self.bar.advance(samples, note=self._note)
             yield
         self.read()
         part.seconds += time.perf_counter() - began
 
+    @property
+    def is_read(self) -> bool:
+        """Whether all losses are summed up, for which all processes have met."""
+        return not self._unread
+
     def read(self) -> None:
-        """Wait for the losses of the last steps, and sum them up.
+        """Wait for the losses of the last steps, in all processes, and sum them up.
 
         Raises:
             FloatingPointError: If one was not finite.
@@ -92,13 +102,23 @@ class Epoch:
         part = self.done.part
         if self._unread:
             self.step.check(f"epoch {self.done.epoch + 1}, step {part.steps}")
-            losses = torch.stack([loss for loss, _ in self._unread]).tolist()
-            for loss, (_, size) in zip(losses, self._unread, strict=True):
-                part.loss_sum += loss * size
+            losses = torch.stack([loss for loss, _, _ in self._unread])
+            unreadable = losses.new_tensor([count for _, count, _ in self._unread])
+            means = self.world.mean(torch.stack([losses, unreadable])).tolist()
+            for loss, count, (_, _, samples) in zip(*means, self._unread, strict=True):
+                part.loss_sum += loss * samples
+                part.unreadable += round(count * self.world.size)
             self._unread.clear()
             share = part.seconds_waited / max(part.seconds, 1e-9)
             mean = part.loss_sum / part.samples
             self._note = f"loss {mean:.2e}, waiting for data {share:.0%}"
+
+    def _samples_of_all(self, size: int) -> int:
+        """Samples of a step in all processes; those that fill up the last one are not counted."""
+        if self.world.size == 1:
+            return size
+        left = len(self.step.people) - self.done.part.samples
+        return min(size * self.world.size, left)
 
     def finish(self) -> None:
         """Turn the finished part into the epoch's line."""

@@ -90,13 +90,14 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def named_out_of_memory(
-    run: Callable[[int], object], config: TrainConfig, device: torch.device
+    run: Callable[[int], object] | None, config: TrainConfig, device: torch.device
 ) -> Iterator[None]:
     """Turn a failed allocation inside the block into a sentence that names a batch that fits.
 
     Args:
         run: Makes a training step on a batch of the given size; called after a failure, when the
-            run is lost anyway.
+            run is lost anyway. None: no batch is named, as where a step is one of several
+            processes, of which the others do not take part.
         config: Says what the block uses.
         device: Where the step runs.
 
@@ -111,7 +112,7 @@ def named_out_of_memory(
         # Their local variables hold the tensors that did not leave room for another.
         traceback.clear_frames(error.__traceback__)
         batch_size = config.batch_size
-        memory = measure(run, batch_size, device)
+        memory = None if run is None else measure(run, batch_size, device)
         usable = usable_memory(device)
         if memory is None or usable is None:
             advice = "take a smaller train.batch_size, and a larger train.accumulate"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch.distributed as dist
 
 from pose_hrnet.distributed import WHAT_NEXT, ProcessLost, World, join_world, leave_world
+from pose_hrnet.interrupts import Interrupted
 
 if TYPE_CHECKING:  # a PyTorch that is built without it has no such module
     from torch.distributed.distributed_c10d import Store
@@ -44,14 +45,18 @@ def joined(device: str = "auto") -> Iterator[World]:
         ProcessLost: If another process ended.
     """
     world = join_world(device)
-    try:
-        with _told_to_end(world):
+    with _told_to_end(world):
+        try:
             yield world
-    except Exception as error:
-        told = _told(world, error)
-        if told is error:
+        except Exception as error:
+            told = _told(world, error)
+            if told is error:
+                raise
+            raise told from error
+        except Interrupted:
+            if not world.is_main:
+                _let_the_main_one_speak()
             raise
-        raise told from error
     # After an error the process ends anyway, and NCCL could wait here for those that are gone.
     leave_world()
 
@@ -99,11 +104,17 @@ def _told(world: World, error: Exception) -> BaseException:
         return error
     said = _said(world.store)
     if said == kind or (said is not None and isinstance(error, ProcessLost)):
-        time.sleep(1)  # torchrun ends all when the first ends: the main one is to say it before
+        _let_the_main_one_speak()
         return SystemExit(2)
     if isinstance(error, ProcessLost):
         return error
     return ValueError(f"process {world.rank}: {error}")
+
+
+def _let_the_main_one_speak() -> None:
+    """torchrun ends all when the first ends: that must not be one that has nothing to say."""
+    with suppress(_ToldToEnd):
+        time.sleep(1)
 
 
 def _said(store: Store) -> str | None:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -47,6 +48,10 @@ Files may have moved; that the persons to learn from are the same ones is checke
 """
 
 
+BATCH_SETTINGS = frozenset({"train.batch_size", "train.accumulate"})
+"""Settings that may differ if the crops of a step, of all processes, stay as many."""
+
+
 class RunMismatch(ValueError):
     """The run in a folder was started with other settings or other data."""
 
@@ -57,10 +62,11 @@ class EpochPart:
 
     Attributes:
         steps: Finished optimiser steps.
-        samples: Persons seen: the first ones of the epoch's order, which resuming leaves out.
+        samples: Persons seen, in all processes: the first ones of the epoch's order, which
+            resuming leaves out.
         loss_sum: Sum of their losses.
         unreadable: How many of them had an image that could not be read.
-        seconds: Time spent, and the part of it that was spent waiting for data.
+        seconds: Time spent by the main process, and the part of it spent waiting for data.
         seconds_waited: See `seconds`.
     """
 
@@ -106,12 +112,15 @@ def fingerprint(people: People) -> str:
     return digest.hexdigest()
 
 
-def run_facts(card: ModelCard, config: Config, people: People) -> dict[str, Any]:
+def run_facts(
+    card: ModelCard, config: Config, people: People, processes: int = 1
+) -> dict[str, Any]:
     """What is saved with every state of a run, and stays the same throughout."""
     return {
         "card": card.to_dict(),
         "config": config.model_dump(mode="json"),
         "people": fingerprint(people),
+        "processes": processes,
     }
 
 
@@ -131,10 +140,31 @@ def restore_progress(saved: Mapping[str, Any], device: torch.device) -> Progress
     return Progressed.from_dict(saved["progressed"])
 
 
+def at_other_batch(
+    done: Progressed, crops_per_step: int, persons: int, steps_per_epoch: int
+) -> Progressed:
+    """The place of a run that goes on with more or fewer crops in a step than it had.
+
+    It goes on with the next person of the epoch. Its steps are counted as if all had been of the
+    new size, so that the learning rate falls in the same epochs, and ends where it should.
+
+    Args:
+        done: The place as it was saved; not changed.
+        crops_per_step: Of all processes, from now on.
+        persons: In an epoch.
+        steps_per_epoch: From now on.
+    """
+    left = math.ceil((persons - done.part.samples) / crops_per_step)
+    part = replace(done.part, steps=steps_per_epoch - left)
+    return replace(done, step=done.epoch * steps_per_epoch + part.steps, part=part)
+
+
 def load_run(
-    folder: Path, config: Config, people: People, resume: Resume
+    folder: Path, config: Config, people: People, resume: Resume, processes: int = 1
 ) -> dict[str, Any] | None:
     """The last whole state that a run saved, or None where a run starts afresh.
+
+    It may go on with another number of processes.
 
     Raises:
         RunMismatch: If the folder holds a run and `resume` is never, or settings or persons
@@ -155,7 +185,7 @@ def load_run(
                 f"{folder} holds no run to resume; check --output, or leave out --resume must"
             )
         return None
-    changed = _changed_settings(state["config"], config)
+    changed = _changed_settings(state, config, processes)
     if changed:
         raise RunMismatch(
             f"{folder} was started with other settings: {', '.join(changed)}; "
@@ -175,17 +205,32 @@ def load_run(
     return state
 
 
-def _changed_settings(before: dict[str, Any], config: Config) -> list[str]:
+def crops_per_step(config: Config, processes: int) -> int:
+    """Crops that an optimiser step of all processes learns from."""
+    return config.train.batch_size * config.train.accumulate * processes
+
+
+def crops_per_step_before(state: Mapping[str, Any]) -> int:
+    """The same of the run that saved a state; earlier versions had one process."""
+    train, processes = state["config"]["train"], state.get("processes", 1)
+    crops: int = train["batch_size"] * train.get("accumulate", 1) * processes
+    return crops
+
+
+def _changed_settings(state: Mapping[str, Any], config: Config, processes: int) -> list[str]:
     """The settings that differ, with both values, of those that must not."""
+    before, may_change = state["config"], RESUMABLE_CHANGES
     # A setting that came later than the run had its default, which is to change nothing.
     with suppress(ValidationError):
         before = Config.model_validate(before).model_dump(mode="json")
+    if crops_per_step_before(state) == crops_per_step(config, processes):
+        may_change |= BATCH_SETTINGS
     old, new = _flat(before), _flat(config.model_dump(mode="json"))
     return [
         f"{key} ({old.get(key)} before, {new.get(key)} now)"
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key)
-        and re.sub(r"\.\d+\.", ".", key) not in RESUMABLE_CHANGES
+        and re.sub(r"\.\d+\.", ".", key) not in may_change
         # A step schedule does not look at the end; a cosine would jump back up.
         and not (key == "train.epochs" and config.optimizer.schedule == "step")
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -13,23 +14,33 @@ import yaml
 from pose_hrnet.checkpointing import BEST, LAST, PREVIOUS, CheckpointWriter
 from pose_hrnet.config import Config
 from pose_hrnet.data.crops import crop_loader, end_workers
-from pose_hrnet.device import pick_device
+from pose_hrnet.data_parallel import scaled_rate, wrap
+from pose_hrnet.distributed import World
 from pose_hrnet.evaluate import load_evaluation_set, own_decoder
 from pose_hrnet.files import check_room, write_text
 from pose_hrnet.interrupts import Interrupts
-from pose_hrnet.loggers import LoggerName, check_loggers, open_loggers
+from pose_hrnet.loggers import LoggerName, RunLogger, check_loggers, open_loggers
 from pose_hrnet.losses import build_loss
 from pose_hrnet.models.build import PoseNetwork
 from pose_hrnet.models.weights import initialise
 from pose_hrnet.progress import SILENT, Progress
-from pose_hrnet.run_folder import Progressed, Resume, load_run, restore_progress, run_facts
+from pose_hrnet.run_folder import (
+    Progressed,
+    Resume,
+    at_other_batch,
+    crops_per_step,
+    crops_per_step_before,
+    load_run,
+    restore_progress,
+    run_facts,
+)
 from pose_hrnet.run_report import Report
 from pose_hrnet.run_summary import Tell, log_facts, summarize
 from pose_hrnet.showcase import Showcase
 from pose_hrnet.training_data import check_first_images, training_crops, training_data
 from pose_hrnet.training_model import build_model
 from pose_hrnet.training_run import TrainingRun
-from pose_hrnet.training_step import TrainingStep, build_optimizer
+from pose_hrnet.training_step import TrainingStep, build_optimizer, rate_schedule
 
 log = logging.getLogger(__name__)
 
@@ -40,20 +51,24 @@ def train(
     *,
     resume: Resume = "never",
     device: str = "auto",
+    world: World | None = None,
     loggers: Sequence[LoggerName] | None = None,
     progress: Progress = SILENT,
     tell: Tell = log_facts,
 ) -> Path:
     """Train a model; see `pose_hrnet.run_folder` for what it leaves in `output`.
 
+    Several processes call it alike; see `pose_hrnet.processes.joined`.
+
     Args:
         config: Everything that decides the run.
         output: Folder of the run.
         resume: Whether to continue the run that the folder holds.
         device: ``auto``, ``cpu``, ``cuda`` ...
+        world: The processes that learn together, each on batches of its own; None: this one.
         loggers: Get numbers and pictures, too; None: TensorBoard where it is installed.
         progress: Watches.
-        tell: Takes the summaries of start and end.
+        tell: Takes the summaries of start and end, in the main process.
 
     Returns:
         Path of the best checkpoint.
@@ -64,13 +79,16 @@ def train(
         OSError: If the folder cannot take what will be written, or the last state was not saved.
         FloatingPointError: If a loss is not finite; the weights are those before that step.
         BatchTooLarge: If memory does not suffice for a step; names the batch that would fit.
-        Interrupted: On SIGINT or SIGTERM, when the step is finished and the run is saved.
+        Interrupted: On SIGINT or SIGTERM, when the step is finished and the run is saved; of
+            several processes on a signal to any of them, a few steps later.
+        ProcessLost: If another process ended.
     """
     check_loggers(loggers or ())
-    where = pick_device(device)
+    world = world or World.alone()
+    where = world.device(device)
     torch.manual_seed(config.train.seed)
     model, card = build_model(config)
-    check_room(output, _bytes_to_come(model, config, output))
+    world.on_main(lambda: check_room(output, _bytes_to_come(model, config, output)))
     loss = build_loss(
         config.loss.name,
         card.skeleton,
@@ -78,7 +96,7 @@ def train(
         keypoint_weights=config.loss.keypoint_weights,
         device=where,
     )
-    data = training_data(config, card)
+    data = training_data(config, card, world)
     people = data.people
     loader = crop_loader(
         training_crops(config, card, data),
@@ -92,27 +110,38 @@ def train(
         config.data.val, card.skeleton, min_box_score=config.test.min_box_score
     )
     check_first_images(config.data.val, held_out.people)
-    saved = load_run(output, config, people, resume)
+    saved = world.on_main(lambda: load_run(output, config, people, resume, world.size))
     if config.model.pretrained is not None and saved is None:
         taken = initialise(model, config.model.pretrained, card.skeleton.keypoint_names)
         log.info("%s", taken.summary())
     model.to(where)
     if config.train.channels_last:
         model.to(memory_format=torch.channels_last)
-    optimizer = build_optimizer(model, config.optimizer)
-    step = TrainingStep(model, card.codec, optimizer, loss, config, where, people)
+    learner = wrap(model, world, sync_batchnorm=config.train.sync_batchnorm)
+    optimizer = build_optimizer(learner, config.optimizer)
+    step = TrainingStep(learner, card.codec, optimizer, loss, config, where, people)
+
+    crops = crops_per_step(config, world.size)
+    steps_per_epoch = math.ceil(len(loader) / config.train.accumulate)
+    base_rate = scaled_rate(config.optimizer, crops)
     done = Progressed()
     if saved is not None:
         step.load_state_dict(saved)
         done = restore_progress(saved, where)
+        before = crops_per_step_before(saved)
+        if before != crops:
+            done = at_other_batch(done, crops, len(people), steps_per_epoch)
+            log.info("the run had %d crops per step, and goes on with %d", before, crops)
     elif resume != "never":
         log.info("%s holds no run to resume; a new one starts", output)
-    if saved is None or not (output / BEST).exists():
+    if saved is None or not world.on_main((output / BEST).exists):
         done.best_score = -math.inf
 
-    output.mkdir(parents=True, exist_ok=True)
-    write_text(output / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
-    opened = open_loggers(loggers, output, config.model_dump(mode="json"), done.epoch)
+    opened: Sequence[RunLogger] = ()
+    if world.is_main:
+        output.mkdir(parents=True, exist_ok=True)
+        write_text(output / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
+        opened = open_loggers(loggers, output, config.model_dump(mode="json"), done.epoch)
     report = Report(output, done.epoch, epochs=config.train.epochs, loggers=opened, tell=tell)
     run = TrainingRun(
         config=config,
@@ -122,8 +151,13 @@ def train(
         step=step,
         sampler=data.sampler,
         loader=loader,
-        steps_per_epoch=math.ceil(len(loader) / config.train.accumulate),
-        facts=run_facts(card, config, people),
+        steps_per_epoch=steps_per_epoch,
+        rate=rate_schedule(
+            config.optimizer.model_copy(update={"lr": base_rate}),
+            steps_per_epoch,
+            config.train.epochs,
+        ),
+        facts=run_facts(card, config, people, world.size),
         done=done,
         device=where,
         report=report,
@@ -131,13 +165,18 @@ def train(
             card, held_out, own_decoder(card, config.test, config.train.precision), where
         ),
         progress=progress,
+        world=world,
     )
     if saved is not None:
         log.info("%s", run.where_it_goes_on())
-    summary = summarize(config, card, data, held_out, where)
-    report.start(summary.facts(config, finished_epochs=done.epoch))
+    if world.is_main:
+        summary = summarize(
+            config, card, data, held_out, where, rate=base_rate, processes=world.size
+        )
+        report.start(summary.facts(config, finished_epochs=done.epoch))
+    writer = CheckpointWriter(output) if world.is_main else nullcontext()
     try:
-        with Interrupts() as interrupts, CheckpointWriter(output) as checkpoints:
+        with Interrupts() as interrupts, writer as checkpoints:
             run.to_the_end(interrupts, checkpoints)
     finally:
         end_workers(loader)

@@ -1,9 +1,14 @@
-"""The training loop: per epoch learn, save, evaluate, report; stop where that loses nothing."""
+"""The training loop: per epoch learn, save, evaluate, report; stop where that loses nothing.
+
+Several processes go through it together. All learn and evaluate, and know all numbers; the main
+one alone saves and reports.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +21,7 @@ from pose_hrnet.checkpointing import BEST, CheckpointWriter
 from pose_hrnet.config import Config
 from pose_hrnet.data.crops import Crop, EpochSampler
 from pose_hrnet.data.shards import ShardSampler
+from pose_hrnet.distributed import World
 from pose_hrnet.epoch import Epoch
 from pose_hrnet.evaluate import evaluate
 from pose_hrnet.interrupts import Interrupted, Interrupts
@@ -27,14 +33,18 @@ from pose_hrnet.progress import Progress
 from pose_hrnet.run_folder import Progressed, run_progress
 from pose_hrnet.run_report import METRICS, Report, read_metrics
 from pose_hrnet.showcase import Showcase
-from pose_hrnet.training_step import TrainingStep, rate_schedule
+from pose_hrnet.training_step import TrainingStep
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What the loop works with; only `done`, and what `step` holds, change."""
+    """What the loop works with; only `done`, and what `step` holds, change.
+
+    `model` is the network as it is scored, not wrapped for several processes; `rate` the learning
+    rate by number of finished steps.
+    """
 
     config: Config
     output: Path
@@ -44,15 +54,22 @@ class TrainingRun:
     sampler: EpochSampler | ShardSampler
     loader: DataLoader[Crop]
     steps_per_epoch: int
+    rate: Callable[[int], float]
     facts: dict[str, Any]
     done: Progressed
     device: torch.device
     report: Report
     showcase: Showcase
     progress: Progress
+    world: World
 
-    def to_the_end(self, interrupts: Interrupts, checkpoints: CheckpointWriter) -> None:
-        """Learn, save, evaluate and report, epoch by epoch from where the run is."""
+    def to_the_end(self, interrupts: Interrupts, checkpoints: CheckpointWriter | None) -> None:
+        """Learn, save, evaluate and report, epoch by epoch from where the run is.
+
+        Args:
+            interrupts: Say whether to stop.
+            checkpoints: Writes what the main process saves; None in the others.
+        """
         try:
             while True:
                 if self.evaluation_is_due():
@@ -64,40 +81,66 @@ class TrainingRun:
                     break
                 self.learn_epoch(interrupts, checkpoints)
                 self.save(checkpoints)
-            self.report.finish(self.done.lines, self.output / BEST)
+                self.stop_if(self.asked_to_stop(interrupts), checkpoints)
+            if self.world.is_main:
+                self.report.finish(self.done.lines, self.output / BEST)
         except Interrupted as stop:
-            checkpoints.finish()
+            _finish(checkpoints)
             raise Interrupted(
                 stop.signal,
                 f"stopped {self.place()}; saved; the same command with --resume goes on",
             ) from None
 
-    def learn_epoch(self, interrupts: Interrupts, checkpoints: CheckpointWriter) -> None:
+    def learn_epoch(self, interrupts: Interrupts, checkpoints: CheckpointWriter | None) -> None:
         """Do the steps that are left of an epoch; between them, save when it is time, or stop."""
-        done, train = self.done, self.config.train
-        rate = rate_schedule(self.config.optimizer, self.steps_per_epoch, train.epochs)
+        done, train, world = self.done, self.config.train, self.world
         self.sampler.epoch, self.sampler.start = done.epoch, done.part.samples
         title = f"epoch {done.epoch + 1}/{train.epochs}"
         total = len(self.step.people)
+        alone = world.size == 1
         with (
-            named_out_of_memory(trial(self.step, self.card), train, self.device),
+            named_out_of_memory(
+                trial(self.step, self.card) if alone else None, train, self.device
+            ),
             self.progress.task(title, total=total, unit="samples") as bar,
         ):
             timed = self.report.timed(bar, total, done.epoch)
             epoch = Epoch(
-                self.step, self.loader, rate, done, accumulate=train.accumulate, bar=timed
-            )
+                self.step, self.loader, self.rate, done,
+                accumulate=train.accumulate, bar=timed, world=world,
+            )  # fmt: skip
             for _ in epoch.steps():
-                stop = interrupts.received
-                if stop or (train.save_every and done.part.steps % train.save_every == 0):
+                due = train.save_every is not None and done.part.steps % train.save_every == 0
+                # Of several processes only where they wait for one another anyway.
+                ask = alone or due or epoch.is_read
+                stop = self.asked_to_stop(interrupts) if ask else None
+                if stop or due:
                     epoch.read()
                     self.save(checkpoints)
-                if stop:
-                    raise Interrupted(stop)
+                self.stop_if(stop, checkpoints)
         epoch.finish()
 
-    def save(self, checkpoints: CheckpointWriter, *, is_best: bool = False) -> None:
+    def asked_to_stop(self, interrupts: Interrupts) -> signal.Signals | None:
+        """The signal that asks this process to stop, or another one: then all stop here."""
+        if self.world.any(interrupts.received is not None):
+            return interrupts.received or signal.SIGTERM
+        return None
+
+    def stop_if(self, stop: signal.Signals | None, checkpoints: CheckpointWriter | None) -> None:
+        """Leave the loop if a signal asks for it, with the run on the disk.
+
+        Raises:
+            Interrupted: If there is a signal.
+        """
+        if stop is not None:
+            # Nobody ends before that: torchrun ends all when the first one ends.
+            self.world.on_main(lambda: _finish(checkpoints))
+            raise Interrupted(stop)
+
+    def save(self, checkpoints: CheckpointWriter | None, *, is_best: bool = False) -> None:
         """Save everything that resuming needs, and the weights to keep if they are the best."""
+        if checkpoints is None:
+            return
         progress = run_progress(self.done, self.device)
         best = (self.step.weights(), self.card) if is_best else None
         checkpoints.save({**self.facts, **self.step.state_dict(), **progress}, best)
@@ -112,6 +155,7 @@ class TrainingRun:
     def score(self) -> dict[str, float]:
         """The metric's numbers on the validation set, in the training's arithmetic."""
         network = self.step.to_score(self.model)
+        self.world.copy_from_main(network)  # what is saved: batch statistics are each one's own
         evaluation = evaluate(
             network,
             self.card,
@@ -120,15 +164,19 @@ class TrainingRun:
             device=self.device,
             precision=self.config.train.precision,
             workers=self.config.data.workers,
+            world=self.world,
             progress=self.progress,
         )
-        pictures = self.showcase.pictures(evaluation.poses, network)
-        with self._full_disk_does_not_end_it():
-            self.report.pictures(pictures, self.done.epoch)
+        if self.world.is_main:
+            pictures = self.showcase.pictures(evaluation.poses, network)
+            with self._full_disk_does_not_end_it():
+                self.report.pictures(pictures, self.done.epoch)
         return dict(evaluation.scores.values)
 
     def show(self) -> None:
         """Report the last finished epoch, unless that was done before."""
+        if not self.world.is_main:
+            return
         try:
             shown = read_metrics(self.output / METRICS)
         except ValueError:  # others have changed it
@@ -160,6 +208,12 @@ class TrainingRun:
             yield
         except OSError as error:
             log.warning("what %s tells of the run could not be written (%s)", self.output, error)
+
+
+def _finish(checkpoints: CheckpointWriter | None) -> None:
+    """Wait until what was saved is on the disk."""
+    if checkpoints is not None:
+        checkpoints.finish()
 
 
 def _note_scores(done: Progressed, scores: dict[str, float]) -> bool:

@@ -15,7 +15,7 @@ class FakeStep:
     """Its loss is the number of the step; it notes what it is given."""
 
     def __init__(self) -> None:
-        self.model = torch.nn.Identity()
+        self.model, self.device = torch.nn.Identity(), torch.device("cpu")
         self.given, self.checked = [], []
 
     def __call__(self, batches, rate):
