@@ -118,8 +118,12 @@ def _runner(backend: Backend, where: torch.device, crops: int | None) -> tuple[R
 def _missing_to_compile(where: torch.device) -> str | None:
     if where.type == "cuda":
         return None if find_spec("triton") else "the package triton"
-    found = os.environ.get("CXX") or any(map(shutil.which, ("g++", "clang++", "cl")))
-    return None if found else "a C++ compiler such as g++, and none was found"
+    return None if cpp_compiler() else "a C++ compiler such as g++, and none was found"
+
+
+def cpp_compiler() -> str | None:
+    """The C++ compiler that torch would call; None if there is none."""
+    return os.environ.get("CXX") or next(filter(shutil.which, ("g++", "clang++", "cl")), None)
 
 
 def choose_for_file(
