@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from pose_hrnet import HRNet, PoseEstimator, acceleration
 from pose_hrnet.acceleration import FEW_CROPS, MANY_CROPS, Choice, agrees, choose
 from pose_hrnet.cli import app
 from pose_hrnet.codec import HeatmapCodec
-from pose_hrnet.conversion import _digest
+from pose_hrnet.conversion import _digest, converted_session
 from pose_hrnet.export_check import compare, drawn_crops
 from pose_hrnet.fast_networks import FoldedNetwork, folded
 from pose_hrnet.models.resnet import SimpleBaseline
@@ -226,6 +227,51 @@ def test_a_converted_network_is_kept_and_found_again(checkpoint, monkeypatch, tm
     third = load_pose_model(checkpoint, backend="openvino", device="cpu")
     torch.testing.assert_close(first(crops), third(crops))
     assert len(list(tmp_path.rglob("*.*"))) == 2
+
+
+class Plain(torch.nn.Module):
+    """Quick to convert: the colours, as heatmaps."""
+
+    def forward(self, images):
+        return torch.nn.functional.avg_pool2d(images.float(), 4)
+
+
+def plain_session():
+    pytest.importorskip("openvino")
+    return converted_session(Plain(), (8, 12), "openvino")
+
+
+def test_a_cache_that_cannot_be_used_is_no_error(tmp_path, monkeypatch):
+    crops = torch.randint(0, 256, (3, 12, 8, 3), dtype=torch.uint8)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (expected,) = plain_session().run(crops)
+
+    def refuse(*_, **__):
+        raise PermissionError("read-only")
+
+    with monkeypatch.context() as patch:  # read, but not marked as used
+        patch.setattr("pose_hrnet.conversion.os.utime", refuse)
+        patch.setattr("pose_hrnet.conversion._to_openvino", None)
+        torch.testing.assert_close(plain_session().run(crops)[0], expected)
+    for name in ("Path.is_file", "Path.mkdir"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"pose_hrnet.conversion.{name}", refuse)
+            torch.testing.assert_close(plain_session().run(crops)[0], expected)
+    monkeypatch.delenv("XDG_CACHE_HOME")
+
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("pose_hrnet.conversion.Path.home", homeless)
+    torch.testing.assert_close(plain_session().run(crops)[0], expected)
+
+
+def test_several_threads_may_call_one_session():
+    run = plain_session().run
+    crops = [torch.full((16, 12, 8, 3), value, dtype=torch.uint8) for value in range(200)]
+    with ThreadPoolExecutor(4) as pool:
+        for value, (found,) in enumerate(pool.map(run, crops)):
+            assert torch.equal(found, torch.full((16, 3, 3, 2), float(value)))
 
 
 def test_the_command_line_says_once_what_runs_and_why(checkpoint, tmp_path, caplog):
