@@ -13,9 +13,10 @@ from builders import make_people, write_annotations, write_images
 from typer.testing import CliRunner
 
 from pose_hrnet import HRNet, PoseEstimator, acceleration
-from pose_hrnet.acceleration import FEW_CROPS, MANY_CROPS, Choice, agrees, choose
+from pose_hrnet.acceleration import FEW_CROPS, MANY_CROPS, agrees, choose
 from pose_hrnet.cli import app
 from pose_hrnet.codec import HeatmapCodec
+from pose_hrnet.commands.options import expected_crops
 from pose_hrnet.conversion import _digest, converted_session
 from pose_hrnet.export_check import compare, drawn_crops
 from pose_hrnet.fast_networks import FoldedNetwork, folded
@@ -200,18 +201,26 @@ def test_auto_falls_back_to_what_it_can_prove(checkpoint, monkeypatch, caplog):
     monkeypatch.setattr("pose_hrnet.runtimes.agrees", lambda *_: False)
     model = load_pose_model(checkpoint, device="cpu")
     assert model.backend == "eager"
-    assert "OpenVINO gives other heatmaps here" in model.choice
-    assert "OpenVINO gives other heatmaps here" in caplog.text
+    assert "openvino gives other heatmaps here" in model.choice
+    assert "openvino gives other heatmaps here" in caplog.text
+
+    def fails(*_):
+        raise RuntimeError("it runs,\nbut not here")
+
+    monkeypatch.setattr("pose_hrnet.runtimes.agrees", fails)
+    model = load_pose_model(checkpoint, device="cpu")
+    assert "eager, fp32: openvino cannot be used, it runs, but not here" in model.choice
 
 
 def test_networks_that_differ_do_not_agree(checkpoint, reference):
     other = load_model(checkpoint).model
-    assert agrees(other, reference.network, reference.card, "fp32")
+    cpu, card = torch.device("cpu"), reference.card
+    assert agrees(other, cpu, reference.network, card, "fp32")
     with torch.no_grad():
         other.final_layer.bias[3] += (
             0.05 * reference.network(torch.zeros(1, 3, 96, 64, dtype=torch.uint8)).abs().max()
         )
-    assert not agrees(other, reference.network, reference.card, "fp32")
+    assert not agrees(other, cpu, reference.network, card, "fp32")
 
 
 def test_a_converted_network_is_kept_and_found_again(checkpoint, monkeypatch, tmp_path, crops):
@@ -299,9 +308,26 @@ def test_the_estimator_tells_what_it_chose(checkpoint):
     assert estimator(image).keypoints_image.shape == (1, 17, 2)
 
 
-def test_the_reference_is_named_unless_it_runs():
-    assert "reference" in Choice("eager", "bf16", "x").summary
-    assert "reference" not in Choice("eager", "fp32", "x").summary
+def test_the_reference_is_named_unless_it_runs(checkpoint, reference):
+    assert reference.choice == "eager, fp32: as asked for"
+    other = load_pose_model(checkpoint, backend="eager", device="cpu", precision="bf16")
+    assert other.choice.endswith("; the reference is --backend eager --precision fp32")
+
+
+def test_what_torch_does_not_know_decides_its_arithmetic_by_itself(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    assert choose("openvino", "auto", "cpu").precision == "bf16"
+    assert choose("openvino", "auto", "GPU").precision == "fp32"
+    assert choose("openvino", "fp16", "GPU").precision == "fp16"
+    assert choose("onnx", "auto", "cuda:1").backend == "onnx"
+
+
+def test_persons_without_boxes_are_not_taken_for_few(tmp_path):
+    path = tmp_path / "mpii.json"
+    path.write_text(json.dumps([{"image": "a.jpg", "center": [3, 4], "scale": 1}] * 500))
+    assert expected_crops(path) is None
+    path.write_text(json.dumps([{"image_id": 1, "bbox": [0, 0, 1, 1]}] * 3))
+    assert expected_crops(path) == 3
 
 
 @pytest.mark.gpu

@@ -196,7 +196,9 @@ def test_evaluate_and_predict_take_it(exported, data, tmp_path):
     where = ["--annotations", data.annotations, "--images", data.images]
     out = command("evaluate", "-c", exported[0], *where, "--workers", 0, "-o", tmp_path / "scores")
     assert "openvino export, int8" in out
-    assert json.loads((tmp_path / "scores/metrics.json").read_text())["AP"] > 0.95
+    metrics = json.loads((tmp_path / "scores/metrics.json").read_text())
+    assert metrics["AP"] > 0.95
+    assert (metrics["evaluated"]["weights"], metrics["evaluated"]["precision"]) == ("int8", "fp32")
     command("predict", data.images, "-c", exported[0], "-o", tmp_path / "poses", "--no-overlays")
     assert len(json.loads((tmp_path / "poses/results.json").read_text())) == COUNT
 

@@ -116,7 +116,11 @@ def evaluate(
             nms_threshold=nms_threshold,
             min_box_score=min_box_score,
         )
-        facts = {"checkpoint": str(checkpoint), "backend": model.backend}
+        facts = {
+            "checkpoint": str(checkpoint),
+            "weights": model.weights,
+            "backend": model.backend,
+        }
         bars = RichProgress()
         say(f"{model.summary}\n{model.choice}")
         if compared:

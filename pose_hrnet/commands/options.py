@@ -141,5 +141,8 @@ Backend = Annotated[
 
 
 def expected_crops(path: Path) -> int | None:
-    """About how many boxes a JSON file holds, without parsing it; None if there is no file."""
-    return path.read_bytes().count(b'"bbox"') if path.is_file() else None
+    """About how many boxes a JSON file holds, without parsing it; None: not known.
+
+    MPII's annotations have none, but as many persons all the same.
+    """
+    return path.read_bytes().count(b'"bbox"') or None if path.is_file() else None
