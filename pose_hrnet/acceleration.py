@@ -190,14 +190,14 @@ def accelerate(
         session = converted_session(
             FoldedNetwork(network), card.codec.input_wh, choice.backend, device, choice.precision
         )
-        return SessionNetwork(session.run), session.device
+        return SessionNetwork(session.run).eval(), session.device
     where = pick_device(device)
     if choice.backend == "eager" and choice.precision == "fp32":
         return channels_last(network.to(where)), where
     folded = FoldedNetwork(network, _DTYPES[choice.precision]).to(where)
     if choice.backend == "compile":
-        return CompiledNetwork(folded, card.codec.input_wh), where
-    return (GraphedNetwork(folded) if where.type == "cuda" else folded), where
+        return CompiledNetwork(folded, card.codec.input_wh).eval(), where
+    return (GraphedNetwork(folded).eval() if where.type == "cuda" else folded), where
 
 
 @torch.inference_mode()

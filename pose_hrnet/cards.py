@@ -121,7 +121,7 @@ class ExportCard:
                 measured=dict(values["measured"]),
                 quantisation=values.get("quantisation"),  # files of before have none
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(
                 f"{path} is no card of an exported model ({error!r}); export the model again"
             ) from None

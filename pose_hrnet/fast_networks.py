@@ -45,6 +45,7 @@ class FoldedNetwork(nn.Module):
         if dtype != torch.float32:
             last = [layer for layer in layers.modules() if isinstance(layer, nn.Conv2d)][-1]
             last.float().register_forward_pre_hook(_in_float32)
+        self.eval()  # compiled code is of one mode, and evaluation would ask for the other
 
     def forward(self, images: Tensor) -> Tensor:
         """``(B, 3, H, W)`` uint8 RGB -> ``(B, K, h, w)`` float32 heatmaps."""

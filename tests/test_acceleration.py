@@ -20,6 +20,7 @@ from pose_hrnet.commands.options import expected_crops
 from pose_hrnet.conversion import _digest, converted_session
 from pose_hrnet.export_check import compare, drawn_crops
 from pose_hrnet.fast_networks import FoldedNetwork, folded
+from pose_hrnet.inference import _evaluation_mode
 from pose_hrnet.models.resnet import SimpleBaseline
 from pose_hrnet.models.weights import ModelCard, load_model, save_model
 from pose_hrnet.runtimes import load_pose_model
@@ -103,6 +104,8 @@ def test_compiled_code_agrees_with_the_reference_at_every_batch_size(checkpoint,
         for count in (1, 2, 5, 9):
             points, _ = model(crops[:count])
             assert len(points) == count
+        with _evaluation_mode(model.network):
+            model(crops)
         assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == before
 
 
@@ -110,6 +113,7 @@ def test_compiled_code_agrees_with_the_reference_at_every_batch_size(checkpoint,
 def test_bf16_is_near_and_is_really_bf16(backend, checkpoint, reference, crops):
     model = load(checkpoint, backend, precision="bf16")
     assert model.decoder.precision == "bf16"
+    assert not any(module.training for module in model.network.modules())
     images = crops.permute(0, 3, 1, 2)
     with torch.no_grad():
         expected, found = reference.network(images), model.network(images)
@@ -198,6 +202,7 @@ def test_a_missing_extra_is_named(backend, extra, checkpoint, monkeypatch):
 
 def test_auto_falls_back_to_what_it_can_prove(checkpoint, monkeypatch, caplog):
     pytest.importorskip("openvino")
+    assert load_pose_model(checkpoint, device="cpu").backend == "openvino"
     monkeypatch.setattr("pose_hrnet.runtimes.agrees", lambda *_: False)
     model = load_pose_model(checkpoint, device="cpu")
     assert model.backend == "eager"
