@@ -204,7 +204,7 @@ def test_choices_are_those_of_the_settings():
         (options.Nms, config.NmsName),
         (options.Metric, config.MetricName),
         (options.Precision, device.Precision),
-        (options.Runtime, backends.Backend),
+        (options.Backend, backends.Backend),
         (options.Evaluator, coco_ap.Evaluator),
         (options.Logger, loggers.LoggerName),
         (weights.Codec, geometry.CodecName),
