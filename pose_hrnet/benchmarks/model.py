@@ -123,10 +123,11 @@ class _Loaded:
     @property
     def note(self) -> str | None:
         """What runs it, where its name does not say that."""
-        named = not isinstance(self.predict, PoseModel) or (
-            self.name == f"{self.predict.backend} {self.predict.decoder.precision}"
-        )
-        return None if named else f"{self.name}: {self.predict.choice}"
+        model = self.predict
+        if not isinstance(model, PoseModel):
+            return None
+        said = self.name == f"{model.backend} {model.decoder.precision}"
+        return None if said else f"{self.name}: {model.choice}"
 
     def variant(self, crops: Tensor) -> Variant:
         return Variant(self.name, partial(self._work, crops), self.seconds)

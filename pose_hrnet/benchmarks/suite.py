@@ -118,9 +118,10 @@ def _model(plan: Plan, folder: Path, config: Config, progress: Progress) -> list
 
 def _choice(plan: Plan) -> ModelChoice:
     """What is compared, but for random weights."""
-    checkpoint, exported = plan.checkpoint, tuple(plan.exported)
+    checkpoint, exported = plan.checkpoint, list(plan.exported)
     if checkpoint is not None and checkpoint.suffix.lower() in _NO_CHECKPOINT:
-        checkpoint, exported = None, (checkpoint, *exported)
+        exported.insert(0, checkpoint)
+        checkpoint = None
     return ModelChoice(
         checkpoint,
         exported,
