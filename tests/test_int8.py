@@ -24,6 +24,7 @@ from pose_hrnet.export import export_model
 from pose_hrnet.int8 import export_int8, prepare
 from pose_hrnet.models.weights import LoadedModel, LoadReport, ModelCard, load_model, save_model
 from pose_hrnet.quantise import inner_operations, is_convolution, quantise, stretches, with_floats
+from pose_hrnet.runtimes import load_pose_model
 from pose_hrnet.skeleton import Skeleton
 
 SIZE_WH = (64, 96)
@@ -225,6 +226,17 @@ def exports_are_loud(loud, monkeypatch):
         return replace(loud, path=path)
 
     monkeypatch.setattr("pose_hrnet.int8.export_model", copied)
+
+
+def test_options_and_benchmarks_take_it(exported):
+    path, _ = exported
+    said = command("benchmark", "model", "-c", path, "--quick", "--batches", 1, "--device", "cpu")
+    assert "small.xml: openvino, fp32: what a .xml file is for, with INT8 layers" in said
+    model = load_pose_model(path, device="cpu", precision="bf16")
+    assert (model.decoder.precision, model.weights) == ("bf16", "int8")
+    assert load_pose_model(path, device="cpu", precision="auto").decoder.precision == "fp32"
+    with pytest.raises(ValueError, match="cannot be run by backend onnx"):
+        load_pose_model(path, backend="onnx")
 
 
 def test_layers_that_hurt_are_returned(data, tmp_path, exports_are_loud):
