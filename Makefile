@@ -10,7 +10,7 @@ demo: $(VENV)/.installed
 	$(BIN)/pose-hrnet demo --output runs/demo
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n auto -m "not slow and not gpu"
+	$(BIN)/python -m pytest -n auto --dist loadscope -m "not slow and not gpu"
 
 slow-test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow

@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter, process_time
@@ -27,22 +26,26 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pose_hrnet import HRNet, PoseEstimator, geometry
-from pose_hrnet.codec import HeatmapCodec
+from pose_hrnet import PoseEstimator, geometry
+from pose_hrnet.backends import Backend
+from pose_hrnet.benchmarks.model import random_checkpoint
+from pose_hrnet.config_files import load_config
 from pose_hrnet.data.coco import load_people, training_people
 from pose_hrnet.data.crops import cut
 from pose_hrnet.data.images import read_rgb
-from pose_hrnet.models.weights import LoadedModel, ModelCard, load_model, save_model
+from pose_hrnet.device import Precision
+from pose_hrnet.models.weights import LoadedModel, load_model
 from pose_hrnet.records import People
 from pose_hrnet.runtimes import PoseModel, load_pose_model
-from pose_hrnet.skeleton import COCO17
 
 Job = tuple[Path, NDArray[np.float64]]
 """An image file, and the ``(N, 4)`` boxes of its persons as x1, y1, x2, y2."""
 
 Result = TypeVar("Result")
 
-WAYS = (
+RECIPE = "coco_w32_256x192"
+
+WAYS: tuple[tuple[Backend, Precision], ...] = (
     ("eager", "fp32"), ("eager", "bf16"), ("compile", "fp32"), ("compile", "bf16"),
     ("openvino", "fp32"), ("openvino", "bf16"), ("onnx", "fp32"),
 )  # fmt: skip
@@ -57,20 +60,6 @@ def jobs_of(people: People, folder: Path, count: int) -> list[Job]:
         if sum(len(boxes) for _, boxes in jobs) >= count:
             break
     return jobs
-
-
-def random_checkpoint(path: Path) -> Path:
-    """HRNet-W32 whose activations neither vanish nor explode, as after training."""
-    torch.manual_seed(0)
-    network = HRNet()
-    for module in network.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(module.weight)
-        elif isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.weight, 0.2, 0.6)
-    card = ModelCard(network.architecture, COCO17, HeatmapCodec())
-    save_model(path, network.state_dict(), card)
-    return path
 
 
 @torch.inference_mode()
@@ -113,15 +102,12 @@ def seconds(work: Callable[[], Result], clock: Callable[[], float]) -> tuple[flo
     return clock() - began, result
 
 
-def load(path: Path, backend: str, precision: str, flip_test: bool) -> tuple[PoseModel, float]:
+def load(
+    path: Path, backend: Backend, precision: Precision, flip_test: bool
+) -> tuple[PoseModel, float]:
     """The model on the CPU or GPU, and the seconds until its first answer."""
     began = perf_counter()
-    model = load_pose_model(
-        path,
-        backend=backend,
-        precision=precision,
-        flip_test=flip_test,  # type: ignore[arg-type]
-    )
+    model = load_pose_model(path, backend=backend, precision=precision, flip_test=flip_test)
     width, height = model.card.codec.input_wh
     model(torch.zeros(1, height, width, 3, dtype=torch.uint8))
     return model, perf_counter() - began
@@ -146,7 +132,7 @@ def main() -> None:
     jobs = jobs_of(people, options.images, options.persons)
     persons = sum(len(boxes) for _, boxes in jobs)
     with tempfile.TemporaryDirectory() as folder:
-        path = options.checkpoint or random_checkpoint(Path(folder) / "w32.safetensors")
+        path = options.checkpoint or random_checkpoint(load_config(RECIPE), Path(folder))
         for flip_test in {"on": (True,), "off": (False,), "both": (False, True)}[options.flip]:
             print(f"\n{persons} persons, {len(jobs)} images, flip test {flip_test}")
             report(path, jobs, flip_test, options)
@@ -155,17 +141,16 @@ def main() -> None:
 def report(path: Path, jobs: list[Job], flip_test: bool, options: argparse.Namespace) -> None:
     """Load all ways, let them take turns, and print their table."""
     loaded = load_model(path)
-    loaded = replace(loaded, model=loaded.model.eval())
+    wanted: dict[str, tuple[Path, Backend, Precision]] = {
+        **{f"{backend}-{precision}": (path, backend, precision) for backend, precision in WAYS},
+        **{file.name: (file, "auto", "auto") for file in options.exported},
+    }
     ways: dict[str, tuple[PoseModel, float]] = {}
-    for backend, precision in WAYS:
-        name = f"{backend}-{precision}"
-        if name in options.ways:
-            try:
-                ways[name] = load(path, backend, precision, flip_test)
-            except ValueError as error:
-                print(f"{name} is left out: {error}")
-    for file in options.exported:
-        ways[file.name] = load(file, "auto", "auto", flip_test)
+    for name in (*options.ways, *(file.name for file in options.exported)):
+        try:
+            ways[name] = load(*wanted[name], flip_test)
+        except ValueError as error:
+            print(f"{name} is left out: {error}")
     clock = process_time if options.processor else perf_counter
     spent: dict[str, list[float]] = {name: [] for name in ("plain", *ways)}
     error = {}

@@ -57,9 +57,7 @@ class Choice:
     @property
     def summary(self) -> str:
         """The choice and its reason in one line."""
-        reference = (self.backend, self.precision) == ("eager", "fp32")
-        hint = "" if reference else "; the reference is --backend eager --precision fp32"
-        return f"{self.backend}, {self.precision}: {self.reason}{hint}"
+        return f"{self.backend}, {self.precision}: {self.reason}"
 
 
 def choose(
@@ -77,8 +75,8 @@ def choose(
     Raises:
         ValueError: If the backend or the device cannot do what was asked for.
     """
-    # OpenVINO may be given an accelerator that torch does not know.
-    elsewhere = backend == "openvino" or (backend == "onnx" and device == "auto")
+    # OpenVINO and ONNX Runtime may have accelerators that torch does not know.
+    elsewhere = backend in ("openvino", "onnx")
     where = torch.device("cpu") if elsewhere else pick_device(device)
     runner, reason = _runner(backend, where, crops)
     if runner == "onnx":
@@ -88,8 +86,10 @@ def choose(
                 "another backend"
             )
         return Choice("onnx", "fp32", reason)
+    if elsewhere and device not in ("auto", "cpu"):  # torch does not know what it multiplies
+        return Choice(runner, "fp32" if precision == "auto" else precision, reason)
     chosen = arithmetic(where, precision)
-    if chosen == "fp16" and where.type == "cpu" and device in ("auto", "cpu"):
+    if chosen == "fp16" and where.type == "cpu":
         raise ValueError("the CPU does not compute in fp16; use precision bf16 or fp32")
     if precision == "auto" and chosen != "fp32":
         reason = f"{reason}, and the hardware multiplies {chosen}"
@@ -118,8 +118,12 @@ def _runner(backend: Backend, where: torch.device, crops: int | None) -> tuple[R
 def _missing_to_compile(where: torch.device) -> str | None:
     if where.type == "cuda":
         return None if find_spec("triton") else "the package triton"
-    found = os.environ.get("CXX") or any(map(shutil.which, ("g++", "clang++", "cl")))
-    return None if found else "a C++ compiler such as g++, and none was found"
+    return None if cpp_compiler() else "a C++ compiler such as g++, and none was found"
+
+
+def cpp_compiler() -> str | None:
+    """The C++ compiler that torch would call; None if there is none."""
+    return os.environ.get("CXX") or next(filter(shutil.which, ("g++", "clang++", "cl")), None)
 
 
 def choose_for_file(
@@ -128,7 +132,7 @@ def choose_for_file(
     device: str,
     precision: Precision,
     *,
-    keeps_fp32: bool = False,
+    quantised: bool = False,
 ) -> Choice:
     """What runs a file: what it is for, or what was asked for and can.
 
@@ -137,7 +141,7 @@ def choose_for_file(
         backend: What was asked for.
         device: What was asked for.
         precision: What was asked for.
-        keeps_fp32: ``auto`` precision is fp32: what was measured on quantised models.
+        quantised: It has INT8 layers; ``auto`` precision leaves the others in fp32, as measured.
 
     Raises:
         ValueError: If the file cannot be run so.
@@ -155,14 +159,14 @@ def choose_for_file(
             f"{' or '.join(possible[suffix])}"
         )
     reason = f"what a {suffix} file is for" if backend == "auto" else "as asked for"
+    if quantised:
+        reason = f"{reason}, with INT8 layers"
     if chosen != "openvino" and precision not in ("auto", "fp32"):
         raise ValueError(
             f"{path} has its arithmetic built in, and {precision} was asked for; use precision "
             "fp32"
         )
-    if chosen != "openvino" or (precision == "auto" and keeps_fp32):
-        return Choice(chosen, "fp32", reason)
-    if precision == "auto" and device not in ("auto", "cpu"):
+    if chosen != "openvino" or (precision == "auto" and quantised):
         return Choice(chosen, "fp32", reason)
     return replace(choose("openvino", precision, device), reason=reason)
 
@@ -186,22 +190,36 @@ def accelerate(
         session = converted_session(
             FoldedNetwork(network), card.codec.input_wh, choice.backend, device, choice.precision
         )
-        return SessionNetwork(session.run), session.device
+        return SessionNetwork(session.run).eval(), session.device
     where = pick_device(device)
     if choice.backend == "eager" and choice.precision == "fp32":
         return channels_last(network.to(where)), where
     folded = FoldedNetwork(network, _DTYPES[choice.precision]).to(where)
     if choice.backend == "compile":
-        return CompiledNetwork(folded, card.codec.input_wh), where
-    return (GraphedNetwork(folded) if where.type == "cuda" else folded), where
+        return CompiledNetwork(folded, card.codec.input_wh).eval(), where
+    return (GraphedNetwork(folded).eval() if where.type == "cuda" else folded), where
 
 
 @torch.inference_mode()
-def agrees(fast: nn.Module, reference: nn.Module, card: PoseCard, precision: Arithmetic) -> bool:
-    """Whether a fast network, on the CPU, gives the reference's heatmaps for a crop of noise."""
+def agrees(
+    fast: nn.Module,
+    where: torch.device,
+    reference: nn.Module,
+    card: PoseCard,
+    precision: Arithmetic,
+) -> bool:
+    """Whether a network gives, for a crop of noise, the heatmaps of the reference on the CPU.
+
+    Args:
+        fast: What is to prove itself.
+        where: Takes its crops.
+        reference: The layers that it was made from.
+        card: Their input size.
+        precision: The arithmetic of `fast`, which decides how near is near.
+    """
     width, height = card.codec.input_wh
     generator = torch.Generator().manual_seed(0)
     crop = torch.randint(0, 256, (1, 3, height, width), dtype=torch.uint8, generator=generator)
     expected = reference(crop)
     limit = _AGREEMENT[precision] * float(expected.abs().max())
-    return bool((fast(crop) - expected).abs().max() <= limit)
+    return bool((fast(crop.to(where)).cpu() - expected).abs().max() <= limit)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -74,7 +75,7 @@ def open_onnx(path: Path, device: str = "auto") -> Session:
 
     Args:
         path: The file.
-        device: ``auto``: CUDA where this ONNX Runtime has it; ``cpu``; ``cuda``.
+        device: ``auto``: CUDA where this ONNX Runtime has it; ``cpu``; ``cuda``; ``cuda:1``.
 
     Raises:
         ValueError: If the extra is missing, the file is no model or has operators that are not
@@ -88,9 +89,10 @@ def open_onnx(path: Path, device: str = "auto") -> Session:
             f"this ONNX Runtime cannot use device {device!r} (it has "
             f"{', '.join(ort.get_available_providers())}); use cpu, or install onnxruntime-gpu"
         )
-    providers = ["CPUExecutionProvider"]
+    providers: list[Any] = ["CPUExecutionProvider"]
     if cuda and wanted != "cpu":
-        providers.insert(0, "CUDAExecutionProvider")
+        number = device.partition(":")[2] or "0"
+        providers.insert(0, ("CUDAExecutionProvider", {"device_id": number}))
     options = ort.SessionOptions()
     options.log_severity_level = 3
     try:
@@ -154,9 +156,11 @@ def open_openvino(source: Any, device: str = "auto", precision: Precision = "fp3
     except RuntimeError as error:
         raise _cannot_run(path, "OpenVINO", error) from None
     kinds = {"f32": torch.float32, "f16": torch.float16, "u8": torch.uint8}
+    turn = Lock()
 
     def run(values: Tensor) -> list[Tensor]:
-        outputs = compiled(values.numpy())
+        with turn:  # it refuses a second caller while it serves one
+            outputs = compiled(values.numpy())
         return [torch.from_numpy(outputs[position]) for position in range(len(outputs))]
 
     return Session(

@@ -27,6 +27,9 @@ EXPORT_CARD_FORMAT = 1
 SUFFIXES: Mapping[ExportFormat, str] = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
 """The suffix that each format's files have."""
 
+CARD_SUFFIXES = (".yaml", ".yml")
+"""Of the cards of others' models."""
+
 
 def card_path(model_path: Path) -> Path:
     """Where the JSON card of an export stands: ``w32.onnx.json`` beside ``w32.onnx``."""
@@ -118,7 +121,7 @@ class ExportCard:
                 measured=dict(values["measured"]),
                 quantisation=values.get("quantisation"),  # files of before have none
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(
                 f"{path} is no card of an exported model ({error!r}); export the model again"
             ) from None

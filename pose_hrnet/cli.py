@@ -17,6 +17,7 @@ from pose_hrnet.commands.evaluate import evaluate, score
 from pose_hrnet.commands.export import export
 from pose_hrnet.commands.options import (
     Backend,
+    BackendOption,
     Card,
     Checkpoint,
     Device,
@@ -28,7 +29,6 @@ from pose_hrnet.commands.options import (
     Resume,
     ResumeAlone,
     ResumeOption,
-    Runtime,
     expected_crops,
 )
 from pose_hrnet.commands.tables import print_checks, print_facts, print_scores
@@ -180,7 +180,7 @@ def predict(
     device: Device = "auto",
     precision: PrecisionOption = Precision.auto,
     card: Card = None,
-    backend: Backend = Runtime.auto,
+    backend: BackendOption = Backend.auto,
 ) -> None:
     """Predict poses in images and folders: COCO results JSON, CSV, and overlays.
 

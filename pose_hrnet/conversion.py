@@ -11,7 +11,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+import pose_hrnet
 from pose_hrnet.backends import Session, import_extra, one_line, open_onnx, open_openvino
 from pose_hrnet.device import Precision
 
@@ -65,25 +66,42 @@ def converted_session(
     if backend == "onnx":
         for package in ("onnx", "onnxscript", "onnxruntime"):
             import_extra(package, "onnx")
-        with tempfile.TemporaryDirectory() as folder, _converting(backend):
+        with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "network.onnx"
-            torch.onnx.export(
-                _trace(network, input_wh), f=path, dynamo=True, external_data=False, verbose=False
-            )
+            with _converting(backend):
+                program = traced(_Rows(network), input_wh)
+                torch.onnx.export(program, f=path, dynamo=True, external_data=False, verbose=False)
             return open_onnx(path, device)
     import_extra("openvino", "openvino")
-    kept = _cache_folder() / f"{_digest(network, input_wh)}.xml"
-    if kept.is_file() and kept.with_suffix(".bin").is_file():
-        try:
-            session = open_openvino(kept, device, precision)
-            os.utime(kept)  # the latest used are kept
-            return session
-        except ValueError as error:
-            log.info("%s; converting the network again", error)
+    name = f"{_digest(network, input_wh)}.xml"
+    session = _kept_session(name, device, precision)
+    if session is not None:
+        return session
     with _converting(backend):
+        log.info("converting the network for OpenVINO, once for these weights: some seconds")
         model = _to_openvino(network, input_wh)
     # The file, if there is one, so that all runs of these weights are the same.
-    return open_openvino(kept if _keep(model, kept) else model, device, precision)
+    return open_openvino(_keep(model, name) or model, device, precision)
+
+
+def traced(network: nn.Module, input_wh: tuple[int, int]) -> ExportedProgram:
+    """A network that takes ``(B, H, W, 3)`` uint8 crops as a graph for any batch size."""
+    width, height = input_wh
+    # Two crops: torch.export takes a batch of one for a constant.
+    example = torch.zeros(2, height, width, 3, dtype=torch.uint8)
+    with torch.no_grad():
+        return torch.export.export(
+            network.eval(), (example,), dynamic_shapes=({0: Dim("batch", min=1)},)
+        )
+
+
+def openvino_model(program: ExportedProgram, input_wh: tuple[int, int]) -> Any:
+    """What `traced` gave, as an OpenVINO model for any batch size."""
+    ov = import_extra("openvino", "openvino")
+    model = ov.convert_model(program)
+    width, height = input_wh
+    model.reshape([-1, height, width, 3])
+    return model
 
 
 @contextmanager
@@ -96,23 +114,8 @@ def _converting(backend: str) -> Iterator[None]:
         ) from error
 
 
-def _trace(network: nn.Module, input_wh: tuple[int, int]) -> ExportedProgram:
-    width, height = input_wh
-    # Two crops: torch.export takes a batch of one for a constant.
-    example = torch.zeros(2, height, width, 3, dtype=torch.uint8)
-    with torch.no_grad():
-        return torch.export.export(
-            _Rows(network).eval(), (example,), dynamic_shapes=({0: Dim("batch", min=1)},)
-        )
-
-
 def _to_openvino(network: nn.Module, input_wh: tuple[int, int]) -> Any:
-    log.info("converting the network for OpenVINO, once for these weights: some seconds")
-    ov = import_extra("openvino", "openvino")
-    model = ov.convert_model(_trace(network, input_wh))
-    width, height = input_wh
-    model.reshape([-1, height, width, 3])
-    return model
+    return openvino_model(traced(_Rows(network), input_wh), input_wh)
 
 
 def _cache_folder() -> Path:
@@ -122,7 +125,8 @@ def _cache_folder() -> Path:
 
 def _digest(network: nn.Module, input_wh: tuple[int, int]) -> str:
     """Of all that the converted network depends on."""
-    digest = hashlib.sha256(repr((input_wh, version("torch"), version("openvino"))).encode())
+    versions = (pose_hrnet.__version__, version("torch"), version("openvino"))
+    digest = hashlib.sha256(repr((input_wh, versions)).encode())
     digest.update(repr(network).encode())
     for name, value in network.state_dict().items():
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
@@ -130,10 +134,26 @@ def _digest(network: nn.Module, input_wh: tuple[int, int]) -> str:
     return digest.hexdigest()[:32]
 
 
-def _keep(model: Any, path: Path) -> bool:
-    """Put a model into the cache, and take the oldest out; a disk that is full is no error."""
+def _kept_session(name: str, device: str, precision: Precision) -> Session | None:
+    """What an earlier run kept, opened; None if there is nothing, or nothing that can be read."""
+    try:
+        kept = _cache_folder() / name
+        if not (kept.is_file() and kept.with_suffix(".bin").is_file()):
+            return None
+        session = open_openvino(kept, device, precision)
+    except (OSError, RuntimeError, ValueError) as error:
+        log.info("%s; converting the network again", one_line(error))
+        return None
+    with suppress(OSError):  # a cache that is read-only serves as well
+        os.utime(kept)  # the latest used are kept
+    return session
+
+
+def _keep(model: Any, name: str) -> Path | None:
+    """Put a model into the cache, and take the oldest out; None, and no error, if it cannot."""
     ov = import_extra("openvino", "openvino")
     try:
+        path = _cache_folder() / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             draft = Path(folder) / path.name
@@ -144,7 +164,7 @@ def _keep(model: Any, path: Path) -> bool:
         for old in found[_KEPT:]:
             old.unlink(missing_ok=True)
             old.with_suffix(".bin").unlink(missing_ok=True)
-    except (OSError, RuntimeError) as error:
-        log.info("the converted network is not kept in %s (%s)", path.parent, one_line(error))
-        return False
-    return True
+    except (OSError, RuntimeError) as error:  # no room, no right to, not even a home folder
+        log.info("the converted network is not kept (%s)", one_line(error))
+        return None
+    return path

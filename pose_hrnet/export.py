@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import tempfile
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -19,10 +18,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.export import Dim, ExportedProgram
+from torch.export import ExportedProgram
 
+from pose_hrnet.acceleration import cpp_compiler
 from pose_hrnet.backends import import_extra, one_line, open_compiled
 from pose_hrnet.cards import SUFFIXES, ExportCard, ExportFormat
+from pose_hrnet.conversion import openvino_model, traced
 from pose_hrnet.export_check import MAX_DIFFERENCE, Difference, compare
 from pose_hrnet.inference import Decoder
 from pose_hrnet.models.weights import LoadedModel
@@ -165,15 +166,9 @@ def trace(model: PoseModel, *, heatmaps: bool) -> ExportedProgram:
     Raises:
         ValueError: If the network does what a graph cannot hold.
     """
-    width, height = model.card.codec.input_wh
-    # Two crops: torch.export takes a batch of one for a constant.
-    example = torch.zeros(2, height, width, 3, dtype=torch.uint8)
-    graph = PoseGraph(model.network, model.decoder, heatmaps=heatmaps).eval()
+    graph = PoseGraph(model.network, model.decoder, heatmaps=heatmaps)
     try:
-        with torch.no_grad():
-            program = torch.export.export(
-                graph, (example,), dynamic_shapes=({0: Dim("batch", min=1)},)
-            )
+        program = traced(graph, model.card.codec.input_wh)
     except Exception as error:  # its errors have no common base
         raise ValueError(f"the network cannot be traced ({one_line(error)})") from error
     for node in program.graph.nodes:
@@ -198,8 +193,7 @@ def compile_program(
     Raises:
         ValueError: If there is no C++ compiler, or it fails.
     """
-    compiler = os.environ.get("CXX") or next(filter(shutil.which, ("g++", "clang++", "cl")), None)
-    if compiler is None:
+    if cpp_compiler() is None:
         raise ValueError(
             "no C++ compiler was found to compile the package with; install g++, or leave "
             "--compile out"
@@ -257,10 +251,8 @@ def _write_onnx(program: ExportedProgram, path: Path, card: ExportCard) -> None:
 
 def _write_openvino(program: ExportedProgram, path: Path, card: ExportCard) -> None:
     ov = import_extra("openvino", "openvino")
-    model = ov.convert_model(program)
+    model = openvino_model(program, card.checkpoint.codec.input_wh)
     _name_convolutions(model, program)
-    width, height = card.checkpoint.codec.input_wh
-    model.reshape([-1, height, width, 3])
     model.inputs[0].get_tensor().set_names({"crops"})
     for output, name in zip(model.outputs, card.outputs, strict=True):
         output.get_tensor().set_names({name})

@@ -9,11 +9,13 @@ import copy
 import logging
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from threading import Lock
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from pose_hrnet.backends import one_line
 from pose_hrnet.models.inputs import normalised
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ class FoldedNetwork(nn.Module):
         if dtype != torch.float32:
             last = [layer for layer in layers.modules() if isinstance(layer, nn.Conv2d)][-1]
             last.float().register_forward_pre_hook(_in_float32)
+        self.eval()  # compiled code is of one mode, and evaluation would ask for the other
 
     def forward(self, images: Tensor) -> Tensor:
         """``(B, 3, H, W)`` uint8 RGB -> ``(B, K, h, w)`` float32 heatmaps."""
@@ -90,6 +93,9 @@ class CompiledNetwork(nn.Module):
     Args:
         network: What to compile; its weights are frozen.
         input_wh: Size of the crops, for the first run, which compiles.
+
+    Raises:
+        ValueError: If the compiler fails.
     """
 
     def __init__(self, network: FoldedNetwork, input_wh: tuple[int, int]) -> None:
@@ -104,7 +110,13 @@ class CompiledNetwork(nn.Module):
         # torch may choose other convolutions from 16 crops on, which is compiled by itself.
         for count in (4, 32):
             size = (count, 3, height, width)
-            self(torch.zeros(size, dtype=torch.uint8, device=network.mean.device))
+            crops = torch.zeros(size, dtype=torch.uint8, device=network.mean.device)
+            try:
+                self(crops)
+            except Exception as error:  # the compilers' errors have no common base
+                raise ValueError(
+                    f"the network cannot be compiled ({one_line(error)}); use backend eager"
+                ) from error
 
     @torch.inference_mode()
     def forward(self, images: Tensor) -> Tensor:
@@ -130,17 +142,19 @@ class GraphedNetwork(nn.Module):
         super().__init__()
         self.network = network
         self._recorded: dict[tuple[int, ...], tuple[Any, Tensor, Tensor]] = {}
+        self._turn = Lock()
 
     @torch.inference_mode()
     def forward(self, images: Tensor) -> Tensor:
         """``(B, 3, H, W)`` uint8 RGB -> ``(B, K, h, w)`` float32 heatmaps."""
         shape = (_rounded_up(len(images)), *images.shape[1:])
-        if shape not in self._recorded:
-            self._recorded[shape] = self._record(images.new_zeros(shape))
-        graph, crops, heatmaps = self._recorded[shape]
-        crops[: len(images)] = images
-        graph.replay()
-        return heatmaps[: len(images)].clone()
+        with self._turn:  # all callers share the memory of a graph
+            if shape not in self._recorded:
+                self._recorded[shape] = self._record(images.new_zeros(shape))
+            graph, crops, heatmaps = self._recorded[shape]
+            crops[: len(images)] = images
+            graph.replay()
+            return heatmaps[: len(images)].clone()
 
     def _record(self, crops: Tensor) -> tuple[Any, Tensor, Tensor]:
         crops = crops.contiguous(memory_format=torch.channels_last)

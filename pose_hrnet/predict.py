@@ -112,7 +112,7 @@ class PoseEstimator:
         """Load a checkpoint, an export, or a heatmap model of others.
 
         Args:
-            path: As the other arguments of `load_pose_model`.
+            path: The file; all but `batch_size` is as of `load_pose_model`.
             card: The YAML card of a heatmap model.
             backend: What runs it; ``auto``: the fastest that is installed.
             device: ``auto``, ``cpu``, ``cuda`` ...

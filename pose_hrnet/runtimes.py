@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,14 +24,12 @@ from pose_hrnet.backends import (
     open_openvino,
     open_program,
 )
-from pose_hrnet.cards import SUFFIXES, ExportCard, HeatmapModelCard, card_path
+from pose_hrnet.cards import CARD_SUFFIXES, SUFFIXES, ExportCard, HeatmapModelCard, card_path
 from pose_hrnet.device import Precision, pick_device
 from pose_hrnet.inference import Decoder, PoseCard
 from pose_hrnet.models.weights import load_model
 
 log = logging.getLogger(__name__)
-
-_CARD_SUFFIXES = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,8 @@ class PoseModel:
         backend: What runs it.
         summary: What was loaded, in plain words.
         choice: What runs it, in which arithmetic, and why, in one line.
+        weights: Type that they are stored in: int8 in the layers of a quantised export; None:
+            not known, of models of others.
     """
 
     network: nn.Module
@@ -55,6 +56,7 @@ class PoseModel:
     backend: Runner = "eager"
     summary: str = ""
     choice: str = ""
+    weights: Literal["fp32", "int8"] | None = "fp32"
 
     @torch.inference_mode()
     def __call__(self, crops: Tensor) -> tuple[Tensor, Tensor]:
@@ -131,7 +133,7 @@ def load_pose_model(
             runtime is not installed.
     """
     path = Path(path)
-    if path.suffix.lower() in _CARD_SUFFIXES:
+    if path.suffix.lower() in CARD_SUFFIXES:
         path, card = _model_of(path), path
     if path.suffix.lower() not in SUFFIXES.values():
         if card is not None:
@@ -144,10 +146,12 @@ def load_pose_model(
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such model file; check the path")
     if card is None and card_path(path).is_file():
-        weights = ExportCard.read(path).weights
-        choice = choose_for_file(path, backend, device, precision, keeps_fp32=weights != "fp32")
-        return _export(path, _open(path, choice, device), choice, flip_test, flip_shift)
-    card = card or next((c for s in _CARD_SUFFIXES if (c := path.with_suffix(s)).is_file()), None)
+        export = ExportCard.read(path)
+        quantised = export.weights == "int8"
+        choice = choose_for_file(path, backend, device, precision, quantised=quantised)
+        session = _open(path, choice, device)
+        return _export(path, session, export, choice, flip_test, flip_shift)
+    card = card or next((c for s in CARD_SUFFIXES if (c := path.with_suffix(s)).is_file()), None)
     if card is None:
         raise FileNotFoundError(
             f"{path} has no card beside it; an export has {card_path(path).name}, and for a "
@@ -249,23 +253,25 @@ def _checkpoint(
         choice.precision,
         own_precision=True,
     )
-    summary = loaded.report.summary()
-    return PoseModel(network, card, decoder, where, choice.backend, summary, choice.summary)
+    chosen, summary = choice.summary, loaded.report.summary()
+    if (choice.backend, choice.precision) != ("eager", "fp32"):
+        chosen = f"{chosen}; the reference is --backend eager --precision fp32"
+    return PoseModel(network, card, decoder, where, choice.backend, summary, chosen)
 
 
 def _fast_network(
     network: nn.Module, card: PoseCard, backend: Backend, choice: Choice, device: str
 ) -> tuple[nn.Module, torch.device, Choice]:
     """The network as chosen; what was not asked for by name must prove itself, or is not used."""
-    if backend != "auto" or choice.backend != "openvino":
+    if backend != "auto" or choice.backend == "eager":
         return (*accelerate(network, card, choice, device), choice)
     try:
         fast, where = accelerate(network, card, choice, device)
-        if agrees(fast, network, card, choice.precision):
+        if agrees(fast, where, network, card, choice.precision):
             return fast, where, choice
-        reason = "OpenVINO gives other heatmaps here"
-    except ValueError as error:
-        reason = f"OpenVINO cannot be used, {error}"
+        reason = f"{choice.backend} gives other heatmaps here"
+    except (ValueError, RuntimeError) as error:
+        reason = f"{choice.backend} cannot be used, {one_line(error)}"
     choice = replace(choice, backend="eager", reason=reason)
     log.warning("%s; the layers of torch run instead", reason)
     return (*accelerate(network, card, choice, device), choice)
@@ -274,11 +280,11 @@ def _fast_network(
 def _export(
     path: Path,
     session: Session,
+    card: ExportCard,
     choice: Choice,
     flip_test: bool | None,
     flip_shift: int | None,
 ) -> PoseModel:
-    card = ExportCard.read(path)
     codec, skeleton = card.checkpoint.codec, card.checkpoint.skeleton
     if flip_test not in (None, card.flip_test):
         held = "holds" if card.flip_test else "does not hold"
@@ -304,9 +310,16 @@ def _export(
     decoder = Decoder(
         codec, skeleton.flip_index, card.flip_test, precision=choice.precision, in_graph=True
     )
-    summary = f"{path} ({card.format} export, {card.weights}, run by {session.backend})"
-    where, runner = session.device, session.backend
-    return PoseModel(network, card.checkpoint, decoder, where, runner, summary, choice.summary)
+    return PoseModel(
+        network,
+        card.checkpoint,
+        decoder,
+        session.device,
+        session.backend,
+        f"{path} ({card.format} export, {card.weights}, run by {session.backend})",
+        choice.summary,
+        card.weights,
+    )
 
 
 def _heatmap_model(
@@ -340,9 +353,16 @@ def _heatmap_model(
         choice.precision,
         own_precision=True,
     )
-    summary = f"{path} (heatmap model, run by {session.backend})"
-    where, runner = session.device, session.backend
-    return PoseModel(network, card, decoder, where, runner, summary, choice.summary)
+    return PoseModel(
+        network,
+        card,
+        decoder,
+        session.device,
+        session.backend,
+        f"{path} (heatmap model, run by {session.backend})",
+        choice.summary,
+        weights=None,
+    )
 
 
 def _check_input(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,12 +13,14 @@ from builders import make_people, write_annotations, write_images
 from typer.testing import CliRunner
 
 from pose_hrnet import HRNet, PoseEstimator, acceleration
-from pose_hrnet.acceleration import FEW_CROPS, MANY_CROPS, Choice, agrees, choose
+from pose_hrnet.acceleration import FEW_CROPS, MANY_CROPS, agrees, choose
 from pose_hrnet.cli import app
 from pose_hrnet.codec import HeatmapCodec
-from pose_hrnet.conversion import _digest
+from pose_hrnet.commands.options import expected_crops
+from pose_hrnet.conversion import _digest, converted_session
 from pose_hrnet.export_check import compare, drawn_crops
 from pose_hrnet.fast_networks import FoldedNetwork, folded
+from pose_hrnet.inference import _evaluation_mode
 from pose_hrnet.models.resnet import SimpleBaseline
 from pose_hrnet.models.weights import ModelCard, load_model, save_model
 from pose_hrnet.runtimes import load_pose_model
@@ -101,6 +104,8 @@ def test_compiled_code_agrees_with_the_reference_at_every_batch_size(checkpoint,
         for count in (1, 2, 5, 9):
             points, _ = model(crops[:count])
             assert len(points) == count
+        with _evaluation_mode(model.network):
+            model(crops)
         assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == before
 
 
@@ -108,6 +113,7 @@ def test_compiled_code_agrees_with_the_reference_at_every_batch_size(checkpoint,
 def test_bf16_is_near_and_is_really_bf16(backend, checkpoint, reference, crops):
     model = load(checkpoint, backend, precision="bf16")
     assert model.decoder.precision == "bf16"
+    assert not any(module.training for module in model.network.modules())
     images = crops.permute(0, 3, 1, 2)
     with torch.no_grad():
         expected, found = reference.network(images), model.network(images)
@@ -196,21 +202,30 @@ def test_a_missing_extra_is_named(backend, extra, checkpoint, monkeypatch):
 
 def test_auto_falls_back_to_what_it_can_prove(checkpoint, monkeypatch, caplog):
     pytest.importorskip("openvino")
+    assert load_pose_model(checkpoint, device="cpu").backend == "openvino"
     monkeypatch.setattr("pose_hrnet.runtimes.agrees", lambda *_: False)
     model = load_pose_model(checkpoint, device="cpu")
     assert model.backend == "eager"
-    assert "OpenVINO gives other heatmaps here" in model.choice
-    assert "OpenVINO gives other heatmaps here" in caplog.text
+    assert "openvino gives other heatmaps here" in model.choice
+    assert "openvino gives other heatmaps here" in caplog.text
+
+    def fails(*_):
+        raise RuntimeError("it runs,\nbut not here")
+
+    monkeypatch.setattr("pose_hrnet.runtimes.agrees", fails)
+    model = load_pose_model(checkpoint, device="cpu")
+    assert "eager, fp32: openvino cannot be used, it runs, but not here" in model.choice
 
 
 def test_networks_that_differ_do_not_agree(checkpoint, reference):
     other = load_model(checkpoint).model
-    assert agrees(other, reference.network, reference.card, "fp32")
+    cpu, card = torch.device("cpu"), reference.card
+    assert agrees(other, cpu, reference.network, card, "fp32")
     with torch.no_grad():
         other.final_layer.bias[3] += (
             0.05 * reference.network(torch.zeros(1, 3, 96, 64, dtype=torch.uint8)).abs().max()
         )
-    assert not agrees(other, reference.network, reference.card, "fp32")
+    assert not agrees(other, cpu, reference.network, card, "fp32")
 
 
 def test_a_converted_network_is_kept_and_found_again(checkpoint, monkeypatch, tmp_path, crops):
@@ -226,6 +241,51 @@ def test_a_converted_network_is_kept_and_found_again(checkpoint, monkeypatch, tm
     third = load_pose_model(checkpoint, backend="openvino", device="cpu")
     torch.testing.assert_close(first(crops), third(crops))
     assert len(list(tmp_path.rglob("*.*"))) == 2
+
+
+class Plain(torch.nn.Module):
+    """Quick to convert: the colours, as heatmaps."""
+
+    def forward(self, images):
+        return torch.nn.functional.avg_pool2d(images.float(), 4)
+
+
+def plain_session():
+    pytest.importorskip("openvino")
+    return converted_session(Plain(), (8, 12), "openvino")
+
+
+def test_a_cache_that_cannot_be_used_is_no_error(tmp_path, monkeypatch):
+    crops = torch.randint(0, 256, (3, 12, 8, 3), dtype=torch.uint8)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (expected,) = plain_session().run(crops)
+
+    def refuse(*_, **__):
+        raise PermissionError("read-only")
+
+    with monkeypatch.context() as patch:  # read, but not marked as used
+        patch.setattr("pose_hrnet.conversion.os.utime", refuse)
+        patch.setattr("pose_hrnet.conversion._to_openvino", None)
+        torch.testing.assert_close(plain_session().run(crops)[0], expected)
+    for name in ("Path.is_file", "Path.mkdir"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"pose_hrnet.conversion.{name}", refuse)
+            torch.testing.assert_close(plain_session().run(crops)[0], expected)
+    monkeypatch.delenv("XDG_CACHE_HOME")
+
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("pose_hrnet.conversion.Path.home", homeless)
+    torch.testing.assert_close(plain_session().run(crops)[0], expected)
+
+
+def test_several_threads_may_call_one_session():
+    run = plain_session().run
+    crops = [torch.full((16, 12, 8, 3), value, dtype=torch.uint8) for value in range(200)]
+    with ThreadPoolExecutor(4) as pool:
+        for value, (found,) in enumerate(pool.map(run, crops)):
+            assert torch.equal(found, torch.full((16, 3, 3, 2), float(value)))
 
 
 def test_the_command_line_says_once_what_runs_and_why(checkpoint, tmp_path, caplog):
@@ -248,14 +308,31 @@ def test_the_command_line_says_once_what_runs_and_why(checkpoint, tmp_path, capl
 def test_the_estimator_tells_what_it_chose(checkpoint):
     estimator = PoseEstimator.from_checkpoint(checkpoint, device="cpu", backend="eager")
     assert "as asked for" in estimator.summary
-    assert "parameters" in estimator.summary or "tensors" in estimator.summary
+    assert "entries taken" in estimator.summary
     image = np.zeros((90, 60, 3), np.uint8)
     assert estimator(image).keypoints_image.shape == (1, 17, 2)
 
 
-def test_the_reference_is_named_unless_it_runs():
-    assert "reference" in Choice("eager", "bf16", "x").summary
-    assert "reference" not in Choice("eager", "fp32", "x").summary
+def test_the_reference_is_named_unless_it_runs(checkpoint, reference):
+    assert reference.choice == "eager, fp32: as asked for"
+    other = load_pose_model(checkpoint, backend="eager", device="cpu", precision="bf16")
+    assert other.choice.endswith("; the reference is --backend eager --precision fp32")
+
+
+def test_what_torch_does_not_know_decides_its_arithmetic_by_itself(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    assert choose("openvino", "auto", "cpu").precision == "bf16"
+    assert choose("openvino", "auto", "GPU").precision == "fp32"
+    assert choose("openvino", "fp16", "GPU").precision == "fp16"
+    assert choose("onnx", "auto", "cuda:1").backend == "onnx"
+
+
+def test_persons_without_boxes_are_not_taken_for_few(tmp_path):
+    path = tmp_path / "mpii.json"
+    path.write_text(json.dumps([{"image": "a.jpg", "center": [3, 4], "scale": 1}] * 500))
+    assert expected_crops(path) is None
+    path.write_text(json.dumps([{"image_id": 1, "bbox": [0, 0, 1, 1]}] * 3))
+    assert expected_crops(path) == 3
 
 
 @pytest.mark.gpu

@@ -7,19 +7,27 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from pose_hrnet.benchmarks.timing import Measurement, Pace, Variant, Work, measure
+from pose_hrnet.backends import Backend
+from pose_hrnet.benchmarks.timing import (
+    Measurement,
+    Pace,
+    Variant,
+    Work,
+    measure,
+    without_folders,
+)
 from pose_hrnet.config import Config, CropShards
-from pose_hrnet.device import pick_device
+from pose_hrnet.device import Precision, pick_device
 from pose_hrnet.inference import Decoder, PoseCard
 from pose_hrnet.machine import usable_cores
 from pose_hrnet.models.weights import load_model, save_model
 from pose_hrnet.progress import SILENT, Progress
-from pose_hrnet.runtimes import load_pose_model
+from pose_hrnet.runtimes import PoseModel, load_pose_model
 from pose_hrnet.training_model import build_model
 
 BASELINE = "plain fp32"
@@ -62,7 +70,7 @@ class ModelChoice:
     Attributes:
         checkpoint: Its layers are run by every backend; None: only the exported files.
         exported: Exported files, each with the runtime that it is for.
-        backends: Names that `load_pose_model` takes for checkpoints.
+        backends: What runs the checkpoint.
         precisions: Arithmetic of each backend.
         batches: Numbers of crops in a call.
         flip_test: Average with the mirrored crop. None: no, and exported files as they are if
@@ -72,8 +80,8 @@ class ModelChoice:
 
     checkpoint: Path | None
     exported: Sequence[Path] = ()
-    backends: Sequence[str] = ("eager",)
-    precisions: Sequence[str] = ("fp32",)
+    backends: Sequence[Backend] = ("eager",)
+    precisions: Sequence[Precision] = ("fp32",)
     batches: Sequence[int] = (1,)
     flip_test: bool | None = None
     device: str = "auto"
@@ -83,16 +91,43 @@ class ModelChoice:
         """The flip test that is asked of every variant; None: that of the exported files."""
         return bool(self.flip_test) if self.checkpoint is not None else self.flip_test
 
+    def check_files(self) -> None:
+        """See that all are there.
+
+        Raises:
+            FileNotFoundError: If one is missing.
+        """
+        for path in (self.checkpoint, *self.exported):
+            if path is not None and not path.is_file():
+                raise FileNotFoundError(f"{path}: there is no such model file; check the path")
+
 
 @dataclass(frozen=True)
 class _Loaded:
-    """A variant's model, or what kept it from being loaded."""
+    """A variant's model, or what kept it from being loaded.
+
+    Attributes:
+        name: Of the variant.
+        predict: The model.
+        card: What belongs to it.
+        seconds: Spent on loading it.
+        error: Why there is none.
+    """
 
     name: str
     predict: Predict | None
     card: PoseCard | None
     seconds: float
     error: Exception | None = None
+
+    @property
+    def note(self) -> str | None:
+        """What runs it, where its name does not say that."""
+        model = self.predict
+        if not isinstance(model, PoseModel):
+            return None
+        said = self.name == f"{model.backend} {model.decoder.precision}"
+        return None if said else f"{self.name}: {model.choice}"
 
     def variant(self, crops: Tensor) -> Variant:
         return Variant(self.name, partial(self._work, crops), self.seconds)
@@ -152,9 +187,7 @@ def benchmark_model(
         ValueError: If not one of the models can be loaded, or the device is not present.
         FileNotFoundError: If a file is missing.
     """
-    for path in (choice.checkpoint, *choice.exported):
-        if path is not None and not path.is_file():
-            raise FileNotFoundError(f"{path}: there is no such model file; check the path")
+    choice.check_files()
     loaded = _load_all(choice, progress)
     card = next((model.card for model in loaded if model.card is not None), None)
     if card is None:
@@ -170,9 +203,9 @@ def benchmark_model(
         "device": str(pick_device(choice.device)),
     }
     threads, cores = torch.get_num_threads(), usable_cores()
-    notes: tuple[str, ...] = ()
+    notes = [model.note for model in loaded if model.note is not None]
     if threads != cores:
-        notes = (f"threads of torch: {threads}, cores: {cores}; the runtimes choose their own",)
+        notes.append(f"threads of torch: {threads}, cores: {cores}; the runtimes choose their own")
     found = []
     for batch in choice.batches:
         rows = measure(
@@ -185,7 +218,14 @@ def benchmark_model(
         title = f"{model_name} at {height}x{width}{flip}: crops to keypoints, batch {batch}"
         found.append(
             Measurement(
-                "model", title, "crop", batch, BASELINE, rows, {**settings, "batch": batch}, notes
+                "model",
+                title,
+                "crop",
+                batch,
+                BASELINE,
+                rows,
+                {**settings, "batch": batch},
+                tuple(map(without_folders, notes)),
             )
         )
         loaded = [replace(model, seconds=0.0) for model in loaded]  # once for all batch sizes
@@ -241,13 +281,11 @@ def _attempt(name: str, load: Callable[[], tuple[Predict, PoseCard]]) -> _Loaded
 
 
 def _load_checkpoint(
-    path: Path, backend: Any, device: str, precision: Any, flip_test: bool | None
+    path: Path, backend: Backend, device: str, precision: Precision, flip_test: bool | None
 ) -> tuple[Predict, PoseCard]:
     model = load_pose_model(
         path, backend=backend, device=device, precision=precision, flip_test=flip_test
     )
-    if backend not in ("auto", model.backend):  # its times would stand under another's name
-        raise ValueError(f"{model.backend} would run it in place of {backend}")
     return model, model.card
 
 

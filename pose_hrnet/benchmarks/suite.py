@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from pose_hrnet.backends import Backend
 from pose_hrnet.benchmarks.codec import benchmark_codec
 from pose_hrnet.benchmarks.evaluation import benchmark_evaluation
 from pose_hrnet.benchmarks.loading import all_ways, benchmark_loading, draw_source, open_source
 from pose_hrnet.benchmarks.model import ModelChoice, benchmark_model, random_checkpoint
 from pose_hrnet.benchmarks.timing import Measurement, Pace
-from pose_hrnet.cards import SUFFIXES
+from pose_hrnet.cards import CARD_SUFFIXES, SUFFIXES
 from pose_hrnet.config import Config
 from pose_hrnet.config_files import load_config
+from pose_hrnet.device import Precision
 from pose_hrnet.progress import SILENT, Progress
 
 SectionName: TypeAlias = Literal["loading", "codec", "evaluation", "model"]
 
 _MAX_PERSONS = 600
-_NO_CHECKPOINT = (*SUFFIXES.values(), ".yaml", ".yml")
+_NO_CHECKPOINT = (*SUFFIXES.values(), *CARD_SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,8 @@ class Plan:
     recipe: str = "coco_w32_256x192"
     checkpoint: Path | None = None
     exported: Sequence[Path] = ()
-    backends: Sequence[str] = ("eager", "compile", "openvino", "onnx")
-    precisions: Sequence[str] = ("fp32", "bf16")
+    backends: Sequence[Backend] = ("eager", "compile", "openvino", "onnx")
+    precisions: Sequence[Precision] = ("fp32", "bf16")
     batches: Sequence[int] = (1, 8, 32)
     flip_test: bool | None = None
     device: str = "auto"
@@ -77,6 +79,8 @@ def run_benchmarks(plan: Plan, *, progress: Progress = SILENT) -> Iterator[Measu
     config = load_config(plan.recipe)
     if plan.images is not None and plan.annotations is None:
         raise ValueError("--images needs the --annotations that name them; give both")
+    if "model" in plan.sections:  # before minutes are spent on the others
+        _choice(plan).check_files()
     with tempfile.TemporaryDirectory(prefix="pose_hrnet_") as name:
         folder = Path(name)
         if "loading" in plan.sections:
@@ -102,16 +106,23 @@ def _loading(
 
 
 def _model(plan: Plan, folder: Path, config: Config, progress: Progress) -> list[Measurement]:
-    checkpoint, exported = plan.checkpoint, list(plan.exported)
-    if checkpoint is None and not exported:
-        name = f"{plan.recipe.rpartition('/')[2]} with random weights"
-        checkpoint = random_checkpoint(config, folder)
-    elif checkpoint is None or checkpoint.suffix.lower() in _NO_CHECKPOINT:
-        exported = exported if checkpoint is None else [checkpoint, *exported]
-        name, checkpoint = exported[0].name, None
+    choice = _choice(plan)
+    given = [path for path in (choice.checkpoint, *choice.exported) if path is not None]
+    if given:
+        name = given[0].name
     else:
-        name = checkpoint.name
-    choice = ModelChoice(
+        name = f"{plan.recipe.rpartition('/')[2]} with random weights"
+        choice = replace(choice, checkpoint=random_checkpoint(config, folder))
+    return benchmark_model(choice, plan.pace, model_name=name, progress=progress)
+
+
+def _choice(plan: Plan) -> ModelChoice:
+    """What is compared, but for random weights."""
+    checkpoint, exported = plan.checkpoint, list(plan.exported)
+    if checkpoint is not None and checkpoint.suffix.lower() in _NO_CHECKPOINT:
+        exported.insert(0, checkpoint)
+        checkpoint = None
+    return ModelChoice(
         checkpoint,
         exported,
         plan.backends,
@@ -120,4 +131,3 @@ def _model(plan: Plan, folder: Path, config: Config, progress: Progress) -> list
         plan.flip_test,
         plan.device,
     )
-    return benchmark_model(choice, plan.pace, model_name=name, progress=progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -12,10 +12,14 @@ from pose_hrnet.commands.options import Device
 from pose_hrnet.console import RichProgress, one_sentence_errors, print_table, say
 
 if TYPE_CHECKING:
+    from pose_hrnet.backends import Backend
     from pose_hrnet.benchmarks.timing import Measurement
+    from pose_hrnet.device import Precision
 
-BACKENDS = ("eager", "compile", "openvino", "onnx", "auto")
-PRECISIONS = ("fp32", "bf16", "fp16", "auto")
+BACKENDS: tuple[Backend, ...] = ("eager", "compile", "openvino", "onnx", "auto")
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16", "auto")
+
+_Name = TypeVar("_Name", bound=str)
 
 
 class Section(str, Enum):
@@ -130,13 +134,13 @@ def print_measurement(measurement: Measurement) -> None:
     say("")
 
 
-def _names(option: str, text: str | None, known: tuple[str, ...]) -> tuple[str, ...]:
+def _names(option: str, text: str | None, known: tuple[_Name, ...]) -> tuple[_Name, ...]:
     """The parts of a comma-separated list, or nothing where it is not given."""
-    names = tuple(dict.fromkeys(part.strip() for part in (text or "").split(",") if part.strip()))
+    names = dict.fromkeys(part.strip() for part in (text or "").split(",") if part.strip())
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ValueError(f"{option} has {unknown[0]!r}; use some of {','.join(known)}")
-    return names
+    return tuple(known[known.index(name)] for name in names)
 
 
 def _numbers(option: str, text: str | None, least: int) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ import typer
 from pose_hrnet.commands.options import (
     Annotations,
     Backend,
+    BackendOption,
     Card,
     Checkpoint,
     Device,
@@ -22,7 +23,6 @@ from pose_hrnet.commands.options import (
     Output,
     Precision,
     PrecisionOption,
-    Runtime,
     SkeletonOption,
     expected_crops,
 )
@@ -68,7 +68,7 @@ def evaluate(
     metric: MetricOption = Metric.auto,
     head_sizes: Annotated[Path | None, typer.Option(help="MPII's gt_valid.mat.")] = None,
     card: Card = None,
-    backend: Backend = Runtime.auto,
+    backend: BackendOption = Backend.auto,
 ) -> None:
     """Score a checkpoint on a data set: COCO or CrowdPose AP or MPII PCKh, and what made them.
 
@@ -116,7 +116,11 @@ def evaluate(
             nms_threshold=nms_threshold,
             min_box_score=min_box_score,
         )
-        facts = {"checkpoint": str(checkpoint), "backend": model.backend}
+        facts = {
+            "checkpoint": str(checkpoint),
+            "weights": model.weights,
+            "backend": model.backend,
+        }
         bars = RichProgress()
         say(f"{model.summary}\n{model.choice}")
         if compared:

@@ -28,7 +28,7 @@ class Nms(str, Enum):
     none = "none"
 
 
-class Runtime(str, Enum):
+class Backend(str, Enum):
     """What runs a model."""
 
     auto = "auto"
@@ -131,8 +131,8 @@ FlipTest = Annotated[
 Card = Annotated[
     Path | None, typer.Option(help="YAML card of a heatmap model that others exported.")
 ]
-Backend = Annotated[
-    Runtime,
+BackendOption = Annotated[
+    Backend,
     typer.Option(
         help="What runs the model. auto: the fastest that is installed; exported files: what they "
         "are for. eager: layers of torch; in fp32 the reference.",
@@ -141,5 +141,8 @@ Backend = Annotated[
 
 
 def expected_crops(path: Path) -> int | None:
-    """About how many boxes a JSON file holds, without parsing it; None if there is no file."""
-    return path.read_bytes().count(b'"bbox"') if path.is_file() else None
+    """About how many boxes a JSON file holds, without parsing it; None: not known.
+
+    MPII's annotations have none, but as many persons all the same.
+    """
+    return path.read_bytes().count(b'"bbox"') or None if path.is_file() else None
