@@ -184,6 +184,16 @@ def test_run_leaves_what_it_promises(settings, tmp_path):
     assert config == load_config("demo", settings)
 
 
+def test_a_state_is_loaded_as_it_was_scored(settings, tmp_path):
+    """Where there is a moving average, by that; the last epoch is the best of one."""
+    config = load_config("demo", [*settings, "train.epochs=1", "train.ema_decay=0.9"])
+    best = load_model(train(config, tmp_path, device="cpu")).model.state_dict()
+    last = load_model(tmp_path / "last.pt").model.state_dict()
+    assert all(torch.equal(value, last[name]) for name, value in best.items())
+    raw, _ = weights(tmp_path)
+    assert not torch.equal(raw["conv1.weight"], last["conv1.weight"])
+
+
 def test_a_run_tells_what_it_does_and_what_came_of_it(settings, tmp_path, caplog):
     caplog.set_level("INFO", "pose_hrnet")
     told = []
