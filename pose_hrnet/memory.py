@@ -136,9 +136,7 @@ def trial(step: TrainingStep, card: PoseCard) -> Callable[[int], object]:
         keypoints = card.skeleton.num_keypoints
         batch = Crop(
             pixels=torch.zeros(size, height, width, 3, dtype=torch.uint8),
-            keypoints_input=torch.full(
-                (size, card.skeleton.num_keypoints, 2), min(width, height) / 2
-            ),
+            keypoints_input=torch.full((size, keypoints, 2), min(width, height) / 2),
             visible=torch.ones(size, keypoints),
             affine=torch.zeros(size, 2, 3, dtype=torch.float64),
             row=torch.zeros(size, dtype=torch.int64),

@@ -19,8 +19,9 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import torch
 from pydantic import ValidationError
+from torch import nn
 
-from pose_hrnet.checkpointing import holds_state, read_newest_state
+from pose_hrnet.checkpointing import BEST, LAST, PREVIOUS, holds_state, read_newest_state
 from pose_hrnet.config import Config, CropShards, RecipeNotes
 from pose_hrnet.models.weights import ModelCard
 from pose_hrnet.records import People
@@ -46,7 +47,6 @@ RESUMABLE_CHANGES = frozenset(
 
 Files may have moved; that the persons to learn from are the same ones is checked by itself.
 """
-
 
 BATCH_SETTINGS = frozenset({"train.batch_size", "train.accumulate"})
 """Settings that may differ if the crops of a step, of all processes, stay as many."""
@@ -157,6 +157,19 @@ def at_other_batch(
     left = math.ceil((persons - done.part.samples) / crops_per_step)
     part = replace(done.part, steps=steps_per_epoch - left)
     return replace(done, step=done.epoch * steps_per_epoch + part.steps, part=part)
+
+
+def bytes_to_come(model: nn.Module, config: Config, folder: Path) -> int:
+    """About what a run will write to its folder, less what it will write over.
+
+    Three states, one of them half-written, and two times the best weights.
+    """
+    weights: int = sum(value.nbytes for value in model.state_dict().values())
+    moments = 1 if config.optimizer.name == "sgd" else 2
+    state = (1 + moments + (config.train.ema_decay is not None)) * weights
+    there = [folder / name for name in (LAST, PREVIOUS, BEST)]
+    held = sum(path.stat().st_size for path in there if path.exists())
+    return max(0, 3 * state + 2 * weights - held)
 
 
 def load_run(

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from pose_hrnet.checkpointing import BEST, LAST, PREVIOUS, CheckpointWriter
+from pose_hrnet.checkpointing import BEST, CheckpointWriter
 from pose_hrnet.config import Config
 from pose_hrnet.data.crops import crop_loader, end_workers
 from pose_hrnet.data_parallel import scaled_rate, wrap
@@ -21,13 +21,13 @@ from pose_hrnet.files import check_room, write_text
 from pose_hrnet.interrupts import Interrupts
 from pose_hrnet.loggers import LoggerName, RunLogger, check_loggers, open_loggers
 from pose_hrnet.losses import build_loss
-from pose_hrnet.models.build import PoseNetwork
 from pose_hrnet.models.weights import initialise
 from pose_hrnet.progress import SILENT, Progress
 from pose_hrnet.run_folder import (
     Progressed,
     Resume,
     at_other_batch,
+    bytes_to_come,
     crops_per_step,
     crops_per_step_before,
     load_run,
@@ -88,7 +88,7 @@ def train(
     where = world.device(device)
     torch.manual_seed(config.train.seed)
     model, card = build_model(config)
-    world.on_main(lambda: check_room(output, _bytes_to_come(model, config, output)))
+    world.on_main(lambda: check_room(output, bytes_to_come(model, config, output)))
     loss = build_loss(
         config.loss.name,
         card.skeleton,
@@ -182,16 +182,3 @@ def train(
         end_workers(loader)
         report.close()
     return output / BEST
-
-
-def _bytes_to_come(model: PoseNetwork, config: Config, output: Path) -> int:
-    """About what the run will write, less what it will write over.
-
-    Three states, one of them half-written, and two times the best weights.
-    """
-    weights: int = sum(value.nbytes for value in model.state_dict().values())
-    moments = 1 if config.optimizer.name == "sgd" else 2
-    state = (1 + moments + (config.train.ema_decay is not None)) * weights
-    there = [output / name for name in (LAST, PREVIOUS, BEST)]
-    held = sum(path.stat().st_size for path in there if path.exists())
-    return max(0, 3 * state + 2 * weights - held)
