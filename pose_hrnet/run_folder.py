@@ -38,6 +38,7 @@ RESUMABLE_CHANGES = frozenset(
         "data.val.annotations",
         "data.val.images",
         "data.val.head_sizes",
+        "test.batch_size",
         "train.evaluate_every",
         "train.save_every",
         *(f"recipe.{note}" for note in RecipeNotes.model_fields),

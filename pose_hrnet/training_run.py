@@ -25,7 +25,12 @@ from pose_hrnet.distributed import World
 from pose_hrnet.epoch import Epoch
 from pose_hrnet.evaluate import evaluate
 from pose_hrnet.interrupts import Interrupted, Interrupts
-from pose_hrnet.memory import named_out_of_memory, trial
+from pose_hrnet.memory import (
+    named_out_of_memory,
+    named_out_of_memory_in_evaluation,
+    trial,
+    trial_prediction,
+)
 from pose_hrnet.metrics.main_number import main_number
 from pose_hrnet.models.build import PoseNetwork
 from pose_hrnet.models.weights import ModelCard
@@ -148,7 +153,7 @@ class TrainingRun:
     def evaluation_is_due(self) -> bool:
         """Whether the last finished epoch is one to evaluate, and is not evaluated yet."""
         done, train = self.done, self.config.train
-        fresh = bool(done.lines) and done.part.steps == 0
+        fresh = bool(done.lines) and done.part.samples == 0
         due = done.epoch >= train.epochs or done.epoch % train.evaluate_every == 0
         return fresh and due and main_number(done.lines[-1]) is None
 
@@ -156,17 +161,20 @@ class TrainingRun:
         """The metric's numbers on the validation set, in the training's arithmetic."""
         network = self.step.to_score(self.model)
         self.world.copy_from_main(network)  # what is saved: batch statistics are each one's own
-        evaluation = evaluate(
-            network,
-            self.card,
-            self.config.data.val,
-            self.config.test,
-            device=self.device,
-            precision=self.config.train.precision,
-            workers=self.config.data.workers,
-            world=self.world,
-            progress=self.progress,
-        )
+        decoder, test = self.showcase.decoder, self.config.test
+        again = trial_prediction(network, decoder, self.device)
+        with named_out_of_memory_in_evaluation(again, test.batch_size, self.device):
+            evaluation = evaluate(
+                network,
+                self.card,
+                self.config.data.val,
+                test,
+                device=self.device,
+                decoder=decoder,
+                workers=self.config.data.workers,
+                world=self.world,
+                progress=self.progress,
+            )
         if self.world.is_main:
             pictures = self.showcase.pictures(evaluation.poses, network)
             with self._full_disk_does_not_end_it():
