@@ -23,6 +23,7 @@ from torch import nn
 
 from pose_hrnet.checkpointing import BEST, LAST, PREVIOUS, holds_state, read_newest_state
 from pose_hrnet.config import Config, CropShards, RecipeNotes
+from pose_hrnet.config_files import flat
 from pose_hrnet.models.weights import ModelCard
 from pose_hrnet.records import People
 
@@ -239,7 +240,7 @@ def _changed_settings(state: Mapping[str, Any], config: Config, processes: int) 
         before = Config.model_validate(before).model_dump(mode="json")
     if crops_per_step_before(state) == crops_per_step(config, processes):
         may_change |= BATCH_SETTINGS
-    old, new = _flat(before), _flat(config.model_dump(mode="json"))
+    old, new = flat(before), flat(config.model_dump(mode="json"))
     return [
         f"{key} ({old.get(key)} before, {new.get(key)} now)"
         for key in sorted(old.keys() | new.keys())
@@ -248,14 +249,3 @@ def _changed_settings(state: Mapping[str, Any], config: Config, processes: int) 
         # A step schedule does not look at the end; a cosine would jump back up.
         and not (key == "train.epochs" and config.optimizer.schedule == "step")
     ]
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values by dotted key; a list of sections has their numbers for keys."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            value = {str(number): section for number, section in enumerate(value)}
-        flat |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
-    return flat
