@@ -79,8 +79,8 @@ def train(
         OSError: If the folder cannot take what will be written, or the last state was not saved.
         FloatingPointError: If a loss is not finite; the weights are those before that step.
         BatchTooLarge: If memory does not suffice for a step; names the batch that would fit.
-        Interrupted: On SIGINT or SIGTERM, when the step is finished and the run is saved; of
-            several processes on a signal to any of them, a few steps later.
+        Interrupted: On SIGINT or SIGTERM, to any of several processes, when the step is finished
+            and the run is saved.
         ProcessLost: If another process ended.
     """
     check_loggers(loggers or ())

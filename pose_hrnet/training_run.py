@@ -102,11 +102,9 @@ class TrainingRun:
         self.sampler.epoch, self.sampler.start = done.epoch, done.part.samples
         title = f"epoch {done.epoch + 1}/{train.epochs}"
         total = len(self.step.people)
-        alone = world.size == 1
+        again = trial(self.step, self.card) if world.size == 1 else None
         with (
-            named_out_of_memory(
-                trial(self.step, self.card) if alone else None, train, self.device
-            ),
+            named_out_of_memory(again, train, self.device),
             self.progress.task(title, total=total, unit="samples") as bar,
         ):
             timed = self.report.timed(bar, total, done.epoch)
@@ -116,9 +114,7 @@ class TrainingRun:
             )  # fmt: skip
             for _ in epoch.steps():
                 due = train.save_every is not None and done.part.steps % train.save_every == 0
-                # Of several processes only where they wait for one another anyway.
-                ask = alone or due or epoch.is_read
-                stop = self.asked_to_stop(interrupts) if ask else None
+                stop = self.asked_to_stop(interrupts)
                 if stop or due:
                     epoch.read()
                     self.save(checkpoints)
@@ -126,7 +122,11 @@ class TrainingRun:
         epoch.finish()
 
     def asked_to_stop(self, interrupts: Interrupts) -> signal.Signals | None:
-        """The signal that asks this process to stop, or another one: then all stop here."""
+        """The signal that asks this process to stop, or another one: then all stop here.
+
+        Asked between any two steps: torchrun gives its processes half a minute to end. Processes
+        wait for one another then, but not for their devices.
+        """
         if self.world.any(interrupts.received is not None):
             return interrupts.received or signal.SIGTERM
         return None
