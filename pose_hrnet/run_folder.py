@@ -2,7 +2,9 @@
 
 ``config.yaml`` as it was run, ``last.pt`` (everything needed to resume) and the one before it,
 ``last.previous.pt``, ``best.safetensors`` (the weights of the best AP, or PCKh), ``metrics.jsonl``
-(a line per epoch), ``curve.png``, and ``tensorboard/`` where TensorBoard is installed.
+(a line per epoch), ``curve.png``, ``best_predictions.png`` and ``worst_predictions.png`` (of the
+last evaluation), and what loggers leave: ``tensorboard/``, and the ids of remote runs in
+``loggers.json``.
 """
 
 from __future__ import annotations

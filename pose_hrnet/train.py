@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -124,17 +125,15 @@ def train(
     crops = crops_per_step(config, world.size)
     steps_per_epoch = math.ceil(len(loader) / config.train.accumulate)
     base_rate = scaled_rate(config.optimizer, crops)
+    is_resumed = saved is not None
     done = Progressed()
     if saved is not None:
         step.load_state_dict(saved)
-        done = restore_progress(saved, where)
-        before = crops_per_step_before(saved)
-        if before != crops:
-            done = at_other_batch(done, crops, len(people), steps_per_epoch)
-            log.info("the run had %d crops per step, and goes on with %d", before, crops)
+        done = _place(saved, where, crops, len(people), steps_per_epoch)
+        del saved  # as large as the network and its optimiser
     elif resume != "never":
         log.info("%s holds no run to resume; a new one starts", output)
-    if saved is None or not world.on_main((output / BEST).exists):
+    if not is_resumed or not world.on_main((output / BEST).exists):
         done.best_score = -math.inf
 
     opened: Sequence[RunLogger] = ()
@@ -167,7 +166,7 @@ def train(
         progress=progress,
         world=world,
     )
-    if saved is not None:
+    if is_resumed:
         log.info("%s", run.where_it_goes_on())
     if world.is_main:
         summary = summarize(
@@ -182,3 +181,19 @@ def train(
         end_workers(loader)
         report.close()
     return output / BEST
+
+
+def _place(
+    saved: Mapping[str, Any],
+    device: torch.device,
+    crops: int,
+    persons: int,
+    steps_per_epoch: int,
+) -> Progressed:
+    """How far a saved run has come, in steps of so many crops; restores its random numbers."""
+    done = restore_progress(saved, device)
+    before = crops_per_step_before(saved)
+    if before == crops:
+        return done
+    log.info("the run had %d crops per step, and goes on with %d", before, crops)
+    return at_other_batch(done, crops, persons, steps_per_epoch)
