@@ -227,6 +227,22 @@ def test_a_batch_too_large_for_memory_is_told_with_one_that_fits(settings, tmp_p
         train(load_config("demo", settings), tmp_path / "run", device="cpu")
 
 
+def test_an_evaluation_too_large_for_memory_goes_on_with_a_smaller_batch(
+    settings, tmp_path, monkeypatch
+):
+    def no_memory(*_arguments, **_settings):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    config = load_config("demo", [*settings, "test.batch_size=8"])
+    with monkeypatch.context() as patch:
+        patch.setattr("pose_hrnet.training_run.evaluate", no_memory)
+        with pytest.raises(BatchTooLarge, match=r"test.batch_size 8 does not fit into the memory"):
+            train(config, tmp_path / "run", device="cpu")
+    smaller = load_config("demo", [*settings, "test.batch_size=2"])
+    train(smaller, tmp_path / "run", device="cpu", resume="must")
+    assert len(read_metrics(tmp_path / "run/metrics.jsonl")) == 3
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_no_process_is_left_behind(settings, tmp_path, monkeypatch, fails):
     gc.disable()  # a later collection of garbage would hide one
