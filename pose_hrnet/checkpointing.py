@@ -8,7 +8,6 @@ on the disk, so that a run may be killed, or the disk be full, at any moment.
 from __future__ import annotations
 
 import logging
-import pickle
 import threading
 import zipfile
 from collections.abc import Mapping
@@ -169,8 +168,10 @@ def _read(path: Path) -> dict[str, Any]:
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             return state
-        except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
-            damage = str(error).splitlines()[0]
+        except MemoryError:
+            raise
+        except Exception as error:  # damaged bytes can raise anything while they are decoded
+            damage = _first_line(error)
     raise ValueError(f"{path} is damaged ({damage})")
 
 
@@ -184,10 +185,10 @@ def _damage(path: Path) -> str | None:
             changed = archive.testzip()
     except PermissionError:
         raise
-    except (zipfile.BadZipFile, EOFError) as error:
-        return str(error)
     except OSError as error:  # a disk that cannot read it
         return _reason(error)
+    except Exception as error:  # damaged headers may ask for a password, or for bytes before 0
+        return _first_line(error)
     return None if changed is None else f"the checksum of {changed} is wrong"
 
 
@@ -214,4 +215,8 @@ def _on_cpu(value: Any) -> Any:
 
 
 def _reason(error: OSError) -> str:
-    return error.strerror or str(error)
+    return error.strerror or _first_line(error)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

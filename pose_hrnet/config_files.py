@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -111,6 +111,17 @@ def _explain(fault: Any) -> str:
     # A fault of several fields together names them itself.
     given = "" if isinstance(fault["input"], dict) else f" = {fault['input']!r}"
     return f"{where}{given}: {message[0].lower()}{message[1:]}"
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values by dotted name; a list of sections has their numbers for names."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            value = {str(number): section for number, section in enumerate(value)}
+        found |= flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return found
 
 
 def known_keys(section: type[BaseModel] = Config, prefix: str = "") -> list[str]:

@@ -54,6 +54,7 @@ def dry_run(
         "training data": run.training_data,
         "validation data": run.validation_data,
         "output folder": run.output_folder,
+        "earlier run": run.earlier_run,
         "loggers": run.logging_packages,
         "starting weights": run.starting_weights,
         "loading": run.loading,

@@ -88,11 +88,6 @@ class Epoch:
         self.read()
         part.seconds += time.perf_counter() - began
 
-    @property
-    def is_read(self) -> bool:
-        """Whether all losses are summed up, for which all processes have met."""
-        return not self._unread
-
     def read(self) -> None:
         """Wait for the losses of the last steps, in all processes, and sum them up.
 

@@ -20,6 +20,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from pose_hrnet.config_files import flat
 from pose_hrnet.files import write_text
 
 log = logging.getLogger(__name__)
@@ -227,15 +228,6 @@ class Loggers:
                 name = type(logger).__name__
                 log.warning("%s failed and is left out from here on: %s", name, error)
                 self.each.remove(logger)
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested values by dotted name; lists stay as they are."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        found |= flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
-    return found
 
 
 def _quieten_writing_thread() -> None:

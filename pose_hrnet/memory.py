@@ -17,17 +17,18 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from pose_hrnet.config import TrainConfig
 from pose_hrnet.data.crops import Crop
-from pose_hrnet.inference import PoseCard
+from pose_hrnet.inference import Decoder, PoseCard
 from pose_hrnet.training_step import TrainingStep
 
 HEADROOM = 0.92
 """Share of the memory that is counted on: allocators waste some, and batches differ a little."""
 SAMPLE_SECONDS = 0.002
 """Between two looks at the process's memory on the CPU."""
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 
 
 class BatchTooLarge(ValueError):
@@ -107,22 +108,61 @@ def named_out_of_memory(
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        # Their local variables hold the tensors that did not leave room for another.
-        traceback.clear_frames(error.__traceback__)
-        batch_size = config.batch_size
-        memory = None if run is None else measure(run, batch_size, device)
-        usable = usable_memory(device)
-        if memory is None or usable is None:
+        largest, usable = _fits_after(error, run, config.batch_size, device)
+        if largest is None:
             advice = "take a smaller train.batch_size, and a larger train.accumulate"
         else:
-            largest = min(memory.largest_batch(usable), batch_size - 1)
-            advice = batch_advice(largest, batch_size, config.accumulate)
+            advice = batch_advice(largest, config.batch_size, config.accumulate)
         raise BatchTooLarge(
-            f"a training step with batch size {batch_size} does not fit into the memory of "
+            f"a training step with batch size {config.batch_size} does not fit into the memory of "
             f"{device}{_of_size(usable)}: {advice}"
         ) from None
+
+
+@contextmanager
+def named_out_of_memory_in_evaluation(
+    run: Callable[[int], object], batch_size: int, device: torch.device
+) -> Iterator[None]:
+    """`named_out_of_memory` where a training evaluates, for which the run was saved.
+
+    Args:
+        run: Predicts a batch of the given size; called after a failure.
+        batch_size: The one that is predicted.
+        device: Where the network runs.
+
+    Raises:
+        BatchTooLarge: In place of the failed allocation.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        largest, usable = _fits_after(error, run, batch_size, device)
+        fits = f"{largest} would fit" if largest else "a smaller one may fit"
+        raise BatchTooLarge(
+            f"an evaluation with test.batch_size {batch_size} does not fit into the memory of "
+            f"{device}{_of_size(usable)}: {fits}, with which --resume goes on"
+        ) from None
+
+
+def _fits_after(
+    error: BaseException,
+    run: Callable[[int], object] | None,
+    batch_size: int,
+    device: torch.device,
+) -> tuple[int | None, int | None]:
+    """The largest batch that fits, and the bytes that can be used; None where it is not known.
+
+    Raises the error itself if it is no failed allocation.
+    """
+    if not is_out_of_memory(error):
+        raise error
+    # Their local variables hold the tensors that did not leave room for another.
+    traceback.clear_frames(error.__traceback__)
+    memory = None if run is None else measure(run, batch_size, device)
+    usable = usable_memory(device)
+    if memory is None or usable is None:
+        return None, usable
+    return min(memory.largest_batch(usable), batch_size - 1), usable
 
 
 def trial(step: TrainingStep, card: PoseCard) -> Callable[[int], object]:
@@ -136,15 +176,27 @@ def trial(step: TrainingStep, card: PoseCard) -> Callable[[int], object]:
         keypoints = card.skeleton.num_keypoints
         batch = Crop(
             pixels=torch.zeros(size, height, width, 3, dtype=torch.uint8),
-            keypoints_input=torch.full(
-                (size, card.skeleton.num_keypoints, 2), min(width, height) / 2
-            ),
+            keypoints_input=torch.full((size, keypoints, 2), min(width, height) / 2),
             visible=torch.ones(size, keypoints),
             affine=torch.zeros(size, 2, 3, dtype=torch.float64),
             row=torch.zeros(size, dtype=torch.int64),
             readable=torch.ones(size, dtype=torch.bool),
         )
         return float(step([batch], 0.0))
+
+    return run
+
+
+def trial_prediction(
+    network: nn.Module, decoder: Decoder, device: torch.device
+) -> Callable[[int], object]:
+    """A prediction of black crops, as a function of their number; leaves the mode to evaluate."""
+
+    def run(size: int) -> object:
+        width, height = decoder.codec.input_wh
+        images = torch.zeros(size, 3, height, width, dtype=torch.uint8, device=device)
+        with torch.inference_mode():
+            return decoder(network.eval(), images)
 
     return run
 

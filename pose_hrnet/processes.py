@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch.distributed as dist
 
@@ -78,15 +78,18 @@ def _told_to_end(world: World) -> Iterator[None]:
         raise _ToldToEnd
 
     before = signal.signal(signal.SIGTERM, end)
+    # One that failed ends by itself, and torchrun must not end it before it has said why.
+    after: Any = signal.SIG_IGN
     try:
         yield
+        after = before
     except _ToldToEnd:
         raise ProcessLost(
             f"process {world.rank} of {world.size} was told to end (SIGTERM), as torchrun does "
             f"when another one fails or when it is stopped itself; {WHAT_NEXT}"
         ) from None
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, after)
 
 
 def _told(world: World, error: Exception) -> BaseException:

@@ -2,7 +2,9 @@
 
 ``config.yaml`` as it was run, ``last.pt`` (everything needed to resume) and the one before it,
 ``last.previous.pt``, ``best.safetensors`` (the weights of the best AP, or PCKh), ``metrics.jsonl``
-(a line per epoch), ``curve.png``, and ``tensorboard/`` where TensorBoard is installed.
+(a line per epoch), ``curve.png``, ``best_predictions.png`` and ``worst_predictions.png`` (of the
+last evaluation), and what loggers leave: ``tensorboard/``, and the ids of remote runs in
+``loggers.json``.
 """
 
 from __future__ import annotations
@@ -19,9 +21,11 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import torch
 from pydantic import ValidationError
+from torch import nn
 
-from pose_hrnet.checkpointing import holds_state, read_newest_state
+from pose_hrnet.checkpointing import BEST, LAST, PREVIOUS, holds_state, read_newest_state
 from pose_hrnet.config import Config, CropShards, RecipeNotes
+from pose_hrnet.config_files import flat
 from pose_hrnet.models.weights import ModelCard
 from pose_hrnet.records import People
 
@@ -37,6 +41,7 @@ RESUMABLE_CHANGES = frozenset(
         "data.val.annotations",
         "data.val.images",
         "data.val.head_sizes",
+        "test.batch_size",
         "train.evaluate_every",
         "train.save_every",
         *(f"recipe.{note}" for note in RecipeNotes.model_fields),
@@ -46,7 +51,6 @@ RESUMABLE_CHANGES = frozenset(
 
 Files may have moved; that the persons to learn from are the same ones is checked by itself.
 """
-
 
 BATCH_SETTINGS = frozenset({"train.batch_size", "train.accumulate"})
 """Settings that may differ if the crops of a step, of all processes, stay as many."""
@@ -159,6 +163,19 @@ def at_other_batch(
     return replace(done, step=done.epoch * steps_per_epoch + part.steps, part=part)
 
 
+def bytes_to_come(model: nn.Module, config: Config, folder: Path) -> int:
+    """About what a run will write to its folder, less what it will write over.
+
+    Three states, one of them half-written, and two times the best weights.
+    """
+    weights: int = sum(value.nbytes for value in model.state_dict().values())
+    moments = 1 if config.optimizer.name == "sgd" else 2
+    state = (1 + moments + (config.train.ema_decay is not None)) * weights
+    there = [folder / name for name in (LAST, PREVIOUS, BEST)]
+    held = sum(path.stat().st_size for path in there if path.exists())
+    return max(0, 3 * state + 2 * weights - held)
+
+
 def load_run(
     folder: Path, config: Config, people: People, resume: Resume, processes: int = 1
 ) -> dict[str, Any] | None:
@@ -225,7 +242,7 @@ def _changed_settings(state: Mapping[str, Any], config: Config, processes: int) 
         before = Config.model_validate(before).model_dump(mode="json")
     if crops_per_step_before(state) == crops_per_step(config, processes):
         may_change |= BATCH_SETTINGS
-    old, new = _flat(before), _flat(config.model_dump(mode="json"))
+    old, new = flat(before), flat(config.model_dump(mode="json"))
     return [
         f"{key} ({old.get(key)} before, {new.get(key)} now)"
         for key in sorted(old.keys() | new.keys())
@@ -234,14 +251,3 @@ def _changed_settings(state: Mapping[str, Any], config: Config, processes: int) 
         # A step schedule does not look at the end; a cosine would jump back up.
         and not (key == "train.epochs" and config.optimizer.schedule == "step")
     ]
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values by dotted key; a list of sections has their numbers for keys."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            value = {str(number): section for number, section in enumerate(value)}
-        flat |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
-    return flat

@@ -18,6 +18,7 @@ from pose_hrnet.metrics.main_number import main_number
 from pose_hrnet.models.complexity import complexity
 from pose_hrnet.models.weights import ModelCard
 from pose_hrnet.records import People
+from pose_hrnet.run_folder import crops_per_step
 from pose_hrnet.training_data import TrainingData
 
 log = logging.getLogger(__name__)
@@ -88,6 +89,7 @@ class RunSummary:
             for name, used in (
                 ("compiled", train.compile),
                 ("channels last", train.channels_last),
+                ("shared batch norm", train.sync_batchnorm and self.processes > 1),
                 (f"moving average {train.ema_decay}", train.ema_decay is not None),
             )
             if used
@@ -158,7 +160,7 @@ def summarize(
         processes: Copies of the network that learn together.
     """
     cost = complexity(card.architecture, card.codec.input_wh)
-    batch = config.train.batch_size * config.train.accumulate * processes
+    batch = crops_per_step(config, processes)
     persons = len(data.people)
     return RunSummary(
         training_images=_images_of(data.people),

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
 
-from pose_hrnet.checkpointing import BEST, LAST, PREVIOUS, CheckpointWriter
+from pose_hrnet.checkpointing import BEST, CheckpointWriter
 from pose_hrnet.config import Config
 from pose_hrnet.data.crops import crop_loader, end_workers
 from pose_hrnet.data_parallel import scaled_rate, wrap
@@ -21,13 +22,13 @@ from pose_hrnet.files import check_room, write_text
 from pose_hrnet.interrupts import Interrupts
 from pose_hrnet.loggers import LoggerName, RunLogger, check_loggers, open_loggers
 from pose_hrnet.losses import build_loss
-from pose_hrnet.models.build import PoseNetwork
 from pose_hrnet.models.weights import initialise
 from pose_hrnet.progress import SILENT, Progress
 from pose_hrnet.run_folder import (
     Progressed,
     Resume,
     at_other_batch,
+    bytes_to_come,
     crops_per_step,
     crops_per_step_before,
     load_run,
@@ -79,8 +80,8 @@ def train(
         OSError: If the folder cannot take what will be written, or the last state was not saved.
         FloatingPointError: If a loss is not finite; the weights are those before that step.
         BatchTooLarge: If memory does not suffice for a step; names the batch that would fit.
-        Interrupted: On SIGINT or SIGTERM, when the step is finished and the run is saved; of
-            several processes on a signal to any of them, a few steps later.
+        Interrupted: On SIGINT or SIGTERM, to any of several processes, when the step is finished
+            and the run is saved.
         ProcessLost: If another process ended.
     """
     check_loggers(loggers or ())
@@ -88,7 +89,7 @@ def train(
     where = world.device(device)
     torch.manual_seed(config.train.seed)
     model, card = build_model(config)
-    world.on_main(lambda: check_room(output, _bytes_to_come(model, config, output)))
+    world.on_main(lambda: check_room(output, bytes_to_come(model, config, output)))
     loss = build_loss(
         config.loss.name,
         card.skeleton,
@@ -124,17 +125,15 @@ def train(
     crops = crops_per_step(config, world.size)
     steps_per_epoch = math.ceil(len(loader) / config.train.accumulate)
     base_rate = scaled_rate(config.optimizer, crops)
+    is_resumed = saved is not None
     done = Progressed()
     if saved is not None:
         step.load_state_dict(saved)
-        done = restore_progress(saved, where)
-        before = crops_per_step_before(saved)
-        if before != crops:
-            done = at_other_batch(done, crops, len(people), steps_per_epoch)
-            log.info("the run had %d crops per step, and goes on with %d", before, crops)
+        done = _place(saved, where, crops, len(people), steps_per_epoch)
+        del saved  # as large as the network and its optimiser
     elif resume != "never":
         log.info("%s holds no run to resume; a new one starts", output)
-    if saved is None or not world.on_main((output / BEST).exists):
+    if not is_resumed or not world.on_main((output / BEST).exists):
         done.best_score = -math.inf
 
     opened: Sequence[RunLogger] = ()
@@ -167,7 +166,7 @@ def train(
         progress=progress,
         world=world,
     )
-    if saved is not None:
+    if is_resumed:
         log.info("%s", run.where_it_goes_on())
     if world.is_main:
         summary = summarize(
@@ -184,14 +183,17 @@ def train(
     return output / BEST
 
 
-def _bytes_to_come(model: PoseNetwork, config: Config, output: Path) -> int:
-    """About what the run will write, less what it will write over.
-
-    Three states, one of them half-written, and two times the best weights.
-    """
-    weights: int = sum(value.nbytes for value in model.state_dict().values())
-    moments = 1 if config.optimizer.name == "sgd" else 2
-    state = (1 + moments + (config.train.ema_decay is not None)) * weights
-    there = [output / name for name in (LAST, PREVIOUS, BEST)]
-    held = sum(path.stat().st_size for path in there if path.exists())
-    return max(0, 3 * state + 2 * weights - held)
+def _place(
+    saved: Mapping[str, Any],
+    device: torch.device,
+    crops: int,
+    persons: int,
+    steps_per_epoch: int,
+) -> Progressed:
+    """How far a saved run has come, in steps of so many crops; restores its random numbers."""
+    done = restore_progress(saved, device)
+    before = crops_per_step_before(saved)
+    if before == crops:
+        return done
+    log.info("the run had %d crops per step, and goes on with %d", before, crops)
+    return at_other_batch(done, crops, persons, steps_per_epoch)

@@ -67,6 +67,17 @@ def compiled(model: nn.Module, device: torch.device) -> Callable[[Tensor], Tenso
     Raises:
         ValueError: If the compiler that this device needs is missing.
     """
+    check_compiler(device)
+    network: Callable[[Tensor], Tensor] = torch.compile(model, dynamic=False)
+    return network
+
+
+def check_compiler(device: torch.device) -> None:
+    """Whether `torch.compile` finds what it needs, before minutes are spent on it.
+
+    Raises:
+        ValueError: If the compiler that this device needs is missing.
+    """
     if device.type == "cuda":
         needed, found = "Triton", importlib.util.find_spec("triton") is not None
     else:
@@ -78,5 +89,3 @@ def compiled(model: nn.Module, device: torch.device) -> Callable[[Tensor], Tenso
             f"train.compile on {device.type} needs the compiler {needed}, which is not found; "
             "install it, or set train.compile=false"
         )
-    network: Callable[[Tensor], Tensor] = torch.compile(model, dynamic=False)
-    return network

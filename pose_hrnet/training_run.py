@@ -25,7 +25,12 @@ from pose_hrnet.distributed import World
 from pose_hrnet.epoch import Epoch
 from pose_hrnet.evaluate import evaluate
 from pose_hrnet.interrupts import Interrupted, Interrupts
-from pose_hrnet.memory import named_out_of_memory, trial
+from pose_hrnet.memory import (
+    named_out_of_memory,
+    named_out_of_memory_in_evaluation,
+    trial,
+    trial_prediction,
+)
 from pose_hrnet.metrics.main_number import main_number
 from pose_hrnet.models.build import PoseNetwork
 from pose_hrnet.models.weights import ModelCard
@@ -97,11 +102,9 @@ class TrainingRun:
         self.sampler.epoch, self.sampler.start = done.epoch, done.part.samples
         title = f"epoch {done.epoch + 1}/{train.epochs}"
         total = len(self.step.people)
-        alone = world.size == 1
+        again = trial(self.step, self.card) if world.size == 1 else None
         with (
-            named_out_of_memory(
-                trial(self.step, self.card) if alone else None, train, self.device
-            ),
+            named_out_of_memory(again, train, self.device),
             self.progress.task(title, total=total, unit="samples") as bar,
         ):
             timed = self.report.timed(bar, total, done.epoch)
@@ -111,9 +114,7 @@ class TrainingRun:
             )  # fmt: skip
             for _ in epoch.steps():
                 due = train.save_every is not None and done.part.steps % train.save_every == 0
-                # Of several processes only where they wait for one another anyway.
-                ask = alone or due or epoch.is_read
-                stop = self.asked_to_stop(interrupts) if ask else None
+                stop = self.asked_to_stop(interrupts)
                 if stop or due:
                     epoch.read()
                     self.save(checkpoints)
@@ -121,7 +122,11 @@ class TrainingRun:
         epoch.finish()
 
     def asked_to_stop(self, interrupts: Interrupts) -> signal.Signals | None:
-        """The signal that asks this process to stop, or another one: then all stop here."""
+        """The signal that asks this process to stop, or another one: then all stop here.
+
+        Asked between any two steps: torchrun gives its processes half a minute to end. Processes
+        wait for one another then, but not for their devices.
+        """
         if self.world.any(interrupts.received is not None):
             return interrupts.received or signal.SIGTERM
         return None
@@ -148,7 +153,7 @@ class TrainingRun:
     def evaluation_is_due(self) -> bool:
         """Whether the last finished epoch is one to evaluate, and is not evaluated yet."""
         done, train = self.done, self.config.train
-        fresh = bool(done.lines) and done.part.steps == 0
+        fresh = bool(done.lines) and done.part.samples == 0
         due = done.epoch >= train.epochs or done.epoch % train.evaluate_every == 0
         return fresh and due and main_number(done.lines[-1]) is None
 
@@ -156,17 +161,20 @@ class TrainingRun:
         """The metric's numbers on the validation set, in the training's arithmetic."""
         network = self.step.to_score(self.model)
         self.world.copy_from_main(network)  # what is saved: batch statistics are each one's own
-        evaluation = evaluate(
-            network,
-            self.card,
-            self.config.data.val,
-            self.config.test,
-            device=self.device,
-            precision=self.config.train.precision,
-            workers=self.config.data.workers,
-            world=self.world,
-            progress=self.progress,
-        )
+        decoder, test = self.showcase.decoder, self.config.test
+        again = trial_prediction(network, decoder, self.device)
+        with named_out_of_memory_in_evaluation(again, test.batch_size, self.device):
+            evaluation = evaluate(
+                network,
+                self.card,
+                self.config.data.val,
+                test,
+                device=self.device,
+                decoder=decoder,
+                workers=self.config.data.workers,
+                world=self.world,
+                progress=self.progress,
+            )
         if self.world.is_main:
             pictures = self.showcase.pictures(evaluation.poses, network)
             with self._full_disk_does_not_end_it():

@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 import torch
@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from pose_hrnet.codec import HeatmapCodec
 from pose_hrnet.config import Config, OptimizerConfig
 from pose_hrnet.data.crops import Crop
+from pose_hrnet.data_parallel import keep_gradients, unwrap
 from pose_hrnet.device import arithmetic, autocast
 from pose_hrnet.ema import MovingAverage
 from pose_hrnet.losses import HeatmapLoss
@@ -96,9 +97,7 @@ class TrainingStep:
     ) -> None:
         self.model, self.codec, self.optimizer, self.loss = model, codec, optimizer, loss
         self.config, self.device, self.people = config, device, people
-        self.network: nn.Module = (
-            model.module if isinstance(model, DistributedDataParallel) else model
-        )
+        self.network = unwrap(model)
         decay = config.train.ema_decay
         self.average = None if decay is None else MovingAverage(self.network, decay)
         self.precision = arithmetic(device, config.train.precision)
@@ -124,8 +123,9 @@ class TrainingStep:
         self.optimizer.zero_grad(set_to_none=True)
         crops = sum(len(batch.pixels) for batch in batches)
         total = torch.zeros((), device=self.device)
-        for number, batch in enumerate(batches):
-            with self._gradients_shared(last=number == len(batches) - 1):
+        for number, batch in enumerate(batches, start=1):
+            # Processes average their gradients once, behind the last batch.
+            with keep_gradients(self.model) if number < len(batches) else nullcontext():
                 total += self._backward(batch, len(batch.pixels) / crops)
         norm = self._clipped_norm()
         self._note(total, norm, batches)
@@ -191,9 +191,9 @@ class TrainingStep:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave; further entries are not looked at."""
         self.network.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        for group in self.optimizer.param_groups:
-            group["fused"] = True  # it was saved, too, and was not always so
+        # That it is fused was saved, too, and was not always so; it decides where tensors go.
+        groups = [{**group, "fused": True} for group in state["optimizer"]["param_groups"]]
+        self.optimizer.load_state_dict({**state["optimizer"], "param_groups": groups})
         if self.scaler is not None and state.get("scaler") is not None:
             self.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
@@ -227,13 +227,6 @@ class TrainingStep:
             log.info("compiling took %.0f s", time.perf_counter() - began)
             self._compiling = False
         return loss.detach()
-
-    def _gradients_shared(self, *, last: bool) -> AbstractContextManager[object]:
-        """Processes average their gradients once per step, behind its last batch."""
-        if isinstance(self.model, DistributedDataParallel) and not last:
-            context: AbstractContextManager[object] = self.model.no_sync()
-            return context
-        return nullcontext()
 
     def _clipped_norm(self) -> Tensor | None:
         """Clip the gradients if the configuration says so; returns their norm before."""

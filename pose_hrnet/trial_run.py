@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from functools import cached_property
@@ -16,9 +14,10 @@ import torch
 from pose_hrnet.config import Config
 from pose_hrnet.data.crops import Crop, crop_loader, end_workers
 from pose_hrnet.evaluate import EvaluationSet, load_evaluation_set, own_decoder
+from pose_hrnet.files import check_room
 from pose_hrnet.inference import crops_for, predict_people
 from pose_hrnet.loggers import LoggerName, check_loggers
-from pose_hrnet.losses import build_loss
+from pose_hrnet.losses import HeatmapLoss, build_loss
 from pose_hrnet.memory import (
     HEADROOM,
     batch_advice,
@@ -30,7 +29,7 @@ from pose_hrnet.memory import (
 )
 from pose_hrnet.models.build import PoseNetwork
 from pose_hrnet.models.weights import ModelCard, initialise
-from pose_hrnet.run_folder import Resume
+from pose_hrnet.run_folder import Progressed, Resume, bytes_to_come, load_run
 from pose_hrnet.run_summary import duration, speed
 from pose_hrnet.training_data import (
     TrainingData,
@@ -38,7 +37,7 @@ from pose_hrnet.training_data import (
     training_crops,
     training_data,
 )
-from pose_hrnet.training_model import build_model
+from pose_hrnet.training_model import build_model, check_compiler
 from pose_hrnet.training_step import TrainingStep, build_optimizer
 
 Result: TypeAlias = Literal["OK", "note", "fault", "left out"]
@@ -70,13 +69,8 @@ class TrialRun:
         device: torch.device,
         loggers: tuple[LoggerName, ...],
     ) -> None:
-        # Compiling takes minutes, and changes neither the data nor much of the memory.
-        self.config = config.model_copy(
-            update={"train": config.train.model_copy(update={"compile": False})}
-        )
-        self.compiles = config.train.compile
-        self.output, self.resume, self.device = output, resume, device
-        self.loggers = loggers
+        self.config, self.output, self.resume = config, output, resume
+        self.device, self.loggers = device, loggers
         self.data: TrainingData | None = None
         self.held_out: EvaluationSet | None = None
         self.batch: Crop | None = None
@@ -94,12 +88,7 @@ class TrialRun:
 
     def training_data(self) -> tuple[Result, str]:
         _, card = self.network
-        build_loss(
-            self.config.loss.name,
-            card.skeleton,
-            top_k=self.config.loss.top_k,
-            keypoint_weights=self.config.loss.keypoint_weights,
-        )
+        self._loss(card)  # says what does not fit
         self.data = training_data(self.config, card)
         people = self.data.people
         images = len(np.unique(people.image_index))
@@ -123,32 +112,23 @@ class TrialRun:
         return _readable(found, len(rows), bad, f"see {data.images}")
 
     def output_folder(self) -> tuple[Result, str]:
-        """Whether two checkpoints could be written, without leaving anything."""
-        last = self.output / "last.pt"
-        if last.exists() and self.resume == "never":
-            return "fault", (
-                f"{self.output} holds a training run already; pass --resume to continue it, or "
-                "choose another --output"
-            )
-        folder = self.output.absolute()
-        while not folder.exists():
-            folder = folder.parent
+        """Whether the checkpoints could be written, without leaving anything."""
         try:
-            with tempfile.TemporaryFile(dir=folder) as file:
-                file.write(b"x")
-        except OSError as error:
-            reason = error.strerror or error
-            return "fault", f"{self.output} cannot be written to ({folder}: {reason})"
-        free = shutil.disk_usage(folder).free
-        try:
-            model, _ = self.network
-        except (ValueError, OSError):
-            return "OK", f"can be written to, {gigabytes(free)} free"
-        needed = _checkpoint_bytes(model, self.config)
-        words = f"{gigabytes(free)} free, two checkpoints take {gigabytes(needed)}"
-        if free < needed:
-            return "fault", f"{folder} is too full: {words}"
-        return "OK", f"can be written to, {words}"
+            needed = bytes_to_come(self.network[0], self.config, self.output)
+        except (ValueError, OSError):  # what is wrong is the training data's to say
+            needed = 0
+        check_room(self.output, needed)
+        room = f", and has room for checkpoints of {gigabytes(needed)}" if needed else ""
+        return "OK", f"can be written to{room}"
+
+    def earlier_run(self) -> tuple[Result, str]:
+        """Whether a run that the folder holds is gone on with as it was meant."""
+        people = _needed(self.data, "training data").people
+        saved = load_run(self.output, self.config, people, self.resume)
+        if saved is None:
+            return "OK", "none; a new one starts"
+        done = Progressed.from_dict(saved["progressed"])
+        return "OK", f"goes on after epoch {done.epoch} of {self.config.train.epochs}"
 
     def logging_packages(self) -> tuple[Result, str]:
         check_loggers(self.loggers)
@@ -201,15 +181,16 @@ class TrialRun:
         batch = _needed(self.batch, "training data")
         data, (model, card) = _needed(self.data, "training data"), self.network
         train, device = self.config.train, self.device
-        loss = build_loss(
-            self.config.loss.name,
-            card.skeleton,
-            top_k=self.config.loss.top_k,
-            keypoint_weights=self.config.loss.keypoint_weights,
-            device=device,
+        if train.compile:
+            check_compiler(device)
+        # Compiling takes minutes, and changes not much of the memory.
+        config = self.config.model_copy(
+            update={"train": train.model_copy(update={"compile": False})}
         )
-        optimizer = build_optimizer(model, self.config.optimizer)
-        step = TrainingStep(model, card.codec, optimizer, loss, self.config, device, data.people)
+        optimizer = build_optimizer(model, config.optimizer)
+        step = TrainingStep(
+            model, card.codec, optimizer, self._loss(card), config, device, data.people
+        )
         model.train()
         run = trial(step, card)
         run(1)  # slower than all that follow
@@ -297,7 +278,7 @@ class TrialRun:
             f"about {duration(epoch)} an epoch, {duration(total)} for {train.epochs} of them "
             f"with {evaluations} evaluations"
         )
-        if self.compiles:
+        if train.compile:
             words += ", less what train.compile gains"
         if loaded is None:
             return "OK", words
@@ -309,6 +290,15 @@ class TrialRun:
         return (
             "note",
             f"{words}; raise data.workers, or try data.decode=fast and data.order=images",
+        )
+
+    def _loss(self, card: ModelCard) -> HeatmapLoss:
+        return build_loss(
+            self.config.loss.name,
+            card.skeleton,
+            top_k=self.config.loss.top_k,
+            keypoint_weights=self.config.loss.keypoint_weights,
+            device=self.device,
         )
 
 
@@ -323,14 +313,6 @@ def _readable(found: str, looked_at: int, bad: int, where: str) -> tuple[Result,
         return "OK", found
     words = f"{found}; {bad} of {looked_at} could not be read, {where}"
     return ("fault" if bad > BAD_SHARE * looked_at else "note"), words
-
-
-def _checkpoint_bytes(model: PoseNetwork, config: Config) -> int:
-    """Of ``last.pt`` and ``best.safetensors``, twice: old ones stay until new ones are whole."""
-    weights = sum(p.numel() for p in model.parameters()) * 4
-    moments = 1 if config.optimizer.name == "sgd" else 2
-    averages = 0 if config.train.ema_decay is None else 1
-    return 2 * weights * (1 + moments + averages + 1)
 
 
 def _first(batch: Crop, count: int) -> Crop:

@@ -93,6 +93,25 @@ def test_a_byte_that_changed_is_noticed(tmp_path, share):
         read_newest_state(tmp_path)
 
 
+def test_no_bit_of_the_directory_hides_the_state_before(tmp_path):
+    """Names, sizes, flags and places in the archive have no checksum of their own."""
+    save(tmp_path, 1, 2)
+    content = (tmp_path / LAST).read_bytes()
+    begin = content.rindex(b"PK\x01\x02", 0, content.index(b"PK\x05\x06"))
+    for position in range(begin, len(content)):
+        flipped = bytearray(content)
+        flipped[position] ^= 1 << position % 8
+        (tmp_path / LAST).write_bytes(flipped)
+        assert newest(tmp_path) in (1, 2)
+    for offset, value in ((8, 1), (10, 99)):  # a password; a compression that nobody knows
+        flipped = bytearray(content)
+        flipped[begin + offset] = value
+        (tmp_path / LAST).write_bytes(flipped)
+        assert newest(tmp_path) == 1
+        save(tmp_path, 3)
+        assert newest(tmp_path) == 3
+
+
 def test_saving_does_not_wait_and_copies_what_later_steps_change(tmp_path, monkeypatch):
     true = torch.save
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from pose_hrnet.config import Config
-from pose_hrnet.config_files import config_names, find_config, load_config, sections_of
+from pose_hrnet.config_files import config_names, find_config, flat, load_config, sections_of
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = sorted((ROOT / "configs").glob("*.yaml"))
@@ -151,6 +151,14 @@ def test_one_data_set_or_several():
     ]
     with pytest.raises(ValueError, match=r"train is a list, which 'train.annotations=x'"):
         load_config("demo", [f"data.train={sets}", "data.train.annotations=x"])
+
+
+def test_nested_settings_get_dotted_names():
+    assert flat({"a": {"b": {"c": 1}}, "d": [1]}) == {"a.b.c": 1, "d": [1]}
+    assert flat({"sets": [{"repeat": 1}, {"repeat": 2}]}) == {
+        "sets.0.repeat": 1,
+        "sets.1.repeat": 2,
+    }
 
 
 def test_missing_section_unknown_name_and_bad_yaml(tmp_path):

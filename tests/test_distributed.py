@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from pose_hrnet.config import OptimizerConfig
 from pose_hrnet.data_parallel import keep_gradients, scaled_rate, unwrap, wrap
 from pose_hrnet.distributed import ProcessLost, World, join_world
 from pose_hrnet.models.weights import ModelCard, save_model
-from pose_hrnet.processes import _is_of_others
+from pose_hrnet.processes import _is_of_others, _told_to_end
 from pose_hrnet.skeleton import COCO17
 from pose_hrnet.torchrun import Place, place
 
@@ -175,6 +176,19 @@ def test_one_sentence_if_a_process_fails(folder):
         assert err.count(sentence) == 1
         assert err.count("error: ") == (2 if name == "fails_alone" else 1)  # and who lost it
         assert err.count("Traceback") == 1  # torchrun's own
+
+
+def test_a_process_that_failed_is_not_ended_before_it_has_said_why():
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with _told_to_end(World(size=2)):
+            pass
+        assert signal.getsignal(signal.SIGTERM) == before
+        with pytest.raises(ValueError, match="full"), _told_to_end(World(size=2)):
+            raise ValueError("the disk is full")
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_commands_of_one_process_refuse_several(monkeypatch, capsys):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import torch
 from builders import make_people, write_annotations, write_images
@@ -12,6 +14,7 @@ from pose_hrnet.commands.tables import print_checks
 from pose_hrnet.config_files import load_config
 from pose_hrnet.dry_run import dry_run
 from pose_hrnet.memory import StepMemory
+from pose_hrnet.train import train
 
 
 @pytest.fixture
@@ -82,14 +85,34 @@ def test_folders_that_cannot_take_a_run(settings, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     checks = checked(settings, tmp_path / "file/run")
     assert faults(checks) == ["output folder"]
-    assert "cannot be written to" in checks["output folder"].detail
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run/last.pt").write_text("")
-    assert "pass --resume" in checked(settings, tmp_path / "run")["output folder"].detail
-    assert faults(checked(settings, tmp_path / "run", resume=True)) == []
-    usage = trial_run.shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr(trial_run.shutil, "disk_usage", lambda folder: usage)
-    assert "is too full" in checked(settings, tmp_path / "new")["output folder"].detail
+    assert "is a file, not a folder" in checks["output folder"].detail
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    assert "has 0 MB free, but" in checked(settings, tmp_path / "new")["output folder"].detail
+
+
+def test_a_run_that_is_there_goes_on_or_says_why_not(settings, tmp_path):
+    folder = tmp_path / "run"
+    train(load_config("demo", settings), folder, device="cpu")
+    assert faults(checked(settings, folder)) == ["earlier run"]
+    assert "pass --resume" in checked(settings, folder)["earlier run"].detail
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    for resume in ("auto", "must"):
+        checks = checked(settings, folder, resume=resume)
+        assert faults(checks) == []
+        assert checks["earlier run"].detail == "goes on after epoch 3 of 3"
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    checks = checked([*settings, "optimizer.lr=0.5"], folder, resume="auto")
+    assert "optimizer.lr (0.004 before, 0.5 now)" in checks["earlier run"].detail
+    checks = checked(settings, tmp_path / "new", resume="must")
+    assert "holds no run to resume" in checks["earlier run"].detail
+
+
+def test_a_missing_compiler_is_noticed(settings, tmp_path, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    checks = checked([*settings, "train.compile=true"], tmp_path / "run")
+    assert faults(checks) == ["training step"]
+    assert "needs the compiler no-such-compiler" in checks["training step"].detail
 
 
 def test_weights_loggers_and_losses_that_do_not_fit(settings, tmp_path, monkeypatch):

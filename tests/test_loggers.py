@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pose_hrnet import loggers
-from pose_hrnet.loggers import Loggers, check_loggers, flat, open_loggers
+from pose_hrnet.loggers import Loggers, check_loggers, open_loggers
 
 SETTINGS = {"model": {"width": 8, "stage_modules": [1, 1]}, "train": {"epochs": 3}}
 PICTURE = np.full((6, 4, 3), 200, np.uint8)
@@ -155,7 +155,3 @@ def test_a_logger_that_fails_is_left_out_and_the_others_go_on(caplog):
     both.scalars(2, {"loss": 0.5})
     assert [step for step, _ in working.got] == [1, 2]
     assert caplog.text.count("no server") == 1
-
-
-def test_nested_settings_get_dotted_names():
-    assert flat({"a": {"b": {"c": 1}}, "d": [1]}) == {"a.b.c": 1, "d": [1]}

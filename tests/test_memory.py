@@ -19,6 +19,7 @@ from pose_hrnet.memory import (
     is_out_of_memory,
     measure,
     named_out_of_memory,
+    named_out_of_memory_in_evaluation,
     peak_memory,
     resident_memory,
     usable_memory,
@@ -97,6 +98,28 @@ def test_names_the_batch_that_would_fit(monkeypatch):
         named_out_of_memory(run, TrainConfig(batch_size=128, accumulate=2), CPU),
     ):
         run(128)
+
+
+def test_names_the_batch_that_would_fit_in_an_evaluation(monkeypatch):
+    monkeypatch.setattr(memory, "usable_memory", lambda device: int(1000 / HEADROOM) + 1)
+    sizes = []
+
+    def run(size):
+        if 10 * size > 1000:
+            raise RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")
+        sizes.append(size)
+
+    monkeypatch.setattr(memory, "peak_memory", lambda call, device: call() or 10 * sizes[-1])
+    with (
+        pytest.raises(BatchTooLarge, match=r"test.batch_size 128 does .*: 100 would fit, with wh"),
+        named_out_of_memory_in_evaluation(run, 128, CPU),
+    ):
+        run(128)
+    with (
+        pytest.raises(RuntimeError, match="shapes"),
+        named_out_of_memory_in_evaluation(run, 8, CPU),
+    ):
+        raise RuntimeError("shapes")
 
 
 def test_measuring_starts_over_with_fewer_crops_where_a_quarter_does_not_fit(monkeypatch):

@@ -184,6 +184,16 @@ def test_run_leaves_what_it_promises(settings, tmp_path):
     assert config == load_config("demo", settings)
 
 
+def test_a_state_is_loaded_as_it_was_scored(settings, tmp_path):
+    """Where there is a moving average, by that; the last epoch is the best of one."""
+    config = load_config("demo", [*settings, "train.epochs=1", "train.ema_decay=0.9"])
+    best = load_model(train(config, tmp_path, device="cpu")).model.state_dict()
+    last = load_model(tmp_path / "last.pt").model.state_dict()
+    assert all(torch.equal(value, last[name]) for name, value in best.items())
+    raw, _ = weights(tmp_path)
+    assert not torch.equal(raw["conv1.weight"], last["conv1.weight"])
+
+
 def test_a_run_tells_what_it_does_and_what_came_of_it(settings, tmp_path, caplog):
     caplog.set_level("INFO", "pose_hrnet")
     told = []
@@ -215,6 +225,22 @@ def test_a_batch_too_large_for_memory_is_told_with_one_that_fits(settings, tmp_p
     message = r"batch size 4 does not fit .* batch size 3 would fit \(train.batch_size=2 train.acc"
     with pytest.raises(BatchTooLarge, match=message):
         train(load_config("demo", settings), tmp_path / "run", device="cpu")
+
+
+def test_an_evaluation_too_large_for_memory_goes_on_with_a_smaller_batch(
+    settings, tmp_path, monkeypatch
+):
+    def no_memory(*_arguments, **_settings):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    config = load_config("demo", [*settings, "test.batch_size=8"])
+    with monkeypatch.context() as patch:
+        patch.setattr("pose_hrnet.training_run.evaluate", no_memory)
+        with pytest.raises(BatchTooLarge, match=r"test.batch_size 8 does not fit into the memory"):
+            train(config, tmp_path / "run", device="cpu")
+    smaller = load_config("demo", [*settings, "test.batch_size=2"])
+    train(smaller, tmp_path / "run", device="cpu", resume="must")
+    assert len(read_metrics(tmp_path / "run/metrics.jsonl")) == 3
 
 
 @pytest.mark.parametrize("fails", [False, True])

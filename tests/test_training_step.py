@@ -234,6 +234,20 @@ def test_saved_step_goes_on_as_if_never_interrupted(tmp_path, precision):
         assert second.scaler.state_dict() == whole.scaler.state_dict()
 
 
+def test_states_of_a_plain_optimiser_become_fused_ones():
+    """Which decides, while they are loaded, where and as what their count of steps goes."""
+    first, second = make_step("optimizer.name=adam"), make_step("optimizer.name=adam")
+    losses(first)
+    state = first.state_dict()
+    state["optimizer"]["param_groups"][0]["fused"] = None
+    for moments in state["optimizer"]["state"].values():
+        moments["step"] = moments["step"].double()
+    second.load_state_dict(state)
+    assert second.optimizer.param_groups[0]["fused"] is True
+    counts = [moments["step"] for moments in second.optimizer.state.values()]
+    assert {(count.dtype, count.item()) for count in counts} == {(torch.float32, 4.0)}
+
+
 def test_the_average_is_what_is_scored_and_kept():
     step, plain = make_step("train.ema_decay=0.9"), make_step()
     losses(step)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -28,7 +28,8 @@ _CARD_KEY = "pose_hrnet"
 # Keys under which torch files hold a state dict; the first that is there counts. Official training
 # checkpoints have the best weights beside the last, timm's the averaged ones beside the raw. With
 # MMEngine it is the other way round: its hook saves the averaged weights as "state_dict" and the
-# raw ones as "ema_state_dict". Our training state has "model".
+# raw ones as "ema_state_dict". Our training state has "model" and, where it is the one that is
+# scored, its average: "ema", with the state dict under "weights".
 _STATE_DICTS = (
     "best_state_dict", "state_dict_ema", "model_ema", "ema", "state_dict", "model",
     "ema_state_dict",
@@ -148,16 +149,19 @@ def _read_torch(path: Path) -> CheckpointFile:
         return CheckpointFile(path, _without_prefixes(contents), None, None)
     if isinstance(contents, Mapping):
         for key in _STATE_DICTS:
-            if _is_state_dict(contents.get(key)):
+            found = contents.get(key)
+            if key == "ema" and isinstance(found, Mapping):
+                found = found.get("weights", found)
+            if _is_state_dict(found):
                 card, meta = contents.get("card"), contents.get("meta")
                 card = dict(card) if isinstance(card, Mapping) else None
                 meta = meta if isinstance(meta, Mapping) else {}
-                return CheckpointFile(path, _without_prefixes(contents[key]), card, key, meta)
-        found = f"a dict with the keys {few(map(repr, contents)) or 'none'}"
+                return CheckpointFile(path, _without_prefixes(found), card, key, meta)
+        held = f"a dict with the keys {few(map(repr, contents)) or 'none'}"
     else:
-        found = f"an object of type {type(contents).__name__}"
+        held = f"an object of type {type(contents).__name__}"
     raise ValueError(
-        f"{path}: this torch file holds no state dict, but {found}; "
+        f"{path}: this torch file holds no state dict, but {held}; "
         "save model.state_dict() in the program that wrote it"
     )
 
@@ -212,7 +216,7 @@ def _load_tensors_only(path: Path) -> Any:
             ) from error
 
 
-def _is_state_dict(value: Any) -> bool:
+def _is_state_dict(value: Any) -> TypeGuard[Mapping[str, Tensor]]:
     return (
         isinstance(value, Mapping)
         and len(value) > 0

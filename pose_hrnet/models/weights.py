@@ -83,9 +83,10 @@ def load_model(
     """Load a network that predicts keypoints: our checkpoints, or those of other toolkits.
 
     Ours are the files of `save_model` and training states, torch files with the card under
-    ``card`` and the state dict under ``model``. Of others the architecture is found out from names
-    and shapes; settings are read from the configuration that MMPose files hold, else from a file
-    name such as ``pose_hrnet_w32_256x192.pth`` (height x width), else assumed, which is logged.
+    ``card`` and the state dict under ``model``, or its moving average under ``ema``, which then
+    counts. Of others the architecture is found out from names and shapes; settings are read from
+    the configuration that MMPose files hold, else from a file name such as
+    ``pose_hrnet_w32_256x192.pth`` (height x width), else assumed, which is logged.
 
     Args:
         path: ``.safetensors``, ``.pt`` or ``.pth``; the content decides, not the name.
