@@ -84,6 +84,16 @@ def _one_sentence_errors(command: _Command, *, alone: bool) -> _Command:
                 "or: pip install opencv-python-headless"
             )
             raise typer.Exit(BAD_INPUT) from None
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            reason = str(error).splitlines()[0].rstrip(". ")
+            _print_error(
+                f"a loader process was ended from outside ({reason}), most often because memory "
+                "ran out; use fewer workers or smaller batches; a training goes on from its last "
+                "save with --resume"
+            )
+            raise typer.Exit(BAD_INPUT) from None
         except Interrupted as interrupted:
             if HERE.is_main:
                 errors.print(str(interrupted), markup=False, highlight=False, soft_wrap=True)

@@ -70,7 +70,10 @@ def check_room(folder: Path, needed: int) -> None:
         raise PermissionError(
             f"{there} cannot be written to (read-only, or another user's); choose another --output"
         )
-    free = shutil.disk_usage(there).free
+    disk = shutil.disk_usage(there)
+    if disk.total == 0:
+        raise OSError(f"{there} lies on no disk, and takes no files; choose another --output")
+    free = disk.free
     if free < needed:
         raise OSError(
             f"the disk of {there} has {free / 1e6:,.0f} MB free, but the run needs about "

@@ -132,8 +132,8 @@ def quantise(
         count *= 2
     raise ValueError(
         f"the score falls from {before:.4f} to {after:.4f} even with {len(kept)} of {len(layers)} "
-        f"layers in floating point, more than by {max_drop:g}; allow more with --max-drop, or "
-        "export without --int8"
+        f"layers in floating point, more than by {max_drop:g}; calibrate on "
+        "more persons, allow more with --max-drop, or export without --int8"
     )
 
 

@@ -12,14 +12,15 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 from torch import nn
 
@@ -106,6 +107,27 @@ class Progressed:
         named = {"best_score" if k == "best_ap" else k: v for k, v in values.items()}
         done = cls(**named)
         return replace(done, part=EpochPart(**named["part"])) if "part" in named else done
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep other trainings out of a run's folder; one that is killed lets go of it.
+
+    Raises:
+        RunMismatch: If another process trains there.
+    """
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise RunMismatch(
+            f"another process trains in {folder} at this moment; end it, wait for it, or choose "
+            "another --output"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def fingerprint(people: People) -> str:

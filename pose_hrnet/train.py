@@ -31,6 +31,7 @@ from pose_hrnet.run_folder import (
     bytes_to_come,
     crops_per_step,
     crops_per_step_before,
+    held,
     load_run,
     restore_progress,
     run_facts,
@@ -173,9 +174,12 @@ def train(
             config, card, data, held_out, where, rate=base_rate, processes=world.size
         )
         report.start(summary.facts(config, finished_epochs=done.epoch))
-    writer = CheckpointWriter(output) if world.is_main else nullcontext()
     try:
-        with Interrupts() as interrupts, writer as checkpoints:
+        with (
+            held(output) if world.is_main else nullcontext(),
+            Interrupts() as interrupts,
+            CheckpointWriter(output) if world.is_main else nullcontext() as checkpoints,
+        ):
             run.to_the_end(interrupts, checkpoints)
     finally:
         end_workers(loader)

@@ -15,7 +15,7 @@ from pose_hrnet.checkpointing import LAST, PREVIOUS
 from pose_hrnet.cli import app
 from pose_hrnet.config_files import load_config
 from pose_hrnet.progress import SILENT
-from pose_hrnet.run_folder import RunMismatch, fingerprint, load_run
+from pose_hrnet.run_folder import RunMismatch, fingerprint, held, load_run
 from pose_hrnet.train import train
 
 PEOPLE = make_people(3)
@@ -146,3 +146,11 @@ def test_resume_alone_means_auto(monkeypatch, options, expected):
     assert CliRunner().invoke(app, ["train", "-o", "x", *options, "demo"]).exit_code == 0
     assert seen == [expected, expected]
     assert CliRunner().invoke(app, ["train", "demo", "-o", "x", "--resume=yes"]).exit_code == 2
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path):
+    refused = pytest.raises(RunMismatch, match="another process trains in")
+    with held(tmp_path), refused, held(tmp_path):
+        pass
+    with held(tmp_path):  # let go of, also after an error
+        pass

@@ -168,7 +168,7 @@ def test_kill_9_then_resume_at_the_command_line(settings, tmp_path):
 
 def test_run_leaves_what_it_promises(settings, tmp_path):
     best = train(load_config("demo", settings), tmp_path / "run", device="cpu")
-    names = {path.name for path in (tmp_path / "run").iterdir()} - {"tensorboard"}
+    names = {path.name for path in (tmp_path / "run").iterdir()} - {"tensorboard", ".lock"}
     pictures = {"curve.png", "best_predictions.png", "worst_predictions.png"}
     assert names == {"best.safetensors", "config.yaml", "last.pt", "metrics.jsonl",
                      "last.previous.pt", *pictures}  # fmt: skip
