@@ -53,7 +53,7 @@ def test_advice_keeps_the_effective_batch():
 def test_measures_what_a_step_holds():
     def run(size):
         held = np.ones(size * 8 * MEGABYTE, np.uint8)
-        time.sleep(0.03)
+        time.sleep(0.3)  # long enough to be looked at on a busy machine
         return held[0]
 
     fit = measure(run, 32, CPU)
@@ -64,8 +64,13 @@ def test_measures_what_a_step_holds():
 
 @reads_memory
 def test_peak_is_that_of_the_call_and_not_of_an_earlier_one():
-    large = peak_memory(lambda: time.sleep(0.02 + 0 * np.ones(80 * MEGABYTE, np.uint8)[0]), CPU)
-    small = peak_memory(lambda: time.sleep(0.02), CPU)
+    def hold(megabytes):
+        held = np.ones(megabytes * MEGABYTE, np.uint8)
+        time.sleep(0.3)
+        return held
+
+    large = peak_memory(lambda: hold(80), CPU)
+    small = peak_memory(lambda: hold(1), CPU)
     assert large - small > 40 * MEGABYTE
 
 

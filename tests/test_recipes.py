@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from pose_hrnet.config_files import config_names, load_config
-from pose_hrnet.run_folder import _flat
+from pose_hrnet.config_files import config_names, flat, load_config
 
 SIZE = {"codec.input_wh", "codec.sigma", "codec.blur_kernel"}
 LESS_AUGMENTED = {
@@ -60,7 +59,7 @@ PUBLISHED = {
 
 def settings(name: str) -> dict[str, Any]:
     """Everything but the notes, which decide nothing."""
-    values = _flat(load_config(name).model_dump(mode="json"))
+    values = flat(load_config(name).model_dump(mode="json"))
     return {key: value for key, value in values.items() if not key.startswith("recipe.")}
 
 
