@@ -84,7 +84,7 @@ def plain_step(width: int, batch: Crop, device: torch.device) -> Callable[[], ob
             loss = loss + 0.5 * mse(predicted, targets[:, joint].flatten(1) * weight)
         loss = loss / 17
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         return loss.item()
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -178,8 +178,7 @@ class World:
         received, failure = shared[0]
         if failure is not None:
             raise failure
-        value: T = result if self.is_main else received  # type: ignore[assignment]
-        return value
+        return cast(T, result if self.is_main else received)
 
     def copy_from_main(self, module: nn.Module) -> None:
         """Give a module's parameters and buffers the main process's values, in every process.

@@ -158,6 +158,7 @@ class GraphedNetwork(nn.Module):
 
     def _record(self, crops: Tensor) -> tuple[Any, Tensor, Tensor]:
         crops = crops.contiguous(memory_format=torch.channels_last)
+        # PyTorch has not typed it.
         side = torch.cuda.Stream(crops.device)  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream(crops.device))
         with torch.cuda.stream(side):  # the libraries choose their algorithms outside of it

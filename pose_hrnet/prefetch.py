@@ -23,6 +23,7 @@ def on_device(batches: Iterable[Crop], device: torch.device) -> Iterator[Crop]:
     if device.type != "cuda":
         yield from batches
         return
+    # PyTorch has not typed it.
     copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     ahead: tuple[Crop, torch.cuda.Event] | None = None
     for batch in batches:

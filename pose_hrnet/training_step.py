@@ -132,7 +132,7 @@ class TrainingStep:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         if self.scaler is None:
-            # Fused optimisers of PyTorch look at this, on the device.
+            # Fused optimisers of PyTorch look at this, on the device; it is not among their types.
             self.optimizer.found_inf = self._bad  # type: ignore[attr-defined]
             self.optimizer.step()
         else:
@@ -217,6 +217,7 @@ class TrainingStep:
         with autocast(self.device, self.precision):
             heatmaps = forward(images)
         loss = self.loss(heatmaps, targets, weights) * share
+        # Neither `backward` is typed by PyTorch.
         if self.scaler is None:
             loss.backward()  # type: ignore[no-untyped-call]
         else:
