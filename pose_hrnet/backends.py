@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from threading import Lock
@@ -120,6 +121,20 @@ def open_onnx(path: Path, device: str = "auto") -> Session:
     )
 
 
+@cache
+def openvino_core() -> Any:
+    """OpenVINO's runtime, one `openvino.Core` for the whole process.
+
+    The CPU plugin of a Core gives its thread another stack for signal handlers, and puts back the
+    one before it when it goes. Two that do not go in the opposite order leave a stack that is no
+    more, and the next signal (a loader process that ends) kills the process.
+
+    Raises:
+        ValueError: If OpenVINO is missing.
+    """
+    return import_extra("openvino", "openvino").Core()
+
+
 def open_openvino(source: Any, device: str = "auto", precision: Precision = "fp32") -> Session:
     """Open an OpenVINO IR (.xml with its .bin) or an ONNX file with OpenVINO.
 
@@ -135,8 +150,7 @@ def open_openvino(source: Any, device: str = "auto", precision: Precision = "fp3
     Raises:
         ValueError: As `open_onnx`.
     """
-    ov = import_extra("openvino", "openvino")
-    core = ov.Core()
+    core = openvino_core()
     target = "CPU" if device in ("auto", "cpu") else device.upper()
     if target.partition(".")[0] not in core.available_devices:
         raise ValueError(

@@ -7,6 +7,7 @@ two sizes tell both, and both tell the largest batch.
 
 from __future__ import annotations
 
+import gc
 import mmap
 import threading
 import traceback
@@ -239,6 +240,7 @@ def peak_memory(call: Callable[[], object], device: torch.device) -> int | None:
     Returns:
         None where that cannot be measured.
     """
+    gc.collect()  # or what earlier work left behind counts, and not where it goes in the midst
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
@@ -280,12 +282,16 @@ def usable_memory(device: torch.device) -> int | None:
 
 
 def resident_memory() -> int | None:
-    """Bytes of RAM that this process holds; None where the system does not say (no Linux)."""
+    """Bytes of RAM that this process holds; None where the system does not say (no Linux).
+
+    Without what is mapped from files (libraries, data): the system takes that back when it likes,
+    and reads it again.
+    """
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        resident, from_files = Path("/proc/self/statm").read_text().split()[1:3]
     except OSError:
         return None
-    return pages * mmap.PAGESIZE
+    return (int(resident) - int(from_files)) * mmap.PAGESIZE
 
 
 def _free_memory() -> int | None:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_hrnet.backends import import_extra, one_line
+from pose_hrnet.backends import import_extra, one_line, openvino_core
 from pose_hrnet.progress import SILENT, Progress
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ def quantise(
     """
     nncf = import_nncf()
     ov = import_extra("openvino", "openvino")
-    original = ov.Core().read_model(source)
+    original = openvino_core().read_model(source)
     inner = inner_operations(original)
     names = {op.get_friendly_name() for op in inner}
     try:
@@ -232,10 +232,9 @@ def _outputs(
     model: Any, names: Sequence[str], crops: NDArray[np.uint8]
 ) -> Mapping[str, NDArray[np.float32]]:
     """What operations inside a model give."""
-    ov = import_extra("openvino", "openvino")
     probe = model.clone()
     first = len(probe.outputs)
     probe.add_outputs([(name, 0) for name in names])
     hint = {"INFERENCE_PRECISION_HINT": "f32"}
-    found = ov.Core().compile_model(probe, "CPU", hint)(crops)
+    found = openvino_core().compile_model(probe, "CPU", hint)(crops)
     return {name: found[first + place] for place, name in enumerate(names)}

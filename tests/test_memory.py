@@ -52,12 +52,12 @@ def test_advice_keeps_the_effective_batch():
 @reads_memory
 def test_measures_what_a_step_holds():
     def run(size):
-        held = np.ones(size * 8 * MEGABYTE, np.uint8)
+        held = np.ones(size * 32 * MEGABYTE, np.uint8)
         time.sleep(0.3)  # long enough to be looked at on a busy machine
         return held[0]
 
     fit = measure(run, 32, CPU)
-    assert fit.per_crop == pytest.approx(8 * MEGABYTE, rel=0.2)
+    assert fit.per_crop == pytest.approx(32 * MEGABYTE, rel=0.2)
     assert fit.base == pytest.approx(resident_memory(), rel=0.3)
     assert usable_memory(CPU) > resident_memory()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -290,3 +292,23 @@ def test_average_precision_on_real_people(tinypose, shared, part, expected):
         decoder=model.decoder,
     )
     assert evaluation.scores.values["AP"] == pytest.approx(expected, abs=0.005)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such signals")
+def test_networks_may_be_closed_in_any_order(tmp_path):
+    model = write_model(tmp_path)
+    program = f"""
+import signal
+from pathlib import Path
+from pose_hrnet.backends import open_openvino
+caught = []
+signal.signal(signal.SIGUSR1, lambda *_: caught.append("caught"))
+first = open_openvino(Path({str(model)!r}))
+second = open_openvino(Path({str(model)!r}))
+del first
+del second
+signal.raise_signal(signal.SIGUSR1)
+print(*caught)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "caught"), done.stderr
