@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from pose_hrnet import HRNet
 from pose_hrnet.benchmarks import timing
 from pose_hrnet.benchmarks.evaluation import benchmark_evaluation
+from pose_hrnet.benchmarks.limits import limit_note, matrix_rates
 from pose_hrnet.benchmarks.loading import Way, benchmark_loading, open_source
 from pose_hrnet.benchmarks.model import (
     BASELINE,
@@ -188,6 +189,7 @@ def test_exports_stand_beside_the_checkpoint_or_alone(checkpoint, tmp_path):
     assert [row.variant for row in found.rows] == [BASELINE, "tiny_export.pt2"]
     assert [row.reason for row in found.rows] == ["", ""]
     assert "tiny_export.pt2: eager, fp32: what a .pt2 file is for" in found.notes
+    assert any("GFLOP for a crop" in note for note in found.notes)
     assert found.rows[1].ratio > 0
     flipped = ModelChoice(checkpoint, [path], (), (), (1,), flip_test=True, device="cpu")
     (found,) = benchmark_model(flipped, ONCE, model_name="tiny")
@@ -196,6 +198,16 @@ def test_exports_stand_beside_the_checkpoint_or_alone(checkpoint, tmp_path):
     (found,) = benchmark_model(alone, ONCE, model_name="tiny")
     assert [(row.reason, row.ratio) for row in found.rows] == [("", None)]
     assert "no baseline" in remarks(found)[0]
+
+
+def test_the_limit_is_the_rate_of_matrix_products_over_the_work_of_a_crop():
+    rates = matrix_rates(torch.device("cpu"), side=64)
+    assert {"fp32", "bf16"} <= set(rates)
+    assert min(rates.values()) > 0
+    assert limit_note({"fp32": 200e9, "bf16": 430e9}, 30.7e9) == (
+        "matrix products run here at (GFLOP/s) fp32 200, bf16 430: with 30.7 GFLOP for a crop, "
+        "about 6.5, 14.0 crops/s is what can be reached"
+    )
 
 
 def test_crops_are_all_loaded_and_workers_end(tmp_path):

@@ -38,8 +38,9 @@ ORDER = [
     "run_summary", "run_report", "showcase", "epoch", "training_run", "train",
     "trial_run", "dry_run", "preview",
     "predict", "predict_files", "demo", "export_check", "export", "quantise", "int8",
-    "machine", "benchmarks.timing", "benchmarks.model", "benchmarks.loading", "benchmarks.codec",
-    "benchmarks.made_up", "benchmarks.evaluation", "benchmarks.suite", "benchmarks.report",
+    "machine", "benchmarks.timing", "benchmarks.limits", "benchmarks.model",
+    "benchmarks.loading", "benchmarks.codec", "benchmarks.made_up", "benchmarks.evaluation",
+    "benchmarks.suite", "benchmarks.report",
     "console", "commands.options", "commands.tables", "commands.data", "commands.recipes",
     "commands.weights", "commands.export", "commands.evaluate", "commands.benchmark", "cli",
 ]  # fmt: skip

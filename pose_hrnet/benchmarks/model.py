@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pose_hrnet.backends import Backend
+from pose_hrnet.benchmarks.limits import limit_note, matrix_rates
 from pose_hrnet.benchmarks.timing import (
     Measurement,
     Pace,
@@ -25,6 +26,7 @@ from pose_hrnet.config import Config, CropShards
 from pose_hrnet.device import Precision, pick_device
 from pose_hrnet.inference import Decoder, PoseCard
 from pose_hrnet.machine import usable_cores
+from pose_hrnet.models.complexity import complexity
 from pose_hrnet.models.weights import load_model, save_model
 from pose_hrnet.progress import SILENT, Progress
 from pose_hrnet.runtimes import PoseModel, load_pose_model
@@ -206,6 +208,8 @@ def benchmark_model(
     notes = [model.note for model in loaded if model.note is not None]
     if threads != cores:
         notes.append(f"threads of torch: {threads}, cores: {cores}; the runtimes choose their own")
+    if choice.checkpoint is not None:
+        notes.append(_limit(choice.checkpoint, choice))
     found = []
     for batch in choice.batches:
         rows = measure(
@@ -246,6 +250,13 @@ def plain_model(
     network = loaded.model.float().to(where).to(memory_format=torch.contiguous_format)
     decoder = Decoder(loaded.card.codec, loaded.card.skeleton.flip_index, flip_test)
     return PlainModel(network.eval(), decoder, where), loaded.card
+
+
+def _limit(checkpoint: Path, choice: ModelChoice) -> str:
+    card = load_model(checkpoint).card
+    passes = 2 if choice.averages else 1
+    multiply_adds = complexity(card.architecture, card.codec.input_wh).multiply_adds
+    return limit_note(matrix_rates(pick_device(choice.device)), 2.0 * passes * multiply_adds)
 
 
 def _load_all(choice: ModelChoice, progress: Progress) -> list[_Loaded]:
