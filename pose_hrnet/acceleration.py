@@ -28,6 +28,7 @@ from pose_hrnet.fast_networks import (
     channels_last,
 )
 from pose_hrnet.inference import PoseCard
+from pose_hrnet.words import counted
 
 FEW_CROPS = 100
 """Up to so many crops, layers of torch are done before another program is ready."""
@@ -105,7 +106,7 @@ def _runner(backend: Backend, where: torch.device, crops: int | None) -> tuple[R
     if where.type not in ("cpu", "cuda"):
         return "eager", f"the one for device {where.type}"
     if crops is not None and crops < FEW_CROPS:
-        return "eager", f"quickest to start, for about {crops} crops"
+        return "eager", f"quickest to start, for about {counted(crops, 'crop')}"
     if where.type == "cpu" and find_spec("openvino"):
         return "openvino", "the fastest here, OpenVINO is installed"
     if where.type == "cpu":

@@ -42,6 +42,7 @@ from pose_hrnet.console import (
     refuse_several,
     say,
 )
+from pose_hrnet.words import counted
 
 if TYPE_CHECKING:
     from pose_hrnet.loggers import LoggerName
@@ -212,8 +213,8 @@ def predict(
         progress=RichProgress(),
     )
     say(
-        f"{done.persons} persons in {done.images} images; {len(done.failures)} images could not "
-        f"be read; written to {output}",
+        f"{counted(done.persons, 'person')} in {counted(done.images, 'image')}; "
+        f"{counted(len(done.failures), 'image')} could not be read; written to {output}",
     )
     if done.failures:
         raise typer.Exit(1)

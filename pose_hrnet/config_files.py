@@ -32,12 +32,13 @@ def find_config(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     if path.is_file():
         return path
-    recipes = config_names()
-    if path.name.removesuffix(".yaml") in recipes and len(path.parts) == 1:
-        return recipes[path.name.removesuffix(".yaml")]
+    recipes, name = config_names(), path.name.removesuffix(".yaml")
+    if name in recipes and len(path.parts) == 1:
+        return recipes[name]
+    near = difflib.get_close_matches(name, recipes, n=1)
     raise FileNotFoundError(
-        f"no configuration {str(name_or_path)!r}: it is neither a file nor one of the recipes "
-        + ", ".join(recipes)
+        f"no configuration {str(name_or_path)!r}: it is neither a file nor a recipe; "
+        + (f"the nearest recipe is {near[0]!r}" if near else f"recipes are {', '.join(recipes)}")
     )
 
 

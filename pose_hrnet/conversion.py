@@ -98,10 +98,23 @@ def traced(network: nn.Module, input_wh: tuple[int, int]) -> ExportedProgram:
 def openvino_model(program: ExportedProgram, input_wh: tuple[int, int]) -> Any:
     """What `traced` gave, as an OpenVINO model for any batch size."""
     ov = import_extra("openvino", "openvino")
-    model = ov.convert_model(program)
+    with _logging_as_it_was():
+        model = ov.convert_model(program)
     width, height = input_wh
     model.reshape([-1, height, width, 3])
     return model
+
+
+@contextmanager
+def _logging_as_it_was() -> Iterator[None]:
+    """The converter silences warnings of the whole process, and leaves it so where it fails."""
+    root = logging.getLogger()
+    level, filters, handlers = root.level, [*root.filters], [*root.handlers]
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.filters, root.handlers = filters, handlers
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from pose_hrnet.data.synthetic import draw_scene
 from pose_hrnet.evaluate import people_to_predict
 from pose_hrnet.inference import PoseCard, crops_for
 from pose_hrnet.runtimes import PoseModel
+from pose_hrnet.words import counted
 
 MAX_DIFFERENCE = 0.1
 """Input pixels by which a keypoint of an export may differ from the checkpoint's."""
@@ -59,7 +60,7 @@ class Difference:
     def summary(self) -> str:
         """The numbers in a sentence."""
         return (
-            f"{self.crops} crops: keypoints differ from the checkpoint's by at most "
+            f"{counted(self.crops, 'crop')}: keypoints differ from the checkpoint's by at most "
             f"{self.keypoints_largest:.4g} and in the median by {self.keypoints_median:.2g} input "
             f"pixels, {self.keypoints_apart:.2%} of them by more than {self.bound:g}; "
             f"scores by at most {self.scores_largest:.2g}"

@@ -26,6 +26,7 @@ from pose_hrnet.distributed import World
 from pose_hrnet.progress import SILENT, Progress
 from pose_hrnet.records import People, Poses, object_array
 from pose_hrnet.skeleton import Skeleton
+from pose_hrnet.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -301,7 +302,8 @@ def predict_each(
         for image in dataset.people.image_index[batch.row[~batch.readable]].tolist()
     }
     if unreadable and world.is_main:
-        log.warning("%d images could not be read; their persons count as missed", len(unreadable))
+        images = counted(len(unreadable), "image")
+        log.warning("%s could not be read; all persons there count as missed", images)
     return [
         _joined(dataset, batches, way, len(decoder.flip_index), unreadable)
         for way, decoder in enumerate(decoders)

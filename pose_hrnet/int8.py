@@ -27,6 +27,7 @@ from pose_hrnet.progress import SILENT, Progress
 from pose_hrnet.quantise import import_nncf, quantise
 from pose_hrnet.records import ImageId, People
 from pose_hrnet.runtimes import load_pose_model
+from pose_hrnet.words import counted
 
 MIN_CROPS = 8
 """Fewer crops do not show the ranges of activations."""
@@ -202,7 +203,8 @@ def _crops(card: PoseCard, people: People, rows: NDArray[np.intp], data: DataSet
     readable = [crop.pixels for crop in crops if crop.readable]
     if len(readable) < MIN_CROPS:
         raise ValueError(
-            f"{data.annotations} gives {len(readable)} calibration crops ({len(people)} persons, "
+            f"{data.annotations} gives {counted(len(readable), 'calibration crop')} "
+            f"({counted(len(people), 'person')}, "
             f"{len(crops) - len(readable)} in images of {data.images} that cannot be read); "
             f"INT8 needs at least {MIN_CROPS} and better 300, so give more persons"
         )

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,11 +46,11 @@ class RunLogger(Protocol):
         """Nothing more will come."""
 
 
-def check_loggers(names: Sequence[LoggerName]) -> None:
-    """Refuse loggers whose package is missing, before anything else is done.
+def check_loggers(names: Sequence[LoggerName], output: Path) -> None:
+    """Refuse loggers that lack their package, or ids that are damaged, before all else is done.
 
     Raises:
-        ValueError: Says what to install.
+        ValueError: Says what to install, or which file is damaged.
     """
     for name in names:
         if not _is_installed(name):
@@ -57,6 +58,8 @@ def check_loggers(names: Sequence[LoggerName]) -> None:
                 f"--logger {name} needs the package {name}, which is not installed; "
                 f"install it with: pip install 'pose-hrnet[{name}]'"
             )
+        if name != "tensorboard":
+            _known_ids(output)
 
 
 def open_loggers(
@@ -74,11 +77,11 @@ def open_loggers(
         finished_epochs: What was logged of later epochs is work that was lost.
 
     Raises:
-        ValueError: If a package is missing.
+        ValueError: If a package is missing, or the ids of the remote runs are damaged.
     """
     if names is None:
         names = ["tensorboard"] if _is_installed("tensorboard") else []
-    check_loggers(names)
+    check_loggers(names, output)
     values = flat(settings)
     openers: dict[LoggerName, Callable[[], RunLogger]] = {
         "tensorboard": lambda: TensorBoard(output / "tensorboard", values, finished_epochs),
@@ -138,7 +141,7 @@ class WeightsAndBiases:
         import wandb
 
         self.wandb: Any = wandb
-        known = _known_id(output, "wandb")
+        known = _known_ids(output).get("wandb")
         self.run: Any = wandb.init(
             project=PROJECT if "WANDB_PROJECT" not in os.environ else None,
             name=output.name,
@@ -174,7 +177,7 @@ class MLflow:
         import mlflow
 
         self.mlflow: Any = mlflow
-        known = _known_id(output, "mlflow")
+        known = _known_ids(output).get("mlflow")
         if known is None and not {"MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"} & set(
             os.environ
         ):
@@ -249,15 +252,20 @@ def _is_installed(name: LoggerName) -> bool:
     return spec is not None and spec.origin is not None
 
 
-def _known_id(output: Path, logger: LoggerName) -> str | None:
+def _known_ids(output: Path) -> dict[str, str]:
+    """The ids of the remote runs that a folder's run has, by logger."""
     path = output / _IDS
-    if not path.exists():
-        return None
-    ids: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    return ids.get(logger)
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+    except FileNotFoundError:
+        return {}
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f'{path} is damaged ({error}); expected the ids of remote runs, {{"wandb": "1a2b3c"}} '
+            "say: restore it, or remove it, and new remote runs begin"
+        ) from None
 
 
 def _keep_id(output: Path, logger: LoggerName, run_id: str) -> None:
-    path = output / _IDS
-    ids = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    write_text(path, json.dumps({**ids, logger: run_id}) + "\n")
+    ids = {**_known_ids(output), logger: run_id}
+    write_text(output / _IDS, json.dumps(ids) + "\n")

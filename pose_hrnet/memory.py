@@ -58,6 +58,13 @@ class StepMemory:
         return max(0, int((HEADROOM * usable - self.base) / self.per_crop))
 
 
+def no_larger(config: TrainConfig, persons: int) -> TrainConfig:
+    """The settings, but with all persons for a batch where there are fewer than it asks for."""
+    if config.batch_size <= persons:
+        return config
+    return config.model_copy(update={"batch_size": persons, "accumulate": 1})
+
+
 def batch_advice(largest: int, batch_size: int, accumulate: int) -> str:
     """What to do about a batch that does not fit.
 
@@ -72,13 +79,12 @@ def batch_advice(largest: int, batch_size: int, accumulate: int) -> str:
             "machine"
         )
     divisor = max(d for d in range(1, largest + 1) if batch_size % d == 0)
-    times = accumulate * batch_size // divisor
-    keeps = (
-        f"train.batch_size={divisor} train.accumulate={times} keeps the effective batch of "
-        f"{batch_size * accumulate}"
+    if 3 * divisor < largest:  # 47, say, is better changed than cut into single crops
+        return f"batch size {largest} would fit"
+    return (
+        f"train.batch_size={divisor} train.accumulate={accumulate * batch_size // divisor} would "
+        f"fit, and keeps the effective batch of {batch_size * accumulate}"
     )
-    # A batch without large divisors (47, say) is better changed than cut into single crops.
-    return f"batch size {largest} would fit" + (f" ({keeps})" if 3 * divisor >= largest else "")
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -21,6 +21,7 @@ from pose_hrnet.overlap import ahead
 from pose_hrnet.records import Poses, object_array
 from pose_hrnet.runtimes import PoseModel, load_pose_model
 from pose_hrnet.skeleton import Skeleton
+from pose_hrnet.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -186,8 +187,8 @@ class PoseEstimator:
             boxes_xyxy = [[[0, 0, i.shape[1], i.shape[0]]] for i in map(_checked_image, images)]
         if len(boxes_xyxy) != len(images):
             raise ValueError(
-                f"{len(boxes_xyxy)} arrays of boxes were given for {len(images)} images; "
-                "give one per image"
+                f"{counted(len(boxes_xyxy), 'array')} of boxes for "
+                f"{counted(len(images), 'image')}; give one per image"
             )
         numbered = zip(range(len(images)), images, boxes_xyxy, strict=True)
         none = self._sight(None, np.empty((1, 1, 3), np.uint8), []).poses()

@@ -25,6 +25,7 @@ from pose_hrnet.predict import PoseEstimator
 from pose_hrnet.progress import SILENT, Bar, Progress
 from pose_hrnet.records import ImageId, Poses, object_array
 from pose_hrnet.skeleton import Skeleton
+from pose_hrnet.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -137,13 +138,14 @@ def load_boxes(path: Path) -> dict[str, ImageBoxes]:
             bad.append(f"entry {position} (image {name}, box {entry['bbox']})")
     if not known:
         raise ValueError(
-            f"{path} has no usable person box: of its {len(entries)} entries, {persons} have "
-            f"category_id {PERSON} or none, and {len(bad)} of these are not finite or have no area"
+            f"{path} has no usable person box: of {counted(len(entries), 'entry')}, {persons} "
+            f"with category_id {PERSON} or none, {len(bad)} of these not finite or without area"
         )
     if bad:
         log.warning(
-            "%s: left out %d of %d person boxes, which have no area or are not finite: %s%s",
-            path, len(bad), persons, ", ".join(bad[:3]), ", ..." if len(bad) > 3 else "",
+            "%s: left out %d of %s, without area or not finite: %s%s",
+            path, len(bad), counted(persons, "person box"),
+            ", ".join(bad[:3]), ", ..." if len(bad) > 3 else "",
         )  # fmt: skip
     return known
 

@@ -101,6 +101,13 @@ class Progressed:
     lines: list[dict[str, Any]] = field(default_factory=list)
     part: EpochPart = field(default_factory=EpochPart)
 
+    def place(self, epochs: int, steps_per_epoch: int) -> str:
+        """How far that is, in words."""
+        if self.part.steps:
+            step = f"step {self.part.steps:,} of {steps_per_epoch:,}"
+            return f"at epoch {self.epoch + 1} of {epochs}, {step}"
+        return f"after epoch {self.epoch} of {epochs}"
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Progressed:
         """What was saved; earlier versions called the best score ``best_ap``, and had no part."""

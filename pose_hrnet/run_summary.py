@@ -20,6 +20,7 @@ from pose_hrnet.models.weights import ModelCard
 from pose_hrnet.records import People
 from pose_hrnet.run_folder import crops_per_step
 from pose_hrnet.training_data import TrainingData
+from pose_hrnet.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -79,11 +80,18 @@ class RunSummary:
     device: str
     precision: str
 
-    def facts(self, config: Config, *, finished_epochs: int = 0) -> Facts:
-        """The summary in words, with what the configuration says beside it; fits 80 x 24."""
+    def facts(self, config: Config, *, place: str | None = None) -> Facts:
+        """The summary in words, with what the configuration says beside it; fits 80 x 24.
+
+        Args:
+            config: Of the run.
+            place: How far a run that is resumed has come, in words.
+        """
         train, codec = config.train, config.codec
         steps = self.steps_per_epoch * train.epochs
-        boxes = "annotated boxes" if config.data.val.boxes is None else "detected boxes"
+        kind = "annotated" if config.data.val.boxes is None else "detected"
+        boxes = counted(self.validation_boxes, f"{kind} box")
+        every = train.evaluate_every
         extras = [
             name
             for name, used in (
@@ -94,20 +102,20 @@ class RunSummary:
             )
             if used
         ]
-        resumed = f" (goes on after epoch {finished_epochs})" if finished_epochs else ""
         return Facts(
-            f"training for {train.epochs} epochs{resumed}",
+            f"training for {counted(train.epochs, 'epoch')}",
             (
                 ("data", _source(config)),
                 (
                     "train",
-                    f"{self.training_persons:,} persons in {self.training_images:,} images, "
+                    f"{counted(self.training_persons, 'person')} in "
+                    f"{counted(self.training_images, 'image')}, "
                     f"{self.keypoints_per_person:.1f} keypoints each",
                 ),
                 (
                     "validate",
-                    f"{self.validation_boxes:,} {boxes} in {self.validation_images:,} images, "
-                    f"every {_epochs(train.evaluate_every)}",
+                    f"{boxes} in {counted(self.validation_images, 'image')}, "
+                    f"every {'epoch' if every == 1 else f'{every} epochs'}",
                 ),
                 (
                     "model",
@@ -119,7 +127,9 @@ class RunSummary:
                     f"{codec.input_wh[1]} x {codec.input_wh[0]} (height x width), "
                     f"codec {codec.name}, sigma {codec.sigma:g}",
                 ),
-                ("start from", _start(config)),
+                ("start from", str(config.model.pretrained or "random weights"))
+                if place is None
+                else ("goes on from", f"the save {place}"),
                 ("batch", self._batch(config)),
                 ("learning rate", rate_in_words(config.optimizer, self)),
                 ("schedule", schedule_in_words(config.optimizer, train.epochs)),
@@ -130,10 +140,10 @@ class RunSummary:
 
     def _batch(self, config: Config) -> str:
         train = config.train
-        factors = [f"{train.batch_size} crops"]
+        factors = [counted(train.batch_size, "crop")]
         factors += [f"{train.accumulate} batches"] if train.accumulate > 1 else []
         factors += [f"{self.processes} processes"] if self.processes > 1 else []
-        return f"{self.effective_batch} crops per step" + (
+        return f"{counted(self.effective_batch, 'crop')} per step" + (
             f" ({' x '.join(factors)})" if len(factors) > 1 else ""
         )
 
@@ -193,7 +203,8 @@ def rate_in_words(config: OptimizerConfig, summary: RunSummary) -> str:
     words = f"{config.name} {summary.rate:.3g}"
     if config.lr_batch is not None:
         words += f" = {config.lr:.3g} x {summary.effective_batch} / {config.lr_batch}"
-    return words + (f", warm-up of {config.warmup_steps:,} steps" if config.warmup_steps else "")
+    warm_up = counted(config.warmup_steps, "step")
+    return words + (f", warm-up of {warm_up}" if config.warmup_steps else "")
 
 
 def schedule_in_words(config: OptimizerConfig, epochs: int) -> str:
@@ -202,7 +213,7 @@ def schedule_in_words(config: OptimizerConfig, epochs: int) -> str:
         return f"cosine to 0 at epoch {epochs}"
     drops = [str(epoch) for epoch in config.step_epochs if epoch < epochs]
     if not drops:
-        return f"the same for all {epochs} epochs"
+        return "the same throughout"
     listed = drops[0] if len(drops) == 1 else f"{', '.join(drops[:-1])} and {drops[-1]}"
     noun = "epoch" if len(drops) == 1 else "epochs"
     return f"x {config.step_factor:g} at {noun} {listed} of {epochs}"
@@ -252,11 +263,12 @@ def result_facts(lines: Sequence[dict[str, Any]], best: Path) -> Facts:
     """
     seconds = sum(line["seconds"] for line in lines)
     crops = sum(line["samples_per_second"] * line["seconds"] for line in lines)
+    unreadable = max(line.get("unreadable", 0) for line in lines)
     waited = sum(line["data_wait"] * line["seconds"] for line in lines)
     rows = [
         ("learning took", f"{duration(seconds)}, {speed(crops / seconds)}"),
         ("waiting for data", f"{waited / seconds:.0%} of it"),
-        ("unreadable", f"{max(line.get('unreadable', 0) for line in lines)} crops in an epoch"),
+        ("unreadable", f"{counted(unreadable, 'crop')} in an epoch"),
         ("loss", f"{lines[0]['loss']:.2e} in epoch 1, {lines[-1]['loss']:.2e} in the last"),
     ]
     scored = [line for line in lines if main_number(line)]
@@ -269,15 +281,11 @@ def result_facts(lines: Sequence[dict[str, Any]], best: Path) -> Facts:
         rows.insert(0, ("best", f"epoch {top['epoch']}: {values}"))
         if top is not scored[-1]:
             rows.insert(1, ("last", f"{name} {scored[-1][name]:.3f}"))
-    return Facts(f"trained for {len(lines)} epochs", (*rows, ("checkpoint", str(best))))
+    return Facts(f"trained for {counted(len(lines), 'epoch')}", (*rows, ("checkpoint", str(best))))
 
 
 def _images_of(people: People) -> int:
     return len(np.unique(people.image_index))
-
-
-def _epochs(count: int) -> str:
-    return "epoch" if count == 1 else f"{count} epochs"
 
 
 def _source(config: Config) -> str:
@@ -288,15 +296,9 @@ def _source(config: Config) -> str:
     return str(first.annotations) + (f" and {len(others)} more" if others else "")
 
 
-def _start(config: Config) -> str:
-    path = config.model.pretrained
-    return "random weights" if path is None else str(path)
-
-
 def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     if device.type != "cpu":
         return str(device)
-    threads = torch.get_num_threads()
-    return f"{device}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{device}, {counted(torch.get_num_threads(), 'thread')}"

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+from pose_hrnet.words import counted
+
 
 @dataclass(frozen=True)
 class Skeleton:
@@ -41,8 +43,8 @@ class Skeleton:
             found = len(getattr(self, field))
             if found != count:
                 raise ValueError(
-                    f"skeleton {self.name!r} has {found} {field} for {count} keypoints; "
-                    "give one per keypoint"
+                    f"skeleton {self.name!r} has {found} {field} for "
+                    f"{counted(count, 'keypoint')}; give one per keypoint"
                 )
         indices = [i for pair in (*self.flip_pairs, *self.links) for i in pair]
         indices += self.upper_body

@@ -43,6 +43,7 @@ from pose_hrnet.training_data import check_first_images, training_crops, trainin
 from pose_hrnet.training_model import build_model
 from pose_hrnet.training_run import TrainingRun
 from pose_hrnet.training_step import TrainingStep, build_optimizer, rate_schedule
+from pose_hrnet.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ def train(
             and the run is saved.
         ProcessLost: If another process ended.
     """
-    check_loggers(loggers or ())
+    check_loggers(loggers or (), output)
     world = world or World.alone()
     where = world.device(device)
     torch.manual_seed(config.train.seed)
@@ -173,7 +174,7 @@ def train(
         summary = summarize(
             config, card, data, held_out, where, rate=base_rate, processes=world.size
         )
-        report.start(summary.facts(config, finished_epochs=done.epoch))
+        report.start(summary.facts(config, place=run.place() if is_resumed else None))
     try:
         with (
             held(output) if world.is_main else nullcontext(),
@@ -199,5 +200,5 @@ def _place(
     before = crops_per_step_before(saved)
     if before == crops:
         return done
-    log.info("the run had %d crops per step, and goes on with %d", before, crops)
+    log.info("the run had %s per step, and goes on with %d", counted(before, "crop"), crops)
     return at_other_batch(done, crops, persons, steps_per_epoch)

@@ -28,6 +28,7 @@ from pose_hrnet.interrupts import Interrupted, Interrupts
 from pose_hrnet.memory import (
     named_out_of_memory,
     named_out_of_memory_in_evaluation,
+    no_larger,
     trial,
     trial_prediction,
 )
@@ -39,6 +40,7 @@ from pose_hrnet.run_folder import Progressed, run_progress
 from pose_hrnet.run_report import METRICS, Report, read_metrics
 from pose_hrnet.showcase import Showcase
 from pose_hrnet.training_step import TrainingStep
+from pose_hrnet.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +106,7 @@ class TrainingRun:
         total = len(self.step.people)
         again = trial(self.step, self.card) if world.size == 1 else None
         with (
-            named_out_of_memory(again, train, self.device),
+            named_out_of_memory(again, no_larger(train, total), self.device),
             self.progress.task(title, total=total, unit="samples") as bar,
         ):
             timed = self.report.timed(bar, total, done.epoch)
@@ -163,7 +165,8 @@ class TrainingRun:
         self.world.copy_from_main(network)  # what is saved: batch statistics are each one's own
         decoder, test = self.showcase.decoder, self.config.test
         again = trial_prediction(network, decoder, self.device)
-        with named_out_of_memory_in_evaluation(again, test.batch_size, self.device):
+        largest = min(test.batch_size, len(self.showcase.held_out.people))
+        with named_out_of_memory_in_evaluation(again, largest, self.device):
             evaluation = evaluate(
                 network,
                 self.card,
@@ -195,11 +198,7 @@ class TrainingRun:
 
     def place(self) -> str:
         """How far the run has come, in words."""
-        part, epochs = self.done.part, self.config.train.epochs
-        if part.steps:
-            step = f"step {part.steps} of {self.steps_per_epoch}"
-            return f"at epoch {self.done.epoch + 1} of {epochs}, {step}"
-        return f"after epoch {self.done.epoch} of {epochs}"
+        return self.done.place(self.config.train.epochs, self.steps_per_epoch)
 
     def where_it_goes_on(self) -> str:
         """What to say of a run that is resumed."""
@@ -207,7 +206,8 @@ class TrainingRun:
         if done.epoch < epochs or self.evaluation_is_due():
             return f"resumed {self.place()}"
         best = f"best {main_number(done.lines[-1])} {done.best_score:.3f}"
-        return f"the run in {self.output} is finished: {done.epoch} of {epochs} epochs, {best}"
+        count = f"{done.epoch} of {counted(epochs, 'epoch')}"
+        return f"the run in {self.output} is finished: {count}, {best}"
 
     @contextmanager
     def _full_disk_does_not_end_it(self) -> Iterator[None]:

@@ -23,6 +23,7 @@ from pose_hrnet.ema import MovingAverage
 from pose_hrnet.losses import HeatmapLoss
 from pose_hrnet.records import People
 from pose_hrnet.training_model import compiled
+from pose_hrnet.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +160,8 @@ class TrainingStep:
                 if not what and self.scaler is None and not math.isfinite(norm):
                     what = f"the gradient norm is {norm}"
                 if what:
-                    where = f"{name}, {steps - number} steps earlier" if number < steps else name
+                    earlier = f", {counted(steps - number, 'step')} earlier"
+                    where = f"{name}{earlier if number < steps else ''}"
                     raise self._not_finite(f"{what} in {where}", rows)
             raise self._not_finite(f"a loss of another process is not finite in {name}", [])
         if self.scaler is not None and self._unchecked and self.scaler.get_scale() < 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from functools import cached_property
@@ -23,13 +24,20 @@ from pose_hrnet.memory import (
     batch_advice,
     gigabytes,
     measure,
+    no_larger,
     peak_memory,
     trial,
     usable_memory,
 )
 from pose_hrnet.models.build import PoseNetwork
 from pose_hrnet.models.weights import ModelCard, initialise
-from pose_hrnet.run_folder import Progressed, Resume, bytes_to_come, load_run
+from pose_hrnet.run_folder import (
+    Progressed,
+    Resume,
+    bytes_to_come,
+    crops_per_step_before,
+    load_run,
+)
 from pose_hrnet.run_summary import duration, speed
 from pose_hrnet.training_data import (
     TrainingData,
@@ -39,6 +47,7 @@ from pose_hrnet.training_data import (
 )
 from pose_hrnet.training_model import build_model, check_compiler
 from pose_hrnet.training_step import TrainingStep, build_optimizer
+from pose_hrnet.words import counted
 
 Result: TypeAlias = Literal["OK", "note", "fault", "left out"]
 
@@ -73,6 +82,7 @@ class TrialRun:
         self.device, self.loggers = device, loggers
         self.data: TrainingData | None = None
         self.held_out: EvaluationSet | None = None
+        self.is_resumed = False
         self.batch: Crop | None = None
         self.loaded_per_second: float | None = None
         self.learned_per_second: float | None = None
@@ -91,8 +101,8 @@ class TrialRun:
         self._loss(card)  # says what does not fit
         self.data = training_data(self.config, card)
         people = self.data.people
-        images = len(np.unique(people.image_index))
-        return "OK", f"{len(people):,} persons to learn from in {images:,} images"
+        images = counted(len(np.unique(people.image_index)), "image")
+        return "OK", f"{counted(len(people), 'person')} to learn from in {images}"
 
     def validation_data(self) -> tuple[Result, str]:
         try:
@@ -108,7 +118,7 @@ class TrialRun:
             [(0, row) for row in rows.tolist()]
         )
         bad = int((~torch.as_tensor(batch.readable)).sum())
-        found = f"{len(held_out.people):,} persons to predict"
+        found = f"{counted(len(held_out.people), 'person')} to predict"
         return _readable(found, len(rows), bad, f"see {data.images}")
 
     def output_folder(self) -> tuple[Result, str]:
@@ -127,14 +137,18 @@ class TrialRun:
         saved = load_run(self.output, self.config, people, self.resume)
         if saved is None:
             return "OK", "none; a new one starts"
+        self.is_resumed = True
         done = Progressed.from_dict(saved["progressed"])
-        return "OK", f"goes on after epoch {done.epoch} of {self.config.train.epochs}"
+        steps = math.ceil(len(people) / crops_per_step_before(saved))
+        return "OK", f"goes on {done.place(self.config.train.epochs, steps)}"
 
     def logging_packages(self) -> tuple[Result, str]:
-        check_loggers(self.loggers)
+        check_loggers(self.loggers, self.output)
         return "OK", ", ".join(self.loggers) or "TensorBoard where it is installed"
 
     def starting_weights(self) -> tuple[Result, str]:
+        if self.is_resumed:
+            return "OK", "those of the earlier run"
         path = self.config.model.pretrained
         if path is None:
             return "OK", "random"
@@ -172,15 +186,15 @@ class TrialRun:
         if timed:
             self.loaded_per_second = timed / (time.perf_counter() - began)
         rate = f", {speed(self.loaded_per_second)}" if self.loaded_per_second else ""
-        processes = "1 process" if workers == 1 else f"{workers or 'no'} processes"
-        found = f"{seen:,} crops read by {processes}{rate}"
+        processes = counted(workers, "process") if workers else "no processes"
+        found = f"{counted(seen, 'crop')} read by {processes}{rate}"
         return _readable(found, seen, bad, "see pose-hrnet data validate")
 
     def training_step(self) -> tuple[Result, str]:
         """Steps on few crops tell what a whole batch needs; only if that fits is it tried."""
         batch = _needed(self.batch, "training data")
         data, (model, card) = _needed(self.data, "training data"), self.network
-        train, device = self.config.train, self.device
+        train, device = no_larger(self.config.train, len(data.people)), self.device
         if train.compile:
             check_compiler(device)
         # Compiling takes minutes, and changes not much of the memory.
@@ -217,19 +231,23 @@ class TrialRun:
         peak = peak_memory(learn, device)
         self.learned_per_second = len(tried.pixels) / took
         if len(tried.pixels) < len(batch.pixels):
+            crops = counted(len(tried.pixels), "crop")
             if memory is None:
-                return "OK", f"{len(tried.pixels)} crops of a batch took {took:.1f} s"
+                return "OK", f"{crops} of a batch took {took:.1f} s"
             expected = train.batch_size / self.learned_per_second
             return "OK", (
-                f"{len(tried.pixels)} crops took {took:.1f} s, so that a batch of "
+                f"{crops} took {took:.1f} s, so that a batch of "
                 f"{train.batch_size} should take {expected:.0f} s and "
                 f"{gigabytes(memory.needed(train.batch_size))}"
             )
-        words = f"{len(batch.pixels)} crops took {took:.2f} s"
+        words = f"{counted(len(batch.pixels), 'crop')} took {took:.2f} s"
         if peak is not None and usable is not None:
             words += f" and {gigabytes(peak)} of {gigabytes(usable)}"
         if memory is not None and usable is not None:
-            words += f"; batch size {memory.largest_batch(usable)} would still fit"
+            largest = memory.largest_batch(usable)
+            is_all = largest >= len(data.people)
+            fits = "the whole data set in one batch" if is_all else f"batch size {largest:,}"
+            words += f"; {fits} would still fit"
         return "OK", words
 
     def evaluation(self) -> tuple[Result, str]:
@@ -251,17 +269,18 @@ class TrialRun:
 
         memory, usable = measure(run, size, self.device), usable_memory(self.device)
         if memory is not None and usable is not None:
-            needed = memory.needed(test.batch_size)
+            batch_size = min(test.batch_size, len(held_out.people))
+            needed = memory.needed(batch_size)
             if needed > HEADROOM * usable:
                 return "fault", (
-                    f"test.batch_size {test.batch_size} needs about {gigabytes(needed)}, and "
+                    f"test.batch_size {batch_size} needs about {gigabytes(needed)}, and "
                     f"{gigabytes(usable)} can be used on {self.device}; "
                     f"{memory.largest_batch(usable)} would fit"
                 )
         took = _seconds(lambda: run(size))
         self.predicted_per_second = size / took
         mirrored = " and mirrored" if test.flip_test else ""
-        return "OK", f"{size} crops, read{mirrored}, took {took:.2f} s"
+        return "OK", f"{counted(size, 'crop')}, read{mirrored}, took {took:.2f} s"
 
     def speed(self) -> tuple[Result, str]:
         """Whether the network waits for its data, and how long it all takes."""
@@ -276,7 +295,7 @@ class TrialRun:
         total = train.epochs * epoch + evaluations * len(held_out.people) / predicted
         words = (
             f"about {duration(epoch)} an epoch, {duration(total)} for {train.epochs} of them "
-            f"with {evaluations} evaluations"
+            f"with {counted(evaluations, 'evaluation')}"
         )
         if train.compile:
             words += ", less what train.compile gains"

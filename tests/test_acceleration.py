@@ -255,6 +255,23 @@ def plain_session():
     return converted_session(Plain(), (8, 12), "openvino")
 
 
+class Unknown(torch.nn.Module):
+    """Holds an operation that OpenVINO does not have."""
+
+    def forward(self, images):
+        return torch.linalg.svdvals(images.float())
+
+
+def test_warnings_are_heard_after_a_conversion_that_failed(caplog):
+    pytest.importorskip("openvino")
+    with pytest.raises(ValueError, match="cannot be converted for openvino"):
+        converted_session(Unknown(), (8, 12), "openvino")
+    logging.getLogger("pose_hrnet.loggers").warning("no server")
+    logging.warning("nor this one")
+    assert "no server" in caplog.text
+    assert "nor this one" in caplog.text
+
+
 def test_a_cache_that_cannot_be_used_is_no_error(tmp_path, monkeypatch):
     crops = torch.randint(0, 256, (3, 12, 8, 3), dtype=torch.uint8)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -93,7 +93,10 @@ def test_other_files_are_one_sentence(tmp_path: Path, contents: bytes, message: 
         ({}, "a dict with the keys none"),
         ({"epoch": 3, "model": "hrnet"}, "a dict with the keys 'epoch', 'model'; save"),
         ({"conv1.weight": torch.zeros(2)}, "no network that is known here.*conv1"),
-        ({"stage2.0.branches.0.0.conv1.weight": torch.zeros(8, 8, 3, 3)}, "lack a conv.* conv1.w"),
+        (
+            {"stage2.0.branches.0.0.conv1.weight": torch.zeros(8, 8, 3, 3)},
+            "is no conv.* conv1.w",
+        ),
     ],
 )
 def test_torch_files_without_a_model(tmp_path: Path, contents: Any, message: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import shutil
 import subprocess
 import sys
 from typing import get_args
@@ -14,8 +16,9 @@ from typer.testing import CliRunner
 
 from pose_hrnet import backends, cards, config, device, geometry, loggers
 from pose_hrnet.benchmarks import suite
-from pose_hrnet.cli import app
+from pose_hrnet.cli import app, demo
 from pose_hrnet.commands import benchmark, export, options, weights
+from pose_hrnet.config_files import find_config, load_config
 from pose_hrnet.data.images import read_rgb
 from pose_hrnet.metrics import coco_ap
 
@@ -113,6 +116,31 @@ def test_dry_run_says_what_would_stop_a_training(run_folder, tmp_path):
     assert out.count("fault") == 2
 
 
+@pytest.mark.parametrize(
+    "command", ["train", "train --dry-run", "data preview", "data shard"], ids=lambda c: c
+)
+def test_the_demo_recipe_without_its_data_says_what_draws_it(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(find_config("demo"), "mine.yaml")
+    for recipe in ("demo", "mine.yaml"):
+        said = " ".join(run_here(*command.split(), recipe, "--output", "out.png", code=2))
+        sentence = (
+            "runs/demo/data/train/annotations.json does not exist; `pose-hrnet demo`, started in "
+            "this folder, draws it"
+        )
+        assert sentence in " ".join(said.split())
+
+
+def test_the_demo_draws_where_its_recipe_looks():
+    output = inspect.signature(demo).parameters["output"].default
+    assert load_config("demo").data.train.annotations == output / "data/train/annotations.json"
+
+
+def test_a_misspelt_recipe_names_the_nearest(tmp_path):
+    _, error = run_here("train", "coco_w32_256x129", "--output", tmp_path / "run", code=2)
+    assert error.endswith("nor a recipe; the nearest recipe is 'coco_w32_256x192'")
+
+
 def test_predict_with_an_unreadable_image_exits_with_1(run_folder, tmp_path):
     good = next((run_folder / "drawn/images").iterdir())
     (tmp_path / "bad.jpg").write_bytes(b"")
@@ -120,7 +148,7 @@ def test_predict_with_an_unreadable_image_exits_with_1(run_folder, tmp_path):
     out, error = run(
         "predict", good, tmp_path / "bad.jpg", "-c", best, "-o", tmp_path / "out", code=1
     )
-    assert "1 images could not be read" in " ".join(out.split())
+    assert "; 1 image could not be read" in " ".join(out.split())
     assert "bad.jpg" in error
     assert len(json.loads((tmp_path / "out/results.json").read_text())) == 1
 

@@ -100,7 +100,7 @@ def test_category_ids_may_be_text(tmp_path, category):
     scores = score_results(path, results)
     assert scores.values == raw(tmp_path, GOOD)
     assert scores.notes == ()
-    with pytest.raises(ValueError, match=r"have category \['dog'\], but .* lists \[.*'zebra'\]"):
+    with pytest.raises(ValueError, match=r"with category \['dog'\], but .* lists \[.*'zebra'\]"):
         score_results(path, [row | {"category_id": "dog"} for row in results])
     mixed = [row | {"category_id": "dog"} for row in results[:2]] + results[2:]
     scores = score_results(path, mixed)

@@ -172,5 +172,5 @@ def test_missing_section_unknown_name_and_bad_yaml(tmp_path):
     path.write_text("- 1\n")
     with pytest.raises(ValueError, match="holds a list"):
         load_config(path)
-    with pytest.raises(FileNotFoundError, match="neither a file nor one of the recipes"):
-        load_config("coco_w64")
+    with pytest.raises(FileNotFoundError, match="neither a file nor a recipe; recipes are coco"):
+        load_config("nothing like them")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import pytest
 import torch
 from builders import make_people, write_annotations, write_images
 from test_train import TINY
+from typer.testing import CliRunner
 
 from pose_hrnet import trial_run
+from pose_hrnet.cli import app
 from pose_hrnet.commands.tables import print_checks
 from pose_hrnet.config_files import load_config
 from pose_hrnet.dry_run import dry_run
@@ -124,18 +127,54 @@ def test_weights_loggers_and_losses_that_do_not_fit(settings, tmp_path, monkeypa
 
 
 def test_a_batch_that_is_too_large_is_not_tried(settings, tmp_path, monkeypatch):
-    monkeypatch.setattr(trial_run, "measure", lambda *arguments: StepMemory(2e9, 1e8))
+    monkeypatch.setattr(trial_run, "measure", lambda *arguments: StepMemory(2e9, 1e9))
     monkeypatch.setattr(trial_run, "usable_memory", lambda device: int(6e9))
     steps = []
     monkeypatch.setattr(trial_run, "peak_memory", lambda call, device: steps.append(call))
     checks = checked([*settings, "train.batch_size=64"], tmp_path / "run")
     assert faults(checks) == ["training step"]
     assert checks["training step"].detail == (
-        "batch size 64 needs about 8.4 GB, and 6.0 GB can be used on cpu: batch size 35 would fit "
-        "(train.batch_size=32 train.accumulate=2 keeps the effective batch of 64)"
-    )
+        "batch size 10 needs about 12.0 GB, and 6.0 GB can be used on cpu: train.batch_size=2 "
+        "train.accumulate=5 would fit, and keeps the effective batch of 10"
+    ), "no batch is larger than the data set of 10 persons"
     assert steps == []
     assert checks["evaluation"].detail == "needs the training step"
+
+
+@pytest.mark.parametrize(
+    ("per_crop", "words"),
+    [(1.0, "the whole data set in one batch"), (5e8, "batch size 7")],
+)
+def test_what_would_fit_is_no_more_than_there_is(settings, tmp_path, monkeypatch, per_crop, words):
+    monkeypatch.setattr(trial_run, "measure", lambda *arguments: StepMemory(2e9, per_crop))
+    monkeypatch.setattr(trial_run, "usable_memory", lambda device: int(6e9))
+    detail = checked(settings, tmp_path / "run")["training step"].detail
+    assert detail.endswith(f"; {words} would still fit")
+    assert detail.count("fit") == 1
+
+
+def test_one_of_anything_is_singular(tmp_path):
+    people = make_people(1)
+    images = write_images(people, tmp_path / "images")
+    annotations = write_annotations(people, tmp_path / "people.json")
+    data = [
+        f"--set=data.{part}={{annotations: {annotations}, images: {images}}}"
+        for part in ("train", "val")
+    ]
+    tiny = [f"--set={setting}" for setting in (*TINY, "train.epochs=1")]
+    command = ["train", "demo", "-o", str(tmp_path / "run"), *data, *tiny]
+    dry = CliRunner().invoke(app, [*command, "--dry-run"])
+    run = CliRunner().invoke(app, command)
+    assert (dry.exit_code, run.exit_code) == (0, 0), dry.output + run.output
+    said = " ".join((dry.stdout + run.stdout).split())
+    for words in (
+        "1 person to learn from in 1 image", "1 person to predict", "1 crop read by",
+        "1 crop took", "with 1 evaluation", "training for 1 epoch",
+        "1 person in 1 image, 17.0 keypoints each", "trained for 1 epoch",
+        "1 annotated box in 1 image, every 2 epochs",
+    ):  # fmt: skip
+        assert re.search(rf"\b{words}\b", said), words
+    assert not re.search(r"\b1 (persons|images|crops|epochs|evaluations|boxes)\b", said)
 
 
 def test_memory_that_ends_in_the_step_is_a_fault(settings, tmp_path, monkeypatch):

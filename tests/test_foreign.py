@@ -138,7 +138,7 @@ def test_unmatched_entries_are_reported_by_the_files_names(tmp_path: Path) -> No
 def test_networks_with_more_to_them_do_not_predict(tmp_path: Path, name: str) -> None:
     state = in_mmpose(tiny(), "head.")
     torch.save({"state_dict": {**state, name: torch.zeros(1)}}, tmp_path / "x.pth")
-    with pytest.raises(ValueError, match=rf"another network .* 1 entries more .*\({name}\)"):
+    with pytest.raises(ValueError, match=rf"another network .* 1 entry more .*\({name}\)"):
         load_model(tmp_path / "x.pth")
     # V1 predicts from the finest stream; what stage 4 gives besides is not looked at.
     unseen = "backbone.stage4.1.fuse_layers.1.0.0.0.weight"
@@ -328,9 +328,7 @@ def test_variants_of_a_backbone_start_training_with_a_warning(
     initialise(tiny(seed=2), tmp_path / "plain")
     assert caplog.messages == []
     initialise(tiny(seed=2), tmp_path / "se")
-    assert (
-        "1 entries of the file's backbone have no place in the model (layer1.0.se" in caplog.text
-    )
+    assert "no place for 1 entry of the file's backbone (layer1.0.se" in caplog.text
 
 
 class HistoryBuffer:

@@ -10,8 +10,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / "pose_hrnet"
 
 ORDER = [
-    "skeleton", "geometry", "records", "progress", "overlap", "files", "interrupts", "device",
-    "torchrun", "distributed", "processes",
+    "words", "skeleton", "geometry", "records", "progress", "overlap", "files", "interrupts",
+    "device", "torchrun", "distributed", "processes",
     "config_base", "config_data", "config_training", "config", "config_files",
     "data.images", "data.json_rows", "data.annotations", "data.skeletons", "data.coco",
     "data.mpii", "data.datasets",

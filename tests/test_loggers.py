@@ -8,8 +8,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from pose_hrnet import loggers
+from pose_hrnet.cli import app
 from pose_hrnet.loggers import Loggers, check_loggers, open_loggers
 
 SETTINGS = {"model": {"width": 8, "stage_modules": [1, 1]}, "train": {"epochs": 3}}
@@ -89,6 +91,20 @@ def test_mlflow_goes_on_in_the_same_run(fake, tmp_path):
     assert len(fake.named("end_run")) == 2
 
 
+@pytest.mark.parametrize("content", [b"", b'{"wandb": "w7', b"[]", b'{"wandb": 7}', b"\xff"])
+def test_damaged_ids_are_one_sentence_before_anything_is_read(content, tmp_path, monkeypatch):
+    monkeypatch.setattr(loggers, "_is_installed", lambda name: True)
+    (tmp_path / "loggers.json").write_bytes(content)
+    command = ["train", "demo", "-o", str(tmp_path), "--resume", "--logger", "wandb"]
+    done = CliRunner().invoke(app, [*command, "--set", "data.train.annotations=none.json"])
+    assert done.exit_code == 2
+    said = " ".join(done.stderr.split())
+    assert said.startswith(f"error: {tmp_path / 'loggers.json'} is damaged (")
+    assert 'expected the ids of remote runs, {"wandb": "1a2b3c"} say: restore it, or rem' in said
+    dry = CliRunner().invoke(app, [*command, "--dry-run"])
+    assert "loggers.json is damaged" in " ".join(dry.stdout.split())
+
+
 def test_real_mlflow_keeps_numbers_and_pictures(tmp_path, monkeypatch):
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
@@ -131,8 +147,8 @@ def test_a_missing_package_is_one_sentence_with_what_to_install(monkeypatch, tmp
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "no_such_logger").mkdir()  # as wandb leaves a folder `wandb` behind
     with pytest.raises(ValueError, match=r"pip install 'pose-hrnet\[no_such_logger\]'"):
-        check_loggers(["no_such_logger"])
-    check_loggers([])
+        check_loggers(["no_such_logger"], tmp_path)
+    check_loggers([], tmp_path)
     monkeypatch.setattr(loggers, "_is_installed", lambda name: False)
     assert open_loggers(None, tmp_path, SETTINGS, 0) == []
 

@@ -139,7 +139,7 @@ def test_what_is_never_labelled_is_minus_one_and_unknown_heads_are_told(tmp_path
     )
     scores = score_mpii(read_mpii_truth(path), poses_at([files.JOINTS - 1] * 2), [0, 1])
     assert (scores.values["PCKh"], scores.values["Head"], scores.values["Wrist"]) == (1, 1, -1)
-    assert scores.notes == ("1 persons have no head size and are not scored",)
+    assert scores.notes == ("1 person without a head size, not scored",)
 
 
 def test_missing_head_sizes_and_wrong_mats_are_one_sentence(tmp_path):
@@ -147,7 +147,7 @@ def test_missing_head_sizes_and_wrong_mats_are_one_sentence(tmp_path):
     with pytest.raises(ValueError, match=r"has no head_box.*give the official gt_valid\.mat"):
         read_mpii_truth(path)
     mat = files.write_mat(tmp_path / "gt_valid.mat", [files.JOINTS] * 2, MISSING, [50, 100])
-    with pytest.raises(ValueError, match="has 2 persons, but the annotations have 1 rows"):
+    with pytest.raises(ValueError, match="has 2 persons, but the annotations have 1 row;"):
         read_mpii_truth(path, mat)
     mat.write_bytes(b"no mat")
     with pytest.raises(ValueError, match=r"is not MPII's gt_valid\.mat"):

@@ -208,7 +208,7 @@ def test_bad_boxes_are_left_out_with_one_warning(estimator, folder, tmp_path, ca
     (warning,) = caplog.messages
     assert "left out 7 of 9 person boxes" in warning
     assert "entry 1 (image 1, box [1, 2, 0, 5])" in warning
-    with pytest.raises(ValueError, match="no usable person box: of its 7 entries, 7 have"):
+    with pytest.raises(ValueError, match="no usable person box: of 7 entries, 7 with"):
         load_boxes(write_boxes(boxes, *bad))
 
 
@@ -231,7 +231,7 @@ def test_only_persons_are_read(tmp_path):
     dog, person = {"image_id": 1, "category_id": 18}, {"image_id": 1, "category_id": 1}
     boxes = write_boxes(tmp_path / "boxes.json", dog, person, {"image_id": 2}, dog)
     assert {name: len(found.rows) for name, found in load_boxes(boxes).items()} == {"1": 1, "2": 1}
-    with pytest.raises(ValueError, match="of its 2 entries, 0 have category_id 1"):
+    with pytest.raises(ValueError, match="of 2 entries, 0 with category_id 1"):
         load_boxes(write_boxes(boxes, dog, dog))
 
 

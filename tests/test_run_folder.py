@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from pose_hrnet.checkpointing import LAST, PREVIOUS
 from pose_hrnet.cli import app
 from pose_hrnet.config_files import load_config
+from pose_hrnet.dry_run import dry_run
 from pose_hrnet.progress import SILENT
 from pose_hrnet.run_folder import RunMismatch, fingerprint, held, load_run
 from pose_hrnet.train import train
@@ -111,6 +112,21 @@ def test_a_run_goes_on_after_any_step(settings, tmp_path, accumulate):  # noqa: 
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
+def test_what_a_resumed_run_starts_from_is_its_save(settings, tmp_path):  # noqa: F811
+    config = load_config("demo", [*settings, "train.save_every=1", "train.epochs=2"])
+    told, run = [], tmp_path / "run"
+    with pytest.raises(Enough):
+        train(config, run, device="cpu", progress=SecondStepEnds(), tell=told.append)
+    dry = {c.name: c.detail for c in dry_run(config, run, resume="must", device="cpu")}
+    assert dry["earlier run"] == "goes on at epoch 1 of 2, step 1 of 3"
+    assert dry["starting weights"] == "those of the earlier run"
+    train(config, run, device="cpu", resume="must", tell=told.append)
+    began, resumed, _ = (dict(facts.rows) for facts in told)
+    assert began["start from"] == "random weights"
+    assert resumed["goes on from"] == "the save at epoch 1 of 2, step 1 of 3"
+    assert "random" not in str(resumed)
+
+
 def test_a_finished_run_says_so_and_does_nothing(settings, tmp_path, caplog):  # noqa: F811
     config = load_config("demo", [*settings, "train.epochs=1"])
     train(config, tmp_path, device="cpu")
@@ -118,7 +134,7 @@ def test_a_finished_run_says_so_and_does_nothing(settings, tmp_path, caplog):  #
     caplog.clear()
     with caplog.at_level(logging.INFO):
         train(config, tmp_path, device="cpu", resume="auto")
-    assert f"the run in {tmp_path} is finished: 1 of 1 epochs, best AP" in caplog.text
+    assert f"the run in {tmp_path} is finished: 1 of 1 epoch, best AP" in caplog.text
     assert "samples/s" not in caplog.text
     assert before == {path: path.stat().st_mtime_ns for path in before}
 

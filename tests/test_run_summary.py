@@ -79,8 +79,7 @@ def test_facts_are_those_of_the_run(config):
 
 
 def test_summary_fits_a_screen(config, tmp_path):
-    facts = summary_of(config).facts(config, finished_epochs=5)
-    assert "after epoch 5" in facts.title
+    facts = summary_of(config).facts(config, place="at epoch 170 of 210, step 4,000 of 4,683")
     assert len(facts.rows) < 22
     short = [value for name, value in facts.rows if name != "data"]
     assert max(map(len, short)) <= 80 - 18
@@ -91,7 +90,7 @@ def test_summary_fits_a_screen(config, tmp_path):
     [
         ({}, "x 0.1 at epochs 170 and 200 of 210"),
         ({"step_epochs": (100,)}, "x 0.1 at epoch 100 of 210"),
-        ({"step_epochs": (300,)}, "the same for all 210 epochs"),
+        ({"step_epochs": (300,)}, "the same throughout"),
         ({"schedule": "cosine"}, "cosine to 0 at epoch 210"),
     ],
 )

@@ -245,7 +245,7 @@ def test_unreadable_images_and_cut_shards_are_told(tmp_path, caplog):
     folder = write_images(people, tmp_path / "images")
     (folder / "000001.png").write_bytes(b"")
     write(people, folder, tmp_path)
-    assert "2 of 4 persons are left out" in caplog.text
+    assert "left out: 2 of 4 persons" in caplog.text
     tar = tmp_path / "00000.tar"
     tar.write_bytes(tar.read_bytes()[:3000])
     crops, _ = dataset(tmp_path)
@@ -298,7 +298,7 @@ def test_shards_of_several_data_sets_bring_their_own_keypoints(tmp_path):
     output = tmp_path / "shards"
     command = ["data", "shard", str(recipe), "--output", str(output)]
     result = CliRunner().invoke(app, command)
-    assert "5 persons in 1 shards" in result.output.replace("\n", " ")
+    assert "5 persons in 1 shard," in result.output.replace("\n", " ")
 
     config = load_config("demo", [f"data.train={{shards: {output}}}", *small])
     _, card = build_model(config)

@@ -222,7 +222,7 @@ def test_a_batch_too_large_for_memory_is_told_with_one_that_fits(settings, tmp_p
     monkeypatch.setattr("pose_hrnet.memory.peak_memory", lambda run, device: run() and 2e9)
     monkeypatch.setattr("pose_hrnet.memory.usable_memory", lambda device: 4e9)
     # As much for two crops as for one: all that is known is that 4 are too many.
-    message = r"batch size 4 does not fit .* batch size 3 would fit \(train.batch_size=2 train.acc"
+    message = r"batch size 4 does not fit .*: train.batch_size=2 train.accumulate=2 would fit"
     with pytest.raises(BatchTooLarge, match=message):
         train(load_config("demo", settings), tmp_path / "run", device="cpu")
 

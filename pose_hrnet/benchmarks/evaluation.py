@@ -15,6 +15,7 @@ from pose_hrnet.metrics.oks import oks_nms, rescore, soft_oks_nms
 from pose_hrnet.progress import SILENT, Progress
 from pose_hrnet.records import Poses
 from pose_hrnet.skeleton import COCO17
+from pose_hrnet.words import counted
 
 # As many as val2017 has images with persons, and as labelled and unlabelled persons in them.
 IMAGES, PERSONS = 2_693, 11_004
@@ -62,7 +63,8 @@ def benchmark_evaluation(
     return Measurement(
         "evaluation",
         f"{poses:,} made-up poses ({len(kept):,} after OKS-NMS) on {len(people):,} "
-        f"{'made-up' if made_up else 'annotated'} persons in {len(people.images):,} images",
+        f"{'made-up' if made_up else 'annotated'} persons in "
+        f"{counted(len(people.images), 'image')}",
         "pose",
         poses,
         BASELINE,

@@ -22,6 +22,7 @@ from pose_hrnet.data.synthetic import synthesize
 from pose_hrnet.progress import SILENT, Progress
 from pose_hrnet.records import People
 from pose_hrnet.skeleton import COCO17
+from pose_hrnet.words import counted
 
 BASELINE = "exact, persons, 0 workers"
 BATCH = 32
@@ -44,8 +45,7 @@ class Way:
     @property
     def name(self) -> str:
         """In words."""
-        processes = "1 worker" if self.workers == 1 else f"{self.workers} workers"
-        return f"{self.decode}, {self.order}, {processes}"
+        return f"{self.decode}, {self.order}, {counted(self.workers, 'worker')}"
 
 
 @dataclass(frozen=True)
@@ -168,8 +168,8 @@ def benchmark_loading(
     amount = len(source.people)
     return Measurement(
         "loading",
-        f"{amount} augmented training crops of {height}x{width} from "
-        f"{len(np.unique(source.people.image_index))} images",
+        f"{counted(amount, 'augmented training crop')} of {height}x{width} from "
+        f"{counted(len(np.unique(source.people.image_index)), 'image')}",
         "crop",
         amount,
         BASELINE,

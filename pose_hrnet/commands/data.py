@@ -9,6 +9,7 @@ import typer
 
 from pose_hrnet.commands.options import Annotations, Output, SkeletonOption
 from pose_hrnet.console import RichProgress, one_sentence_errors, print_table, say
+from pose_hrnet.words import counted
 
 app = typer.Typer(no_args_is_help=True, help="Draw, check, look at, and shard data sets.")
 
@@ -31,7 +32,7 @@ def synthesize(
         annotations = draw(
             output, images=images, seed=seed, workers=workers, progress=bar.advance_to
         )
-    say(f"{images} images, {annotations}")
+    say(f"{counted(images, 'image')}, {annotations}")
 
 
 @app.command()
@@ -61,8 +62,9 @@ def validate(
         progress=RichProgress(),
     )
     say(
-        f"{report.images} images ({report.images_opened} opened), {report.persons} usable "
-        f"persons, {report.training_persons} of them fit to train on",
+        f"{counted(report.images, 'image')} ({report.images_opened:,} opened), "
+        f"{counted(report.persons, 'usable person')}, {report.training_persons:,} of them fit to "
+        "train on",
     )
     if report.findings:
         rows = [
@@ -180,7 +182,8 @@ def shard(
     )
     tars = sorted(output.glob("*.tar"))
     megabytes = sum(tar.stat().st_size for tar in tars) / 1e6
-    say(f"{len(people)} persons in {len(tars)} shards, {megabytes:,.1f} MB; {index}")
+    held = f"{counted(len(people), 'person')} in {counted(len(tars), 'shard')}"
+    say(f"{held}, {megabytes:,.1f} MB; {index}")
 
 
 def _size(text: str) -> tuple[int, int]:

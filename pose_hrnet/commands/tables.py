@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pose_hrnet.console import print_rows, print_table, say
+from pose_hrnet.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,8 +60,8 @@ def print_comparison(comparison: Comparison) -> None:
     print_table("compared, best first", ["", "flip", "codec", "nms", *numbers], rows, bold=0)
     say("own: as the checkpoint and the options say; both: own and best")
     say(
-        f"the network saw {comparison.network_crops} crops; crop alignments, each with a run of "
-        f"its own: {', '.join(comparison.alignments)}"
+        f"the network saw {counted(comparison.network_crops, 'crop')}; crop alignments, each with "
+        f"a run of its own: {', '.join(comparison.alignments)}"
     )
     if comparison.hint:
         say(f"hint: {comparison.hint}")

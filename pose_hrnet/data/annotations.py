@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pose_hrnet.data.json_rows import Problem, decode_rows, read_json
 from pose_hrnet.records import Float, ImageId, Images, People, object_array
 from pose_hrnet.skeleton import COCO17, Skeleton, spelling_of
+from pose_hrnet.words import counted
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ def _check_names(category: Category, skeleton: Skeleton, path: Path) -> None:
     found, expected = category.keypoint_names, skeleton.keypoint_names
     if not stand_for(found, skeleton):
         raise ValueError(
-            f"{path} has {len(found)} keypoints ({', '.join(found)}) in category "
+            f"{path} has {counted(len(found), 'keypoint')} ({', '.join(found)}) in category "
             f"{category.name!r}, but skeleton {skeleton.name!r} has {len(expected)} "
             f"({', '.join(expected)}); use a skeleton with the file's names in the file's order"
         )
@@ -260,8 +261,9 @@ def _fitting(
         elif row.keypoints and len(row.keypoints) != length:
             kind = "wrong number of keypoints"
             sentence = (
-                f"{name} has {len(row.keypoints)} keypoint values; skeleton {skeleton.name!r} "
-                f"expects {length}, x, y and visibility of {skeleton.num_keypoints} keypoints"
+                f"{name} has {counted(len(row.keypoints), 'keypoint value')}; skeleton "
+                f"{skeleton.name!r} expects {length}, x, y and visibility of "
+                f"{counted(skeleton.num_keypoints, 'keypoint')}"
             )
         else:
             seen.add(row.id)

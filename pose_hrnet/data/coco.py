@@ -19,6 +19,7 @@ from pose_hrnet.data.json_rows import Problem, decode_rows, explain_strays, read
 from pose_hrnet.files import replace_file
 from pose_hrnet.records import Images, People, Poses, object_array
 from pose_hrnet.skeleton import COCO17, Skeleton
+from pose_hrnet.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ def load_detections(
         reason = "; ".join(filter(None, reasons)) or "no box has this category and score"
         raise ValueError(
             f"{path} has no detection of category {category_id!r} with a score of at least "
-            f"{min_score:g} in the {len(images)} annotated images: {reason}"
+            f"{min_score:g} in {counted(len(images), 'annotated image')}: {reason}"
         )
     if problems:
         log.warning("%s: %s", path, summarise(problems))
@@ -200,8 +201,8 @@ def poses_to_results(poses: Poses, category_id: int | str = 1) -> list[dict[str,
     wrong = np.flatnonzero(~(np.isfinite(keypoints).all(axis=1) & np.isfinite(scores)))
     if len(wrong):
         raise ValueError(
-            f"{len(wrong)} of {len(poses)} poses have keypoints or scores that are not finite, "
-            f"the first in image {poses.image_ids[wrong[0]]!r}; check the model's weights"
+            f"{len(wrong)} of {counted(len(poses), 'pose')} with keypoints or scores that are not "
+            f"finite, the first in image {poses.image_ids[wrong[0]]!r}; check the model's weights"
         )
     columns = zip(poses.image_ids.tolist(), keypoints.tolist(), scores.tolist(), strict=True)
     return [

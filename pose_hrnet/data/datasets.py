@@ -18,6 +18,7 @@ from pose_hrnet.data.mpii import load_mpii
 from pose_hrnet.data.skeletons import find_skeleton
 from pose_hrnet.records import ImageId, People
 from pose_hrnet.skeleton import MPII16, Skeleton, spelling_of
+from pose_hrnet.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -79,9 +80,9 @@ def check_keypoints(annotations: Path, skeleton: Skeleton) -> ImageId:
     names = category.keypoint_names
     if not stand_for(names, skeleton):
         raise ValueError(
-            f"{annotations} has {len(names)} keypoints ({', '.join(names)}), but the model "
-            f"predicts {skeleton.num_keypoints} ({', '.join(skeleton.keypoint_names)}): give a "
-            "data set of the model's keypoints, or train for these with this checkpoint as "
+            f"{annotations} has {counted(len(names), 'keypoint')} ({', '.join(names)}), but the "
+            f"model predicts {skeleton.num_keypoints} ({', '.join(skeleton.keypoint_names)}): "
+            "give a data set of the model's keypoints, or train for these with this checkpoint as "
             "model.pretrained"
         )
     others = ", ".join(f"{name} as {own}" for name, own in read_as_others(names, skeleton))

@@ -11,8 +11,11 @@ from typing import TypeVar
 import msgspec
 
 from pose_hrnet.records import ImageId, Images
+from pose_hrnet.words import counted
 
 _T = TypeVar("_T")
+_DRAWN = Path("runs/demo/data")
+"""Where the recipe demo, and what is made from it, has its data."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,10 @@ def read_json(path: Path, kind: type[_T], expected: str) -> _T:
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path} does not exist; give the path of {expected}") from None
+        advice = f"give the path of {expected}"
+        if _DRAWN in Path(path).parents:
+            advice = "`pose-hrnet demo`, started in this folder, draws it"
+        raise FileNotFoundError(f"{path} does not exist; {advice}") from None
     except OSError as error:
         raise OSError(f"{path} cannot be read ({error.strerror}); expected {expected}") from error
     try:
@@ -106,8 +112,7 @@ def summarise(problems: Sequence[Problem], examples: int = 3) -> str:
         + (", ...)" if len(of) > examples else ")")
         for kind, of in ids.items()
     ]
-    rows = "1 row" if len(problems) == 1 else f"{len(problems)} rows"
-    return f"{rows} left out: {', '.join(kinds)}" if problems else ""
+    return f"{counted(len(problems), 'row')} left out: {', '.join(kinds)}" if problems else ""
 
 
 def find_twin(

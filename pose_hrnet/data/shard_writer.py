@@ -30,6 +30,7 @@ from pose_hrnet.files import replace_file
 from pose_hrnet.progress import SILENT, Bar, Progress
 from pose_hrnet.records import People
 from pose_hrnet.skeleton import Skeleton
+from pose_hrnet.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -106,10 +107,11 @@ def write_shards(
     written = sum(shard.count for shard in shards)
     if not written:
         raise ValueError(
-            f"none of the {len(people)} persons' images in {image_folder} is readable"
+            f"no image of {counted(len(people), 'person')} in {image_folder} is readable"
         )
     if written < len(people):
-        log.warning("%d of %d persons are left out", len(people) - written, len(people))
+        everybody = counted(len(people), "person")
+        log.warning("left out: %d of %s", len(people) - written, everybody)
     index = IndexFile(FORMAT, skeleton.to_dict(), cut, shards)
     write_json(output / INDEX_NAME, index)
     return output / INDEX_NAME

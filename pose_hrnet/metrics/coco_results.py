@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pose_hrnet.data.json_rows import find_twin, read_json
 from pose_hrnet.metrics.coco_truth import Truth, in_order
 from pose_hrnet.records import ImageId, Poses
+from pose_hrnet.words import counted
 
 Double: TypeAlias = NDArray[np.float64]
 
@@ -129,8 +130,9 @@ def check_images(image_ids: Sequence[ImageId], truth: Truth, owner: str) -> None
     if twins := find_twin(different, truth.image_numbers):
         hint = f"write {twins[0]!r} as {twins[1]!r}, as the annotations do, and so the others"
     raise ValueError(
-        f"{len(unknown)} of {len(image_ids)} entries of {owner} have {len(different)} image ids "
-        f"that {truth.name} does not list, such as {', '.join(map(repr, different[:3]))}; {hint}"
+        f"{len(unknown)} of {counted(len(image_ids), 'entry')} of {owner} with "
+        f"{counted(len(different), 'image id')} that {truth.name} does not list, such as "
+        f"{', '.join(map(repr, different[:3]))}; {hint}"
     )
 
 
@@ -201,7 +203,7 @@ def _check_categories(
     strays = [category for category in category_ids if category not in truth.category_numbers]
     if not strays:
         return
-    found = f"{len(strays)} of {len(category_ids)} entries of {name} have category"
+    found = f"{len(strays)} of {counted(len(category_ids), 'entry')} of {name} with category"
     found = f"{found} {in_order(strays)}, but {truth.name} lists {list(truth.category_numbers)}"
     if len(strays) == len(category_ids):
         raise ValueError(f"{found}; write one of the latter as category_id")
@@ -217,7 +219,7 @@ def _areas(
         return np.array([box[2] * box[3] for box in usable], np.float64)
     if usable:
         notes.append(
-            f"only {len(usable)} of {len(boxes)} entries of {name} have a bbox; "
+            f"only {len(usable)} of {counted(len(boxes), 'entry')} of {name} with a bbox; "
             "the area of all was taken from their keypoints"
         )
     return _extents(keypoints)

@@ -16,6 +16,7 @@ import numpy as np
 
 from pose_hrnet.data.json_rows import Problem, decode_rows, find_twin, read_json, summarise
 from pose_hrnet.records import ImageId
+from pose_hrnet.words import counted
 
 _FILLED_IN = {
     "keypoints": "they count as persons without keypoints, which are ignored",
@@ -212,7 +213,7 @@ def _describe_gaps(
         "iscrowd": sum(annotation.iscrowd is None for annotation in annotations),
         "id": len(annotations) - len({annotation.id for annotation in annotations} - {None, 0}),
     }
-    of = f"of {len(annotations)} annotations of {path} have"
+    of = f"of {counted(len(annotations), 'annotation')} of {path} with"
     notes = [
         f"{gaps[name]} {of} no usable {name}; {told}"
         for name, told in _FILLED_IN.items()

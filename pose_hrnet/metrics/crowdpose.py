@@ -15,6 +15,7 @@ from pose_hrnet.data.json_rows import decode_rows, read_json
 from pose_hrnet.metrics.coco_ap import CocoScores, Evaluator, score_results
 from pose_hrnet.records import ImageId
 from pose_hrnet.skeleton import CROWDPOSE14
+from pose_hrnet.words import counted
 
 AREA_OVER_BOX = 0.53
 """Area of a person over that of the box, which stands for the segment that CrowdPose lacks."""
@@ -63,7 +64,8 @@ def score_crowdpose(
     values, notes = dict(whole.values), list(whole.notes)
     groups, unknown = _groups(annotations)
     if unknown:
-        notes.append(f"{unknown} images of {annotations} have no crowdIndex; only AP has them")
+        without = counted(unknown, "image")
+        notes.append(f"{without} of {annotations} without crowdIndex, for AP alone")
     for name, images in groups.items():
         values[name] = -1.0
         if images:

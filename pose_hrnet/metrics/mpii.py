@@ -17,6 +17,7 @@ from pose_hrnet.data.mpii import FIRST_PIXEL, MpiiFile, read_mpii
 from pose_hrnet.metrics.pck import Double, keypoint_errors, share
 from pose_hrnet.records import Poses
 from pose_hrnet.skeleton import MPII16
+from pose_hrnet.words import counted
 
 HEAD_SIZE_FACTOR = 0.6
 """Official ``SC_BIAS``: head size over the diagonal of the head box."""
@@ -98,7 +99,7 @@ def score_mpii(truth: MpiiTruth, poses: Poses, rows: ArrayLike) -> MpiiScores:
     errors = keypoint_errors(found, truth.joints, truth.labelled & scored[:, None])
     errors /= np.where(scored, truth.head_sizes, 1)[:, None]
     without = int((truth.labelled.any(axis=1) & ~scored).sum())
-    notes = [f"{without} persons have no head size and are not scored"] if without else []
+    notes = [f"{counted(without, 'person')} without a head size, not scored"] if without else []
     predicted = np.isin(np.flatnonzero(scored), np.asarray(rows))
     counts = {
         "persons": int(scored.sum()),
@@ -167,7 +168,8 @@ def _read_mat(path: Path, file: MpiiFile) -> MpiiTruth:
     persons = found["pos_gt_src"].shape[-1]
     if persons != file.rows:
         raise ValueError(
-            f"{path} has {persons} persons, but the annotations have {file.rows} rows; "
+            f"{path} has {counted(persons, 'person')}, but the annotations have "
+            f"{counted(file.rows, 'row')}; "
             "give the ground truth of the same rows"
         )
     joints = found["pos_gt_src"].transpose(2, 0, 1)

@@ -13,6 +13,7 @@ from pose_hrnet.models.checkpoint_files import CheckpointFile
 from pose_hrnet.models.foreign import Setting
 from pose_hrnet.models.layouts import few
 from pose_hrnet.models.opened import Weights
+from pose_hrnet.words import counted
 
 # Entries that a network of ours would use if it had a place for them: without them it would
 # compute something else. Not among them: outputs of stage 4 that V1 does not look at.
@@ -64,16 +65,17 @@ class LoadReport:
         """Why the file must not predict; None if it may."""
         if self.lacking or self.mismatched:
             return (
-                f"this is no complete network ({self.kind}): {len(self.lacking)} entries are "
-                f"missing ({few(self.lacking)}) and {len(self.mismatched)} have another shape "
-                f"({few(self.mismatched)}); get the whole file again"
+                f"this is no complete network ({self.kind}): "
+                f"{counted(len(self.lacking), 'entry')} missing ({few(self.lacking)}) and "
+                f"{len(self.mismatched)} of another shape ({few(self.mismatched)}); get the whole "
+                "file again"
             )
         heads = tuple(name for name in self.left_over if _HEAD.match(name))
         strange = self.strange_backbone + heads
         if strange:
             return (
-                f"this is another network ({self.kind}), with {len(strange)} entries more than "
-                f"the plain one has ({few(strange)}); give a plain HRNet or ResNet"
+                f"this is another network ({self.kind}), with {counted(len(strange), 'entry')} "
+                f"more than the plain one has ({few(strange)}); give a plain HRNet or ResNet"
             )
         return None
 

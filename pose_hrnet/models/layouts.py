@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from pose_hrnet.words import counted
+
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 """Names of a state dict and the shapes of its tensors."""
 
@@ -87,8 +89,8 @@ def identify(shapes: Shapes) -> Layout:
     else:
         what = other or f"no network that is known here ({few(shapes)})"
         raise ValueError(
-            f"the file's {len(shapes)} entries are those of {what}; give a checkpoint of an HRNet "
-            "or a ResNet with a heatmap head, or of such a backbone to start training from"
+            f"the file holds {what}; give a checkpoint of an HRNet or a ResNet with a "
+            "heatmap head, or of such a backbone to start training from"
         )
     if architecture["num_keypoints"]:
         name = "SimpleBaseline" if network == "ResNet" and toolkit == "official" else network
@@ -132,8 +134,8 @@ def _hrnet(shapes: Shapes) -> dict[str, Any]:
     lacking = [name for name in needed if len(shapes.get(name, ())) != 4]
     if lacking:
         raise ValueError(
-            f"this is no whole HRNet: its {len(shapes)} entries ({few(shapes)}) lack a "
-            f"convolution {lacking[0]}; get the whole file again"
+            f"this is no whole HRNet: among {counted(len(shapes), 'entry')} "
+            f"({few(shapes)}) there is no convolution {lacking[0]}; get the whole file again"
         )
     head = "v2" if _keypoints(shapes, _V2_HEAD) else "v1"
     return {

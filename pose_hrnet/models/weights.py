@@ -25,6 +25,7 @@ from pose_hrnet.models.head import head_by_name
 from pose_hrnet.models.layouts import few, size_of
 from pose_hrnet.models.opened import open_weights, shapes_of
 from pose_hrnet.skeleton import Skeleton
+from pose_hrnet.words import counted
 
 __all__ = [
     "CARD_FORMAT",
@@ -162,8 +163,8 @@ def initialise(
     strange = report.strange_backbone
     if strange:
         log.warning(
-            "%s: %d entries of the file's backbone have no place in the model (%s); a variant of "
-            "its network starts it worse",
-            path, len(strange), few(strange),
+            "%s: the model has no place for %s of the file's backbone (%s); a variant of its "
+            "network starts it worse",
+            path, counted(len(strange), "entry"), few(strange),
         )  # fmt: skip
     return report
