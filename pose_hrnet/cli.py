@@ -211,9 +211,10 @@ def predict(
         min_score=min_score,
         progress=RichProgress(),
     )
+    persons, images, lost = done.persons, done.images, len(done.failures)
     say(
-        f"{done.persons} persons in {done.images} images; {len(done.failures)} images could not "
-        f"be read; written to {output}",
+        f"{persons} person{'s' * (persons != 1)} in {images} image{'s' * (images != 1)}; "
+        f"{lost} image{'s' * (lost != 1)} could not be read; written to {output}",
     )
     if done.failures:
         raise typer.Exit(1)

@@ -301,7 +301,8 @@ def predict_each(
         for image in dataset.people.image_index[batch.row[~batch.readable]].tolist()
     }
     if unreadable and world.is_main:
-        log.warning("%d images could not be read; their persons count as missed", len(unreadable))
+        found = "1 image" if len(unreadable) == 1 else f"{len(unreadable)} images"
+        log.warning("%s could not be read; persons there count as missed", found)
     return [
         _joined(dataset, batches, way, len(decoder.flip_index), unreadable)
         for way, decoder in enumerate(decoders)

@@ -79,7 +79,7 @@ def test_train_evaluate_score_predict(run_folder):
         "--output", run_folder / "eval",
     )  # fmt: skip
     assert "AP50" in out
-    assert "ground truth" in out
+    assert "annotated boxes" in out
     metrics = json.loads((run_folder / "eval/metrics.json").read_text())
     out, _ = run_here("score", run_folder / "eval/results.json", *data)
     assert f"{metrics['AR']:.3f}" in out
@@ -120,7 +120,7 @@ def test_predict_with_an_unreadable_image_exits_with_1(run_folder, tmp_path):
     out, error = run(
         "predict", good, tmp_path / "bad.jpg", "-c", best, "-o", tmp_path / "out", code=1
     )
-    assert "1 images could not be read" in " ".join(out.split())
+    assert "1 image could not be read" in " ".join(out.split())
     assert "bad.jpg" in error
     assert len(json.loads((tmp_path / "out/results.json").read_text())) == 1
 

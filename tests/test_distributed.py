@@ -110,7 +110,7 @@ def test_two_processes_evaluate_to_the_bit_as_one(folder):
     assert 0.1 < one["AP"] < 0.95
     assert one["evaluated"]["unreadable_images"] == 1
     assert out.count("COCO keypoints (OKS)") == 1
-    assert err.count("1 images could not be read") == 1
+    assert err.count("1 image could not be read") == 1
 
 
 def test_what_processes_tell_each_other(found):

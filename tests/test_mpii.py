@@ -139,7 +139,7 @@ def test_what_is_never_labelled_is_minus_one_and_unknown_heads_are_told(tmp_path
     )
     scores = score_mpii(read_mpii_truth(path), poses_at([files.JOINTS - 1] * 2), [0, 1])
     assert (scores.values["PCKh"], scores.values["Head"], scores.values["Wrist"]) == (1, 1, -1)
-    assert scores.notes == ("1 persons have no head size and are not scored",)
+    assert scores.notes == ("1 person has no head size and is not scored",)
 
 
 def test_missing_head_sizes_and_wrong_mats_are_one_sentence(tmp_path):

@@ -37,11 +37,10 @@ def print_scores(scores: CocoScores | MpiiScores, metric: str = "coco") -> None:
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
-    """Print the numbers, and what produced them."""
+    """Print the numbers, and in short what produced them."""
     print_scores(evaluation.scores, evaluation.metric)
     print_keypoint_metrics(evaluation.keypoint_metrics)
-    facts = [[name, str(value)] for name, value in evaluation.provenance.items()]
-    print_table("what produced them", ["setting", "value"], facts)
+    print_rows("what produced them", evaluation.in_words())
 
 
 def print_comparison(comparison: Comparison) -> None:
@@ -58,8 +57,9 @@ def print_comparison(comparison: Comparison) -> None:
         rows.append([mark, flip, choice.codec, choice.nms, *scores])
     print_table("compared, best first", ["", "flip", "codec", "nms", *numbers], rows, bold=0)
     say("own: as the checkpoint and the options say; both: own and best")
+    seen = comparison.network_crops
     say(
-        f"the network saw {comparison.network_crops} crops; crop alignments, each with a run of "
+        f"the network saw {seen} crop{'s' * (seen != 1)}; crop alignments, each with a run of "
         f"its own: {', '.join(comparison.alignments)}"
     )
     if comparison.hint:

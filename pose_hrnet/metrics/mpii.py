@@ -98,7 +98,9 @@ def score_mpii(truth: MpiiTruth, poses: Poses, rows: ArrayLike) -> MpiiScores:
     errors = keypoint_errors(found, truth.joints, truth.labelled & scored[:, None])
     errors /= np.where(scored, truth.head_sizes, 1)[:, None]
     without = int((truth.labelled.any(axis=1) & ~scored).sum())
-    notes = [f"{without} persons have no head size and are not scored"] if without else []
+    one = "1 person has no head size and is not scored"
+    several = f"{without} persons have no head size and are not scored"
+    notes = [one if without == 1 else several] if without else []
     predicted = np.isin(np.flatnonzero(scored), np.asarray(rows))
     counts = {
         "persons": int(scored.sum()),
