@@ -81,6 +81,13 @@ class HeatmapCodec:
                 "of at least two cells"
             )
 
+    def __str__(self) -> str:
+        """In words: ``gaussian, sigma 2, 192x256 -> 48x64``, sizes as width x height."""
+        blur = "" if self.name == "gaussian" else f", blur {self.blur_kernel}"
+        height, width = self.heatmap_hw
+        sizes = "{}x{} -> {}x{}".format(*self.input_wh, width, height)
+        return f"{self.name}, sigma {self.sigma:g}{blur}, {sizes}"
+
     def as_codec(self, name: CodecName) -> HeatmapCodec:
         """The same heatmaps under another codec's rules, its own flip shift among them."""
         return self if name == self.name else replace(self, name=name, own_flip_shift=None)

@@ -78,11 +78,11 @@ class Epoch:
             self.done.step += 1
             part.steps += 1
             part.samples += samples
+            now = time.perf_counter()
+            part.seconds += now - began  # before the read, which compares the waiting with it
+            began = now
             if len(self._unread) == READ_EVERY:
                 self.read()
-            now = time.perf_counter()
-            part.seconds += now - began
-            began = now
             self.bar.advance(samples, note=self._note)
             yield
         self.read()

@@ -9,12 +9,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from pose_hrnet.codec import HeatmapCodec
 from pose_hrnet.config import DataSet, EvaluateConfig, Kind
 from pose_hrnet.data.coco import load_detections, load_people, poses_to_results, write_json
 from pose_hrnet.data.crops import crop_loader
-from pose_hrnet.data.datasets import annotated_people, check_keypoints
+from pose_hrnet.data.datasets import annotated_people, check_keypoints, opened
+from pose_hrnet.data.json_rows import Source
 from pose_hrnet.device import Precision, arithmetic
 from pose_hrnet.distributed import World
+from pose_hrnet.geometry import BOX_PADDING
 from pose_hrnet.inference import Decoder, Inference, PoseCard, crops_for, predict_people
 from pose_hrnet.metrics.coco_ap import CocoScores, Evaluator
 from pose_hrnet.metrics.mpii import MpiiScores
@@ -49,6 +52,38 @@ class Evaluation:
         """The same scores with further facts about what produced them."""
         return replace(self, provenance={**facts, **self.provenance})
 
+    def in_words(self) -> list[tuple[str, str]]:
+        """What produced the numbers, in short: who was predicted, how, and what is unusual."""
+        facts, codec = self.provenance, HeatmapCodec.from_dict(self.provenance["codec"])
+        persons, images = facts["persons_predicted"], facts["images"]
+        boxes = "the annotated boxes"
+        if facts["boxes"] != "ground truth":
+            boxes = f"the boxes of {Path(facts['boxes']).name}"
+        usual: dict[str, Any] = EvaluateConfig().model_dump() | {
+            "flip_shift_cells": codec.flip_shift if facts["flip_test"] else None,
+            "box_padding": BOX_PADDING,
+            "precision": "fp32",
+            "backend": "eager",
+            "weights": "fp32",
+            "unreadable_images": 0,
+        }
+        if self.metric == "mpii":  # scores every person by itself
+            usual["nms"] = "none"
+        unusual = [
+            f"{name.replace('_', ' ')} {value} instead of {usual[name]}"
+            for name, value in facts.items()
+            if value != usual.get(name, value)
+        ]
+        return [
+            (
+                "predicted",
+                f"{persons} person{'s' * (persons != 1)} of {Path(facts['annotations']).name} "
+                f"({images} image{'s' * (images != 1)}), in {boxes}",
+            ),
+            ("codec", str(codec)),
+            ("not as usual", ", ".join(unusual) or "nothing"),
+        ]
+
     def metrics(self) -> dict[str, Any]:
         """Numbers, notes and provenance as one JSON-able dict."""
         per_joint = self.scores.per_joint if isinstance(self.scores, MpiiScores) else None
@@ -69,7 +104,12 @@ class Evaluation:
 
 
 def people_to_predict(
-    data: DataSet, skeleton: Skeleton, *, min_box_score: float = 0.0, category_id: ImageId = 1
+    data: DataSet,
+    skeleton: Skeleton,
+    *,
+    min_box_score: float = 0.0,
+    category_id: ImageId = 1,
+    annotations: Source | None = None,
 ) -> People:
     """The persons whose crops are predicted: the detections, or the official ground-truth boxes.
 
@@ -78,6 +118,7 @@ def people_to_predict(
         skeleton: The keypoints.
         min_box_score: Weaker detections are left out.
         category_id: The person category of the detections.
+        annotations: Those of the data set, where they are opened already.
 
     Ground-truth boxes are those of `annotated_people`, as the official code evaluates them.
 
@@ -85,11 +126,12 @@ def people_to_predict(
         ValueError: If a file is malformed, has other keypoints or leaves no person.
         FileNotFoundError: If a file is missing.
     """
+    annotations = annotations or data.annotations
     if data.boxes is None:
-        people = annotated_people(data.annotations, skeleton)
+        people = annotated_people(annotations, skeleton)
         source = data.annotations
     else:
-        annotated = load_people(data.annotations, skeleton=skeleton)
+        annotated = load_people(annotations, skeleton=skeleton)
         people = load_detections(
             data.boxes,
             annotated.images,
@@ -141,11 +183,12 @@ class EvaluationSet:
 def load_evaluation_set(
     data: DataSet, skeleton: Skeleton, *, min_box_score: float = 0.0
 ) -> EvaluationSet:
-    """Read annotations and boxes; arguments and errors as of `people_to_predict`."""
-    category_id = check_keypoints(data.annotations, skeleton)
-    scorer = Scorer.of(data, skeleton)
+    """Read annotations, once, and boxes; arguments and errors as of `people_to_predict`."""
+    file = opened(data.annotations)
+    category_id = check_keypoints(file, skeleton)
+    scorer = Scorer.of(data, skeleton, file)
     people = people_to_predict(
-        data, skeleton, min_box_score=min_box_score, category_id=category_id
+        data, skeleton, min_box_score=min_box_score, category_id=category_id, annotations=file
     )
     return EvaluationSet(data, people, category_id, scorer)
 

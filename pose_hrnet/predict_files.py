@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,13 +10,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_hrnet.data.coco import poses_to_results, write_json
+from pose_hrnet.data.coco import decode_detections, names_of, poses_to_results, write_json
 from pose_hrnet.data.images import ImageError, read_rgb
+from pose_hrnet.data.json_rows import Problem
 from pose_hrnet.draw import draw_poses, write_image
 from pose_hrnet.files import replace_file
 from pose_hrnet.overlap import Behind
@@ -107,35 +106,26 @@ def load_boxes(path: Path) -> dict[str, ImageBoxes]:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not such a list, or has no usable person box.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no box file {path}")
-    try:
-        entries = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from None
-    if not isinstance(entries, list):
-        raise ValueError(f"{path} holds a {type(entries).__name__}; expected a list of detections")
+    problems: list[Problem] = []
+    entries = list(decode_detections(path, problems))
+    if problems:
+        raise ValueError(
+            f"{path}: {problems[0].sentence}; expected "
+            '{"image_id" or "file_name": ..., "bbox": [x, y, w, h], "score": ...}'
+        )
     known: dict[str, ImageBoxes] = {}
     bad: list[str] = []
     persons = 0
     for position, entry in enumerate(entries):
-        try:
-            if entry.get("category_id", PERSON) != PERSON:
-                continue
-            persons += 1
-            name = str(entry["file_name"] if "file_name" in entry else entry["image_id"])
-            row = _box_row(entry)
-            if not isinstance(image_id := entry.get("image_id"), int | str | None):
-                raise TypeError(f"its image_id is {image_id!r}")
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise ValueError(
-                f"entry {position} of {path} is not a detection ({error!r}); expected "
-                '{"image_id" or "file_name": ..., "bbox": [x, y, w, h], "score": ...}'
-            ) from None
+        if entry.category_id not in (None, PERSON):
+            continue
+        persons += 1
+        name, (x, y, w, h, score) = str(entry.image), entry.numbers
+        row = [x, y, x + w, y + h, score]
         if np.isfinite(row).all() and row[0] < row[2] and row[1] < row[3]:
-            known.setdefault(name, ImageBoxes([], image_id)).rows.append(row)
+            known.setdefault(name, ImageBoxes([], entry.image_id)).rows.append(row)
         else:
-            bad.append(f"entry {position} (image {name}, box {entry['bbox']})")
+            bad.append(f"entry {position} (image {name}, box [{x:g}, {y:g}, {w:g}, {h:g}])")
     if not known:
         raise ValueError(
             f"{path} has no usable person box: of {counted(len(entries), 'entry')}, {persons} "
@@ -148,13 +138,6 @@ def load_boxes(path: Path) -> dict[str, ImageBoxes]:
             ", ".join(bad[:3]), ", ..." if len(bad) > 3 else "",
         )  # fmt: skip
     return known
-
-
-def _box_row(entry: dict[str, Any]) -> list[float]:
-    """x1, y1, x2, y2, score; JSON's null is what many writers make of NaN."""
-    numbers = [*entry["bbox"], entry.get("score", 1)]
-    x, y, w, h, score = (float("nan") if v is None else float(v) for v in numbers)
-    return [x, y, x + w, y + h, score]
 
 
 def predict_files(
@@ -246,10 +229,8 @@ def _pictures(
 
 
 def _find_boxes(path: Path, known: dict[str, ImageBoxes]) -> ImageBoxes | None:
-    """A box file's boxes of an image, known by path, name, stem, or the stem's number."""
-    number = [str(int(path.stem))] if path.stem.isdecimal() else []
-    names = [str(path), path.name, path.stem, *number]
-    return next((known[name] for name in names if name in known), None)
+    """A box file's boxes of an image, by any of its names."""
+    return next((known[name] for name in names_of(path) if name in known), None)
 
 
 def _image_ids(paths: Sequence[Path], known: dict[str, ImageBoxes]) -> dict[Path, ImageId]:

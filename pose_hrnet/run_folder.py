@@ -3,8 +3,8 @@
 ``config.yaml`` as it was run, ``last.pt`` (everything needed to resume) and the one before it,
 ``last.previous.pt``, ``best.safetensors`` (the weights of the best AP, or PCKh), ``metrics.jsonl``
 (a line per epoch), ``curve.png``, ``best_predictions.png`` and ``worst_predictions.png`` (of the
-last evaluation), and what loggers leave: ``tensorboard/``, and the ids of remote runs in
-``loggers.json``.
+last evaluation), what loggers leave: ``tensorboard/``, and the ids of remote runs in
+``loggers.json``; and ``.lock``, held by the process that trains there.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ class EpochPart:
             resuming leaves out.
         loss_sum: Sum of their losses.
         unreadable: How many of them had an image that could not be read.
-        seconds: Time spent by the main process, and the part of it spent waiting for data.
-        seconds_waited: See `seconds`.
+        seconds: That the main process spent on them.
+        seconds_waited: Those of them that went by waiting for data.
     """
 
     steps: int = 0
@@ -90,14 +90,14 @@ class Progressed:
     Attributes:
         epoch: Finished epochs.
         step: Finished optimiser steps.
-        best_score: Highest AP (MPII: PCKh) so far; -1 before the first evaluation.
+        best_score: Highest AP (MPII: PCKh) so far; -inf before the first evaluation.
         lines: What ``metrics.jsonl`` holds: a dict per finished epoch.
         part: Of the epoch that is not finished.
     """
 
     epoch: int = 0
     step: int = 0
-    best_score: float = -1.0
+    best_score: float = -math.inf
     lines: list[dict[str, Any]] = field(default_factory=list)
     part: EpochPart = field(default_factory=EpochPart)
 
@@ -118,11 +118,12 @@ class Progressed:
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Keep other trainings out of a run's folder; one that is killed lets go of it.
+    """Keep other trainings out of a run's folder, which is made; one that is killed lets go.
 
     Raises:
         RunMismatch: If another process trains there.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
     try:
         lock.acquire(blocking=False)
@@ -201,8 +202,8 @@ def bytes_to_come(model: nn.Module, config: Config, folder: Path) -> int:
     moments = 1 if config.optimizer.name == "sgd" else 2
     state = (1 + moments + (config.train.ema_decay is not None)) * weights
     there = [folder / name for name in (LAST, PREVIOUS, BEST)]
-    held = sum(path.stat().st_size for path in there if path.exists())
-    return max(0, 3 * state + 2 * weights - held)
+    replaced = sum(path.stat().st_size for path in there if path.exists())
+    return max(0, 3 * state + 2 * weights - replaced)
 
 
 def load_run(

@@ -8,10 +8,12 @@ from typing import Any
 
 from pose_hrnet.config import DataSet, Kind, MetricName
 from pose_hrnet.data.coco import poses_to_results
-from pose_hrnet.data.datasets import category_of, choose_skeleton, kind_of
+from pose_hrnet.data.datasets import category_of, choose_skeleton, kind_of, opened
+from pose_hrnet.data.json_rows import Source
 from pose_hrnet.inference import Inference
 from pose_hrnet.metrics.coco_ap import CocoScores, Evaluator, score_poses, score_results
-from pose_hrnet.metrics.crowdpose import score_crowdpose
+from pose_hrnet.metrics.coco_truth import Truth, read_truth
+from pose_hrnet.metrics.crowdpose import CrowdTruth, read_crowd_truth, score_crowdpose
 from pose_hrnet.metrics.mpii import MpiiScores, MpiiTruth, read_mpii_truth, score_mpii
 from pose_hrnet.metrics.pck import keypoint_metrics
 from pose_hrnet.records import ImageId, People, Poses
@@ -25,29 +27,35 @@ NEEDS_ANNOTATED_BOXES = (
 
 @dataclass(frozen=True, eq=False)
 class Scorer:
-    """Scores the poses of one data set; made before predicting, so that faults show early.
+    """Scores the poses of one data set, however often; made before, so that faults show early.
 
     Attributes:
         metric: The evaluation.
         data: The data set.
         skeleton: Its keypoints.
-        truth: What MPII's evaluation compares with; None for the others.
+        truth: What they are compared with.
     """
 
     metric: Kind
     data: DataSet
     skeleton: Skeleton
-    truth: MpiiTruth | None = None
+    truth: Truth | CrowdTruth | MpiiTruth
 
     @classmethod
-    def of(cls, data: DataSet, skeleton: Skeleton) -> Scorer:
+    def of(cls, data: DataSet, skeleton: Skeleton, annotations: Source | None = None) -> Scorer:
         """The scorer of the metric that a data set asks for, or is known by.
+
+        Args:
+            data: Annotations, and what goes with them.
+            skeleton: The keypoints.
+            annotations: Those of the data set, where they are opened already.
 
         Raises:
             FileNotFoundError: If a file is missing.
             ValueError: If the metric does not apply to the annotations or the boxes.
         """
-        kind = kind_of(data.annotations)
+        file = opened(data.annotations) if annotations is None else annotations
+        kind = kind_of(file)
         metric = kind if data.metric == "auto" else data.metric
         if (metric == "mpii") != (kind == "mpii"):
             raise ValueError(
@@ -66,8 +74,10 @@ class Scorer:
                 f"head sizes {data.head_sizes} are for PCKh, but the metric of {data.annotations} "
                 f"is {metric}; leave out the head sizes"
             )
-        if metric != "mpii":
-            return cls(metric, data, skeleton)
+        if metric == "coco":
+            return cls(metric, data, skeleton, read_truth(file, skeleton.num_keypoints))
+        if metric == "crowdpose":
+            return cls(metric, data, skeleton, read_crowd_truth(file))
         if data.boxes is not None:
             raise ValueError(
                 f"PCKh scores annotated persons, which the boxes of {data.boxes} are not; "
@@ -96,14 +106,14 @@ class Scorer:
         Raises:
             ValueError: If the annotations are malformed.
         """
-        if self.truth is not None:
+        if isinstance(self.truth, MpiiTruth):
             rows = people.ids[inference.rows].astype(int)
             return score_mpii(self.truth, inference.poses, rows)
-        if self.metric == "crowdpose":
+        if isinstance(self.truth, CrowdTruth):
             results = poses_to_results(poses, category_id)
-            return score_crowdpose(self.data.annotations, results, evaluator=evaluator)
+            return score_crowdpose(self.truth, results, evaluator=evaluator)
         return score_poses(
-            self.data.annotations,
+            self.truth,
             poses,
             category_id=category_id,
             sigmas=self.skeleton.sigmas,
@@ -140,17 +150,18 @@ def score_file(
         FileNotFoundError: If a file is missing.
         ValueError: If a file is malformed, or the annotations are MPII's.
     """
-    kind = kind_of(annotations)
+    file = opened(annotations)
+    kind = kind_of(file)
     if "mpii" in (kind, metric):
         raise ValueError(
             f"PCKh of {annotations} needs to know whose pose each result is, which results files "
             "do not say; score MPII with pose-hrnet evaluate"
         )
     if metric == "crowdpose" or (metric == "auto" and kind == "crowdpose"):
-        return score_crowdpose(annotations, results, evaluator=evaluator), "crowdpose"
-    named = skeleton is not None or category_of(annotations).keypoint_names
+        return score_crowdpose(file, results, evaluator=evaluator), "crowdpose"
+    named = skeleton is not None or category_of(file).keypoint_names
     chosen = choose_skeleton(skeleton, annotations) if named else COCO17
-    scores = score_results(annotations, results, sigmas=chosen.sigmas, evaluator=evaluator)
+    scores = score_results(file, results, sigmas=chosen.sigmas, evaluator=evaluator)
     return scores, "coco"
 
 

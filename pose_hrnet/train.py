@@ -113,78 +113,78 @@ def train(
         config.data.val, card.skeleton, min_box_score=config.test.min_box_score
     )
     check_first_images(config.data.val, held_out.people)
-    saved = world.on_main(lambda: load_run(output, config, people, resume, world.size))
-    if config.model.pretrained is not None and saved is None:
-        taken = initialise(model, config.model.pretrained, card.skeleton.keypoint_names)
-        log.info("%s", taken.summary())
-    model.to(where)
-    if config.train.channels_last:
-        model.to(memory_format=torch.channels_last)
-    learner = wrap(model, world, sync_batchnorm=config.train.sync_batchnorm)
-    optimizer = build_optimizer(learner, config.optimizer)
-    step = TrainingStep(learner, card.codec, optimizer, loss, config, where, people)
+    # Before anything is read or written there: a run that another process is at stays as it is.
+    with held(output) if world.is_main else nullcontext():
+        saved = world.on_main(lambda: load_run(output, config, people, resume, world.size))
+        if config.model.pretrained is not None and saved is None:
+            taken = initialise(model, config.model.pretrained, card.skeleton.keypoint_names)
+            log.info("%s", taken.summary())
+        model.to(where)
+        if config.train.channels_last:
+            model.to(memory_format=torch.channels_last)
+        learner = wrap(model, world, sync_batchnorm=config.train.sync_batchnorm)
+        optimizer = build_optimizer(learner, config.optimizer)
+        step = TrainingStep(learner, card.codec, optimizer, loss, config, where, people)
 
-    crops = crops_per_step(config, world.size)
-    steps_per_epoch = math.ceil(len(loader) / config.train.accumulate)
-    base_rate = scaled_rate(config.optimizer, crops)
-    is_resumed = saved is not None
-    done = Progressed()
-    if saved is not None:
-        step.load_state_dict(saved)
-        done = _place(saved, where, crops, len(people), steps_per_epoch)
-        del saved  # as large as the network and its optimiser
-    elif resume != "never":
-        log.info("%s holds no run to resume; a new one starts", output)
-    if not is_resumed or not world.on_main((output / BEST).exists):
-        done.best_score = -math.inf
+        crops = crops_per_step(config, world.size)
+        steps_per_epoch = math.ceil(len(loader) / config.train.accumulate)
+        base_rate = scaled_rate(config.optimizer, crops)
+        is_resumed = saved is not None
+        done = Progressed()
+        if saved is not None:
+            step.load_state_dict(saved)
+            done = _place(saved, where, crops, len(people), steps_per_epoch)
+            del saved  # as large as the network and its optimiser
+        elif resume != "never":
+            log.info("%s holds no run to resume; a new one starts", output)
+        if not world.on_main((output / BEST).exists):
+            done.best_score = -math.inf
 
-    opened: Sequence[RunLogger] = ()
-    if world.is_main:
-        output.mkdir(parents=True, exist_ok=True)
-        write_text(output / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
-        opened = open_loggers(loggers, output, config.model_dump(mode="json"), done.epoch)
-    report = Report(output, done.epoch, epochs=config.train.epochs, loggers=opened, tell=tell)
-    run = TrainingRun(
-        config=config,
-        output=output,
-        model=model,
-        card=card,
-        step=step,
-        sampler=data.sampler,
-        loader=loader,
-        steps_per_epoch=steps_per_epoch,
-        rate=rate_schedule(
-            config.optimizer.model_copy(update={"lr": base_rate}),
-            steps_per_epoch,
-            config.train.epochs,
-        ),
-        facts=run_facts(card, config, people, world.size),
-        done=done,
-        device=where,
-        report=report,
-        showcase=Showcase(
-            card, held_out, own_decoder(card, config.test, config.train.precision), where
-        ),
-        progress=progress,
-        world=world,
-    )
-    if is_resumed:
-        log.info("%s", run.where_it_goes_on())
-    if world.is_main:
-        summary = summarize(
-            config, card, data, held_out, where, rate=base_rate, processes=world.size
-        )
-        report.start(summary.facts(config, place=run.place() if is_resumed else None))
-    try:
-        with (
-            held(output) if world.is_main else nullcontext(),
-            Interrupts() as interrupts,
-            CheckpointWriter(output) if world.is_main else nullcontext() as checkpoints,
-        ):
-            run.to_the_end(interrupts, checkpoints)
-    finally:
-        end_workers(loader)
-        report.close()
+        opened: Sequence[RunLogger] = ()
+        if world.is_main:
+            write_text(output / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
+            opened = open_loggers(loggers, output, config.model_dump(mode="json"), done.epoch)
+        report = Report(output, done.epoch, epochs=config.train.epochs, loggers=opened, tell=tell)
+        try:
+            run = TrainingRun(
+                config=config,
+                output=output,
+                model=model,
+                card=card,
+                step=step,
+                sampler=data.sampler,
+                loader=loader,
+                steps_per_epoch=steps_per_epoch,
+                rate=rate_schedule(
+                    config.optimizer.model_copy(update={"lr": base_rate}),
+                    steps_per_epoch,
+                    config.train.epochs,
+                ),
+                facts=run_facts(card, config, people, world.size),
+                done=done,
+                device=where,
+                report=report,
+                showcase=Showcase(
+                    card, held_out, own_decoder(card, config.test, config.train.precision), where
+                ),
+                progress=progress,
+                world=world,
+            )
+            if is_resumed:
+                log.info("%s", run.where_it_goes_on())
+            if world.is_main:
+                summary = summarize(
+                    config, card, data, held_out, where, rate=base_rate, processes=world.size
+                )
+                report.start(summary.facts(config, place=run.place() if is_resumed else None))
+            with (
+                Interrupts() as interrupts,
+                CheckpointWriter(output) if world.is_main else nullcontext() as checkpoints,
+            ):
+                run.to_the_end(interrupts, checkpoints)
+        finally:
+            end_workers(loader)
+            report.close()
     return output / BEST
 
 

@@ -82,7 +82,7 @@ def test_train_evaluate_score_predict(run_folder):
         "--output", run_folder / "eval",
     )  # fmt: skip
     assert "AP50" in out
-    assert "ground truth" in out
+    assert "annotated boxes" in out
     metrics = json.loads((run_folder / "eval/metrics.json").read_text())
     out, _ = run_here("score", run_folder / "eval/results.json", *data)
     assert f"{metrics['AR']:.3f}" in out

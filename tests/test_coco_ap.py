@@ -376,7 +376,7 @@ def test_a_bad_results_file_is_named(save, tmp_path, text, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([], "is not a COCO keypoint annotation file"),
+        ([], "is not a COCO annotation file"),
         ({"images": []}, "missing required field `annotations`"),
         ({"images": [], "annotations": []}, "lists no images"),
         ({"images": [{}], "annotations": []}, "lists no images"),

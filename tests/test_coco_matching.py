@@ -104,7 +104,7 @@ def cases(tmp_path_factory):
         content = draw_truth(rng, k)
         path = tmp_path_factory.mktemp("truth") / "truth.json"
         path.write_text(json.dumps(content))
-        truth = read_truth(path, k, [])
+        truth = read_truth(path, k)
         results = read_results(draw_results(rng, content, k), truth, k, [])
         count = int(rng.integers(1, len(content["images"]) + 1))
         images = sorted(rng.permutation(len(content["images"]))[:count] + 1)

@@ -39,7 +39,7 @@ def annotations(tmp_path):
 
 def test_poses_become_the_columns_of_the_file_written_of_them(poses, annotations, tmp_path):
     write_json(tmp_path / "results.json", poses_to_results(poses))
-    truth = read_truth(annotations, 17, [])
+    truth = read_truth(annotations, 17)
     direct = results_of_poses(poses, 1, truth, 17, [])
     read = read_results(tmp_path / "results.json", truth, 17, [])
     listed = read_results(poses_to_results(poses), truth, 17, [])
@@ -53,7 +53,7 @@ def test_poses_become_the_columns_of_the_file_written_of_them(poses, annotations
 
 def test_boxes_of_results_give_their_areas(poses, annotations):
     rows = [row | {"bbox": [1, 2, 3, i]} for i, row in enumerate(poses_to_results(poses), start=1)]
-    truth = read_truth(annotations, 17, [])
+    truth = read_truth(annotations, 17)
     found = read_results(rows, truth, 17, [])
     np.testing.assert_array_equal(found.areas, 3.0 * np.arange(1, 31))
     chosen = found[np.array([4, 2])]

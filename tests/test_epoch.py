@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
 
@@ -62,3 +64,17 @@ def test_the_loss_is_looked_at_now_and_then_and_before_a_save():
     assert READ_EVERY == 10
     assert step.checked == [f"epoch 1, step {n}" for n in (10, 13, 23, 25)]
     assert done.part.loss_sum == sum(range(26))
+
+
+def test_no_more_time_is_waited_than_spent():
+    """Also where the step whose loss is looked at has waited longer than all before it."""
+
+    def slow_in_the_end():
+        yield from [batch(1, 1)] * (READ_EVERY - 1)
+        time.sleep(0.2)
+        yield batch(1, 1)
+
+    _, epoch = epoch_of(slow_in_the_end(), Progressed(), accumulate=1)
+    list(epoch.steps())
+    share = epoch._note.rpartition(" ")[2]
+    assert 50 < int(share.removesuffix("%")) <= 100

@@ -16,7 +16,7 @@ from pose_hrnet.codec import HeatmapCodec
 from pose_hrnet.config import DataSet, EvaluateConfig
 from pose_hrnet.data.coco import load_people, training_people
 from pose_hrnet.data.crops import CropDataset, EpochSampler
-from pose_hrnet.evaluate import evaluate, load_evaluation_set, people_to_predict
+from pose_hrnet.evaluate import evaluate, people_to_predict
 from pose_hrnet.metrics.coco_ap import score_results
 from pose_hrnet.models.weights import ModelCard
 from pose_hrnet.skeleton import COCO17
@@ -209,19 +209,6 @@ def test_official_scores_of_the_sample_detections(shared: Path):
     people = people_to_predict(data, COCO17)
     assert len(people) == 118
     assert len(people_to_predict(replace_boxes(data), COCO17)) == 12
-
-
-def test_keypoints_are_checked_in_one_reading(tmp_path, monkeypatch):
-    annotations = write_annotations(make_people(2), tmp_path / "people.json")
-    read, whole = [], Path.read_bytes
-
-    def counted(path):
-        read.append(path)
-        return whole(path)
-
-    monkeypatch.setattr(Path, "read_bytes", counted)
-    load_evaluation_set(DataSet(annotations=annotations, images=tmp_path), COCO17)
-    assert len(read) == 3, "for the keypoints, the kind, and the persons"
 
 
 def replace_boxes(data):

@@ -170,3 +170,16 @@ def test_two_trainings_do_not_share_a_folder(tmp_path):
         pass
     with held(tmp_path):  # let go of, also after an error
         pass
+
+
+def test_a_run_that_is_at_work_stays_as_it_is(settings, tmp_path):  # noqa: F811
+    """Before its first save its folder looks empty; another command must not write there."""
+    folder = tmp_path / "run"
+    config = load_config("demo", settings)
+    with held(folder):
+        (folder / "config.yaml").write_text("the first run's")
+        before = sorted(folder.iterdir())
+        with pytest.raises(RunMismatch, match="another process trains in"):
+            train(config, folder, device="cpu")
+        assert sorted(folder.iterdir()) == before
+        assert (folder / "config.yaml").read_text() == "the first run's"

@@ -42,7 +42,7 @@ def evaluate(
     images: Annotated[Path, typer.Option("--images", help="Folder of the JSON's file names.")],
     output: Output,
     boxes: Annotated[
-        Path | None, typer.Option(help="Detection JSON; without it, ground-truth boxes.")
+        Path | None, typer.Option(help="Box file, as of predict; without it, annotated boxes.")
     ] = None,
     flip_test: FlipTest = None,
     flip_shift: Annotated[
@@ -133,7 +133,8 @@ def evaluate(
                 comparison.write(output)
             print_evaluation(comparison.own)
             print_comparison(comparison)
-            say(f"{output / 'comparison.json'}")
+            say(f"{output / 'comparison.json'}: the scores of all {len(comparison.rows)}")
+            say("and of the own one, whose poses alone are kept:")
         else:
             evaluation = run_evaluation(
                 model.network, model.card, data, test,
@@ -164,7 +165,10 @@ def score(
         annotations, results, skeleton=skeleton, metric=metric.value, evaluator=evaluator.value
     )
     print_scores(scores, name)
-    counts = ", ".join(
-        f"{count} {name.replace('_', ' ')}" for name, count in scores.counts.items()
-    )
-    say(f"{counts}; {scores.evaluator}")
+    counts = []
+    for counted, count in scores.counts.items():
+        noun, *more = counted.split("_")
+        counts.append(
+            " ".join([str(count), noun.removesuffix("s") if count == 1 else noun, *more])
+        )
+    say(f"{', '.join(counts)}; {scores.evaluator}")

@@ -38,11 +38,10 @@ def print_scores(scores: CocoScores | MpiiScores, metric: str = "coco") -> None:
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
-    """Print the numbers, and what produced them."""
+    """Print the numbers, and in short what produced them."""
     print_scores(evaluation.scores, evaluation.metric)
     print_keypoint_metrics(evaluation.keypoint_metrics)
-    facts = [[name, str(value)] for name, value in evaluation.provenance.items()]
-    print_table("what produced them", ["setting", "value"], facts)
+    print_rows("what produced them", evaluation.in_words())
 
 
 def print_comparison(comparison: Comparison) -> None:

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_hrnet.data.json_rows import Problem, decode_rows, read_json
+from pose_hrnet.data.json_rows import Problem, Source, decode_rows, open_annotations
 from pose_hrnet.records import Float, ImageId, Images, People, object_array
 from pose_hrnet.skeleton import COCO17, Skeleton, spelling_of
 from pose_hrnet.words import counted
@@ -54,7 +54,7 @@ class AnnotationFile:
 
 
 def read_annotations(
-    path: Path, *, skeleton: Skeleton = COCO17, category: str | int | None = None
+    source: Source, *, skeleton: Skeleton = COCO17, category: str | int | None = None
 ) -> AnnotationFile:
     """Read an annotation file, good rows and bad; `load_people` says which are bad.
 
@@ -62,9 +62,9 @@ def read_annotations(
         FileNotFoundError: If there is no such file.
         ValueError: If it is no annotation file, or lacks the category or its keypoints.
     """
-    file = read_json(path, _File, "a COCO annotation file (images, annotations, categories)")
-    chosen = _choose_category(file.categories, category, path)
-    _check_names(chosen, skeleton, path)
+    file = open_annotations(source)
+    chosen = read_category(file, category)
+    _check_names(chosen, skeleton, file.path)
     problems: list[Problem] = []
     images = _read_images(file.images, problems)
     row_of_image = {image_id: row for row, image_id in enumerate(images.ids)}
@@ -81,15 +81,15 @@ def read_annotations(
     )
 
 
-def read_category(path: Path, category: str | int | None = None) -> Category:
+def read_category(source: Source, category: str | int | None = None) -> Category:
     """The category that `read_annotations` would read, without looking at the rows.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no annotation file, or lacks the category.
     """
-    head = read_json(path, _Head, "a COCO annotation file (images, annotations, categories)")
-    return _choose_category(head.categories, category, path)
+    file = open_annotations(source)
+    return _choose_category(file.categories_as(_Category), category, file.path)
 
 
 class _Category(msgspec.Struct):
@@ -116,20 +116,6 @@ class _Annotation(msgspec.Struct, gc=False):
     area: float | None = None
     iscrowd: int | bool | None = 0
     num_keypoints: Any = None
-
-
-class _Head(msgspec.Struct):
-    images: msgspec.Raw
-    annotations: msgspec.Raw
-    categories: list[_Category] = []
-
-
-class _File(msgspec.Struct):
-    # Rows stay bytes until their turn: columns are filled without a list of 150,000 objects, and
-    # one malformed row does not spoil the file.
-    images: list[msgspec.Raw]
-    annotations: list[msgspec.Raw]
-    categories: list[_Category] = []
 
 
 _FAULTS = {

@@ -7,6 +7,9 @@ Rows that cannot be used are left out and told as `Problem`s; a file of the wron
 from __future__ import annotations
 
 import logging
+import math
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,9 +18,16 @@ import msgspec
 import numpy as np
 
 from pose_hrnet.data.annotations import read_annotations
-from pose_hrnet.data.json_rows import Problem, decode_rows, explain_strays, read_json, summarise
+from pose_hrnet.data.json_rows import (
+    Problem,
+    Source,
+    decode_rows,
+    explain_strays,
+    read_json,
+    summarise,
+)
 from pose_hrnet.files import replace_file
-from pose_hrnet.records import Images, People, Poses, object_array
+from pose_hrnet.records import ImageId, Images, People, Poses, object_array
 from pose_hrnet.skeleton import COCO17, Skeleton
 from pose_hrnet.words import counted
 
@@ -25,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 def load_people(
-    annotations: Path,
+    annotations: Source,
     *,
     skeleton: Skeleton = COCO17,
     category: str | int | None = None,
@@ -93,11 +103,53 @@ def training_people(people: People) -> People:
     return replace(people, boxes_xywh=clipped)[keep]
 
 
-class _Detection(msgspec.Struct, gc=False):
-    image_id: int | str
-    category_id: int | str
-    bbox: list[float]
-    score: float
+class Detection(msgspec.Struct, gc=False):
+    """A row of a box file.
+
+    Attributes:
+        bbox: x, y, width and height in image pixels; None for what is not finite.
+        image_id: Of its image; None if it goes by its name alone.
+        file_name: Of its image; None if it goes by its id alone.
+        category_id: None: not said, so a person.
+        score: None if it is not finite.
+    """
+
+    bbox: tuple[float | None, float | None, float | None, float | None]
+    image_id: ImageId | None = None
+    file_name: str | None = None
+    category_id: ImageId | None = None
+    score: float | None = 1.0
+
+    def __post_init__(self) -> None:
+        if self.image_id is None and not self.file_name:
+            raise ValueError("it has neither image_id nor file_name")
+
+    @property
+    def image(self) -> ImageId:
+        """What it calls its image: the name, or else the id."""
+        return self.file_name or ("" if self.image_id is None else self.image_id)
+
+    @property
+    def numbers(self) -> list[float]:
+        """x, y, width, height and score; NaN for what is not finite."""
+        return [math.nan if value is None else value for value in (*self.bbox, self.score)]
+
+
+def decode_detections(path: Path, problems: list[Problem]) -> Iterator[Detection]:
+    """The rows of a box file; a malformed one becomes a problem.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no list.
+    """
+    raws = read_json(path, list[msgspec.Raw], "a list of detections")
+    return decode_rows(raws, Detection, "detection", problems)
+
+
+def names_of(path: Path) -> list[str]:
+    """What a box file may call an image, the surest first: path, name, stem, the stem's number."""
+    number = [str(int(path.stem))] if path.stem.isdecimal() else []
+    return list(dict.fromkeys([str(path), path.name, path.stem, *number]))
 
 
 def load_detections(
@@ -110,11 +162,13 @@ def load_detections(
 ) -> People:
     """Load the boxes of a person detector, ``[{image_id, category_id, bbox, score}, ...]``.
 
-    Detections of other categories are passed over. Rows of an unknown image, of the wrong type,
-    or with an empty box are left out and counted in one warning.
+    In place of the image's id a row may have its ``file_name``, as annotated or, where only one
+    image has them, without the folder or the suffix. Without a score it has 1, and without a
+    category it is of a person. Detections of other categories are passed over. Rows of an unknown
+    image, of the wrong type, or with an empty box are left out and counted in one warning.
 
     Args:
-        path: COCO detection results JSON.
+        path: The box file.
         images: The images of the annotations.
         skeleton: Its number of keypoints gives the (unlabelled) keypoint columns their length.
         min_score: Boxes with this score and above are kept (official ``image_thre``: 0).
@@ -156,35 +210,52 @@ def read_detections(
         FileNotFoundError: If there is no such file.
         ValueError: If it is no list of detections.
     """
-    raws = read_json(path, list[msgspec.Raw], "a list of detections")
     problems: list[Problem] = []
-    row_of_image = {image_id: row for row, image_id in enumerate(images.ids)}
-    kept: list[_Detection] = []
-    for row in decode_rows(raws, _Detection, "detection", problems):
-        if row.category_id != category_id or row.score < min_score:
+    row_of_id: dict[ImageId | None, int] = {each: row for row, each in enumerate(images.ids)}
+    row_of_name: dict[str, int] = {}
+    kept: list[tuple[Detection, int]] = []
+    for row in decode_detections(path, problems):
+        if row.category_id not in (None, category_id):
             continue
-        if row.image_id not in row_of_image:
-            sentence = f"a detection is of image {row.image_id!r}, which is not annotated"
-            problems.append(Problem("unknown image id", row.image_id, sentence, row.image_id))
-        elif len(row.bbox) != 4 or min(row.bbox[2:]) <= 0:
-            sentence = f"a detection in image {row.image_id!r} has the box {row.bbox}"
-            problems.append(Problem("box is empty", row.image_id, sentence))
+        if row.file_name and not row_of_name:
+            row_of_name = _rows_by_name(images)
+        image = row_of_id.get(row.image_id, row_of_name.get(row.file_name or ""))
+        if not np.isfinite(row.numbers).all():
+            sentence = f"a detection in image {row.image!r} has a box or a score without numbers"
+            problems.append(Problem("malformed detection", row.image, sentence))
+        elif row.numbers[-1] < min_score:
+            continue
+        elif image is None:
+            kind = "unknown file name" if row.file_name else "unknown image id"
+            sentence = f"a detection is of image {row.image!r}, which is not annotated"
+            problems.append(Problem(kind, row.image, sentence, row.image))
+        elif min(row.numbers[2:4]) <= 0:
+            sentence = f"a detection in image {row.image!r} has the box {list(row.bbox)}"
+            problems.append(Problem("box is empty", row.image, sentence))
         else:
-            kept.append(row)
+            kept.append((row, image))
     count, k = len(kept), skeleton.num_keypoints
-    boxes = np.array([row.bbox for row in kept], np.float32).reshape(count, 4)
+    boxes = np.array([row.bbox for row, _ in kept], np.float32).reshape(count, 4)
     people = People(
         images=images,
-        image_index=np.array([row_of_image[row.image_id] for row in kept], np.int32),
+        image_index=np.array([image for _, image in kept], np.int32),
         ids=object_array(range(count)),
         boxes_xywh=boxes,
         keypoints_image=np.zeros((count, k, 2), np.float32),
         visibility=np.zeros((count, k), np.uint8),
         areas=boxes[:, 2] * boxes[:, 3],
-        scores=np.array([row.score for row in kept], np.float32),
+        scores=np.array([row.score for row, _ in kept], np.float32),
         is_crowd=np.zeros(count, np.bool_),
     )
     return people, tuple(problems)
+
+
+def _rows_by_name(images: Images) -> dict[str, int]:
+    """Row of each image by what a box file may call it, unless that means several images."""
+    found: dict[str, int] = {name: row for row, name in enumerate(images.file_names)}
+    shorter = [(n, row) for name, row in found.items() for n in names_of(Path(name))[1:]]
+    uses = Counter(name for name, _ in shorter)
+    return {name: row for name, row in shorter if uses[name] == 1} | found
 
 
 def poses_to_results(poses: Poses, category_id: int | str = 1) -> list[dict[str, Any]]:
@@ -231,8 +302,11 @@ def _plain(value: Any) -> Any:
 
 
 __all__ = [
+    "Detection",
+    "decode_detections",
     "load_detections",
     "load_people",
+    "names_of",
     "poses_to_results",
     "read_detections",
     "training_people",

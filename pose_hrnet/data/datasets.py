@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeGuard
 
 import msgspec
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from pose_hrnet.config import Kind
 from pose_hrnet.data.annotations import Category, read_as_others, read_category, stand_for
 from pose_hrnet.data.coco import load_people, training_people
-from pose_hrnet.data.json_rows import decode_rows, read_json
+from pose_hrnet.data.json_rows import Source, decode_rows, open_annotations
 from pose_hrnet.data.mpii import load_mpii
 from pose_hrnet.data.skeletons import find_skeleton
 from pose_hrnet.records import ImageId, People
@@ -27,11 +28,17 @@ class _Image(msgspec.Struct, gc=False):
     crowdIndex: float | None = None
 
 
-class _Images(msgspec.Struct):
-    images: list[msgspec.Raw] = []
+def opened(annotations: Path) -> Source:
+    """An annotation file, read once for all that is asked of it; MPII's, which is small, not yet.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no annotation file.
+    """
+    return annotations if _is_list(annotations) else open_annotations(annotations)
 
 
-def kind_of(annotations: Path) -> Kind:
+def kind_of(annotations: Source) -> Kind:
     """Which kind of data set a file is: a list is MPII; any image's crowdIndex makes CrowdPose.
 
     Raises:
@@ -40,8 +47,7 @@ def kind_of(annotations: Path) -> Kind:
     """
     if _is_list(annotations):
         return "mpii"
-    file = read_json(annotations, _Images, "a keypoint annotation file")
-    images = decode_rows(file.images, _Image, "image", [])
+    images = decode_rows(open_annotations(annotations).images, _Image, "image", [])
     return "crowdpose" if any(image.crowdIndex is not None for image in images) else "coco"
 
 
@@ -57,7 +63,7 @@ def choose_skeleton(choice: str | None, annotations: Path) -> Skeleton:
     return find_skeleton(choice, annotations, category_of)
 
 
-def category_of(annotations: Path) -> Category:
+def category_of(annotations: Source) -> Category:
     """The person category, which MPII files do not have.
 
     Raises:
@@ -69,7 +75,7 @@ def category_of(annotations: Path) -> Category:
     return read_category(annotations)
 
 
-def check_keypoints(annotations: Path, skeleton: Skeleton) -> ImageId:
+def check_keypoints(annotations: Source, skeleton: Skeleton) -> ImageId:
     """Refuse a data set of other keypoints than a checkpoint's; else the id of its category.
 
     Raises:
@@ -91,7 +97,7 @@ def check_keypoints(annotations: Path, skeleton: Skeleton) -> ImageId:
     return category.id
 
 
-def annotated_people(annotations: Path, skeleton: Skeleton) -> People:
+def annotated_people(annotations: Source, skeleton: Skeleton) -> People:
     """The persons that are predicted in their annotated boxes.
 
     COCO and CrowdPose: those of the official rules (`training_people`). MPII: all, since its
@@ -127,12 +133,12 @@ def people_to_learn(
         ValueError: If the file is malformed, the mapping names unknown keypoints, or no person
             has a keypoint to learn.
     """
-    own = skeleton
-    names = category_of(annotations).keypoint_names
+    own, file = skeleton, opened(annotations)
+    names = category_of(file).keypoint_names
     same = stand_for(names, skeleton) and not read_as_others(names, skeleton)
     if source is not None or mapping or not same:
         own = choose_skeleton(source, annotations)
-    people = annotated_people(annotations, own)
+    people = annotated_people(file, own)
     if own is not skeleton:
         people = map_keypoints(people, own, skeleton, mapping or {}, annotations)
     people = people[(people.visibility > 0).any(axis=1)]
@@ -217,8 +223,10 @@ def join(parts: Sequence[tuple[People, Path, int]]) -> tuple[People, Path]:
     return People.concatenate(placed), Path()
 
 
-def _is_list(annotations: Path) -> bool:
+def _is_list(annotations: Source) -> TypeGuard[Path]:
     """Whether the first sign of a JSON file opens a list, as MPII's does."""
+    if not isinstance(annotations, Path):
+        return False
     try:
         with annotations.open("rb") as file:
             return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
@@ -234,5 +242,6 @@ __all__ = [
     "join",
     "kind_of",
     "map_keypoints",
+    "opened",
     "people_to_learn",
 ]

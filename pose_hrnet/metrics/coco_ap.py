@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval, Params
 
+from pose_hrnet.data.json_rows import Source
 from pose_hrnet.metrics.coco_matching import match_images
 from pose_hrnet.metrics.coco_results import (
     Results,
@@ -65,19 +66,18 @@ class CocoScores:
 
 
 def score_results(
-    annotations: Path,
+    annotations: Source | Truth,
     results: Path | list[dict[str, Any]],
     *,
     sigmas: Sequence[float] | None = None,
     image_ids: Iterable[ImageId] | None = None,
-    area_over_box: float | None = None,
     evaluator: Evaluator = "fast",
     metrics: Sequence[str] = COCO_METRICS,
 ) -> CocoScores:
     """Score results against annotations with pycocotools.
 
     Args:
-        annotations: COCO keypoint annotations, JSON.
+        annotations: COCO keypoint annotations, JSON; or the truth that was read of them.
         results: COCO keypoint results ``{image_id, category_id, keypoints, score}``, `keypoints`
             being x, y, score of each keypoint in image pixels: a JSON file, or the list itself.
             pycocotools takes a result's area from its ``bbox`` where there is one, else from its
@@ -85,7 +85,6 @@ def score_results(
         sigmas: K OKS standard deviations; default COCO's 17.
         image_ids: Images to evaluate; default all of the annotations. Results on other images of
             the annotations do not count.
-        area_over_box: Take this many times a person's box area for the area; default the file's.
         evaluator: See `Evaluator`; both give the same.
         metrics: Those of `COCO_METRICS` that are wanted; nothing is noted on the others.
 
@@ -99,31 +98,29 @@ def score_results(
             are sigmas, or no result has a category of the annotations.
     """
     oks_sigmas = _sigmas(sigmas)
-    notes: list[str] = []
-    truth = read_truth(Path(annotations), len(oks_sigmas), notes, area_over_box=area_over_box)
+    truth = _truth(annotations, len(oks_sigmas))
+    notes = list(truth.notes)
     found = read_results(results, truth, len(oks_sigmas), notes)
     return _score(truth, found, image_ids, oks_sigmas, evaluator, notes, metrics)
 
 
 def score_poses(
-    annotations: Path,
+    annotations: Source | Truth,
     poses: Poses,
     *,
     category_id: ImageId = 1,
     sigmas: Sequence[float] | None = None,
     image_ids: Iterable[ImageId] | None = None,
-    area_over_box: float | None = None,
     evaluator: Evaluator = "fast",
 ) -> CocoScores:
     """Score poses as `score_results` does the results that `poses_to_results` makes of them.
 
     Args:
-        annotations: COCO keypoint annotations, JSON.
+        annotations: As `score_results` takes them.
         poses: Predicted poses with their final scores.
         category_id: The category of all of them.
         sigmas: K OKS standard deviations; default COCO's 17.
         image_ids: Images to evaluate; default all of the annotations.
-        area_over_box: As `score_results` takes it.
         evaluator: See `Evaluator`; both give the same.
 
     Returns:
@@ -134,10 +131,16 @@ def score_poses(
         ValueError: As `score_results` does.
     """
     oks_sigmas = _sigmas(sigmas)
-    notes: list[str] = []
-    truth = read_truth(Path(annotations), len(oks_sigmas), notes, area_over_box=area_over_box)
+    truth = _truth(annotations, len(oks_sigmas))
+    notes = list(truth.notes)
     found = results_of_poses(poses, category_id, truth, len(oks_sigmas), notes)
     return _score(truth, found, image_ids, oks_sigmas, evaluator, notes)
+
+
+def _truth(annotations: Source | Truth, num_keypoints: int) -> Truth:
+    return (
+        annotations if isinstance(annotations, Truth) else read_truth(annotations, num_keypoints)
+    )
 
 
 def _score(

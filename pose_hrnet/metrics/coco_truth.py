@@ -8,13 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from pose_hrnet.data.json_rows import Problem, decode_rows, find_twin, read_json, summarise
+from pose_hrnet.data.json_rows import (
+    Problem,
+    Source,
+    decode_rows,
+    find_twin,
+    open_annotations,
+    summarise,
+)
 from pose_hrnet.records import ImageId
 from pose_hrnet.words import counted
 
@@ -39,12 +45,14 @@ class Truth:
         category_numbers: Categories, likewise.
         persons: COCO annotations with these numbers for ids, and all fields that pycocotools
             reads: ``keypoints`` is a ``(3 * K,)`` float64 array without NaN.
+        notes: What was mended or left out, one sentence each.
     """
 
     name: str
     image_numbers: dict[ImageId, int]
     category_numbers: dict[ImageId, int]
     persons: list[dict[str, Any]]
+    notes: tuple[str, ...]
 
 
 class _HasId(msgspec.Struct):
@@ -62,22 +70,12 @@ class _Annotation(msgspec.Struct):
     iscrowd: int | bool | None = None
 
 
-class _File(msgspec.Struct):
-    # Rows stay bytes until their turn, so that a malformed one does not spoil the file.
-    images: list[msgspec.Raw]
-    annotations: list[msgspec.Raw]
-    categories: list[_HasId] = []
-
-
-def read_truth(
-    path: Path, num_keypoints: int, notes: list[str], *, area_over_box: float | None = None
-) -> Truth:
+def read_truth(source: Source, num_keypoints: int, *, area_over_box: float | None = None) -> Truth:
     """Read the annotations of all categories.
 
     Args:
-        path: COCO keypoint annotations, JSON.
+        source: COCO keypoint annotations, JSON.
         num_keypoints: K.
-        notes: What was mended or left out is appended, one sentence each.
         area_over_box: Take this many times the box area for every area; None: the file's.
 
     Raises:
@@ -85,14 +83,15 @@ def read_truth(
         ValueError: If it is no annotation file, lists no images, or all of its keypoints are of
             another number.
     """
-    file = read_json(path, _File, "a COCO keypoint annotation file")
+    file = open_annotations(source)
+    path, notes = str(file), list[str]()
     problems: list[Problem] = []
     # pycocotools goes through the images in the order of their ids, which settles equal scores.
     images = _number(row.id for row in decode_rows(file.images, _HasId, "image", problems))
     if not images:
         raise ValueError(f"{path} lists no images; give annotations with at least one")
     annotations = list(decode_rows(file.annotations, _Annotation, "annotation", problems))
-    categories = _number(category.id for category in file.categories)
+    categories = _number(category.id for category in file.categories_as(_HasId))
     if not categories:
         categories = _number(row.category_id for row in annotations) or {1: 1}
         notes.append(f"{path} has no categories; those of its annotations stand in")
@@ -109,7 +108,7 @@ def read_truth(
     if problems:
         notes.append(f"{path}: {summarise(problems)}; they do not count{_hint(problems, images)}")
     notes += _describe_gaps(counted, persons, path, area_is_read=area_over_box is None)
-    return Truth(str(path), images, categories, persons)
+    return Truth(path, images, categories, persons, tuple(notes))
 
 
 def in_order(ids: Iterable[ImageId]) -> list[ImageId]:
@@ -127,7 +126,7 @@ def _hint(problems: list[Problem], images: Iterable[ImageId]) -> str:
     return f"; write image_id {twins[0]!r} as {twins[1]!r}, as the images do" if twins else ""
 
 
-def _check_lengths(annotations: list[_Annotation], num_keypoints: int, path: Path) -> None:
+def _check_lengths(annotations: list[_Annotation], num_keypoints: int, path: str) -> None:
     """Refuse the file of another skeleton; a single odd row is only left out."""
     given = [annotation for annotation in annotations if annotation.keypoints]
     lengths = [len(annotation.keypoints or ()) for annotation in given]
@@ -201,7 +200,7 @@ def _stated_count(annotation: _Annotation) -> float | None:
 def _describe_gaps(
     annotations: list[_Annotation],
     persons: list[dict[str, Any]],
-    path: Path,
+    path: str,
     *,
     area_is_read: bool,
 ) -> list[str]:

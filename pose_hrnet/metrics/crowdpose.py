@@ -6,13 +6,15 @@ are no size ranges, and AP is also taken over easy, medium and hard images, by t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from pose_hrnet.data.json_rows import decode_rows, read_json
+from pose_hrnet.data.json_rows import AnnotationRows, Source, decode_rows, open_annotations
 from pose_hrnet.metrics.coco_ap import CocoScores, Evaluator, score_results
+from pose_hrnet.metrics.coco_truth import Truth, read_truth
 from pose_hrnet.records import ImageId
 from pose_hrnet.skeleton import CROWDPOSE14
 from pose_hrnet.words import counted
@@ -26,22 +28,48 @@ CROWDPOSE_METRICS = (*_OF_ALL_IMAGES, "APE", "APM", "APH")
 """Names of the nine numbers; E, M, H: easy, medium and hard images, not sizes."""
 
 
+@dataclass(frozen=True)
+class CrowdTruth:
+    """What CrowdPose's evaluation compares with.
+
+    Attributes:
+        truth: The persons.
+        groups: Ids of the images that are easy, medium and hard, by the name of their AP.
+        without_index: How many images are in no group.
+    """
+
+    truth: Truth
+    groups: dict[str, list[ImageId]]
+    without_index: int
+
+
 class _Image(msgspec.Struct):
     id: ImageId
     crowdIndex: float | None = None
 
 
-class _Images(msgspec.Struct):
-    images: list[msgspec.Raw]
+def read_crowd_truth(source: Source) -> CrowdTruth:
+    """Read CrowdPose annotations, COCO-style JSON whose images have a ``crowdIndex``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: As `read_truth`.
+    """
+    file = open_annotations(source)
+    truth = read_truth(file, CROWDPOSE14.num_keypoints, area_over_box=AREA_OVER_BOX)
+    return CrowdTruth(truth, *_groups(file))
 
 
 def score_crowdpose(
-    annotations: Path, results: Path | list[dict[str, Any]], *, evaluator: Evaluator = "fast"
+    annotations: Source | CrowdTruth,
+    results: Path | list[dict[str, Any]],
+    *,
+    evaluator: Evaluator = "fast",
 ) -> CocoScores:
     """Score results against CrowdPose annotations.
 
     Args:
-        annotations: COCO-style JSON whose images have a ``crowdIndex``.
+        annotations: As `read_crowd_truth` takes them, or what it gave.
         results: As `score_results` takes them.
         evaluator: As `score_results` takes it.
 
@@ -52,29 +80,25 @@ def score_crowdpose(
         FileNotFoundError: If a file is missing.
         ValueError: As `score_results`.
     """
-    sigmas = CROWDPOSE14.sigmas
+    crowd = annotations
+    if not isinstance(crowd, CrowdTruth):
+        crowd = read_crowd_truth(crowd)
+    truth, sigmas = crowd.truth, CROWDPOSE14.sigmas
     whole = score_results(
-        annotations,
-        results,
-        sigmas=sigmas,
-        area_over_box=AREA_OVER_BOX,
-        evaluator=evaluator,
-        metrics=_OF_ALL_IMAGES,
+        truth, results, sigmas=sigmas, evaluator=evaluator, metrics=_OF_ALL_IMAGES
     )
     values, notes = dict(whole.values), list(whole.notes)
-    groups, unknown = _groups(annotations)
-    if unknown:
+    if unknown := crowd.without_index:
         without = counted(unknown, "image")
-        notes.append(f"{without} of {annotations} without crowdIndex, for AP alone")
-    for name, images in groups.items():
+        notes.append(f"{without} of {truth.name} without crowdIndex, for AP alone")
+    for name, images in crowd.groups.items():
         values[name] = -1.0
         if images:
             part = score_results(
-                annotations,
+                truth,
                 results,
                 sigmas=sigmas,
                 image_ids=images,
-                area_over_box=AREA_OVER_BOX,
                 evaluator=evaluator,
                 metrics=("AP",),
             )
@@ -84,9 +108,8 @@ def score_crowdpose(
     return CocoScores(values, whole.counts, tuple(notes), whole.evaluator)
 
 
-def _groups(annotations: Path) -> tuple[dict[str, list[ImageId]], int]:
+def _groups(file: AnnotationRows) -> tuple[dict[str, list[ImageId]], int]:
     """Image ids that are easy, medium and hard, and the number of images without an index."""
-    file = read_json(annotations, _Images, "a CrowdPose annotation file")
     groups: dict[str, list[ImageId]] = {"APE": [], "APM": [], "APH": []}
     unknown = 0
     for image in decode_rows(file.images, _Image, "image", []):
@@ -98,4 +121,4 @@ def _groups(annotations: Path) -> tuple[dict[str, list[ImageId]], int]:
     return groups, unknown
 
 
-__all__ = ["CROWDPOSE_METRICS", "score_crowdpose"]
+__all__ = ["CROWDPOSE_METRICS", "CrowdTruth", "read_crowd_truth", "score_crowdpose"]
