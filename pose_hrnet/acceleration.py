@@ -191,7 +191,7 @@ def accelerate(
         session = converted_session(
             FoldedNetwork(network), card.codec.input_wh, choice.backend, device, choice.precision
         )
-        return SessionNetwork(session.run).eval(), session.device
+        return SessionNetwork(session).eval(), session.device
     where = pick_device(device)
     if choice.backend == "eager" and choice.precision == "fp32":
         return channels_last(network.to(where)), where

@@ -36,7 +36,7 @@ class Session:
         input_shape: Four sizes; None where any will do.
         input_dtype: Type of its input.
         output_names: In the order of the outputs.
-        run: From the input to the outputs, on the device.
+        run: From the input, on the device, to the outputs.
     """
 
     backend: Runner
@@ -45,6 +45,11 @@ class Session:
     input_dtype: torch.dtype
     output_names: tuple[str, ...]
     run: Callable[[Tensor], Sequence[Tensor]]
+
+    def run_images(self, images: Tensor) -> Sequence[Tensor]:
+        """Run what takes ``(B, H, W, 3)`` on ``(B, 3, H, W)`` crops."""
+        # They were made in that order; the permutation of a permutation copies nothing.
+        return self.run(images.permute(0, 2, 3, 1).contiguous())
 
 
 def import_extra(module: str, extra: str) -> Any:
@@ -100,7 +105,7 @@ def open_onnx(path: Path, device: str = "auto") -> Session:
         session = ort.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # its exceptions have no common base
         raise _cannot_run(path, "ONNX Runtime", error) from None
-    (only,) = _one_input(path, session.get_inputs())
+    only = _one_input(path, session.get_inputs())
     kinds = {
         "tensor(float)": torch.float32,
         "tensor(float16)": torch.float16,
@@ -161,7 +166,7 @@ def open_openvino(source: Any, device: str = "auto", precision: Precision = "fp3
     path = source if isinstance(source, Path) else Path("the converted network")
     try:
         model = core.read_model(source) if isinstance(source, Path) else source
-        (only,) = _one_input(path, model.inputs)
+        only = _one_input(path, model.inputs)
         fixed = only.partial_shape[0].is_static
         if fixed and len(only.partial_shape) == 4:
             model = _with_free_batch(core, path, model)
@@ -196,7 +201,8 @@ def open_program(path: Path, device: str = "auto") -> Session:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is no such program, or holds more than tensors and known operators.
+        ValueError: If the file is no such program, or holds more than tensors and known
+            operators, or the device is not present.
     """
     where = pick_device(device)
     program = read_program(path)
@@ -219,7 +225,11 @@ def open_program(path: Path, device: str = "auto") -> Session:
 
 
 def open_compiled(path: Path) -> Session:
-    """Open an AOTInductor package, which is machine code: only what you compiled yourself."""
+    """Open an AOTInductor package, which is machine code: only what you compiled yourself.
+
+    Raises:
+        RuntimeError: If the file is no such package.
+    """
     module = torch._inductor.aoti_load_package(str(path))
     where = torch.device("cpu")
     shape = (None, None, None, 3)
@@ -237,13 +247,13 @@ def _with_free_batch(core: Any, path: Path, model: Any) -> Any:
         return core.read_model(path)
 
 
-def _one_input(path: Path, inputs: Sequence[Any]) -> Sequence[Any]:
+def _one_input(path: Path, inputs: Sequence[Any]) -> Any:
     if len(inputs) != 1:
         raise ValueError(
             f"{path}: the model has {len(inputs)} inputs; expected one, the image; "
             "export it without the others"
         )
-    return inputs
+    return inputs[0]
 
 
 def _known_dtype(path: Path, kinds: dict[str, torch.dtype], found: str) -> torch.dtype:

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pose_hrnet.codec import HeatmapCodec
-from pose_hrnet.config_base import Positive, PositiveInt
+from pose_hrnet.config_base import Positive, PositiveInt, in_sentence
 from pose_hrnet.files import write_text
 from pose_hrnet.geometry import Alignment, CodecName
 from pose_hrnet.models.card import ModelCard
@@ -212,7 +212,7 @@ class HeatmapModelCard(BaseModel):
             codec, _ = card.codec, card.skeleton
         except ValidationError as error:
             faults = [
-                f"{'.'.join(map(str, e['loc'])) or 'the card'}: {e['msg'].lower()}"
+                f"{'.'.join(map(str, e['loc'])) or 'the card'}: {in_sentence(e['msg'])}"
                 for e in error.errors()
             ]
             raise ValueError(f"{path}: {'; '.join(faults)}") from None

@@ -20,6 +20,7 @@ from pose_hrnet.commands.options import (
     BackendOption,
     Card,
     Checkpoint,
+    Commands,
     Device,
     FlipTest,
     Logger,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from pose_hrnet.loggers import LoggerName
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

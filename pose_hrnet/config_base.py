@@ -22,6 +22,16 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Range = Annotated[tuple[Share, Share], AfterValidator(in_order)]
 
 
+def in_sentence(message: str) -> str:
+    """What pydantic says of a fault, as the middle of a sentence.
+
+    Before the words of a ValueError it puts some of its own, and each message begins with a
+    capital.
+    """
+    text = message.removeprefix("Value error, ")
+    return f"{text[:1].lower()}{text[1:]}"
+
+
 class Section(BaseModel):
     """One mapping of the YAML file; an unknown key is an error."""
 

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from pose_hrnet.config import Config
+from pose_hrnet.config_base import in_sentence
 from pose_hrnet.files import read_yaml
 
 
@@ -108,10 +109,9 @@ def _explain(fault: Any) -> str:
         return f"unknown key {where!r}; the nearest known key is {near[0]!r}"
     if fault["type"] == "missing":
         return f"key {where!r} is missing"
-    message = fault["msg"].removeprefix("Value error, ")
     # A fault of several fields together names them itself.
     given = "" if isinstance(fault["input"], dict) else f" = {fault['input']!r}"
-    return f"{where}{given}: {message[0].lower()}{message[1:]}"
+    return f"{where}{given}: {in_sentence(fault['msg'])}"
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

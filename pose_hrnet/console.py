@@ -50,6 +50,16 @@ def set_up_logging() -> None:
     line = "%(message)s" if HERE.is_main else f"process {HERE.rank}: %(message)s"
     logging.basicConfig(level=logging.WARNING, format=line, handlers=[handler])
     logging.getLogger("pose_hrnet").setLevel(logging.INFO if HERE.is_main else logging.WARNING)
+    logging.getLogger("torch.utils.cpp_extension").addFilter(_matters)
+
+
+def _matters(record: logging.LogRecord) -> bool:
+    """Whether a line of PyTorch's tells a user something.
+
+    Quantising and compiling import what would look for CUDA's compiler: where there is one but no
+    GPU, it says so, and neither was asked for.
+    """
+    return not record.getMessage().startswith("No CUDA runtime is found")
 
 
 def one_sentence_errors(command: _Command) -> _Command:
@@ -85,7 +95,8 @@ def _one_sentence_errors(command: _Command, *, alone: bool) -> _Command:
             )
             raise typer.Exit(BAD_INPUT) from None
         except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
+            # Not "in DataLoader worker process 0", which is about an error that was raised there.
+            if "DataLoader worker (pid" not in str(error):
                 raise
             reason = str(error).splitlines()[0].rstrip(". ")
             _print_error(

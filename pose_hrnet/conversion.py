@@ -10,7 +10,7 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -22,9 +22,17 @@ from torch.export import Dim, ExportedProgram
 
 import pose_hrnet
 from pose_hrnet.backends import Session, import_extra, one_line, open_onnx, open_openvino
+from pose_hrnet.cards import ExportFormat
 from pose_hrnet.device import Precision
 
 log = logging.getLogger(__name__)
+
+PACKAGES: Mapping[ExportFormat, tuple[str, ...]] = {
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "openvino": ("openvino",),
+    "torch": (),
+}
+"""What writes and runs a format, besides torch: the extra of its name."""
 
 _KEPT = 4
 
@@ -63,16 +71,14 @@ def converted_session(
     Raises:
         ValueError: If the program is not installed, or the network cannot be converted.
     """
+    import_packages(backend)
     if backend == "onnx":
-        for package in ("onnx", "onnxscript", "onnxruntime"):
-            import_extra(package, "onnx")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "network.onnx"
             with _converting(backend):
-                program = traced(_Rows(network), input_wh)
-                torch.onnx.export(program, f=path, dynamo=True, external_data=False, verbose=False)
+                model = onnx_program(traced(_Rows(network), input_wh), ["heatmaps"])
+                model.save(path, external_data=False)
             return open_onnx(path, device)
-    import_extra("openvino", "openvino")
     name = f"{_digest(network, input_wh)}.xml"
     session = _kept_session(name, device, precision)
     if session is not None:
@@ -93,6 +99,30 @@ def traced(network: nn.Module, input_wh: tuple[int, int]) -> ExportedProgram:
         return torch.export.export(
             network.eval(), (example,), dynamic_shapes=({0: Dim("batch", min=1)},)
         )
+
+
+def import_packages(fmt: ExportFormat) -> None:
+    """Import all that a format needs, before time is spent on it.
+
+    Raises:
+        ValueError: If a package is missing, with the command that installs it.
+    """
+    for package in PACKAGES[fmt]:
+        import_extra(package, fmt)
+
+
+def onnx_program(program: ExportedProgram, outputs: Sequence[str]) -> torch.onnx.ONNXProgram:
+    """What `traced` gave, as an ONNX program from ``crops`` to these outputs, any batch size."""
+    written = torch.onnx.export(
+        program, dynamo=True, input_names=["crops"], output_names=outputs, verbose=False
+    )
+    if written is None:
+        raise RuntimeError("the exporter gave nothing back")
+    graph = written.model.graph
+    for value in (*graph.inputs, *graph.outputs):
+        if value.shape is not None:
+            value.shape[0] = "batch"
+    return written
 
 
 def openvino_model(program: ExportedProgram, input_wh: tuple[int, int]) -> Any:

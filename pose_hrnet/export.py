@@ -8,9 +8,7 @@ inside, on a quarter of the bytes that floats would take.
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,18 +21,19 @@ from torch.export import ExportedProgram
 from pose_hrnet.acceleration import cpp_compiler
 from pose_hrnet.backends import import_extra, one_line, open_compiled
 from pose_hrnet.cards import SUFFIXES, ExportCard, ExportFormat
-from pose_hrnet.conversion import openvino_model, traced
+from pose_hrnet.conversion import (
+    PACKAGES,
+    import_packages,
+    onnx_program,
+    openvino_model,
+    traced,
+)
 from pose_hrnet.export_check import MAX_DIFFERENCE, Difference, compare
+from pose_hrnet.files import draft_folder, put_in_place
 from pose_hrnet.inference import Decoder
 from pose_hrnet.models.weights import LoadedModel
 from pose_hrnet.program_files import read_program
 from pose_hrnet.runtimes import GraphNetwork, PoseModel, load_pose_model, network_model
-
-_PACKAGES: dict[ExportFormat, tuple[str, ...]] = {
-    "onnx": ("onnx", "onnxscript", "onnxruntime"),
-    "openvino": ("openvino",),
-    "torch": (),
-}
 
 
 class PoseGraph(nn.Module):
@@ -129,12 +128,10 @@ def export_model(
         fmt, checkpoint.card, flip_test, heatmaps, "fp32", package_versions(fmt), measured={}
     )
     write = {"onnx": _write_onnx, "openvino": _write_openvino, "torch": _write_program}[fmt]
-    for package in _PACKAGES[fmt]:
-        import_extra(package, fmt)
+    import_packages(fmt)
     program = trace(model, heatmaps=heatmaps)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-        draft = Path(folder) / path.name
+    with draft_folder(path) as folder:
+        draft = folder / path.name
         try:
             write(program, draft, card)
         except Exception as error:  # the converters' errors have no common base
@@ -150,14 +147,8 @@ def export_model(
             card = replace(card, measured={"difference": asdict(difference)})
             card.write(draft)
         if difference is None or difference.ok:
-            put_in_place(Path(folder), path.parent)
+            put_in_place(folder, path.parent)
     return Export(path, card, difference)
-
-
-def put_in_place(draft: Path, folder: Path) -> None:
-    """Move the files of one folder into another on the same disk, each in one piece."""
-    for file in sorted(draft.iterdir()):
-        os.replace(file, folder / file.name)
 
 
 def trace(model: PoseModel, *, heatmaps: bool) -> ExportedProgram:
@@ -199,8 +190,8 @@ def compile_program(
             "--compile out"
         )
     package = program_path.with_suffix(".aoti.pt2")
-    with tempfile.TemporaryDirectory(prefix=f".{package.name}.", dir=package.parent) as folder:
-        draft = Path(folder) / package.name
+    with draft_folder(package) as folder:
+        draft = folder / package.name
         try:
             torch._inductor.aoti_compile_and_package(
                 read_program(program_path), package_path=str(draft)
@@ -213,14 +204,14 @@ def compile_program(
             compiled = replace(reference, network=GraphNetwork(open_compiled(draft)))
             difference = compare(reference, compiled, check_crops, bound)
         if difference is None or difference.ok:
-            put_in_place(Path(folder), package.parent)
+            put_in_place(folder, package.parent)
     return package, difference
 
 
 def package_versions(fmt: ExportFormat) -> dict[str, str]:
     """Versions of what writes a format."""
     found = {}
-    for package in ("pose-hrnet", "torch", *_PACKAGES[fmt]):
+    for package in ("pose-hrnet", "torch", *PACKAGES[fmt]):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
@@ -233,20 +224,7 @@ def _write_program(program: ExportedProgram, path: Path, card: ExportCard) -> No
 
 
 def _write_onnx(program: ExportedProgram, path: Path, card: ExportCard) -> None:
-    written = torch.onnx.export(
-        program,
-        dynamo=True,
-        input_names=["crops"],
-        output_names=list(card.outputs),
-        verbose=False,
-    )
-    if written is None:
-        raise RuntimeError("the exporter gave nothing back")
-    graph = written.model.graph
-    for value in (*graph.inputs, *graph.outputs):
-        if value.shape is not None:
-            value.shape[0] = "batch"
-    written.save(path, external_data=False)
+    onnx_program(program, card.outputs).save(path, external_data=False)
 
 
 def _write_openvino(program: ExportedProgram, path: Path, card: ExportCard) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Sequence
 from itertools import pairwise
 from threading import Lock
 from typing import Any, cast
@@ -15,7 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from pose_hrnet.backends import one_line
+from pose_hrnet.backends import Session, one_line
 from pose_hrnet.models.inputs import normalised
 
 log = logging.getLogger(__name__)
@@ -75,16 +74,19 @@ def folded(network: nn.Module) -> nn.Module:
 
 
 class SessionNetwork(nn.Module):
-    """A converted network: ``(B, 3, H, W)`` uint8 crops to heatmaps on the CPU."""
+    """A converted network, which another program runs.
 
-    def __init__(self, run: Callable[[Tensor], Sequence[Tensor]]) -> None:
+    Args:
+        session: From `converted_session`.
+    """
+
+    def __init__(self, session: Session) -> None:
         super().__init__()
-        self.run = run
+        self.session = session
 
     def forward(self, images: Tensor) -> Tensor:
         """``(B, 3, H, W)`` uint8 RGB -> ``(B, K, h, w)`` float32 heatmaps."""
-        # The crops were made in this order; the permutation of a permutation copies nothing.
-        return self.run(images.permute(0, 2, 3, 1).contiguous())[0]
+        return self.session.run_images(images)[0]
 
 
 class CompiledNetwork(nn.Module):

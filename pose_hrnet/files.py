@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -46,6 +47,34 @@ def _fsync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+@contextmanager
+def draft_folder(path: Path) -> Iterator[Path]:
+    """A folder for drafts, on the disk where a file is to be; it goes when the block ends.
+
+    It lies in the nearest folder that there is: none is made for a file that is refused.
+
+    Args:
+        path: The file.
+
+    Yields:
+        The folder, whose files `put_in_place` moves.
+
+    Raises:
+        OSError: If no file can be written there.
+    """
+    check_room(path.parent, 0)
+    nearest = _nearest(path.parent)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=nearest) as name:
+        yield Path(name)
+
+
+def put_in_place(draft: Path, folder: Path) -> None:
+    """Move the files of a folder into another one, which is made, each in one piece."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in sorted(draft.iterdir()):
+        os.replace(file, folder / file.name)
+
+
 def remove_temporaries(folder: Path) -> None:
     """Remove what `replace_file` left of processes that were killed; none may be at work there."""
     for path in folder.glob(".*.*.tmp"):
@@ -63,7 +92,7 @@ def check_room(folder: Path, needed: int) -> None:
     Raises:
         OSError: If it is no folder, cannot be written to, or lies on too full a disk.
     """
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    there = _nearest(folder)
     if not there.is_dir():
         raise NotADirectoryError(f"{there} is a file, not a folder; choose another --output")
     if not os.access(there, os.W_OK | os.X_OK):
@@ -79,6 +108,11 @@ def check_room(folder: Path, needed: int) -> None:
             f"the disk of {there} has {free / 1e6:,.0f} MB free, but the run needs about "
             f"{needed / 1e6:,.0f} MB for its checkpoints; make room, or choose another --output"
         )
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder itself, or the nearest above it that exists."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
 def write_text(path: Path, text: str) -> None:

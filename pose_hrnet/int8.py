@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -18,8 +17,9 @@ from pose_hrnet.config import DataSet, EvaluateConfig
 from pose_hrnet.data.coco import write_json
 from pose_hrnet.data.datasets import check_keypoints
 from pose_hrnet.evaluate import evaluate, people_to_predict
-from pose_hrnet.export import Export, export_model, put_in_place
+from pose_hrnet.export import Export, export_model
 from pose_hrnet.export_check import MAX_DIFFERENCE, compare
+from pose_hrnet.files import draft_folder, put_in_place
 from pose_hrnet.inference import PoseCard, crops_for
 from pose_hrnet.metrics.main_number import main_number
 from pose_hrnet.models.weights import LoadedModel
@@ -133,9 +133,7 @@ def export_int8(
         OSError: If the files cannot be read or written.
     """
     import_nncf()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as name:
-        folder = Path(name)
+    with draft_folder(path) as folder:
         prepared = prepare(checkpoint.card, data, calibration, count, folder)
         crops = prepared.crops if check_crops is None else check_crops
         source, target = folder / "float" / path.name, folder / "int8" / path.name

@@ -41,19 +41,27 @@ class Behind:
     """Does work in another thread, piece by piece, while its ``with`` block goes on.
 
     Args:
-        depth: Pieces that may wait; with more, who hands over one waits for the oldest.
+        room: How much may wait; with more, who hands over a piece waits for the oldest.
     """
 
-    def __init__(self, depth: int) -> None:
-        self.depth = depth
+    def __init__(self, room: int) -> None:
+        self.room = room
         self._pool = ThreadPoolExecutor(1, "behind")
-        self._waiting: deque[Future[None]] = deque()
+        self._waiting: deque[tuple[Future[None], int]] = deque()
 
-    def do(self, work: Callable[[], None]) -> None:
-        """Hand over a piece of work; an error of an earlier one is raised here, or at the end."""
-        while len(self._waiting) >= self.depth:
-            self._waiting.popleft().result()
-        self._waiting.append(self._pool.submit(work))
+    def do(self, work: Callable[[], None], size: int = 1) -> None:
+        """Hand over a piece of work; an error of an earlier one is raised here, or at the end.
+
+        Args:
+            work: What to do.
+            size: How much of the room it takes while it waits.
+        """
+        while self._waiting and (self._waiting[0][0].done() or self._taken() + size > self.room):
+            self._waiting.popleft()[0].result()
+        self._waiting.append((self._pool.submit(work), size))
+
+    def _taken(self) -> int:
+        return sum(size for _, size in self._waiting)
 
     def __enter__(self) -> Behind:
         return self
@@ -66,5 +74,5 @@ class Behind:
     ) -> None:
         self._pool.shutdown(cancel_futures=error is not None)
         if error is None:
-            for piece in self._waiting:
+            for piece, _ in self._waiting:
                 piece.result()

@@ -25,6 +25,9 @@ from pose_hrnet.words import counted
 
 log = logging.getLogger(__name__)
 
+BATCH_BYTES = 2**28
+"""Images of so many bytes are a full batch: two dozen photographs of a telephone would be 1 GB."""
+
 Image = NDArray[np.uint8]
 Key = TypeVar("Key")
 
@@ -208,7 +211,9 @@ class PoseEstimator:
         """Predict images as they come, batched over the persons of all of them.
 
         The next images are read and cut in another thread meanwhile. A batch is run when it is
-        full, or when as many images as it has places wait for it, so that few are in memory.
+        full, or when as many images as it has places, or `BATCH_BYTES` of them, wait for it. So
+        no more are in memory than those of four batches: the last one, the one that is run, one
+        that waits, and one that is being read.
 
         Args:
             pictures: What the caller knows an image by, the image, and its ``(N, 4)`` boxes.
@@ -238,8 +243,10 @@ class PoseEstimator:
                 batch.crops.append(cut(sight.image, affine, self.card.codec.input_wh))
                 batch.owners.append((sight, row))
             batch.finished.append(sight)
-            # Images without persons fill no batch, and must not pile up in memory either.
-            if max(len(batch.crops), len(batch.finished)) >= self.batch_size:
+            # Images without persons, or large ones, must not pile up in memory either.
+            held = sum(waiting.image.nbytes for waiting in batch.finished)
+            places = max(len(batch.crops), len(batch.finished))
+            if places >= self.batch_size or held >= BATCH_BYTES:
                 yield batch
                 batch = _Batch([], [], [])
         if batch.finished:

@@ -20,7 +20,7 @@ from pose_hrnet.data.json_rows import Problem
 from pose_hrnet.draw import draw_poses, write_image
 from pose_hrnet.files import replace_file
 from pose_hrnet.overlap import Behind
-from pose_hrnet.predict import PoseEstimator
+from pose_hrnet.predict import BATCH_BYTES, PoseEstimator
 from pose_hrnet.progress import SILENT, Bar, Progress
 from pose_hrnet.records import ImageId, Poses, object_array
 from pose_hrnet.skeleton import Skeleton
@@ -192,7 +192,7 @@ def predict_files(
 
     with (
         progress.task("predict", total=len(paths), unit="images") as bar,
-        Behind(estimator.batch_size) as artist,
+        Behind(BATCH_BYTES) as artist,
     ):
         pictures = _pictures(paths, known, failures, bar)
         for (path, box_scores), image, found in estimator.predict_stream(pictures):
@@ -201,7 +201,7 @@ def predict_files(
             all_poses.append((path, poses))
             if overlays:
                 target = output / "overlays" / f"{names[path]}.jpg"
-                artist.do(partial(draw, target, image, poses))
+                artist.do(partial(draw, target, image, poses), image.nbytes)
             bar.advance()
     results = [row for _, poses in all_poses for row in poses_to_results(poses)]
     write_json(output / "results.json", results)

@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from pose_hrnet.backends import import_extra, one_line, openvino_core
+from pose_hrnet.backends import import_extra, one_line, open_openvino, openvino_core
 from pose_hrnet.progress import SILENT, Progress
 
 log = logging.getLogger(__name__)
@@ -228,13 +230,10 @@ def _rank(
     return [runs[place] for place in np.argsort(losses)[::-1]]
 
 
-def _outputs(
-    model: Any, names: Sequence[str], crops: NDArray[np.uint8]
-) -> Mapping[str, NDArray[np.float32]]:
+def _outputs(model: Any, names: Sequence[str], crops: NDArray[np.uint8]) -> Mapping[str, Tensor]:
     """What operations inside a model give."""
     probe = model.clone()
     first = len(probe.outputs)
     probe.add_outputs([(name, 0) for name in names])
-    hint = {"INFERENCE_PRECISION_HINT": "f32"}
-    found = openvino_core().compile_model(probe, "CPU", hint)(crops)
-    return {name: found[first + place] for place, name in enumerate(names)}
+    found = open_openvino(probe).run(torch.from_numpy(crops))
+    return dict(zip(names, found[first:], strict=True))

@@ -92,6 +92,9 @@ def network_model(
         precision: Arithmetic of the forward pass.
         flip_test: Average with the mirrored crop.
         flip_shift: Cells to shift the mirrored heatmaps by; None: the codec's own.
+
+    Raises:
+        ValueError: If the device is not present.
     """
     where = pick_device(device)
     decoder = Decoder(card.codec, card.skeleton.flip_index, flip_test, flip_shift, precision)
@@ -164,7 +167,7 @@ def load_pose_model(
 
 
 class GraphNetwork(nn.Module):
-    """An export of ours: maps ``(B, 3, H, W)`` uint8 crops to all of its outputs."""
+    """An export of ours: maps ``(B, 3, H, W)`` uint8 crops to keypoints and scores."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -172,8 +175,7 @@ class GraphNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Keypoints ``(B, K, 2)`` in input pixels, and scores ``(B, K)``."""
-        # The crops were made in this order; the permutation of a permutation copies nothing.
-        keypoints_input, scores, *_ = self.session.run(images.permute(0, 2, 3, 1).contiguous())
+        keypoints_input, scores, *_ = self.session.run_images(images)
         return keypoints_input, scores
 
 

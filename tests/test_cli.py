@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from typing import get_args
@@ -212,6 +214,48 @@ def test_bad_input_is_one_sentence_and_exit_code_2(arguments, message, tmp_path,
     assert message in error
     assert error.startswith("error:")
     assert list(tmp_path.iterdir()) == []
+
+
+def killed(worker):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def faulty(worker):
+    raise RuntimeError("a fault of ours")
+
+
+@pytest.mark.parametrize("begin", [killed, faulty])
+def test_a_killed_loader_process_is_one_sentence_and_a_fault_is_not(
+    begin, run_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("pose_hrnet.data.crops._set_up_worker", begin)
+    done = CliRunner().invoke(app, [
+        "evaluate", "-c", str(run_folder / "training/best.safetensors"), "--workers", "1",
+        "--annotations", str(run_folder / "drawn/annotations.json"),
+        "--images", str(run_folder / "drawn/images"), "--output", str(tmp_path / "out"),
+    ])  # fmt: skip
+    said = " ".join(done.stderr.split())
+    if begin is killed:
+        assert done.exit_code == 2
+        assert said.count("error:") == 1
+        assert "a loader process was ended from outside (DataLoader worker (pid" in said
+        assert "use fewer workers or smaller batches" in said
+    else:
+        assert "a fault of ours" in str(done.exception)
+        assert "ended from outside" not in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict", "x", "-c", "y", "-o", "z", "--backend", "tensorrt"],
+        ["weights", "convert", "x", "-o", "z", "--codec", "tensorrt"],
+    ],
+)
+def test_an_unknown_choice_is_told_in_plain_words(arguments):
+    _, error = run_here(*arguments, code=2)
+    words = " ".join(error.replace("│", " ").split())
+    assert f"Invalid value for '{arguments[-2]}': 'tensorrt' is not one of '" in words
 
 
 def test_tools_are_the_commands():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -15,9 +16,11 @@ from builders import make_people, write_annotations, write_images
 from test_cli import run
 
 from pose_hrnet import HRNet, PoseEstimator
+from pose_hrnet.cards import SUFFIXES
 from pose_hrnet.codec import HeatmapCodec
 from pose_hrnet.compare import compare as compare_choices
 from pose_hrnet.config import DataSet, EvaluateConfig
+from pose_hrnet.conversion import PACKAGES
 from pose_hrnet.evaluate import evaluate
 from pose_hrnet.export import export_model, export_path, trace
 from pose_hrnet.export_check import (
@@ -32,7 +35,6 @@ from pose_hrnet.models.weights import LoadedModel, LoadReport, ModelCard, save_m
 from pose_hrnet.runtimes import load_pose_model, network_model
 from pose_hrnet.skeleton import COCO17
 
-NEEDS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("openvino",), "torch": ()}
 SIZE_WH = (64, 96)
 
 
@@ -78,7 +80,7 @@ def crops():
 @pytest.fixture(scope="module", params=["onnx", "openvino", "torch"])
 def exported(request, tmp_path_factory, crops):
     """A UDP model's export, with flip test and heatmaps."""
-    for package in NEEDS[request.param]:
+    for package in PACKAGES[request.param]:
         pytest.importorskip(package)
     path = export_path(tmp_path_factory.mktemp("out"), Path("tiny.pt"), request.param)
     done = export_model(
@@ -210,16 +212,19 @@ def test_drawn_crops_are_of_the_cards_size():
 
 @pytest.mark.slow
 def test_hrnet_and_the_command_line(tmp_path):
-    """The small network as a user exports it, in the format that needs no extra."""
+    """The small network as a user exports it: libraries warn of nothing."""
     torch.manual_seed(0)
     blocks = {"stem_blocks": 1, "stage_modules": (1, 1, 1), "branch_blocks": 1}
     model = HRNet(8, stem_width=8, **blocks)
     card = ModelCard(model.architecture, COCO17, HeatmapCodec("dark", SIZE_WH))
     save_model(tmp_path / "small.safetensors", model.state_dict(), card)
     arguments = ["export", "-c", tmp_path / "small.safetensors", "-o", tmp_path / "out"]
-    out, _ = run(*arguments, "--format", "torch")
-    assert "32 crops: keypoints differ" in out
-    assert (tmp_path / "out/small.pt2.json").is_file()
+    for fmt, packages in PACKAGES.items():
+        if all(map(find_spec, packages)):
+            out, error = run(*arguments, "--flip-test", "--format", fmt)
+            assert "32 crops: keypoints differ" in out
+            assert (tmp_path / f"out/small{SUFFIXES[fmt]}.json").is_file()
+            assert error == ""
     _, error = run(*arguments, "--format", "onnx", "--compile", code=2)
     assert "--compile needs --format torch" in error
     _, error = run(*arguments, "--images", tmp_path, code=2)
@@ -232,7 +237,7 @@ def test_a_difference_beyond_the_bound_leaves_no_file(tmp_path, crops, monkeypat
         return trace(replace(model, decoder=replace(model.decoder, codec=codec)), **options)
 
     monkeypatch.setattr("pose_hrnet.export.trace", traced_wrongly)
-    done = export_model(tiny("dark"), tmp_path / "a.pt2", "torch", check_crops=crops)
+    done = export_model(tiny("dark"), tmp_path / "new/a.pt2", "torch", check_crops=crops)
     assert not done.ok
     assert list(tmp_path.iterdir()) == []
 
@@ -281,3 +286,9 @@ def test_networks_that_no_graph_can_hold(tmp_path):
     odd = replace(tiny("dark"), model=Odd().eval())
     with pytest.raises(ValueError, match="cannot be traced"):
         export_model(odd, tmp_path / "a.pt2", "torch")
+
+
+def test_an_output_folder_that_is_a_file_is_one_sentence(tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(OSError, match="out is a file, not a folder; choose another --output"):
+        export_model(tiny("dark"), tmp_path / "out/a.pt2", "torch")

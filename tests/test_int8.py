@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from itertools import pairwise
@@ -67,6 +69,8 @@ def passing(layer):
         layer.weight.zero_()
         for c in range(3):
             layer.weight[c, c] = 1 / layer.weight[0, 0].numel()
+        if layer.bias is not None:  # random, else
+            layer.bias.zero_()
     return layer
 
 
@@ -146,11 +150,17 @@ def exported(tmp_path_factory, data):
     pytest.importorskip("nncf")
     folder = tmp_path_factory.mktemp("out")
     small_hrnet(folder / "small.safetensors")
-    said = command(
+    arguments = [
         "export", "-c", folder / "small.safetensors", "--format", "openvino", "--int8",
         "--annotations", data.annotations, "--images", data.images, "--flip-test", "-o", folder,
+    ]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "pose_hrnet", *map(str, arguments)],
+        env={**os.environ, "CUDA_HOME": "/usr"},  # a compiler of CUDA's, perhaps without a GPU
+        capture_output=True, text=True, check=True, timeout=280,
     )  # fmt: skip
-    return folder / "small.xml", said
+    assert done.stderr.strip() == ""  # no warnings of the libraries
+    return folder / "small.xml", " ".join(done.stdout.split())
 
 
 def convolutions_of(path):
@@ -258,7 +268,7 @@ def test_a_bound_that_cannot_be_kept_leaves_no_file(data, tmp_path, exports_are_
     monkeypatch.setattr("pose_hrnet.quantise.stretches", lambda inner: [set()] * 4)
     with pytest.raises(ValueError, match=r"the score falls from .* allow more with --max-drop"):
         export_int8(straight(loud=1e5), tmp_path / "out/a.xml", data)
-    assert list((tmp_path / "out").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -314,30 +324,44 @@ def test_nobody_is_calibrated_and_scored_on(data, tmp_path):
 
 def test_what_cannot_be_quantised_is_one_sentence(data, tmp_path, monkeypatch):
     small_hrnet(tmp_path / "a.safetensors")
-    (tmp_path / "out").mkdir()
+    openvino = ["--format", "openvino"]
     where = ["--annotations", data.annotations, "--images", data.images]
-    arguments = ["export", "-c", tmp_path / "a.safetensors", "-o", tmp_path / "out"]
+    arguments = ["export", "-c", tmp_path / "a.safetensors", "-o", tmp_path / "new/out"]
     for options, message in (
         (["--int8", *where], "--int8 needs --format openvino, and the format is onnx"),
-        (["--int8", "--format", "openvino"], "give --annotations and --images"),
-        (["--calibration-annotations", data.annotations], "belong together"),
-        ([*[o.replace("--", "--calibration-") if isinstance(o, str) else o for o in where]],
-         "calibration options are for --int8"),
+        (["--int8", *openvino], "give --annotations and --images"),
+        (["--int8", *openvino, *where, "--calibration-images", data.images], "belong together"),
+        (["--max-drop", 0.002], "--max-drop does nothing without --int8; give both, or"),
+        ([*openvino, "--calibration-crops", 9], "--calibration-crops does nothing without"),
+        ([*where, "--calibration-images", data.images], "--calibration-images does nothing"),
+        (["--workers", 0], "--workers does nothing without --int8"),
     ):  # fmt: skip
         assert message in command(*arguments, *options, code=2)
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(
         ValueError, match=r"nncf cannot be .* pip install 'pose-hrnet\[openvino\]'"
     ):
-        export_int8(straight(), tmp_path / "out/a.xml", data)
-    assert list((tmp_path / "out").iterdir()) == []
+        export_int8(straight(), tmp_path / "new/out/a.xml", data)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_a_refused_export_leaves_no_folder(data, tmp_path):
+    pytest.importorskip("nncf")
+    small_hrnet(tmp_path / "a.safetensors")
+    said = command(
+        "export", "-c", tmp_path / "a.safetensors", "--format", "openvino", "--int8",
+        "--annotations", data.annotations, "--images", data.images, "--calibration-crops", 5,
+        "-o", tmp_path / "new/out", code=2,
+    )  # fmt: skip
+    assert "gives 5 calibration crops" in said
+    assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]
 
 
 def test_a_network_that_scores_nothing_is_refused(data, tmp_path, exports_are_loud, monkeypatch):
     monkeypatch.setattr("pose_hrnet.int8._score", lambda *_: (0.0, "AP"))
     with pytest.raises(ValueError, match=r"AP on .* is 0\.0000, so that no drop can be measured"):
         export_int8(straight(), tmp_path / "out/a.xml", data)
-    assert list((tmp_path / "out").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_cards_of_before_are_read(exported, tmp_path):

@@ -69,6 +69,17 @@ def test_work_behind_is_done_at_the_end_of_the_block():
     assert done == [0, 1, 2, 3, 4]
 
 
+def test_no_more_work_waits_than_there_is_room_for():
+    """Of three, with pieces of two: one is at work or done, and one more would be too much."""
+    taken, lead = [], []
+    with Behind(3) as worker:
+        for number in range(6):
+            worker.do(lambda number=number: (time.sleep(0.002), taken.append(number))[1], 2)
+            lead.append(number + 1 - len(taken))
+    assert max(lead) <= 1
+    assert taken == list(range(6))
+
+
 def test_errors_behind_are_raised():
     def fail():
         raise OSError("full")

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import json
 import shutil
+import weakref
 
 import cv2
 import numpy as np
@@ -306,6 +307,24 @@ def test_images_without_boxes_do_not_pile_up(estimator, folder, tmp_path, monkey
     )
     assert (done.images, done.persons, bar.done) == (39, 1, 39)
     assert max(in_memory) <= 4 * 3
+
+
+@pytest.mark.parametrize("batch_size", [1, 32])
+def test_large_images_do_not_pile_up(estimator, monkeypatch, batch_size):
+    """Three of these are a full batch, and four batches may be in memory."""
+    monkeypatch.setattr(estimator, "batch_size", batch_size)
+    made, most = weakref.WeakValueDictionary(), []
+
+    def large():
+        for number in range(30):
+            image = np.zeros((6000, 6000, 3), np.uint8)  # takes no memory before it is written to
+            made[number] = image
+            most.append(len(made))
+            yield number, image, [[10, 10, 60, 80]]
+
+    found = [key for key, _, _ in estimator.predict_stream(large())]
+    assert found == list(range(30))
+    assert max(most) <= 4 * min(3, batch_size)
 
 
 def test_batches_go_on_over_the_ends_of_images(estimator, images, monkeypatch):

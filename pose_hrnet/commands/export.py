@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 FAILED = 1
 
+_FOR_INT8 = (
+    "max_drop", "calibration_crops", "calibration_annotations", "calibration_images", "workers",
+)  # fmt: skip
+
 
 class Format(str, Enum):
     """Of the exported file."""
@@ -31,6 +36,7 @@ class Format(str, Enum):
 
 @one_sentence_errors
 def export(
+    ctx: typer.Context,
     checkpoint: Checkpoint,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder, or model file.")],
     fmt: Annotated[
@@ -98,6 +104,8 @@ def export(
 
     if compiled and fmt is not Format.torch:
         raise ValueError(f"--compile needs --format torch, and the format is {fmt.value}")
+    if not int8:
+        _refuse(ctx, _FOR_INT8, without="--int8")
     data = _data(annotations, images, boxes, "--")
     calibration = _data(calibration_annotations, calibration_images, None, "--calibration-")
     if int8 and fmt is not Format.openvino:
@@ -106,8 +114,6 @@ def export(
         raise ValueError(
             "--int8 needs persons to calibrate and score on; give --annotations and --images"
         )
-    if calibration is not None and not int8:
-        raise ValueError("the calibration options are for --int8; give it, or leave them out")
     path = export_path(output, checkpoint, fmt.value)
     loaded = load_model(checkpoint)
     crops = _crops(loaded.card, data) if check else None
@@ -154,6 +160,15 @@ def export(
             say(f"{package} was not written: it differs too much from {path}")
             raise typer.Exit(FAILED)
         say(f"{package}")
+
+
+def _refuse(ctx: typer.Context, parameters: Sequence[str], *, without: str) -> None:
+    """Refuse options that do nothing without another one."""
+    for name in parameters:
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name != "DEFAULT":
+            option = name.replace("_", "-")
+            raise ValueError(f"--{option} does nothing without {without}; give both, or neither")
 
 
 def _data(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 
 class Precision(str, Enum):
@@ -60,6 +60,20 @@ class Resume(str, Enum):
     never = "never"
     auto = "auto"
     must = "must"
+
+
+class Commands(TyperGroup):
+    """All commands; what is wrong with an option is said without words of pydantic's."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """As of any group; Typer reads options with pydantic, and passes on what that says."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            from pose_hrnet.config_base import in_sentence
+
+            error.message = in_sentence(error.message)
+            raise
 
 
 class ResumeAlone(TyperCommand):
