@@ -97,7 +97,7 @@ def test_groups_without_persons_are_minus_one_and_told(truth):
     scores = score_crowdpose(truth(indices=(0.1, 0.19, None)), [result(1, 0, 0.9)])
     assert (scores.values["APM"], scores.values["APH"]) == (-1, -1)
     told = " ".join(scores.notes)
-    assert "1 images of" in told
+    assert "1 image of" in told
     assert "APH is -1" in told
 
 
