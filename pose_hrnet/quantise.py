@@ -61,7 +61,8 @@ def import_nncf() -> Any:
     # It would report each use to its makers over the network; this is its switch against that.
     os.environ.setdefault("NNCF_CI", "1")
     nncf = import_extra("nncf", "openvino")
-    nncf.set_log_level(logging.ERROR)
+    # Not nncf.set_log_level, which changes handlers, too, that others share with it.
+    logging.getLogger("nncf").setLevel(logging.ERROR)
     return nncf
 
 

@@ -142,7 +142,7 @@ def test_exchanged_ids_are_explained(tmp_path):
         ({"images": {"7": "a.jpg"}}, "images"),
         ({"categories": None}, "categories none; expected one category with keypoints"),
         ({"categories": [{"id": 1, "name": "cat"}]}, r"'cat' \(id 1\)"),
-        ({"categories": [CATEGORY | {"keypoints": ["nose"]}]}, "1 keypoints.*has 17"),
+        ({"categories": [CATEGORY | {"keypoints": ["nose"]}]}, "1 keypoint .*has 17"),
         (
             {"categories": [CATEGORY | {"keypoints": list(COCO17.keypoint_names[::-1])}]},
             "in the file's order",

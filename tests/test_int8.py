@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -26,7 +27,14 @@ from pose_hrnet.config import DataSet
 from pose_hrnet.export import export_model
 from pose_hrnet.int8 import export_int8, prepare
 from pose_hrnet.models.weights import LoadedModel, LoadReport, ModelCard, load_model, save_model
-from pose_hrnet.quantise import inner_operations, is_convolution, quantise, stretches, with_floats
+from pose_hrnet.quantise import (
+    import_nncf,
+    inner_operations,
+    is_convolution,
+    quantise,
+    stretches,
+    with_floats,
+)
 from pose_hrnet.runtimes import load_pose_model
 from pose_hrnet.skeleton import Skeleton
 
@@ -291,6 +299,15 @@ def test_the_decoder_stays_in_floating_point(codec, tmp_path):
     for place in range(2):
         assert not np.array_equal(runs[0][place], runs[1][place])
         np.testing.assert_array_equal(runs[0][place], runs[2][place])
+
+
+def test_a_handler_that_nncf_shares_hears_warnings_of_others(monkeypatch):
+    pytest.importorskip("nncf")
+    handler = logging.NullHandler()
+    monkeypatch.setattr(logging.getLogger("nncf"), "handlers", [handler])
+    import_nncf()
+    assert handler.level == logging.NOTSET
+    assert not logging.getLogger("nncf").isEnabledFor(logging.WARNING)
 
 
 def test_stretches_share_the_layers_out(exported):

@@ -258,7 +258,7 @@ def test_a_model_with_holes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no complete network.*: 1 entry missing \(stage3.1"):
         load_model(path)
     torch.save(state | {"transition2.2.0.0.weight": torch.zeros(1)}, path)
-    with pytest.raises(ValueError, match=r"1 have another shape \(transition2.2.0.0.weight: file"):
+    with pytest.raises(ValueError, match=r"1 of another shape \(transition2.2.0.0.weight: file"):
         load_model(path)
 
 

@@ -89,8 +89,9 @@ def identify(shapes: Shapes) -> Layout:
     else:
         what = other or f"no network that is known here ({few(shapes)})"
         raise ValueError(
-            f"the file holds {what}; give a checkpoint of an HRNet or a ResNet with a "
-            "heatmap head, or of such a backbone to start training from"
+            f"in the file's {counted(len(shapes), 'entry')} there is {what}; give a checkpoint of "
+            "an HRNet or a ResNet with a heatmap head, or of such a backbone to start training "
+            "from"
         )
     if architecture["num_keypoints"]:
         name = "SimpleBaseline" if network == "ResNet" and toolkit == "official" else network
