@@ -14,7 +14,8 @@ def counted(count: int, noun: str) -> str:
         return f"1 {noun}"
     if noun.endswith("y"):
         return f"{count:,} {noun[:-1]}ies"
-    return f"{count:,} {noun}{'es' if noun.endswith(('s', 'x', 'ch')) else 's'}"
+    hisses = noun.endswith(("s", "x", "ch")) and not noun.endswith("epoch")
+    return f"{count:,} {noun}{'es' if hisses else 's'}"
 
 
 __all__ = ["counted"]

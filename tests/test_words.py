@@ -17,6 +17,8 @@ from pose_hrnet.words import counted
         (2, "annotated box", "2 annotated boxes"),
         (3, "process", "3 processes"),
         (2, "entry", "2 entries"),
+        (2, "epoch", "2 epochs"),
+        (2, "batch", "2 batches"),
     ],
 )
 def test_one_and_several(count, noun, words):
