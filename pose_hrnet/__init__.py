@@ -1,8 +1,8 @@
 """Top-down human pose estimation with HRNet: crop, regress heatmaps, decode, score by OKS.
 
-The modules in the order of the data: `skeleton`, `geometry`, `records`, `config`, `data`, `codec`,
-`models`, `losses`, `inference`, `runtimes`, `metrics`, `train`, `evaluate`, `predict`, `export`,
-`draw`, `cli`.
+Twelve rooms, each of which imports only rooms before it: `system`, `keypoints`, `config` and
+`visualize`, `data` and `models`, `inference`, `evaluation`, `training`, `deploy`, `benchmark`,
+`cli`.
 
 The public names are imported when they are first used, so that ``import pose_hrnet`` is quick.
 """
@@ -14,12 +14,12 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pose_hrnet.config_files import load_config
+    from pose_hrnet.config.files import load_config
+    from pose_hrnet.inference.estimator import PoseEstimator
+    from pose_hrnet.keypoints.records import People, Poses
+    from pose_hrnet.keypoints.skeleton import COCO17
     from pose_hrnet.models.hrnet import HRNet
-    from pose_hrnet.models.weights import load_model
-    from pose_hrnet.predict import PoseEstimator
-    from pose_hrnet.records import People, Poses
-    from pose_hrnet.skeleton import COCO17
+    from pose_hrnet.models.weights.load import load_model
 
 try:
     __version__ = version("pose-hrnet")
@@ -27,13 +27,13 @@ except PackageNotFoundError:  # run from a source tree that is not installed
     __version__ = "0+source"
 
 _HOME = {
-    "COCO17": "pose_hrnet.skeleton",
+    "COCO17": "pose_hrnet.keypoints.skeleton",
     "HRNet": "pose_hrnet.models.hrnet",
-    "People": "pose_hrnet.records",
-    "PoseEstimator": "pose_hrnet.predict",
-    "Poses": "pose_hrnet.records",
-    "load_config": "pose_hrnet.config_files",
-    "load_model": "pose_hrnet.models.weights",
+    "People": "pose_hrnet.keypoints.records",
+    "PoseEstimator": "pose_hrnet.inference.estimator",
+    "Poses": "pose_hrnet.keypoints.records",
+    "load_config": "pose_hrnet.config.files",
+    "load_model": "pose_hrnet.models.weights.load",
 }
 
 __all__ = [

@@ -1,6 +1,6 @@
 """``python -m pose_hrnet`` is ``pose-hrnet``."""
 
-from pose_hrnet.cli import main
+from pose_hrnet.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from pose_hrnet.cli import app
+from pose_hrnet.cli.app import app
 
 if __name__ == "__main__":
     app(["train", *sys.argv[1:]], prog_name="tools/train.py")

@@ -1,1 +1,1 @@
-"""Data in: annotations, augmentation, crops, and a drawn data set."""
+"""Annotation files and images -> People -> crops."""

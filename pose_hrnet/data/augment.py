@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_hrnet.config import AugmentConfig
-from pose_hrnet.geometry import Array, fit_aspect
-from pose_hrnet.skeleton import Skeleton
+from pose_hrnet.config.recipe import AugmentConfig
+from pose_hrnet.keypoints.geometry import Array, fit_aspect
+from pose_hrnet.keypoints.skeleton import Skeleton
 
 HALF_BODY_PADDING = 1.5
 """Official factor on the box around the keypoints of a half body."""

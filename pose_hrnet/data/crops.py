@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from pose_hrnet import geometry
-from pose_hrnet.config import AugmentConfig
+from pose_hrnet.config.recipe import AugmentConfig
 from pose_hrnet.data.augment import Region, draw_region
-from pose_hrnet.data.decode import ImageFiles, Picture, Pictures
 from pose_hrnet.data.images import ImageError
-from pose_hrnet.data.sampling import EpochSampler, SampleKey
-from pose_hrnet.records import People
-from pose_hrnet.skeleton import COCO17, Skeleton
+from pose_hrnet.data.jpeg import ImageFiles, Picture, Pictures
+from pose_hrnet.data.loader import EpochSampler, SampleKey
+from pose_hrnet.keypoints import geometry
+from pose_hrnet.keypoints.records import People
+from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
 
 log = logging.getLogger(__name__)
 

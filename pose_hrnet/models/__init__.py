@@ -1,1 +1,1 @@
-"""Networks from crops to heatmaps, and their checkpoints."""
+"""Networks from crops to heatmaps; they know no data set."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from pose_hrnet.models.hrnet import HRNet
-from pose_hrnet.models.inputs import IMAGENET_MEAN, IMAGENET_STD
-from pose_hrnet.models.resnet import SimpleBaseline
+from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD
+from pose_hrnet.models.simple_baseline import SimpleBaseline
 
 PoseNetwork: TypeAlias = HRNet | SimpleBaseline
 """Crops to heatmaps at stride 4; has `architecture`, and `mean` and `std` inside."""

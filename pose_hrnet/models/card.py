@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pose_hrnet.codec import HeatmapCodec
-from pose_hrnet.geometry import BOX_PADDING
+from pose_hrnet.keypoints.codec import HeatmapCodec
+from pose_hrnet.keypoints.geometry import BOX_PADDING
+from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.build import PoseNetwork, build_network
-from pose_hrnet.models.inputs import IMAGENET_MEAN, IMAGENET_STD, INPUT_MULTIPLE
-from pose_hrnet.skeleton import Skeleton
+from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD, INPUT_MULTIPLE
 
 CARD_FORMAT = 1
 """Version of the card's layout: raised when an older reader could misread a newer card."""

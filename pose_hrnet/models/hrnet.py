@@ -11,7 +11,7 @@ channels; after every module each stream receives the sum of all of them:
 
 That is V1, which predicts from the finest stream alone. V2 (Sun et al., High-Resolution
 Representations for Labeling Pixels and Regions, arXiv:1904.04514) predicts from all four; see
-`pose_hrnet.models.multi_resolution` for V2 without a pose head.
+`pose_hrnet.models.hrnet_v2` for V2 without a pose head.
 
 Names, shapes and order of the parameters are those of the official code, so that official
 checkpoints load as they are.
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, relu
 
 from pose_hrnet.models.hrnet_blocks import Bottleneck, branch_out, conv_bn_relu, stage, transition
-from pose_hrnet.models.inputs import IMAGENET_MEAN, IMAGENET_STD, normalised
+from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD, normalised
 
 Head: TypeAlias = Literal["v1", "v2"]
 

@@ -1,0 +1,1 @@
+"""What `pose-hrnet benchmark` measures."""

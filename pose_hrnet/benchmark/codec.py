@@ -1,0 +1,92 @@
+"""Heatmaps to keypoints and back, for each codec."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pose_hrnet.benchmark.timing import Measurement, Pace, Variant, measure
+from pose_hrnet.keypoints.codec import HeatmapCodec
+from pose_hrnet.keypoints.geometry import CodecName, crop_affines, input_to_image
+from pose_hrnet.system.progress import SILENT, Progress
+
+PERSONS, KEYPOINTS = 64, 17
+
+
+def made_up_heatmaps(input_wh: tuple[int, int]) -> tuple[Tensor, NDArray[np.float64]]:
+    """``(PERSONS, 17, H/4, W/4)`` noisy Gaussians, and the ``(PERSONS, 2, 3)`` crops' affines."""
+    generator = torch.Generator().manual_seed(0)
+    points = _points(input_wh, generator)
+    heatmaps, _ = HeatmapCodec(input_wh=input_wh).encode(points, torch.ones(PERSONS, KEYPOINTS))
+    heatmaps += 0.05 * torch.randn(heatmaps.shape, generator=generator)
+    rng = np.random.default_rng(0)
+    sizes = np.tile(np.array(input_wh, np.float64) * 0.8, (PERSONS, 1))
+    return heatmaps, crop_affines(rng.uniform(0, 400, (PERSONS, 2)), sizes, input_wh)
+
+
+def decode_variants(input_wh: tuple[int, int]) -> list[Variant]:
+    """Heatmaps to image pixels with each codec."""
+    heatmaps, affines = made_up_heatmaps(input_wh)
+    return [
+        Variant.ready(codec.name, partial(_decode, codec, heatmaps, affines))
+        for codec in _codecs(input_wh)
+    ]
+
+
+def encode_variants(input_wh: tuple[int, int]) -> list[Variant]:
+    """Keypoints to targets with each codec."""
+    points = _points(input_wh, torch.Generator().manual_seed(0))
+    visible = torch.ones(PERSONS, KEYPOINTS)
+    return [
+        Variant.ready(codec.name, partial(codec.encode, points, visible))
+        for codec in _codecs(input_wh)
+    ]
+
+
+def benchmark_codec(
+    input_wh: tuple[int, int], pace: Pace, *, progress: Progress = SILENT
+) -> list[Measurement]:
+    """Time a batch of `PERSONS` persons through every codec, both ways, on the CPU."""
+    width, height = input_wh
+    settings = {"input_wh": [width, height], "persons": PERSONS, "keypoints": KEYPOINTS}
+    size = f"{PERSONS} persons, {KEYPOINTS} heatmaps of {height // 4}x{width // 4} each"
+    found = []
+    for title, variants in (
+        ("heatmaps to image pixels", decode_variants(input_wh)),
+        ("keypoints to heatmaps", encode_variants(input_wh)),
+    ):
+        baseline = variants[0].name
+        rows = measure(variants, baseline, pace, name="codec", progress=progress)
+        found.append(
+            Measurement(
+                "codec",
+                f"{title}: {size}",
+                "person",
+                PERSONS,
+                baseline,
+                rows,
+                settings,
+                shows_each=True,
+            )
+        )
+    return found
+
+
+def _codecs(input_wh: tuple[int, int]) -> list[HeatmapCodec]:
+    return [HeatmapCodec(name, input_wh) for name in get_args(CodecName)]
+
+
+def _points(input_wh: tuple[int, int], generator: torch.Generator) -> Tensor:
+    share = torch.rand(PERSONS, KEYPOINTS, 2, generator=generator)
+    return (0.1 + 0.8 * share) * torch.tensor(input_wh)
+
+
+def _decode(
+    codec: HeatmapCodec, heatmaps: Tensor, affines: NDArray[np.float64]
+) -> NDArray[np.floating]:
+    return input_to_image(codec.decode(heatmaps)[0].numpy(), affines)

@@ -1,0 +1,188 @@
+"""Training crops per second: from images decoded exactly and fast, in both orders, and shards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from torch.utils.data import DataLoader
+
+from pose_hrnet.benchmark.timing import Measurement, Pace, Variant, Work, measure
+from pose_hrnet.config.recipe import AugmentConfig
+from pose_hrnet.data.crops import Crop, CropDataset, EpochSampler, crop_loader, end_workers
+from pose_hrnet.data.formats.results import load_people, training_people
+from pose_hrnet.data.jpeg import Decode, ImageFiles
+from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, ShardStore, read_index
+from pose_hrnet.data.shards.writer import write_shards
+from pose_hrnet.data.synthetic.dataset import synthesize
+from pose_hrnet.keypoints.records import People
+from pose_hrnet.keypoints.skeleton import COCO17
+from pose_hrnet.system.progress import SILENT, Progress
+from pose_hrnet.system.text import counted
+
+BASELINE = "exact, persons, 0 workers"
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Way:
+    """How crops are read.
+
+    Attributes:
+        decode: ``exact`` or ``fast``.
+        order: ``persons``, ``images``, or ``shards``: cut out before.
+        workers: Loader processes; 0: this one.
+    """
+
+    decode: Decode
+    order: str
+    workers: int
+
+    @property
+    def name(self) -> str:
+        """In words."""
+        return f"{self.decode}, {self.order}, {counted(self.workers, 'worker')}"
+
+
+@dataclass(frozen=True)
+class CropSource:
+    """The same persons as images and as shards.
+
+    Attributes:
+        people: Who is cropped.
+        images: Folder of their images.
+        shards: Folder of their shards.
+        input_wh: Size of the crops.
+    """
+
+    people: People
+    images: Path
+    shards: Path
+    input_wh: tuple[int, int]
+
+    def loader(self, way: Way) -> DataLoader[Crop]:
+        """Augmented crops as the official recipe has them, in batches."""
+        if way.order == "shards":
+            store = ShardStore(str(self.shards))
+            index = read_index(store)
+            dataset = self._crops(index.people, ShardPictures(index, store, way.decode))
+            sampler: EpochSampler | ShardSampler = ShardSampler(index.counts)
+        else:
+            dataset = self._crops(
+                self.people, ImageFiles(self.people.images, self.images, way.decode)
+            )
+            sampler = EpochSampler(self.people, shuffle=True, whole_images=way.order == "images")
+        return crop_loader(dataset, batch_size=BATCH, workers=way.workers, sampler=sampler)
+
+    def _crops(self, people: People, pictures: ImageFiles | ShardPictures) -> CropDataset:
+        augmentation = AugmentConfig()
+        return CropDataset(people, pictures, input_wh=self.input_wh, augmentation=augmentation)
+
+
+def all_ways(workers: Sequence[int]) -> list[Way]:
+    """Every way in this process, and the slowest and the fastest from images with workers."""
+    orders = ("persons", "images", "shards")
+    decodes: tuple[Decode, Decode] = ("exact", "fast")
+    alone = [Way(decode, order, 0) for decode in decodes for order in orders]
+    return alone + [
+        way
+        for count in workers
+        if count
+        for way in (Way("exact", "persons", count), Way("fast", "images", count))
+    ]
+
+
+def draw_source(
+    folder: Path, images: int, input_wh: tuple[int, int], progress: Progress = SILENT
+) -> CropSource:
+    """A data set of drawn people in a folder, with its shards."""
+    with progress.task("draw", images, "images") as bar:
+        annotations = synthesize(folder / "drawn", images=images, seed=0, progress=bar.advance_to)
+    return open_source(annotations, annotations.parent / "images", folder, None, input_wh)
+
+
+def open_source(
+    annotations: Path,
+    images: Path,
+    folder: Path,
+    persons: int | None,
+    input_wh: tuple[int, int],
+) -> CropSource:
+    """The first persons of a COCO data set, image by image, with shards in a folder.
+
+    Args:
+        annotations: COCO keypoint JSON.
+        images: Folder of its file names.
+        folder: Where the shards go.
+        persons: At most so many; None: all.
+        input_wh: Size of the crops.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If the annotations are malformed or have no person to crop.
+    """
+    people = training_people(load_people(annotations))
+    people = people[np.argsort(people.image_index, kind="stable")[:persons]]
+    if not len(people):
+        raise ValueError(f"{annotations} has no person to crop; see pose-hrnet data validate")
+    shards = folder / "shards"
+    write_shards(
+        people,
+        images,
+        shards,
+        input_wh=input_wh,
+        augmentation=AugmentConfig(),
+        skeleton=COCO17,
+    )
+    return CropSource(people, images, shards, input_wh)
+
+
+def benchmark_loading(
+    source: CropSource, ways: Sequence[Way], pace: Pace, *, progress: Progress = SILENT
+) -> Measurement:
+    """Time passes over all persons; the ways take turns.
+
+    Every pass is of the same epoch, so that all crop the same regions. Loader processes stay
+    alive between passes, and their start counts as preparation.
+    """
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(0)  # as loaders with processes have it, for all alike
+    loaders: list[DataLoader[Crop]] = []
+    try:
+        rows = measure(
+            [Variant(way.name, partial(_prepare, source, way, loaders)) for way in ways],
+            BASELINE,
+            pace,
+            name="loading",
+            progress=progress,
+        )
+    finally:
+        for loader in loaders:
+            end_workers(loader)
+        cv2.setNumThreads(threads)
+    width, height = source.input_wh
+    amount = len(source.people)
+    return Measurement(
+        "loading",
+        f"{counted(amount, 'augmented training crop')} of {height}x{width} from "
+        f"{counted(len(np.unique(source.people.image_index)), 'image')}",
+        "crop",
+        amount,
+        BASELINE,
+        rows,
+        {"input_wh": [width, height], "batch": BATCH},
+    )
+
+
+def _prepare(source: CropSource, way: Way, loaders: list[DataLoader[Crop]]) -> Work:
+    loader = source.loader(way)
+    loaders.append(loader)
+
+    def one_pass() -> int:
+        return sum(len(batch.pixels) for batch in loader)
+
+    return one_pass

@@ -1,1 +1,0 @@
-"""What `pose-hrnet benchmark` measures, one module each, and the clock that they share."""

@@ -1,0 +1,217 @@
+"""What the command line shares: error sentences, bars, tables. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+from rich.padding import Padding
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from pose_hrnet.system.interrupts import Interrupted, exit_code
+from pose_hrnet.system.launch import place
+from pose_hrnet.system.progress import SILENT, Bar
+
+HERE = place()
+console = Console(quiet=not HERE.is_main)
+errors = Console(stderr=True)
+
+INTERRUPTED = exit_code(signal.SIGINT)
+BAD_INPUT = 2
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def set_up_logging() -> None:
+    """Show the package's log lines, warnings of libraries included, on standard error.
+
+    Of several processes the main one says it all; of the others come warnings, with their number.
+    """
+    handler = RichHandler(console=errors, show_path=False, show_time=False, markup=False)
+    line = "%(message)s" if HERE.is_main else f"process {HERE.rank}: %(message)s"
+    logging.basicConfig(level=logging.WARNING, format=line, handlers=[handler])
+    logging.getLogger("pose_hrnet").setLevel(logging.INFO if HERE.is_main else logging.WARNING)
+    logging.getLogger("torch.utils.cpp_extension").addFilter(_matters)
+
+
+def _matters(record: logging.LogRecord) -> bool:
+    """Whether a line of PyTorch's tells a user something.
+
+    Quantising and compiling import what would look for CUDA's compiler: where there is one but no
+    GPU, it says so, and neither was asked for.
+    """
+    return not record.getMessage().startswith("No CUDA runtime is found")
+
+
+def one_sentence_errors(command: _Command) -> _Command:
+    """Turn bad input into one sentence and exit code 2, an interrupt into exit code 130 or 143.
+
+    The command is for one process; torchrun's would all do the same.
+    """
+    return _one_sentence_errors(command, alone=True)
+
+
+def one_sentence_errors_of_all(command: _Command) -> _Command:
+    """`one_sentence_errors` of a command for one process or several, which it lets join."""
+    return _one_sentence_errors(command, alone=False)
+
+
+def _one_sentence_errors(command: _Command, *, alone: bool) -> _Command:
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        set_up_logging()
+        if alone and HERE.size > 1:
+            refuse_several(command.__name__)
+        try:
+            return command(*args, **kwargs)
+        except (ValueError, OSError, FloatingPointError) as error:
+            _print_error(str(error))
+            raise typer.Exit(BAD_INPUT) from None
+        except ImportError as error:
+            if "cv2" not in str(error) and "libGL" not in str(error):
+                raise
+            _print_error(
+                f"OpenCV cannot be imported ({error}); install the system package libgl1, "
+                "or: pip install opencv-python-headless"
+            )
+            raise typer.Exit(BAD_INPUT) from None
+        except RuntimeError as error:
+            # Not "in DataLoader worker process 0", which is about an error that was raised there.
+            if "DataLoader worker (pid" not in str(error):
+                raise
+            reason = str(error).splitlines()[0].rstrip(". ")
+            _print_error(
+                f"a loader process was ended from outside ({reason}), most often because memory "
+                "ran out; use fewer workers or smaller batches; a training goes on from its last "
+                "save with --resume"
+            )
+            raise typer.Exit(BAD_INPUT) from None
+        except Interrupted as interrupted:
+            if HERE.is_main:
+                errors.print(str(interrupted), markup=False, highlight=False, soft_wrap=True)
+            raise typer.Exit(interrupted.exit_code) from None
+        except KeyboardInterrupt:
+            if HERE.is_main:
+                errors.print("interrupted", highlight=False)
+            raise typer.Exit(INTERRUPTED) from None
+
+    # Typer reads the signature that functools.wraps kept, which the type checker cannot see.
+    return wrapped  # type: ignore[return-value]
+
+
+def refuse_several(name: str) -> NoReturn:
+    """End all processes of a command that is for one."""
+    if HERE.is_main:
+        _print_error(
+            f"{name} works in one process, but torchrun started {HERE.size}; "
+            "start it without torchrun"
+        )
+    else:
+        time.sleep(3)  # torchrun ends all when the first ends: the main one is to say it before
+    raise typer.Exit(BAD_INPUT)
+
+
+def say(text: str) -> None:
+    """Print a line as it is: no markup, no colours, no wrapping of paths."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_error(sentence: str) -> None:
+    errors.print(f"[bold red]error:[/] {escape(sentence)}", highlight=False, soft_wrap=True)
+
+
+class _Rate(ProgressColumn):
+    """Units per second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f} {task.fields['unit']}/s")
+
+
+class _Bar:
+    def __init__(self, progress: Progress, task: Any) -> None:
+        self.progress, self.task = progress, task
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        self.progress.update(self.task, advance=amount, note=note)
+
+    def advance_to(self, done: int) -> None:
+        self.progress.update(self.task, completed=done)
+
+
+class RichProgress:
+    """Draws a bar with count, rate, time left and note for each task (see `progress.Progress`).
+
+    Of several processes only the main one draws.
+    """
+
+    @contextmanager
+    def task(self, name: str, total: int, unit: str) -> Iterator[Bar]:
+        if not HERE.is_main:
+            with SILENT.task(name, total, unit) as bar:
+                yield bar
+            return
+        columns = (
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(),
+            TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
+        )  # fmt: skip
+        with Progress(*columns, console=errors, transient=True) as progress:
+            yield _Bar(progress, progress.add_task(name, total=total, unit=unit, note=""))
+
+
+def print_table(
+    title: str, headings: list[str], rows: list[list[str]], *, bold: int | None = None
+) -> None:
+    """Print rows of text, row number `bold` in bold; columns of numbers are aligned right."""
+    table = Table(title=title, title_justify="left")
+    for column, heading in enumerate(headings):
+        numeric = all(row[column][:1] in "-.0123456789" for row in rows if row[column])
+        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    for number, row in enumerate(rows):
+        table.add_row(*map(escape, row), style="bold green" if number == bold else None)
+    console.print(table)
+
+
+def print_rows(
+    title: str,
+    rows: Sequence[Sequence[str]],
+    styles: Sequence[Sequence[str]] | None = None,
+) -> None:
+    """Print rows of words without frames: names in front, sentences folded under themselves.
+
+    Args:
+        title: In bold above them.
+        rows: Cells of text.
+        styles: Of each cell; None: none.
+    """
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    for _ in rows[0][2:]:
+        table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for number, row in enumerate(rows):
+        cells = [
+            Text(cell, style=styles[number][i] if styles else "") for i, cell in enumerate(row)
+        ]
+        table.add_row(*cells)
+    console.print(Text(title, style="bold"))
+    console.print(Padding(table, (0, 0, 0, 2)))

@@ -1,0 +1,194 @@
+"""``pose-hrnet data ...``: draw, check, look at, and shard data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pose_hrnet.cli.console import RichProgress, one_sentence_errors, print_table, say
+from pose_hrnet.cli.options import Annotations, Output, SkeletonOption
+from pose_hrnet.system.text import counted
+
+app = typer.Typer(no_args_is_help=True, help="Draw, check, look at, and shard data sets.")
+
+
+@app.command()
+@one_sentence_errors
+def synthesize(
+    output: Output,
+    images: Annotated[int, typer.Option(min=1, help="How many.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same files.")] = 0,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; all cores.")] = None,
+) -> None:
+    """Draw a COCO-format keypoint data set of people.
+
+    Example: `pose-hrnet data synthesize --output data/drawn --images 2000 --seed 0`
+    """
+    from pose_hrnet.data.synthetic.dataset import synthesize as draw
+
+    with RichProgress().task("draw", total=images, unit="images") as bar:
+        annotations = draw(
+            output, images=images, seed=seed, workers=workers, progress=bar.advance_to
+        )
+    say(f"{counted(images, 'image')}, {annotations}")
+
+
+@app.command()
+@one_sentence_errors
+def validate(
+    annotations: Annotations,
+    images: Annotated[
+        Path | None, typer.Option("--images", help="Folder of images, each of which is opened.")
+    ] = None,
+    boxes: Annotated[Path | None, typer.Option(help="Detection JSON to check, too.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that open images.")] = 4,
+    skeleton: SkeletonOption = None,
+) -> None:
+    """Check a data set, and say what would make its AP 0 or -1. Exit code 1 if there are errors.
+
+    Example: `pose-hrnet data validate --annotations val.json --images val2017`
+    """
+    from pose_hrnet.data.formats.skeletons import find_skeleton
+    from pose_hrnet.data.validation.validate import validate as check
+
+    report = check(
+        annotations,
+        images,
+        detections=boxes,
+        skeleton=None if skeleton is None else find_skeleton(skeleton, annotations),
+        workers=workers,
+        progress=RichProgress(),
+    )
+    say(
+        f"{counted(report.images, 'image')} ({report.images_opened:,} opened), "
+        f"{counted(report.persons, 'usable person')}, {report.training_persons:,} of them fit to "
+        "train on",
+    )
+    if report.findings:
+        rows = [
+            [
+                f.severity,
+                str(f.count),
+                f.kind,
+                f.effect,
+                f.meaning,
+                ", ".join(map(str, f.examples)),
+            ]
+            for f in report
+        ]
+        headings = ["severity", "count", "what", "effect", "meaning", "examples"]
+        print_table("findings", headings, rows)
+    say("no errors" if report.ok else "there are errors")
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+@one_sentence_errors
+def preview(
+    config: Annotated[str, typer.Argument(help="YAML file, or the name of a recipe.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="PNG or JPEG to write.")],
+    count: Annotated[int, typer.Option(min=1, help="Crops.")] = 12,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="In place of train.seed: other persons, other draws.")
+    ] = None,
+    epoch: Annotated[int, typer.Option(min=0, help="The first is 0.")] = 0,
+    each: Annotated[
+        bool, typer.Option("--each", help="Show each augmentation on its own, at probability 1.")
+    ] = False,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="section.key=value; may be repeated.")
+    ] = None,
+) -> None:
+    """Draw the first augmented crops of an epoch as training sees them, with their targets.
+
+    Example: `pose-hrnet data preview coco_w32_256x192 --output crops.png --epoch 3`
+    """
+    from pose_hrnet.config.files import load_config
+    from pose_hrnet.training.preview import preview_each, preview_training
+
+    changes = list(overrides or ())
+    if seed is not None:
+        changes.append(f"train.seed={seed}")
+    draw = preview_each if each else preview_training
+    draw(load_config(config, changes), output, count=count, epoch=epoch)
+    say(f"{output}")
+
+
+@app.command()
+@one_sentence_errors
+def shard(
+    output: Output,
+    config: Annotated[
+        str | None, typer.Argument(help="YAML file or recipe: its training sets and augmentation.")
+    ] = None,
+    annotations: Annotated[
+        Path | None, typer.Option(help="Keypoint JSON, in place of the configuration's sets.")
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of its file names.")] = None,
+    size: Annotated[
+        str | None, typer.Option(help="Network input, such as 192x256; the recipe's without it.")
+    ] = None,
+    detail: Annotated[
+        float, typer.Option(min=0.1, help="Largest stored resolution, in that of the input.")
+    ] = 1.0,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of the JPEGs.")] = 90,
+    persons: Annotated[int, typer.Option(min=1, help="Per shard, at most.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the order of the persons.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+) -> None:
+    """Cut the training persons out of their images, into tar files that are fast to read.
+
+    Without a configuration, the margin holds the official augmentation.
+
+    Example: `pose-hrnet data shard coco_w32_256x192 --output data/shards`
+    """
+    from pose_hrnet.config.files import load_config
+    from pose_hrnet.config.recipe import AugmentConfig, CodecConfig, DataConfig, TrainingSet
+    from pose_hrnet.data.people import choose_skeleton
+    from pose_hrnet.data.shards.writer import write_shards
+    from pose_hrnet.training.data import training_persons
+
+    settings = None if config is None else load_config(config)
+    sets = () if settings is None else settings.data.training_sets
+    if annotations is not None and images is not None:
+        sets = (TrainingSet(annotations=annotations, images=images),)
+    elif not sets or annotations is not None or images is not None:
+        raise ValueError(
+            "give a configuration with annotated images, or both --annotations and --images"
+        )
+    codec = CodecConfig() if settings is None else settings.codec
+    augment = AugmentConfig() if settings is None else settings.augment
+    padding = DataConfig.model_fields["box_padding"].default
+    choice = None if settings is None else settings.data.skeleton
+    skeleton = choose_skeleton(choice or sets[0].skeleton, sets[0].annotations)
+    people, folder = training_persons(sets, skeleton)
+    index = write_shards(
+        people,
+        folder,
+        output,
+        input_wh=codec.input_wh if size is None else _size(size),
+        augmentation=augment,
+        skeleton=skeleton,
+        box_padding=padding if settings is None else settings.data.box_padding,
+        detail=detail,
+        quality=quality,
+        persons_per_shard=persons,
+        seed=seed,
+        workers=workers,
+        progress=RichProgress(),
+    )
+    tars = sorted(output.glob("*.tar"))
+    megabytes = sum(tar.stat().st_size for tar in tars) / 1e6
+    held = f"{counted(len(people), 'person')} in {counted(len(tars), 'shard')}"
+    say(f"{held}, {megabytes:,.1f} MB; {index}")
+
+
+def _size(text: str) -> tuple[int, int]:
+    """``192x256`` as width and height."""
+    width, separator, height = text.partition("x")
+    if not separator or not width.isdecimal() or not height.isdecimal():
+        raise ValueError(f"the size {text!r} is not of the form WIDTHxHEIGHT, such as 192x256")
+    return int(width), int(height)

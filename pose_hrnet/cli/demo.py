@@ -1,0 +1,148 @@
+"""The whole pipeline on drawn people: no data, no download.
+
+A folder is left with the data set, the training run, the scores and pictures. What a second run
+finds there already, made with the same settings, it reuses.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pose_hrnet.config.files import load_config
+from pose_hrnet.config.recipe import Config
+from pose_hrnet.data.formats.results import load_people, training_people, write_json
+from pose_hrnet.data.images import read_rgb
+from pose_hrnet.data.synthetic.dataset import data_set_info, synthesize
+from pose_hrnet.evaluation.evaluate import evaluate
+from pose_hrnet.evaluation.metrics.coco_ap import CocoScores
+from pose_hrnet.evaluation.metrics.pckh import MpiiScores
+from pose_hrnet.inference.estimator import PoseEstimator
+from pose_hrnet.inference.model import network_model
+from pose_hrnet.models.weights.load import LoadedModel, load_model
+from pose_hrnet.system.device import pick_device
+from pose_hrnet.system.progress import SILENT, Progress
+from pose_hrnet.training.run_folder import RunMismatch
+from pose_hrnet.training.train import train
+from pose_hrnet.visualize.draw import add_title, draw_poses, picture_grid, write_image
+
+log = logging.getLogger(__name__)
+
+HELD_OUT_IMAGES = 150
+TRAIN_SEED, HELD_OUT_SEED = 0, 1_000_000
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo measured: the ten numbers on held-out images, and seconds per phase."""
+
+    scores: CocoScores | MpiiScores
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def run_demo(
+    output: Path, *, images: int, epochs: int | None = None, progress: Progress = SILENT
+) -> DemoResult:
+    """Draw, train, evaluate, predict.
+
+    Args:
+        output: Folder to work in.
+        images: Drawn training images.
+        epochs: Epochs of training; the recipe's if None.
+        progress: Watches.
+
+    Returns:
+        Scores on images that the training has not seen.
+    """
+    seconds: dict[str, float] = {}
+    output.mkdir(parents=True, exist_ok=True)
+    config = _demo_config(output, epochs)
+    with _timed(seconds, "draw"):
+        _drawn(output / "data/train", images, TRAIN_SEED, progress)
+        _drawn(output / "data/val", HELD_OUT_IMAGES, HELD_OUT_SEED, progress)
+    with _timed(seconds, "train"):
+        best = _trained(config, output / "training", progress)
+    with _timed(seconds, "evaluate"):
+        loaded, device = load_model(best), pick_device()
+        evaluation = evaluate(
+            loaded.model.to(device),
+            loaded.card,
+            config.data.val,
+            config.test,
+            device=device,
+            workers=config.data.workers,
+            progress=progress,
+        )
+        evaluation.write(output)
+    with _timed(seconds, "predict and draw"):
+        _draw_predictions(output / "predictions.png", loaded, config)
+    write_json(output / "metrics.json", {**evaluation.metrics(), "seconds": seconds})
+    return DemoResult(evaluation.scores, seconds)
+
+
+def _demo_config(output: Path, epochs: int | None) -> Config:
+    """The demo's recipe, with its paths below `output`."""
+    data = output / "data"
+    overrides = [
+        f"data.{part}.{key}={json.dumps(str(data / part / name))}"
+        for part in ("train", "val")
+        for key, name in (("annotations", "annotations.json"), ("images", "images"))
+    ]
+    if epochs is not None:
+        overrides.append(f"train.epochs={epochs}")
+    return load_config("demo", overrides)
+
+
+def _drawn(folder: Path, images: int, seed: int, progress: Progress) -> None:
+    """Draw a data set, unless the folder holds the same one (its JSON says which it is)."""
+    annotations = folder / "annotations.json"
+    wanted = data_set_info(images, seed)
+    if annotations.exists() and json.loads(annotations.read_bytes()).get("info") == wanted:
+        log.info("reusing %s", annotations)
+        return
+    with progress.task("draw", total=images, unit="images") as bar:
+        synthesize(folder, images=images, seed=seed, progress=bar.advance_to)
+
+
+def _trained(config: Config, folder: Path, progress: Progress) -> Path:
+    """Train, or finish a run of these settings and data that the folder holds."""
+    try:
+        return train(config, folder, resume="auto", progress=progress)
+    except RunMismatch as mismatch:
+        log.info("%s; the demo starts its training afresh", mismatch)
+        shutil.rmtree(folder)
+        return train(config, folder, progress=progress)
+
+
+def _draw_predictions(path: Path, loaded: LoadedModel, config: Config, *, count: int = 8) -> None:
+    """Ground truth above, prediction below, for a few held-out images."""
+    estimator = PoseEstimator(network_model(loaded.model, loaded.card))
+    data = config.data.val
+    people = training_people(load_people(data.annotations))
+    tiles: list[tuple[Any, Any]] = []
+    for row in sorted(set(people.image_index.tolist()))[:count]:
+        here = people[people.image_index == row]
+        image = read_rgb(data.images / people.images.file_names[row])
+        left_top, size = here.boxes_xywh[:, :2], here.boxes_xywh[:, 2:]
+        boxes_xyxy = [[*p, *(p + s)] for p, s in zip(left_top, size, strict=True)]
+        poses = estimator(image, boxes_xyxy)
+        truth = draw_poses(image, here.keypoints_image, here.visibility > 0)
+        found = draw_poses(image, poses.keypoints_image, poses.keypoint_scores)
+        tiles.append((add_title(truth, "ground truth"), add_title(found, "prediction")))
+    rows = [tiles[i : i + 4] for i in range(0, len(tiles), 4)]
+    ordered = [tile for row in rows for side in (0, 1) for tile in (pair[side] for pair in row)]
+    write_image(path, picture_grid(ordered, columns=4, tile_wh=(360, 300)))
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    seconds[name] = round(time.perf_counter() - began, 2)

@@ -1,0 +1,192 @@
+"""``pose-hrnet export``: a checkpoint for other programs to run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pose_hrnet.cli.console import RichProgress, one_sentence_errors, say
+from pose_hrnet.cli.options import Checkpoint
+from pose_hrnet.cli.tables import print_quantisation
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pose_hrnet.config.recipe import DataSet
+    from pose_hrnet.inference.dataset import PoseCard
+
+FAILED = 1
+
+_FOR_INT8 = (
+    "max_drop", "calibration_crops", "calibration_annotations", "calibration_images", "workers",
+)  # fmt: skip
+
+
+class Format(str, Enum):
+    """Of the exported file."""
+
+    onnx = "onnx"
+    openvino = "openvino"
+    torch = "torch"
+
+
+@one_sentence_errors
+def export(
+    ctx: typer.Context,
+    checkpoint: Checkpoint,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder, or model file.")],
+    fmt: Annotated[
+        Format, typer.Option("--format", help="onnx, OpenVINO IR, or torch.export program.")
+    ] = Format.onnx,
+    flip_test: Annotated[
+        bool, typer.Option("--flip-test", help="Average with the mirrored crop inside the graph.")
+    ] = False,
+    heatmaps: Annotated[
+        bool, typer.Option("--heatmaps", help="Give the heatmaps as a third output.")
+    ] = False,
+    compiled: Annotated[
+        bool,
+        typer.Option("--compile", help="Format torch: compile an AOTInductor package, too."),
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Compare with the checkpoint on crops.")
+    ] = True,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(help="COCO JSON whose persons to compare on; drawn ones without."),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option("--images", help="Folder of the JSON's file names.")
+    ] = None,
+    max_difference: Annotated[
+        float, typer.Option(min=0, help="Input pixels that a keypoint may differ by.")
+    ] = 0.1,
+    boxes: Annotated[
+        Path | None, typer.Option(help="Detection JSON; without it, annotated boxes.")
+    ] = None,
+    int8: Annotated[
+        bool,
+        typer.Option("--int8", help="Format openvino: quantise, and score on the annotations."),
+    ] = False,
+    max_drop: Annotated[
+        float,
+        typer.Option(min=0, help="--int8: AP (or PCKh) that may be lost; layers that hurt stay."),
+    ] = 0.002,
+    calibration_crops: Annotated[
+        int, typer.Option(min=1, help="--int8: crops that set the ranges.")
+    ] = 300,
+    calibration_annotations: Annotated[
+        Path | None,
+        typer.Option(help="--int8: whose crops; without it, up to half of the images serve."),
+    ] = None,
+    calibration_images: Annotated[
+        Path | None, typer.Option(help="Folder of that JSON's file names.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="--int8: loader processes.")] = 0,
+) -> None:
+    """Export a checkpoint: uint8 crops in, keypoints and scores out, any batch size.
+
+    Normalisation, flip test and decoder are inside the graph. A JSON card beside the file says
+    what it holds; `evaluate` and `predict` take it like a checkpoint. Exit code 1, and no file, if
+    it differs from the checkpoint.
+
+    With --int8, layers that cost more than --max-drop altogether stay in floating point. Exit code
+    2, and no file, if that does not help.
+
+    Example: `pose-hrnet export -c best.safetensors --format openvino --flip-test -o exported`
+    """
+    from pose_hrnet.deploy.export import compile_program, export_model, export_path
+    from pose_hrnet.models.weights.load import load_model
+
+    if compiled and fmt is not Format.torch:
+        raise ValueError(f"--compile needs --format torch, and the format is {fmt.value}")
+    if not int8:
+        _refuse(ctx, _FOR_INT8, without="--int8")
+    data = _data(annotations, images, boxes, "--")
+    calibration = _data(calibration_annotations, calibration_images, None, "--calibration-")
+    if int8 and fmt is not Format.openvino:
+        raise ValueError(f"--int8 needs --format openvino, and the format is {fmt.value}")
+    if int8 and data is None:
+        raise ValueError(
+            "--int8 needs persons to calibrate and score on; give --annotations and --images"
+        )
+    path = export_path(output, checkpoint, fmt.value)
+    loaded = load_model(checkpoint)
+    crops = _crops(loaded.card, data) if check else None
+    if int8 and data is not None:
+        from pose_hrnet.deploy.int8 import export_int8
+
+        done = export_int8(
+            loaded,
+            path,
+            data,
+            calibration=calibration,
+            count=calibration_crops,
+            max_drop=max_drop,
+            flip_test=flip_test,
+            heatmaps=heatmaps,
+            check_crops=crops,
+            bound=max_difference,
+            workers=workers,
+            progress=RichProgress(),
+        )
+    else:
+        done = export_model(
+            loaded,
+            path,
+            fmt.value,
+            flip_test=flip_test,
+            heatmaps=heatmaps,
+            check_crops=crops,
+            bound=max_difference,
+        )
+    say(loaded.report.summary())
+    if done.difference is not None:
+        say(done.difference.summary())
+    if not done.ok:
+        say(f"{path} was not written: the export differs too much from the checkpoint")
+        raise typer.Exit(FAILED)
+    if done.card.quantisation is not None:
+        print_quantisation(done.card.quantisation)
+    say(f"{path}\n{path}.json")
+    if compiled:
+        package, difference = compile_program(path, crops, bound=max_difference)
+        say("" if difference is None else difference.summary())
+        if difference is not None and not difference.ok:
+            say(f"{package} was not written: it differs too much from {path}")
+            raise typer.Exit(FAILED)
+        say(f"{package}")
+
+
+def _refuse(ctx: typer.Context, parameters: Sequence[str], *, without: str) -> None:
+    """Refuse options that do nothing without another one."""
+    for name in parameters:
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name != "DEFAULT":
+            option = name.replace("_", "-")
+            raise ValueError(f"--{option} does nothing without {without}; give both, or neither")
+
+
+def _data(
+    annotations: Path | None, images: Path | None, boxes: Path | None, prefix: str
+) -> DataSet | None:
+    from pose_hrnet.config.recipe import DataSet
+
+    if (annotations is None) != (images is None) or (annotations is None and boxes is not None):
+        raise ValueError(
+            f"{prefix}annotations and {prefix}images belong together, and boxes to both; "
+            "give all or neither"
+        )
+    if annotations is None or images is None:
+        return None
+    return DataSet(annotations=annotations, images=images, boxes=boxes)
+
+
+def _crops(card: PoseCard, data: DataSet | None) -> Tensor:
+    from pose_hrnet.deploy.check import annotated_crops, drawn_crops
+
+    return drawn_crops(card) if data is None else annotated_crops(card, data)

@@ -1,0 +1,128 @@
+"""``pose-hrnet weights ...``: say what checkpoint files are, and turn others' into ours."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pose_hrnet.cli.console import one_sentence_errors, print_table, say
+
+if TYPE_CHECKING:
+    from pose_hrnet.models.weights.fit import LoadReport
+
+app = typer.Typer(no_args_is_help=True, help="Inspect and convert checkpoints of any toolkit.")
+
+File = Annotated[Path, typer.Argument(help=".safetensors, .pt or .pth of any toolkit.")]
+
+
+_SHOWN = 12
+"""Names of entries in a list before it is cut short."""
+
+
+class Codec(str, Enum):
+    """How heatmaps are encoded and decoded."""
+
+    gaussian = "gaussian"
+    dark = "dark"
+    udp = "udp"
+
+
+@app.command()
+@one_sentence_errors
+def inspect(file: File) -> None:
+    """Say what a checkpoint is, what decoding needs and where that is from, and what would load.
+
+    Exit code 1 if it has a heatmap head and still does not load as a network that predicts.
+
+    Example: `pose-hrnet weights inspect pose_hrnet_w32_256x192.pth`
+    """
+    from pose_hrnet.models.weights.inspect import inspect_weights
+
+    found = inspect_weights(file)
+    architecture = dict(found.architecture)
+    network = {"hrnet": "HRNet", "resnet": "ResNet"}[architecture.pop("name", "hrnet")]
+    keypoints = architecture.pop("num_keypoints")
+    facts = [
+        ("file", str(file)),
+        ("format", found.kind),
+        ("network", f"{network}, {', '.join(f'{k} {v}' for k, v in architecture.items())}"),
+        ("heatmaps", str(keypoints) if keypoints else "none: a backbone to start training from"),
+        ("parameters", f"{found.parameters:,}"),
+        ("size", f"{found.size_bytes:,} bytes"),
+        ("sha256", found.sha256),
+    ]
+    for name, value in facts:
+        say(f"{name + ':':12}{value}")
+    if found.settings:
+        rows = [[s.name, s.value, s.origin] for s in found.settings]
+        print_table("what decoding needs", ["setting", "value", "from"], rows)
+    _print_entries(found.report)
+    if found.problem is None:
+        say("loads as it is")
+        return
+    say(f"does not load to predict: {found.problem}")
+    if keypoints:
+        raise typer.Exit(1)
+
+
+@app.command()
+@one_sentence_errors
+def convert(
+    file: File,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .safetensors to write.")],
+    codec: Annotated[Codec | None, typer.Option(help="Wins over what the file says.")] = None,
+    input_size: Annotated[
+        str | None, typer.Option(help="HEIGHTxWIDTH, as in 256x192; wins over the file.")
+    ] = None,
+    sigma: Annotated[float | None, typer.Option(min=0.1, help="Of the Gaussian, cells.")] = None,
+    blur_kernel: Annotated[int | None, typer.Option(min=1, help="Of dark and udp, odd.")] = None,
+    annotations: Annotated[
+        Path | None, typer.Option(help="COCO JSON whose category names other keypoints.")
+    ] = None,
+) -> None:
+    """Write any pose checkpoint as one of ours, which carries all that decoding needs.
+
+    Example: `pose-hrnet weights convert hrnet_w32_coco_256x192_udp.pth --output w32.safetensors`
+    """
+    from pose_hrnet.data.formats.skeletons import find_skeleton
+    from pose_hrnet.models.weights.load import load_model, save_model
+
+    loaded = load_model(
+        file,
+        skeleton=None if annotations is None else find_skeleton(None, annotations),
+        input_wh=None if input_size is None else _parse_size(input_size),
+        codec=None if codec is None else codec.value,
+        sigma=sigma,
+        blur_kernel=blur_kernel,
+    )
+    save_model(output, loaded.model.state_dict(), loaded.card)
+    rows = [[s.name, s.value, s.origin] for s in loaded.report.settings]
+    if rows:
+        print_table("what the card says", ["setting", "value", "from"], rows)
+    say(f"{loaded.report.kind}: {len(loaded.report.used)} entries written to {output}")
+
+
+def _print_entries(report: LoadReport) -> None:
+    total = len(report.used) + len(report.missing) + len(report.mismatched)
+    say(f"{len(report.used)} of the network's {total} entries would load")
+    for names, what in (
+        (report.missing, "missing from the file"),
+        (report.mismatched, "of another shape"),
+        (report.left_over, "in the file not needed"),
+    ):
+        if names:
+            shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+            say(f"{len(names)} {what}: {shown}")
+    for note in report.notes:
+        say(f"note: {note}")
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    """``256x192`` (height x width, as the field writes it) -> (192, 256)."""
+    height, cross, width = text.lower().partition("x")
+    if not (cross and height.isdecimal() and width.isdecimal()):
+        raise ValueError(f"--input-size is {text!r}; expected HEIGHTxWIDTH, such as 256x192")
+    return int(width), int(height)

@@ -1,0 +1,1 @@
+"""Typed settings, and the strict YAML that they are read from."""

@@ -1,0 +1,123 @@
+"""The section ``data``: which persons are learned from and scored, and how they are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from pose_hrnet.config.base import Positive, PositiveInt, Section
+from pose_hrnet.keypoints.geometry import BOX_PADDING
+
+Kind: TypeAlias = Literal["coco", "crowdpose", "mpii"]
+"""Kinds of annotations, each with the metric of that name."""
+MetricName: TypeAlias = Literal["auto", Kind]
+
+
+class AnnotatedImages(Section):
+    """Annotations of any kind, and their images."""
+
+    annotations: Path
+    """COCO, CrowdPose or MPII keypoint annotation JSON; which, its content tells."""
+    images: Path
+    """Folder that the JSON's file names are relative to."""
+
+
+class TrainingSet(AnnotatedImages):
+    """A data set to learn from, alone or one of several; see docs/data_sets.md."""
+
+    skeleton: str | None = None
+    """Keypoints of this file, as `data.skeleton`; null: as its categories say."""
+    mapping: dict[str, str] | None = None
+    """Keypoints to learn that are called otherwise in this file: ``{to learn: in the file}``."""
+    repeat: PositiveInt = 1
+    """How many times each person is seen in an epoch."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_shards(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "shards" in value:
+            raise ValueError(
+                "shards cannot be one of several data sets; write one folder of shards of all of "
+                "them with pose-hrnet data shard"
+            )
+        return value
+
+
+class CropShards(Section):
+    """Persons to learn from that are cut out of their images already."""
+
+    shards: str
+    """Folder or URL that `pose-hrnet data shard` wrote, in place of annotations and images."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _alone(cls, value: Any) -> Any:
+        others = [key for key in value if key != "shards"] if isinstance(value, dict) else []
+        if others:
+            raise ValueError(
+                f"shards stand in place of {', '.join(others)}; give data.train={{shards: FOLDER}}"
+            )
+        return value
+
+
+def _kind_of_training_sets(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "several"
+    cut_out = isinstance(value, CropShards) or (isinstance(value, dict) and "shards" in value)
+    return "cut out" if cut_out else "one"
+
+
+TrainingSets: TypeAlias = Annotated[
+    Annotated[TrainingSet, Tag("one")]
+    | Annotated[tuple[TrainingSet, ...], Field(min_length=1), Tag("several")]
+    | Annotated[CropShards, Tag("cut out")],
+    Discriminator(_kind_of_training_sets),
+]
+
+
+class DataSet(AnnotatedImages):
+    """A data set to predict, from its annotated boxes or a detector's."""
+
+    boxes: Path | None = None
+    """Detection JSON ``[{image_id, category_id, bbox, score}]``; null: the annotated boxes."""
+    metric: MetricName = "auto"
+    """What scores the poses; auto: the one that the kind of annotations is known by."""
+    head_sizes: Path | None = None
+    """MPII's ``gt_valid.mat``, for PCKh; null: from the head boxes in the annotations."""
+
+
+class DataConfig(Section):
+    """What is read, and how crops are cut."""
+
+    train: TrainingSets
+    """Persons to learn from, in their annotated boxes: one data set, a list of them, or shards."""
+    val: DataSet
+    """Persons to score on."""
+    skeleton: str | None = None
+    """Keypoints to learn: coco17, mpii16, crowdpose14 or a YAML file; null: as annotated."""
+    workers: Annotated[int, Field(ge=0)] = 4
+    """Loader processes; 0 loads in the main process."""
+    decode: Literal["exact", "fast"] = "exact"
+    """How training JPEGs are decoded; fast: quicker, reduced where large, off by 1 to 2 levels."""
+    order: Literal["persons", "images"] = "persons"
+    """Training order; images: the persons of an image share a batch, and its decoding."""
+    box_padding: Positive = BOX_PADDING
+    """Factor on the person box before it is cropped (official: 1.25)."""
+
+    @property
+    def training_sets(self) -> tuple[TrainingSet, ...]:
+        """`train` as a list, of one or several; empty for shards."""
+        if isinstance(self.train, CropShards):
+            return ()
+        return self.train if isinstance(self.train, tuple) else (self.train,)
+
+    @model_validator(mode="after")
+    def _shards_bring_their_keypoints(self) -> DataConfig:
+        if isinstance(self.train, CropShards) and self.skeleton is not None:
+            raise ValueError(
+                f"skeleton is {self.skeleton}, but shards bring the keypoints that they were "
+                "written with; make it null"
+            )
+        return self

@@ -1,0 +1,1 @@
+"""Annotation files and result files, one format each."""

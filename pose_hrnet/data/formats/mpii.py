@@ -1,0 +1,152 @@
+"""Reads MPII's annotations in the JSON form that the official HRNet code publishes.
+
+``annot/{train,valid}.json`` is a list of ``{image, center, scale, joints, joints_vis}``: one row a
+person, pixels counted from 1 as in Matlab, and a region of 200 * scale pixels in place of a box
+(Andriluka et al., CVPR 2014). A row may have a ``head_box`` ``[x1, y1, x2, y2]``; the official
+files have none, and PCKh then takes head sizes from ``gt_valid.mat``.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from pose_hrnet.data.formats.rows import Problem, read_json, summarise
+from pose_hrnet.keypoints.records import Images, People, object_array
+from pose_hrnet.keypoints.skeleton import MPII16
+
+log = logging.getLogger(__name__)
+
+FIRST_PIXEL = 1
+"""MPII counts pixels from 1."""
+PIXELS_PER_SCALE = 200
+"""Side of the region in pixels where scale is 1."""
+CENTER_DOWN = 15
+"""Pixels, times scale, that the official code moves the centre down by, not to cut off feet."""
+
+
+@dataclass(frozen=True, eq=False)
+class MpiiFile:
+    """The usable rows of an MPII file.
+
+    Attributes:
+        people: N persons; the id of each is its row in the file, counted from 0. Boxes are the
+            square regions of 200 * scale, which box padding 1.25 turns into the official crops.
+        rows: Length of the file's list.
+        head_boxes: ``(N, 4)`` float64 x1, y1, x2, y2 from ``head_box``, NaN where there is none.
+        problems: The rows that were left out.
+    """
+
+    people: People
+    rows: int
+    head_boxes: NDArray[np.float64]
+    problems: tuple[Problem, ...]
+
+
+class _Person(msgspec.Struct):
+    image: str
+    center: tuple[float, float]
+    scale: float
+    joints: list[tuple[float, float]] = []
+    joints_vis: list[float] = []
+    head_box: list[Any] | None = None
+    headbox: list[Any] | None = None
+
+
+def read_mpii(path: Path) -> MpiiFile:
+    """Read an MPII file; rows that cannot be used are left out.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no list of persons, or none of them can be used.
+    """
+    raws = read_json(path, list[msgspec.Raw], "MPII annotations, a list of {image, center, ...}")
+    problems: list[Problem] = []
+    kept: list[_Person] = []
+    numbers: list[int] = []
+    decode = msgspec.json.Decoder(_Person).decode
+    for number, raw in enumerate(raws):
+        try:
+            fault = _fault(person := decode(raw))
+        except msgspec.MsgspecError as error:
+            problems.append(Problem("malformed row", number, f"row {number}: {error}"))
+            continue
+        if fault:
+            problems.append(Problem(fault, number, f"row {number} ({person.image}): {fault}"))
+        else:
+            kept.append(person)
+            numbers.append(number)
+    if not kept:
+        reason = summarise(problems) or "the list is empty"
+        raise ValueError(f"{path} has no usable person: {reason}")
+    people = _people(kept, numbers)
+    heads = np.array([_head_box(person) for person in kept], np.float64)
+    return MpiiFile(people, len(raws), heads, tuple(problems))
+
+
+def load_mpii(path: Path) -> People:
+    """The persons of an MPII file; rows left out are counted in one warning.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: As `read_mpii`.
+    """
+    file = read_mpii(path)
+    if file.problems:
+        log.warning("%s: %s", path, summarise(file.problems))
+    return file.people
+
+
+def _fault(person: _Person) -> str:
+    """What is wrong with a row; empty if nothing."""
+    count = MPII16.num_keypoints
+    if {len(person.joints), len(person.joints_vis)} not in ({count}, {0}):
+        return f"joints and joints_vis are not {count} each"
+    if person.scale <= 0 or person.center[0] < 0:
+        return "no center and scale"  # the official files write -1
+    return ""
+
+
+def _people(kept: list[_Person], numbers: list[int]) -> People:
+    names = tuple(dict.fromkeys(person.image for person in kept))
+    place = {name: i for i, name in enumerate(names)}
+    count, k = len(kept), MPII16.num_keypoints
+    nowhere = [(0.0, 0.0)] * k
+    joints = np.array([p.joints or nowhere for p in kept], np.float64).reshape(count, k, 2)
+    labelled = np.array([p.joints_vis or [0] * k for p in kept], np.float64) > 0
+    scales = np.array([p.scale for p in kept], np.float64)[:, None]
+    centers = np.array([p.center for p in kept], np.float64)
+    centers = centers + np.array([0, CENTER_DOWN]) * scales - FIRST_PIXEL
+    sides = np.repeat(PIXELS_PER_SCALE * scales, 2, axis=1)
+    boxes = np.concatenate([centers - sides / 2, sides], axis=1).astype(np.float32)
+    keypoints = np.where(labelled[..., None], joints - FIRST_PIXEL, 0.0)
+    return People(
+        images=Images(names, names, np.zeros((len(names), 2), np.int32)),
+        image_index=np.array([place[person.image] for person in kept], np.int32),
+        ids=object_array(numbers),
+        boxes_xywh=boxes,
+        keypoints_image=keypoints.astype(np.float32),
+        visibility=np.where(labelled, 2, 0).astype(np.uint8),
+        areas=boxes[:, 2:].prod(axis=1),
+        scores=np.ones(count, np.float32),
+        is_crowd=np.zeros(count, np.bool_),
+    )
+
+
+def _head_box(person: _Person) -> NDArray[np.float64]:
+    """``[x1, y1, x2, y2]`` or ``[[x1, y1], [x2, y2]]`` as four numbers; NaN if it is neither."""
+    given = person.head_box or person.headbox
+    try:
+        box = np.array(given, np.float64).reshape(-1)
+    except (TypeError, ValueError):
+        box = np.empty(0)
+    return box if box.size == 4 else np.full(4, np.nan)
+
+
+__all__ = ["MpiiFile", "load_mpii", "read_mpii"]

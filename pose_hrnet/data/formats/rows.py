@@ -1,0 +1,215 @@
+"""Reads JSON lists row by row: a bad row becomes a `Problem`, the others go on.
+
+An annotation file may be opened once for all that is to be read of it: `AnnotationRows` stands
+for its path wherever `Source` is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from json import JSONDecodeError, loads
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+import msgspec
+
+from pose_hrnet.keypoints.records import ImageId, Images
+from pose_hrnet.system.text import counted
+
+_T = TypeVar("_T")
+_DRAWN = Path("runs/demo/data")
+"""Where the recipe demo, and what is made from it, has its data."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A row that was left out.
+
+    Attributes:
+        kind: What is wrong, the same text for all rows with this fault.
+        id: Id of the annotation or image; ``"#3"`` is the fourth row of its list, where there is
+            no id.
+        sentence: What was found, and what was expected.
+        stray_image_id: The image of the row, where it is one that the file does not list.
+    """
+
+    kind: str
+    id: ImageId
+    sentence: str
+    stray_image_id: ImageId | None = None
+
+
+def read_json(path: Path, kind: type[_T], expected: str) -> _T:
+    """Decode a JSON file into a msgspec type; Python's NaN and Infinity become null.
+
+    Args:
+        path: The file.
+        kind: What it holds; a `msgspec.Raw` within stays undecoded.
+        expected: The kind in words, for the error.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no JSON, or of another form.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        advice = f"give the path of {expected}"
+        if _DRAWN in Path(path).parents:
+            advice = "`pose-hrnet demo`, started in this folder, draws it"
+        raise FileNotFoundError(f"{path} does not exist; {advice}") from None
+    except OSError as error:
+        raise OSError(f"{path} cannot be read ({error.strerror}); expected {expected}") from error
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{path} is not {expected}: {error}") from error
+    except msgspec.DecodeError:
+        pass
+    try:
+        # Perhaps Python wrote it: its NaN and Infinity are no JSON.
+        data = msgspec.json.encode(loads(data, parse_constant=lambda name: None))
+        return msgspec.json.decode(data, type=kind)
+    except (JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is not {expected}: it is not JSON ({error})") from error
+    except msgspec.ValidationError as error:
+        hint = " (JSON has no NaN; it was read as null)" if b"null" in data else ""
+        raise ValueError(f"{path} is not {expected}: {error}{hint}") from error
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotationRows:
+    """The rows of a COCO-style annotation file; as a string it is the path.
+
+    They stay bytes until their turn: columns are filled without a list of 150,000 objects, and one
+    malformed row does not spoil the file.
+
+    Attributes:
+        path: The file.
+        images: Rows of its list of this name, as the other two.
+        annotations: Undecoded, too.
+        categories: Undecoded, too; empty if the file has none.
+    """
+
+    path: Path
+    images: list[msgspec.Raw]
+    annotations: list[msgspec.Raw]
+    categories: list[msgspec.Raw]
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def categories_as(self, kind: type[_T]) -> list[_T]:
+        """Its categories.
+
+        Raises:
+            ValueError: If one of them is malformed.
+        """
+        try:
+            return [msgspec.json.decode(raw, type=kind) for raw in self.categories]
+        except msgspec.ValidationError as error:
+            raise ValueError(f"{self} is not {_ANNOTATIONS}: a category: {error}") from error
+
+
+Source: TypeAlias = Path | AnnotationRows
+"""An annotation file, or what was read of it before."""
+
+_ANNOTATIONS = "a COCO annotation file (images, annotations, categories)"
+
+
+class _Lists(msgspec.Struct):
+    images: list[msgspec.Raw]
+    annotations: list[msgspec.Raw]
+    categories: list[msgspec.Raw] = []
+
+
+def open_annotations(source: Source) -> AnnotationRows:
+    """Read an annotation file, unless that was done before.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no annotation file.
+    """
+    if isinstance(source, AnnotationRows):
+        return source
+    lists = read_json(source, _Lists, _ANNOTATIONS)
+    return AnnotationRows(Path(source), lists.images, lists.annotations, lists.categories)
+
+
+def decode_rows(
+    raws: Iterable[msgspec.Raw], kind: type[_T], noun: str, problems: list[Problem]
+) -> Iterator[_T]:
+    """Decode row by row; a row with fields of the wrong type becomes a problem."""
+    decode = msgspec.json.Decoder(kind).decode
+    for position, raw in enumerate(raws):
+        try:
+            row = decode(raw)
+        except msgspec.MsgspecError as error:
+            row_id = _id_of(raw, position)
+            sentence = f"{noun} {row_id!r} cannot be read: {error}"
+            problems.append(Problem(f"malformed {noun}", row_id, sentence))
+        else:
+            yield row
+
+
+class _WithId(msgspec.Struct):
+    id: int | str
+
+
+def _id_of(raw: msgspec.Raw, position: int) -> ImageId:
+    """The id of a malformed row, or its place."""
+    try:
+        return msgspec.json.decode(raw, type=_WithId).id
+    except msgspec.MsgspecError:
+        return f"#{position}"
+
+
+def summarise(problems: Sequence[Problem], examples: int = 3) -> str:
+    """Count by kind with the first ids: ``2 rows left out: box is empty (2: 7, 9)``."""
+    ids: dict[str, list[ImageId]] = {}
+    for problem in problems:
+        ids.setdefault(problem.kind, []).append(problem.id)
+    kinds = [
+        f"{kind} ({len(of)}: {', '.join(map(repr, of[:examples]))}"
+        + (", ...)" if len(of) > examples else ")")
+        for kind, of in ids.items()
+    ]
+    return f"{counted(len(problems), 'row')} left out: {', '.join(kinds)}" if problems else ""
+
+
+def find_twin(
+    strays: Iterable[ImageId], known: Iterable[ImageId]
+) -> tuple[ImageId, ImageId] | None:
+    """The first stray id that a known id equals but for its type or leading zeros, and that id."""
+    by_text = {str(image_id).lstrip("0"): image_id for image_id in known}
+    twins = ((stray, by_text.get(str(stray).lstrip("0"))) for stray in strays)
+    return next(((stray, twin) for stray, twin in twins if twin is not None), None)
+
+
+def explain_strays(problems: Sequence[Problem], images: Images) -> str:
+    """Say why rows name images that the file does not list, if the reason is clear; else empty."""
+    strays = [(p.id, p.stray_image_id) for p in problems if p.stray_image_id is not None]
+    if twins := find_twin((stray for _, stray in strays), images.ids):
+        stray, known = twins
+        return (
+            f"image_id is {stray!r} ({type(stray).__name__}) where the image has the id "
+            f"{known!r} ({type(known).__name__}): write both in one way"
+        )
+    known_ids = set(images.ids)
+    if 2 * sum(row_id in known_ids for row_id, _ in strays) > len(strays):
+        return "id and image_id of the annotations look exchanged"
+    return ""
+
+
+__all__ = [
+    "AnnotationRows",
+    "Problem",
+    "Source",
+    "decode_rows",
+    "explain_strays",
+    "find_twin",
+    "open_annotations",
+    "read_json",
+    "summarise",
+]

@@ -1,0 +1,265 @@
+"""Finds the `Skeleton` of a data set: by name, in a YAML file, or in its COCO category.
+
+What a category does not say is guessed, and told in one log line: flip pairs from left and right
+in the names, sigmas of COCO's keypoints from COCO and `DEFAULT_SIGMA` for others, the upper body
+from the names of body parts. A YAML file says otherwise.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pose_hrnet.data.formats.coco import Category, read_category
+from pose_hrnet.keypoints.skeleton import COCO17, SKELETONS, Skeleton, known_skeleton, words_of
+from pose_hrnet.system.files import read_yaml
+
+log = logging.getLogger(__name__)
+
+DEFAULT_SIGMA = 0.05
+"""OKS sigma of a keypoint that nothing is known of: between COCO's eyes (0.025) and hips (0.107).
+
+A smaller sigma scores the same error lower, so AP compares only between equal sigmas.
+"""
+
+_UPPER_PARTS = frozenset(
+    [
+        "nose", "eye", "ear", "head", "face", "mouth", "chin", "forehead", "neck", "throat",
+        "thorax", "chest", "shoulder", "elbow", "wrist", "hand", "arm", "finger", "thumb",
+    ]
+)  # fmt: skip
+_OTHER_SIDE = {"left": "right", "l": "r"}
+_COCO_SIGMAS = dict(zip(COCO17.keypoint_names, COCO17.sigmas, strict=True))
+
+
+class SkeletonFile(msgspec.Struct, forbid_unknown_fields=True):
+    """What a skeleton YAML may hold; keypoints go by their names, and nothing is required.
+
+    Attributes:
+        name: Short name of the keypoint set.
+        keypoints: All names in order, where the annotations have none.
+        flip_pairs: ``[left, right]`` names; ``[]`` if there are none.
+        links: Pairs of names that a limb joins.
+        sigmas: OKS sigmas: one per keypoint in order, or ``{name: sigma}`` for some.
+        joint_weights: Weights in the loss, likewise; 1 for those not named.
+        upper_body: Names of the upper body's keypoints.
+    """
+
+    name: str | None = None
+    keypoints: list[str] | None = None
+    flip_pairs: list[tuple[str, str]] | None = None
+    links: list[tuple[str, str]] | None = None
+    sigmas: list[float] | dict[str, float] | None = None
+    joint_weights: list[float] | dict[str, float] | None = None
+    upper_body: list[str] | None = None
+
+
+def find_skeleton(
+    choice: str | None,
+    annotations: Path,
+    category_of: Callable[[Path], Category] = read_category,
+) -> Skeleton:
+    """The keypoint set that a setting and an annotation file name together.
+
+    Args:
+        choice: A name of `SKELETONS`, a YAML file (`SkeletonFile`), or None: the category's.
+        annotations: COCO-style keypoint annotations; read unless the choice says everything.
+        category_of: Gives the category of annotations in another format.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If nothing names the keypoints, or the YAML does not suit them.
+    """
+    if choice in SKELETONS:
+        return SKELETONS[choice]
+    if choice is None:
+        return skeleton_of(category_of(annotations), annotations)
+    path = Path(choice)
+    if path.suffix not in (".yaml", ".yml"):
+        raise ValueError(
+            f"skeleton {choice!r} is neither {', '.join(SKELETONS)} nor a YAML file; "
+            "give one of them, or null for the keypoints that the annotations name"
+        )
+    extras = read_skeleton_file(path)
+    if extras.keypoints is not None:
+        named = Category(0, path.stem, tuple(extras.keypoints))
+        return skeleton_of(named, path, extras)
+    return skeleton_of(category_of(annotations), annotations, extras, told_by=path)
+
+
+def read_skeleton_file(path: Path) -> SkeletonFile:
+    """Read a skeleton YAML.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no YAML, or has an unknown key or a value of the wrong type.
+    """
+    try:
+        return msgspec.convert(read_yaml(path) or {}, SkeletonFile)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no skeleton file {path}") from None
+    except msgspec.ValidationError as error:
+        keys = ", ".join(SkeletonFile.__struct_fields__)
+        raise ValueError(f"{path} is no skeleton: {error}; its keys are {keys}") from None
+
+
+def skeleton_of(
+    category: Category,
+    source: Path,
+    extras: SkeletonFile | None = None,
+    *,
+    told_by: Path | None = None,
+) -> Skeleton:
+    """The skeleton of a category, with what a YAML adds to it; guesses are logged.
+
+    Args:
+        category: Names and limbs.
+        source: Where the names stand, for messages.
+        extras: What is known besides; None: a known skeleton of exactly these names is taken.
+        told_by: Where `extras` come from, for messages; None: `source`.
+
+    Raises:
+        ValueError: If the category has no names, or the extras do not suit them.
+    """
+    names = category.keypoint_names
+    if not names:
+        raise ValueError(
+            f"{source} has no keypoint names in category {category.name!r}; write them there as "
+            f"'keypoints', or choose a skeleton: {', '.join(SKELETONS)} or a YAML file"
+        )
+    known = known_skeleton(names)
+    if known is not None and extras is None:
+        return known
+    extras = extras or SkeletonFile()
+    index = _Index(names, told_by or source)
+    guesses: list[str] = []
+    pairs = None if extras.flip_pairs is None else index.pairs(extras.flip_pairs, "flip_pairs")
+    if pairs is None:
+        pairs, lonely = guess_flip_pairs(names)
+        told = ", ".join(f"{names[a]}-{names[b]}" for a, b in pairs) or "none"
+        guesses.append(f"flip pairs {told}")
+        if lonely:
+            guesses.append(f"{', '.join(lonely)} without its other side")
+    if extras.links is None:
+        links = _links(category, source)
+    else:
+        links = index.pairs(extras.links, "links")
+    stated, by_name = index.numbers(extras.sigmas, "sigmas"), _COCO_SIGMAS
+    sigmas = tuple(stated.get(name, by_name.get(name, DEFAULT_SIGMA)) for name in names)
+    if len(stated) < len(names):
+        new = [name for name in names if name not in stated and name not in by_name]
+        guesses.append(
+            "sigmas COCO's" + (f", and {DEFAULT_SIGMA} for {', '.join(new)}" if new else "")
+        )
+    if extras.upper_body is None:
+        upper = tuple(k for k, name in enumerate(names) if _UPPER_PARTS & set(words_of(name)))
+        guesses.append(f"upper body {', '.join(names[k] for k in upper) or 'none'}")
+    else:
+        upper = tuple(index.of(name, "upper_body") for name in extras.upper_body)
+    if guesses:
+        log.info("%s: guessed %s; a skeleton YAML can say otherwise", source, "; ".join(guesses))
+    weights = index.numbers(extras.joint_weights, "joint_weights")
+    return Skeleton(
+        name=extras.name or (told_by or source).stem,
+        keypoint_names=names,
+        flip_pairs=pairs,
+        links=links,
+        sigmas=sigmas,
+        upper_body=upper,
+        joint_weights=tuple(weights.get(name, 1.0) for name in names),
+    )
+
+
+def guess_flip_pairs(
+    names: Sequence[str],
+) -> tuple[tuple[tuple[int, int], ...], tuple[str, ...]]:
+    """Pair names that differ in left and right alone.
+
+    Understood are a word of its own (``left_eye``, ``eye_left``, ``leftEye``, ``L-eye``,
+    ``eye.l``) and a beginning or an end without a gap (``lefteye``, ``leye``, ``eyeright``) where
+    the other side is there, too.
+
+    Returns:
+        Index pairs (left, right), and the names with a side in them whose other side is missing.
+    """
+    words = [words_of(name) for name in names]
+    place = {key: k for k, key in enumerate(words)}
+    found: dict[int, int] = {}
+    for k, key in enumerate(words):
+        other = place.get(tuple(_OTHER_SIDE.get(word, word) for word in key), k)
+        if other != k:
+            found[k] = other
+    joined = {name.lower(): k for k, name in enumerate(names)}
+    for name, k in joined.items():
+        for left, right in _OTHER_SIDE.items():
+            turned = [right + name.removeprefix(left)] if name.startswith(left) else []
+            if name.endswith("left"):
+                turned.append(name.removesuffix("left") + "right")
+            other = next((joined[t] for t in turned if t in joined), k)
+            if other != k and not {k, other} & {*found, *found.values()}:
+                found[k] = other
+    sides = {"left", "right", "l", "r"}
+    paired = {*found, *found.values()}
+    lonely = [names[k] for k, key in enumerate(words) if k not in paired and sides & set(key)]
+    return tuple(sorted(found.items())), tuple(lonely)
+
+
+class _Index:
+    """Looks keypoints up by name, and says in one sentence what is wrong.
+
+    Args:
+        names: The keypoints.
+        path: The file whose values are looked up.
+    """
+
+    def __init__(self, names: Sequence[str], path: Path) -> None:
+        self.names, self.path = names, path
+        self.place = {name: k for k, name in enumerate(names)}
+
+    def of(self, name: str, key: str) -> int:
+        if name not in self.place:
+            raise ValueError(
+                f"{self.path} names {name!r} in {key}, but the keypoints are "
+                f"{', '.join(self.names)}"
+            )
+        return self.place[name]
+
+    def pairs(self, pairs: Iterable[tuple[str, str]], key: str) -> tuple[tuple[int, int], ...]:
+        return tuple((self.of(a, key), self.of(b, key)) for a, b in pairs)
+
+    def numbers(self, values: list[float] | dict[str, float] | None, key: str) -> dict[str, float]:
+        """By name; one per keypoint if they are a list."""
+        if isinstance(values, list):
+            if len(values) != len(self.names):
+                raise ValueError(
+                    f"{self.path} has {len(values)} {key} for {len(self.names)} keypoints "
+                    f"({', '.join(self.names)}); give one per keypoint, or name: value for some"
+                )
+            values = dict(zip(self.names, values, strict=True))
+        for name, value in (values or {}).items():
+            self.of(name, key)
+            if not value > 0:
+                raise ValueError(f"{self.path} gives {name!r} {value} in {key}; give one above 0")
+        return values or {}
+
+
+def _links(category: Category, source: Path) -> tuple[tuple[int, int], ...]:
+    """COCO counts keypoints from 1; a file with a keypoint 0 counts from 0."""
+    pairs: list[tuple[int, int]] = list(category.skeleton)
+    first = 0 if any(0 in pair for pair in pairs) else 1
+    count = len(category.keypoint_names)
+    wrong: list[Any] = [p for p in pairs if not all(first <= k < first + count for k in p)]
+    if wrong:
+        raise ValueError(
+            f"{source} joins keypoints {list(wrong[0])} in the skeleton of category "
+            f"{category.name!r}, which has keypoints {first} to {first + count - 1}; "
+            "correct it, or give links in a skeleton YAML"
+        )
+    return tuple((a - first, b - first) for a, b in pairs)
+
+
+__all__ = ["DEFAULT_SIGMA", "SkeletonFile", "find_skeleton", "guess_flip_pairs", "skeleton_of"]

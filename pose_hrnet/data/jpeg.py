@@ -1,0 +1,197 @@
+"""Pictures to cut crops from: decoded exactly, or fast and as coarse as the crops allow.
+
+A coarse picture has its own pixel frame, ``_picture``, beside ``_image``: reduced by s, a pixel
+covers s x s pixels of the image, so that the centres of pixels map as
+``p_picture = (p_image + 0.5) / s - 0.5``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+
+from pose_hrnet.data.images import (
+    Pixels,
+    decode_rgb,
+    exif_orientation,
+    orientation_to_apply,
+    read_bytes,
+)
+from pose_hrnet.keypoints.geometry import Array
+from pose_hrnet.keypoints.records import Images
+
+Decode: TypeAlias = Literal["exact", "fast"]
+
+REDUCTIONS = (8, 4, 2)
+"""Factors by which JPEG decoding can reduce at a gain, with small inverse DCTs (libjpeg)."""
+
+_APP1, _START_OF_SCAN = 0xE1, 0xDA
+# Upright to stored directions, by EXIF orientation (CIPA DC-008, 4.6.4 A): a row gives stored x or
+# y in terms of upright (x, y); where its sign is negative it counts from the far side.
+_STORED_DIRECTIONS: dict[int, tuple[tuple[int, int], tuple[int, int]]] = {
+    1: ((1, 0), (0, 1)),
+    2: ((-1, 0), (0, 1)),
+    3: ((-1, 0), (0, -1)),
+    4: ((1, 0), (0, -1)),
+    5: ((0, 1), (1, 0)),
+    6: ((0, 1), (-1, 0)),
+    7: ((0, -1), (-1, 0)),
+    8: ((0, -1), (1, 0)),
+}
+
+
+class Picture(NamedTuple):
+    """Decoded pixels, and where they are.
+
+    Attributes:
+        pixels: ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGB and an unused byte, uint8. May be
+            overwritten by the next picture of the same reader.
+        affine: ``(2, 3)`` ``image_to_picture``; None where the two frames are one.
+    """
+
+    pixels: Pixels
+    affine: Array | None = None
+
+
+class Pictures(Protocol):
+    """Where the pixels of a data set's images come from.
+
+    Attributes:
+        reduces: Whether pictures may be coarser than their images.
+    """
+
+    reduces: bool
+
+    def read(self, row: int, reduction: float) -> Picture:
+        """The picture of one image.
+
+        Args:
+            row: Row of the data set's `Images`.
+            reduction: How much coarser it may be: image pixels per picture pixel.
+
+        Raises:
+            OSError: If it cannot be read.
+            ImageError: If it is damaged.
+        """
+
+
+class Decoder:
+    """Turns the bytes of image files into pictures.
+
+    ``"exact"`` gives the pixels of `read_rgb`. ``"fast"`` decodes JPEGs with the quick inverse
+    DCT and chroma upsampling of libjpeg-turbo (off by 1 to 2 grey levels on average), reduced
+    where that is allowed, into memory that is used again; it leaves EXIF turns to the affine. All
+    that is not a whole JPEG with one or three channels is decoded exactly, and refused alike.
+
+    Args:
+        decode: Which of the two.
+    """
+
+    def __init__(self, decode: Decode) -> None:
+        self.reduces = decode == "fast"
+        self._memory: NDArray[np.uint8] = np.empty(0, np.uint8)
+
+    def __call__(
+        self, path: Path | str, data: bytes, size_wh: tuple[int, int] | None, reduction: float
+    ) -> Picture:
+        """Decode a file.
+
+        Args:
+            path: Names the file in errors.
+            data: Its bytes.
+            size_wh: As in `read_rgb`.
+            reduction: Upper limit of the reduction; 1: full size.
+
+        Raises:
+            ImageError: As `read_rgb`.
+        """
+        picture = self._fast(path, data, size_wh, reduction) if self.reduces else None
+        return picture or Picture(decode_rgb(path, data, size_wh))
+
+    def _fast(
+        self, path: Path | str, data: bytes, size_wh: tuple[int, int] | None, reduction: float
+    ) -> Picture | None:
+        """None if this is not a plain whole JPEG."""
+        if data[:2] != b"\xff\xd8" or data[-2:] != b"\xff\xd9":
+            return None
+        try:
+            height, width, colour, _ = simplejpeg.decode_jpeg_header(data)
+        except ValueError:
+            return None
+        if colour not in ("YCbCr", "Gray", "RGB"):
+            return None
+        orientation = exif_orientation(path, data) if _may_be_turned(data) else 1
+        orientation = orientation_to_apply(path, (width, height), orientation, size_wh)
+
+        factor = next((factor for factor in REDUCTIONS if factor <= reduction), 1)
+        rows, columns = -(-height // factor), -(-width // factor)
+        if len(self._memory) < rows * columns * 4:
+            self._memory = np.empty(rows * columns * 4, np.uint8)
+        pixels = None
+        # Damaged data is left to the exact decoder, which knows what is still an image.
+        with contextlib.suppress(ValueError):
+            pixels = simplejpeg.decode_jpeg(
+                data,
+                "RGBX",  # OpenCV warps four channels twice as fast as three
+                fastdct=True,
+                fastupsample=True,
+                min_height=rows,
+                min_width=columns,
+                buffer=self._memory,
+            )
+        if pixels is None:
+            return None
+        return Picture(pixels, _image_to_picture((width, height), orientation, factor))
+
+
+def _may_be_turned(data: bytes) -> bool:
+    """Whether a JPEG has an APP1 segment, where EXIF (and XMP, which may stand in for it) lies."""
+    position = 2
+    while position + 4 <= len(data) and data[position] == 0xFF:
+        if data[position + 1] == _START_OF_SCAN:
+            return False
+        if data[position + 1] == _APP1:
+            return True
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return True  # an unusual header, to be read with care
+
+
+def _image_to_picture(stored_wh: tuple[int, int], orientation: int, factor: int) -> Array | None:
+    """``(2, 3)`` from the upright image to its stored pixels, reduced; None if that is nothing."""
+    if orientation == 1 and factor == 1:
+        return None
+    linear = np.array(_STORED_DIRECTIONS[orientation], np.float64)
+    from_far_side = linear.sum(axis=1) < 0
+    offset = np.where(from_far_side, np.array(stored_wh, np.float64) - 1, 0.0)
+    return np.column_stack([linear, offset + 0.5]) / factor - [0, 0, 0.5]
+
+
+class ImageFiles:
+    """Pictures of the image files of a folder.
+
+    Args:
+        images: Their names and sizes.
+        folder: What the names are relative to.
+        decode: See `Decoder`.
+    """
+
+    def __init__(self, images: Images, folder: Path, decode: Decode = "exact") -> None:
+        self.images = images
+        self.folder = Path(folder)
+        self.decoder = Decoder(decode)
+        self.reduces = self.decoder.reduces
+
+    def read(self, row: int, reduction: float) -> Picture:
+        """As `Pictures.read`."""
+        path = self.folder / self.images.file_names[row]
+        width, height = (int(side) for side in self.images.sizes_wh[row])
+        size_wh = (width, height) if width and height else None
+        return self.decoder(path, read_bytes(path), size_wh, reduction)
+
+
+__all__ = ["Decode", "Decoder", "ImageFiles", "Picture", "Pictures"]

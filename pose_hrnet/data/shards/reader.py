@@ -1,0 +1,384 @@
+"""Crop shards: tar files of persons cut out with a margin for augmentation, and their index.
+
+A folder, or the same under a URL that fsspec opens, of ``00000.tar`` ... and ``index.json``. A tar
+holds ``key.jpg`` and ``key.json`` for each person, as WebDataset has it; the index holds the same
+JSON and where each JPEG lies, so that persons are read one by one in any order. A stored crop is
+an image of its own: all coordinates of its `People` row are pixels of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+from torch.utils.data import Sampler
+
+from pose_hrnet.config.recipe import AugmentConfig
+from pose_hrnet.data.images import ImageError
+from pose_hrnet.data.jpeg import Decode, Decoder, Picture
+from pose_hrnet.data.loader import SampleKey, Share
+from pose_hrnet.keypoints.records import Images, People, object_array
+from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.system.files import replace_file
+
+INDEX_NAME = "index.json"
+FORMAT = "pose-hrnet crop shards, version 1"
+SHUFFLE_BUFFER = 4096
+OPEN_FILES = 16
+NEVER = 1000
+"""More keypoints than any person has: there are no half bodies."""
+
+
+class Sample(msgspec.Struct):
+    """One person, in pixels of its stored crop; ``key.json`` in the tar.
+
+    Attributes:
+        key: Its name in the tar.
+        id: Of the annotation.
+        image_id: Of the image that it was cut out of.
+        width: Of the stored crop; `height` alike.
+        bbox: Left, top, width, height.
+        area: Square pixels.
+        keypoints: ``[x, y, visibility] * K``.
+    """
+
+    key: str
+    id: int | str
+    image_id: int | str
+    width: int
+    height: int
+    bbox: list[float]
+    area: float
+    keypoints: list[float]
+
+
+class Entry(msgspec.Struct):
+    """Where a person's JPEG lies in its tar, in bytes."""
+
+    offset: int
+    size: int
+    sample: Sample
+
+
+class Shard(msgspec.Struct):
+    """One tar file: its name, and its persons in their order there."""
+
+    name: str
+    count: int
+    keys: list[str]
+    entries: list[Entry]
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """What the margin of the crops was made for."""
+
+    input_wh: tuple[int, int]
+    box_padding: float
+    scale_std: float
+    rotation_std: float
+    half_body_min_keypoints: int
+
+    @classmethod
+    def of(cls, input_wh: tuple[int, int], box_padding: float, augmentation: AugmentConfig) -> Cut:
+        """What crops of these settings need."""
+        rotates, halves = augmentation.rotation_probability, augmentation.half_body_probability
+        return cls(
+            input_wh=input_wh,
+            box_padding=box_padding,
+            scale_std=augmentation.scale_std,
+            rotation_std=augmentation.rotation_std if rotates else 0.0,
+            half_body_min_keypoints=augmentation.half_body_min_keypoints if halves else NEVER,
+        )
+
+    def holds(self, wanted: Cut) -> bool:
+        """Whether crops of these needs lie within this margin."""
+        return (
+            wanted.input_wh == self.input_wh
+            and wanted.box_padding <= self.box_padding
+            and wanted.scale_std <= self.scale_std
+            and wanted.rotation_std <= self.rotation_std
+            and wanted.half_body_min_keypoints >= self.half_body_min_keypoints
+        )
+
+
+class IndexFile(msgspec.Struct):
+    """``index.json``."""
+
+    format: str
+    skeleton: dict[str, Any]
+    cut: Cut
+    shards: list[Shard]
+
+
+@dataclass(frozen=True, eq=False)
+class ShardIndex:
+    """All persons of the shards, as columns.
+
+    Attributes:
+        people: A row for each person; its images are the stored crops.
+        skeleton: Their keypoints.
+        cut: What the margin was made for.
+        names: File names of the shards.
+        counts: Persons of each.
+        shard_of: ``(N,)`` shard of each person.
+        offsets: ``(N,)`` byte at which the JPEG begins.
+        sizes: ``(N,)`` its length.
+        digest: Tells this index from an earlier one at the same place.
+    """
+
+    people: People
+    skeleton: Skeleton
+    cut: Cut
+    names: tuple[str, ...]
+    counts: NDArray[np.int64]
+    shard_of: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int32]
+    digest: str
+
+    def check_fits(
+        self, input_wh: tuple[int, int], box_padding: float, augmentation: AugmentConfig
+    ) -> None:
+        """Refuse crops that would show more than the shards hold.
+
+        Raises:
+            ValueError: If the input, the padding or the augmentation is larger than the shards'.
+        """
+        wanted = Cut.of(input_wh, box_padding, augmentation)
+        if not self.cut.holds(wanted):
+            raise ValueError(
+                f"the shards were cut for {self.cut}, which does not hold the crops that are "
+                f"asked for ({wanted}); write them again with pose-hrnet data shard"
+            )
+
+
+@dataclass
+class ShardStore:
+    """The files of a folder or URL, on this machine's disk.
+
+    Attributes:
+        root: Folder, or URL such as ``s3://bucket/folder``.
+        cache: Where files of a URL are kept, each fetched once for all processes of a machine.
+    """
+
+    root: str
+    cache: Path = field(
+        default_factory=lambda: (
+            Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pose-hrnet/shards"
+        )
+    )
+
+    def fetch(self, name: str, digest: str) -> Path:
+        """Local path of a shard, downloaded if it is not there yet.
+
+        Raises:
+            OSError: If it cannot be fetched.
+        """
+        if "://" not in self.root:
+            return Path(self.root) / name
+        folder = self.cache / hashlib.sha256(f"{self.root} {digest}".encode()).hexdigest()[:16]
+        path = folder / name
+        if not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{path}.lock"):
+                if not path.exists():
+                    with replace_file(path) as temporary:
+                        _download(f"{self.root.rstrip('/')}/{name}", temporary)
+        return path
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file, which is not kept.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+        """
+        if "://" not in self.root:
+            return (Path(self.root) / name).read_bytes()
+        with _fsspec().open(f"{self.root.rstrip('/')}/{name}", "rb") as file:
+            return bytes(file.read())
+
+
+def read_index(store: ShardStore) -> ShardIndex:
+    """Read the index of a folder or URL of shards.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it is no index, or empty.
+    """
+    where = f"{store.root.rstrip('/')}/{INDEX_NAME}"
+    try:
+        data = store.read(INDEX_NAME)
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{where} does not exist; is this a folder that pose-hrnet data shard wrote?"
+        ) from None
+    try:
+        file = msgspec.json.decode(data, type=IndexFile)
+        skeleton = Skeleton.from_dict(file.skeleton)
+    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{where} is not an index of crop shards: {error}") from error
+    if file.format != FORMAT:
+        raise ValueError(f"{where} has the format {file.format!r}, expected {FORMAT!r}")
+    entries = list(chain.from_iterable(shard.entries for shard in file.shards))
+    if not entries:
+        raise ValueError(f"{where} lists no person; write the shards again")
+    counts = np.array([shard.count for shard in file.shards], np.int64)
+    return ShardIndex(
+        people=_people([entry.sample for entry in entries]),
+        skeleton=skeleton,
+        cut=file.cut,
+        names=tuple(shard.name for shard in file.shards),
+        counts=counts,
+        shard_of=np.repeat(np.arange(len(counts), dtype=np.int32), counts),
+        offsets=np.array([entry.offset for entry in entries], np.int64),
+        sizes=np.array([entry.size for entry in entries], np.int32),
+        digest=hashlib.sha256(data).hexdigest(),
+    )
+
+
+def _people(samples: Sequence[Sample]) -> People:
+    count = len(samples)
+    triples = np.array([sample.keypoints for sample in samples], np.float32).reshape(count, -1, 3)
+    return People(
+        images=Images(
+            ids=tuple(sample.image_id for sample in samples),
+            file_names=tuple(f"{sample.key}.jpg" for sample in samples),
+            sizes_wh=np.array([(s.width, s.height) for s in samples], np.int32).reshape(count, 2),
+        ),
+        image_index=np.arange(count, dtype=np.int32),
+        ids=object_array([sample.id for sample in samples]),
+        boxes_xywh=np.array([sample.bbox for sample in samples], np.float32).reshape(count, 4),
+        keypoints_image=np.ascontiguousarray(triples[..., :2]),
+        visibility=triples[..., 2].astype(np.uint8),
+        areas=np.array([sample.area for sample in samples], np.float32),
+        scores=np.ones(count, np.float32),
+        is_crowd=np.zeros(count, np.bool_),
+    )
+
+
+class ShardPictures:
+    """Pictures of stored crops, each read from its place in its shard.
+
+    Args:
+        index: Where they are.
+        store: The files.
+        decode: See `pose_hrnet.data.jpeg.Decoder`.
+    """
+
+    def __init__(self, index: ShardIndex, store: ShardStore, decode: Decode = "exact") -> None:
+        self.index = index
+        self.store = store
+        self.decoder = Decoder(decode)
+        self.reduces = self.decoder.reduces
+        self._open: dict[tuple[int, int], BinaryIO] = {}
+
+    def read(self, row: int, reduction: float) -> Picture:
+        """As `Pictures.read`."""
+        shard = int(self.index.shard_of[row])
+        size, offset = int(self.index.sizes[row]), int(self.index.offsets[row])
+        file = self._file(shard)
+        file.seek(offset)
+        data = file.read(size)
+        images = self.index.people.images
+        path = f"{self.index.names[shard]}/{images.file_names[row]}"
+        if len(data) < size:
+            raise ImageError(f"image {path} lies behind the end of its shard", "truncated")
+        width, height = images.sizes_wh[row].tolist()
+        return self.decoder(path, data, (width, height), reduction)
+
+    def _file(self, shard: int) -> BinaryIO:
+        """An open file, of which a few are kept."""
+        # A process opens its own: a file shared by fork has one position for both.
+        key = (os.getpid(), shard)
+        if key not in self._open:
+            while len(self._open) >= OPEN_FILES:
+                self._open.pop(next(iter(self._open))).close()
+            path = self.store.fetch(self.index.names[shard], self.index.digest)
+            self._open[key] = path.open("rb", buffering=0)
+        return self._open[key]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the open files, for processes that are spawned."""
+        return {**self.__dict__, "_open": {}}
+
+
+class ShardSampler(Sampler[SampleKey]):
+    """Yields the ``(epoch, row)`` keys of one epoch, shard by shard.
+
+    Shards come in random order, and each person up to a buffer later than in that order, so that
+    only a few shards are in use at a time. The order comes from ``(seed, epoch)``, whatever the
+    number of loader processes; training processes share it out as `Share` says, so that those of
+    a machine have the same few shards in use.
+
+    Args:
+        counts: ``(S,)`` persons of each shard.
+        seed: Seed of the order.
+        buffer: How many persons are mixed.
+        batch_size: The loader's; matters where there are several processes.
+        rank: Number of the process, and
+        world_size: how many there are.
+
+    Attributes:
+        epoch: The epoch that the next pass gives.
+        start: How many persons of the epoch the next pass leaves out, see `EpochSampler`.
+    """
+
+    def __init__(
+        self,
+        counts: NDArray[np.integer],
+        *,
+        seed: int = 0,
+        buffer: int = SHUFFLE_BUFFER,
+        batch_size: int = 1,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.counts = np.asarray(counts, np.int64)
+        self.seed, self.buffer = seed, buffer
+        self.share = Share(rank, world_size, batch_size)
+        self.epoch = 0
+        self.start = 0
+
+    def __len__(self) -> int:
+        return self.share.count(int(self.counts.sum()), self.start)
+
+    def __iter__(self) -> Iterator[SampleKey]:
+        rows = self.share.of(self._order(), self.start)
+        return iter([(self.epoch, row) for row in rows.tolist()])
+
+    def _order(self) -> NDArray[np.int64]:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        shards = rng.permutation(len(self.counts))
+        first = np.cumsum(self.counts) - self.counts
+        rows = np.concatenate([np.arange(first[s], first[s] + self.counts[s]) for s in shards])
+        delay = rng.uniform(0, self.buffer, len(rows))
+        order: NDArray[np.int64] = rows[np.argsort(np.arange(len(rows)) + delay)]
+        return order
+
+
+def _download(url: str, path: Path) -> None:
+    fsspec = _fsspec()
+    filesystem, remote = fsspec.url_to_fs(url)
+    filesystem.get_file(remote, str(path))
+
+
+def _fsspec() -> Any:
+    try:
+        import fsspec
+    except ImportError as error:
+        raise ValueError(
+            "reading shards from a URL needs fsspec: pip install 'pose-hrnet[remote]'"
+        ) from error
+    return fsspec
+
+
+__all__ = ["ShardIndex", "ShardPictures", "ShardSampler", "ShardStore", "read_index"]

@@ -1,0 +1,225 @@
+"""Cuts persons out of their images, with a margin for augmentation, into tar files.
+
+See `pose_hrnet.data.shards.reader` for the format, and for reading.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import tarfile
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+
+import cv2
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from pose_hrnet.config.recipe import AugmentConfig
+from pose_hrnet.data.augment import Region, reach_xyxy
+from pose_hrnet.data.formats.results import write_json
+from pose_hrnet.data.images import ImageError, Pixels, read_rgb
+from pose_hrnet.data.shards.reader import FORMAT, INDEX_NAME, Cut, Entry, IndexFile, Sample, Shard
+from pose_hrnet.keypoints import geometry
+from pose_hrnet.keypoints.records import People
+from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.system.files import replace_file
+from pose_hrnet.system.progress import SILENT, Bar, Progress
+from pose_hrnet.system.text import counted
+
+log = logging.getLogger(__name__)
+
+QUALITY = 90
+PERSONS_PER_SHARD = 1000
+_SEAM = 2
+"""Pixels around the reach, for bilinear sampling at its border."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Cutter:
+    """Everything that one shard needs to know; sent to each process."""
+
+    people: People
+    image_folder: Path
+    output: Path
+    cut: Cut
+    augmentation: AugmentConfig
+    skeleton: Skeleton
+    detail: float
+    quality: int
+
+
+def write_shards(
+    people: People,
+    image_folder: Path,
+    output: Path,
+    *,
+    input_wh: tuple[int, int],
+    augmentation: AugmentConfig,
+    skeleton: Skeleton,
+    box_padding: float = geometry.BOX_PADDING,
+    detail: float = 1.0,
+    quality: int = QUALITY,
+    persons_per_shard: int = PERSONS_PER_SHARD,
+    seed: int = 0,
+    workers: int = 1,
+    progress: Progress = SILENT,
+) -> Path:
+    """Write persons in random order; those of unreadable images are left out and reported.
+
+    A person is stored with all that the augmentation can show of it (`reach_xyxy`),
+    at the image's resolution or, if that is finer, at `detail` stored pixels for a pixel of the
+    input at size factor 1.
+
+    Args:
+        people: Whom; see `training_people`.
+        image_folder: What their file names are relative to.
+        output: Folder to write to; made if needed.
+        input_wh: Network input size.
+        augmentation: The largest that the crops are to hold.
+        skeleton: Of the people.
+        box_padding: Factor on the person box.
+        detail: More keeps what smaller regions (scale, half body) show sharp, for larger files.
+        quality: Of the JPEGs.
+        persons_per_shard: At most.
+        seed: Of the order.
+        workers: Processes.
+        progress: Watches.
+
+    Returns:
+        Path of the index, which is written last.
+
+    Raises:
+        ValueError: If no person could be written.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    cut = Cut.of(input_wh, box_padding, augmentation)
+    cutter = _Cutter(people, image_folder, output, cut, augmentation, skeleton, detail, quality)
+    order = np.random.default_rng(seed).permutation(len(people))
+    parts = np.array_split(order, max(1, -(-len(order) // persons_per_shard)))
+    with progress.task("shard", total=len(people), unit="persons") as bar:
+        shards = list(_watched(_map(partial(_write_shard, cutter), parts, workers), parts, bar))
+    written = sum(shard.count for shard in shards)
+    if not written:
+        raise ValueError(
+            f"no image of {counted(len(people), 'person')} in {image_folder} is readable"
+        )
+    if written < len(people):
+        everybody = counted(len(people), "person")
+        log.warning("left out: %d of %s", len(people) - written, everybody)
+    index = IndexFile(FORMAT, skeleton.to_dict(), cut, shards)
+    write_json(output / INDEX_NAME, index)
+    return output / INDEX_NAME
+
+
+def _map(
+    write: partial[Shard], parts: Sequence[NDArray[np.intp]], workers: int
+) -> Iterator[Shard]:
+    names = [f"{number:05d}.tar" for number in range(len(parts))]
+    if workers == 1:
+        yield from map(write, names, parts)
+        return
+    # Spawned, as forking a process that runs torch threads can hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield from pool.map(write, names, parts)
+
+
+def _watched(
+    shards: Iterable[Shard], parts: Sequence[NDArray[np.intp]], bar: Bar
+) -> Iterator[Shard]:
+    for shard, part in zip(shards, parts, strict=True):
+        bar.advance(len(part))
+        yield shard
+
+
+def _write_shard(cutter: _Cutter, name: str, rows: NDArray[np.intp]) -> Shard:
+    entries: list[Entry] = []
+    with (
+        replace_file(cutter.output / name) as temporary,
+        tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
+        for row in rows.tolist():
+            try:
+                sample, jpeg = _stored(cutter, row)
+            except (ImageError, OSError) as error:
+                log.warning("%s; its persons are left out", error)
+                continue
+            _add(tar, f"{sample.key}.json", msgspec.json.encode(sample))
+            offset = _add(tar, f"{sample.key}.jpg", jpeg)
+            entries.append(Entry(offset, len(jpeg), sample))
+    return Shard(name, len(entries), [entry.sample.key for entry in entries], entries)
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> int:
+    """Add a file and return the byte at which its data begins."""
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    tar.addfile(info, BytesIO(data))
+    return int(tar.offset) - -(-len(data) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+
+
+def _stored(cutter: _Cutter, row: int) -> tuple[Sample, bytes]:
+    """One person: its JSON, and its crop as JPEG."""
+    people, input_wh = cutter.people, cutter.cut.input_wh
+    image_row = int(people.image_index[row])
+    width, height = people.images.sizes_wh[image_row].tolist()
+    image = read_rgb(
+        cutter.image_folder / people.images.file_names[image_row],
+        (width, height) if width and height else None,
+    )
+    box = people.boxes_xywh[row : row + 1].astype(np.float64)
+    centers, sizes = geometry.crop_regions(box, input_wh, padding=cutter.cut.box_padding)
+    reach = reach_xyxy(
+        Region(centers[0], sizes[0]),
+        people.keypoints_image[row],
+        people.visibility[row],
+        cutter.skeleton,
+        cutter.augmentation,
+    )
+    factor = max(1.0, sizes[0, 0] / (input_wh[0] * cutter.detail))
+    pixels, to_stored = _cut_out(image, reach, factor)
+    corners = geometry.image_to_input(geometry.xywh_to_xyxy(box).reshape(1, 2, 2), to_stored[None])
+    points = geometry.image_to_input(people.keypoints_image[row][None], to_stored[None])[0]
+    visibility = people.visibility[row]
+    points[visibility == 0] = 0
+    sample = Sample(
+        key=f"{row:09d}",
+        id=people.ids[row],
+        image_id=people.images.ids[image_row],
+        width=pixels.shape[1],
+        height=pixels.shape[0],
+        bbox=geometry.xyxy_to_xywh(corners.reshape(4)).round(3).tolist(),
+        area=round(float(people.areas[row]) * float(np.linalg.det(to_stored[:, :2])), 3),
+        keypoints=np.column_stack([points.round(3), visibility]).ravel().tolist(),
+    )
+    ok, jpeg = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, cutter.quality])
+    if not ok:
+        raise ImageError(f"the crop of annotation {people.ids[row]!r} cannot be encoded")
+    return sample, jpeg.tobytes()
+
+
+def _cut_out(
+    image: Pixels, reach_xyxy: geometry.Array, factor: float
+) -> tuple[Pixels, geometry.Array]:
+    """The part of an image within reach, reduced by a factor, and ``(2, 3)`` image to stored."""
+    size_wh = np.array(image.shape[1::-1])
+    seam = np.ceil(_SEAM * factor)
+    low = np.clip(np.floor(reach_xyxy[:2] - seam), 0, size_wh - 1).astype(int)
+    high = np.clip(np.ceil(reach_xyxy[2:] + seam) + 1, low + 1, size_wh).astype(int)
+    pixels = image[low[1] : high[1], low[0] : high[0]]
+    if factor > 1:
+        stored_wh = np.maximum(1, np.round((high - low) / factor)).astype(int)
+        pixels = np.asarray(cv2.resize(pixels, stored_wh.tolist(), interpolation=cv2.INTER_AREA))
+    scale = np.array(pixels.shape[1::-1]) / (high - low)
+    # A stored pixel covers 1 / scale pixels of the image: (p - low + 0.5) * scale - 0.5.
+    offset = (0.5 - low) * scale - 0.5
+    return pixels.astype(np.uint8, copy=False), np.column_stack([np.diag(scale), offset])
+
+
+__all__ = ["PERSONS_PER_SHARD", "QUALITY", "write_shards"]

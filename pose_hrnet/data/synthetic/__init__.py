@@ -1,0 +1,1 @@
+"""Drawn people, and COCO data sets of them."""

@@ -1,0 +1,1 @@
+"""Models outside of the laboratory: exports, INT8."""

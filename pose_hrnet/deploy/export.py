@@ -1,0 +1,264 @@
+"""Checkpoints as files that other programs run: ONNX, OpenVINO IR, torch.export.
+
+Normalisation, flip test and decoder go into the graph, traced from `Decoder` and `HeatmapCodec`
+themselves, so that an export decodes as everything else here does. Its input is NHWC: images come
+out of decoders and cameras as ``(H, W, 3)`` uint8, so that the one transposition there is happens
+inside, on a quarter of the bytes that floats would take.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+
+from pose_hrnet.deploy.check import MAX_DIFFERENCE, Difference, compare
+from pose_hrnet.inference.backends.choose import cpp_compiler
+from pose_hrnet.inference.backends.convert import (
+    PACKAGES,
+    import_packages,
+    onnx_program,
+    openvino_model,
+    traced,
+)
+from pose_hrnet.inference.backends.program_files import read_program
+from pose_hrnet.inference.backends.sessions import import_extra, one_line, open_compiled
+from pose_hrnet.inference.dataset import Decoder
+from pose_hrnet.inference.model import GraphNetwork, PoseModel, load_pose_model, network_model
+from pose_hrnet.models.cards import SUFFIXES, ExportCard, ExportFormat
+from pose_hrnet.models.weights.load import LoadedModel
+from pose_hrnet.system.files import draft_folder, put_in_place
+
+
+class PoseGraph(nn.Module):
+    """What is exported: uint8 crops in, keypoints and scores out.
+
+    Args:
+        network: Maps ``(B, 3, H, W)`` uint8 crops to heatmaps.
+        decoder: Flip test and codec.
+        heatmaps: Give the heatmaps that are decoded, too.
+    """
+
+    def __init__(self, network: nn.Module, decoder: Decoder, *, heatmaps: bool) -> None:
+        super().__init__()
+        self.network = network
+        self.decoder = decoder
+        self.heatmaps = heatmaps
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
+        """``(B, H, W, 3)`` -> ``(B, K, 2)`` input pixels, ``(B, K)``, and ``(B, K, h, w)``."""
+        heatmaps = self.decoder.heatmaps(self.network, crops.permute(0, 3, 1, 2))
+        decoded = self.decoder.codec.decode(heatmaps, refine=self.decoder.refine)
+        return (*decoded, heatmaps) if self.heatmaps else decoded
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written, unless the check failed.
+
+    Attributes:
+        path: The model file.
+        card: What it holds.
+        difference: The check's result; None where it was left out.
+    """
+
+    path: Path
+    card: ExportCard
+    difference: Difference | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the check passed, and the files are in place."""
+        return self.difference is None or self.difference.ok
+
+
+def export_path(output: Path, checkpoint: Path, fmt: ExportFormat) -> Path:
+    """The model file that an output names: itself, or one of the checkpoint's name in a folder.
+
+    Raises:
+        ValueError: If the output has the suffix of another format.
+    """
+    suffix = output.suffix.lower()
+    if suffix == SUFFIXES[fmt]:
+        return output
+    if suffix in (*SUFFIXES.values(), ".bin"):
+        raise ValueError(
+            f"{output} ends in {suffix}, but files of format {fmt} end in {SUFFIXES[fmt]}; "
+            "name it so, or give a folder"
+        )
+    return output / (checkpoint.stem + SUFFIXES[fmt])
+
+
+def export_model(
+    checkpoint: LoadedModel,
+    path: Path,
+    fmt: ExportFormat,
+    *,
+    flip_test: bool = False,
+    heatmaps: bool = False,
+    check_crops: Tensor | None = None,
+    bound: float = MAX_DIFFERENCE,
+) -> Export:
+    """Write a checkpoint as a graph with a card beside it, checked before it takes its place.
+
+    Args:
+        checkpoint: The network and its card.
+        path: The file, with the format's suffix; its folder is made.
+        fmt: ``onnx``, ``openvino`` (a .bin stands beside the .xml) or ``torch``.
+        flip_test: Average with the mirrored crop inside the graph.
+        heatmaps: Give the heatmaps as a third output.
+        check_crops: ``(N, H, W, 3)`` uint8 RGB crops to compare on; None: no check.
+        bound: Input pixels that a keypoint may differ by.
+
+    Returns:
+        What was written. If the difference is not `ok`, nothing was.
+
+    Raises:
+        ValueError: If an extra is missing, or the network cannot be exported in this format.
+        OSError: If the files cannot be written.
+    """
+    model = network_model(checkpoint.model, checkpoint.card, device="cpu", flip_test=flip_test)
+    card = ExportCard(
+        fmt, checkpoint.card, flip_test, heatmaps, "fp32", package_versions(fmt), measured={}
+    )
+    write = {"onnx": _write_onnx, "openvino": _write_openvino, "torch": _write_program}[fmt]
+    import_packages(fmt)
+    program = trace(model, heatmaps=heatmaps)
+    with draft_folder(path) as folder:
+        draft = folder / path.name
+        try:
+            write(program, draft, card)
+        except Exception as error:  # the converters' errors have no common base
+            raise ValueError(
+                f"the network cannot be written in format {fmt} ({one_line(error)}); it may have "
+                "an operator that the converter does not know, so try another format"
+            ) from error
+        card.write(draft)
+        difference = None
+        if check_crops is not None:
+            exported = load_pose_model(draft, device="cpu")
+            difference = compare(model, exported, check_crops, bound)
+            card = replace(card, measured={"difference": asdict(difference)})
+            card.write(draft)
+        if difference is None or difference.ok:
+            put_in_place(folder, path.parent)
+    return Export(path, card, difference)
+
+
+def trace(model: PoseModel, *, heatmaps: bool) -> ExportedProgram:
+    """The network and its decoder as one graph with any batch size.
+
+    Raises:
+        ValueError: If the network does what a graph cannot hold.
+    """
+    graph = PoseGraph(model.network, model.decoder, heatmaps=heatmaps)
+    try:
+        program = traced(graph, model.card.codec.input_wh)
+    except Exception as error:  # its errors have no common base
+        raise ValueError(f"the network cannot be traced ({one_line(error)})") from error
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # paths of this machine
+    return program
+
+
+def compile_program(
+    program_path: Path, check_crops: Tensor | None, *, bound: float = MAX_DIFFERENCE
+) -> tuple[Path, Difference | None]:
+    """Compile an exported program into an AOTInductor package, a library for C++ and Python.
+
+    Args:
+        program_path: A ``torch`` export of ours; the package is put beside it.
+        check_crops: As of `export_model`, compared with the program.
+        bound: As of `export_model`.
+
+    Returns:
+        The package, ``*.aoti.pt2``, and the check's result; if that is not `ok`, nothing was
+        written.
+
+    Raises:
+        ValueError: If there is no C++ compiler, or it fails.
+    """
+    if cpp_compiler() is None:
+        raise ValueError(
+            "no C++ compiler was found to compile the package with; install g++, or leave "
+            "--compile out"
+        )
+    package = program_path.with_suffix(".aoti.pt2")
+    with draft_folder(package) as folder:
+        draft = folder / package.name
+        try:
+            torch._inductor.aoti_compile_and_package(
+                read_program(program_path), package_path=str(draft)
+            )
+        except Exception as error:  # the compiler's errors have no common base
+            raise ValueError(f"{program_path} cannot be compiled ({one_line(error)})") from error
+        difference = None
+        if check_crops is not None:
+            reference = load_pose_model(program_path, device="cpu")
+            compiled = replace(reference, network=GraphNetwork(open_compiled(draft)))
+            difference = compare(reference, compiled, check_crops, bound)
+        if difference is None or difference.ok:
+            put_in_place(folder, package.parent)
+    return package, difference
+
+
+def package_versions(fmt: ExportFormat) -> dict[str, str]:
+    """Versions of what writes a format."""
+    found = {}
+    for package in ("pose-hrnet", "torch", *PACKAGES[fmt]):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "source"
+    return found
+
+
+def _write_program(program: ExportedProgram, path: Path, card: ExportCard) -> None:
+    torch.export.save(program, path)
+
+
+def _write_onnx(program: ExportedProgram, path: Path, card: ExportCard) -> None:
+    onnx_program(program, card.outputs).save(path, external_data=False)
+
+
+def _write_openvino(program: ExportedProgram, path: Path, card: ExportCard) -> None:
+    ov = import_extra("openvino", "openvino")
+    model = openvino_model(program, card.checkpoint.codec.input_wh)
+    _name_convolutions(model, program)
+    model.inputs[0].get_tensor().set_names({"crops"})
+    for output, name in zip(model.outputs, card.outputs, strict=True):
+        output.get_tensor().set_names({name})
+    ov.save_model(model, path, compress_to_fp16=False)
+
+
+def _name_convolutions(model: Any, program: ExportedProgram) -> None:
+    """Call an OpenVINO model's convolutions what they are called in the network.
+
+    OpenVINO numbers operations of a kind. It folds a normalisation into the convolution before it,
+    so that the number of the normalisation is what is left, in the name of the bias.
+    """
+
+    def module(node: Any) -> str:
+        path, _ = [*node.meta["nn_module_stack"].values()][-1]
+        return str(path).removeprefix("network.")
+
+    calls = [node for node in program.graph.nodes if node.op == "call_function"]
+    convolutions = [module(n) for n in calls if str(n.target).startswith("aten.conv")]
+    normalised = [module(n.args[0]) for n in calls if str(n.target).startswith("aten.batch_norm")]
+    for op in model.get_ordered_ops():
+        if "Convolution" not in op.get_type_name():
+            continue
+        bias = next(iter(op.output(0).get_target_inputs())).get_node()
+        for names, kind, node in (
+            (convolutions, "convolution", op),
+            (normalised, "_native_batch_norm_legit_no_training", bias),
+        ):
+            found = re.match(rf"{kind}(?:_(\d+))?/", node.get_friendly_name())
+            if found:
+                op.set_friendly_name(names[int(found[1] or 0)])

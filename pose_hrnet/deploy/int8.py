@@ -1,0 +1,235 @@
+"""INT8 exports: calibrated on persons of a data set, scored before and after on others."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pose_hrnet.config.recipe import DataSet, EvaluateConfig
+from pose_hrnet.data.formats.results import write_json
+from pose_hrnet.data.people import check_keypoints
+from pose_hrnet.deploy.check import MAX_DIFFERENCE, compare
+from pose_hrnet.deploy.export import Export, export_model
+from pose_hrnet.deploy.quantise import import_nncf, quantise
+from pose_hrnet.evaluation.evaluate import evaluate, people_to_predict
+from pose_hrnet.evaluation.main_number import main_number
+from pose_hrnet.inference.dataset import PoseCard, crops_for
+from pose_hrnet.inference.model import load_pose_model
+from pose_hrnet.keypoints.records import ImageId, People
+from pose_hrnet.models.weights.load import LoadedModel
+from pose_hrnet.system.files import draft_folder, put_in_place
+from pose_hrnet.system.progress import SILENT, Progress
+from pose_hrnet.system.text import counted
+
+MIN_CROPS = 8
+"""Fewer crops do not show the ranges of activations."""
+
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Whose crops set the ranges, and on whom the score is measured: never the same images.
+
+    Attributes:
+        crops: ``(N, H, W, 3)`` uint8 RGB.
+        scored: The data to score on.
+        facts: Where both come from: plain values, ready for JSON.
+    """
+
+    crops: Tensor
+    scored: DataSet
+    facts: dict[str, Any]
+
+
+def prepare(
+    card: PoseCard, data: DataSet, calibration: DataSet | None, count: int, folder: Path
+) -> Calibration:
+    """Choose calibration crops at random.
+
+    Args:
+        card: How crops are cut.
+        data: The data to score on. Its score would flatter a model that was calibrated, and whose
+            layers were chosen, on the same images; so without `calibration` up to half of its
+            images, chosen at random, serve for that alone, and are not scored.
+        calibration: Other data, such as the training set.
+        count: Crops to calibrate on; all, where there are fewer.
+        folder: Where the annotations of the scored part may be written.
+
+    Raises:
+        ValueError: If the data is malformed, or has too few persons in readable images.
+        FileNotFoundError: If a file is missing.
+    """
+    source = calibration or data
+    category_id = check_keypoints(source.annotations, card.skeleton)
+    people = people_to_predict(source, card.skeleton, category_id=category_id)
+    rng = np.random.default_rng(_SEED)
+    images = rng.permutation(np.unique(people.image_index))
+    if calibration is None:
+        images = images[: len(images) // 2]
+    rows = rng.permutation(np.flatnonzero(np.isin(people.image_index, images)))[:count]
+    crops = _crops(card, people, rows, source)
+    images = np.unique(people.image_index[rows])
+    scored = data
+    if calibration is None:
+        scored = _without(data, {people.images.ids[image] for image in images}, folder)
+    facts = {
+        "calibration": {**_where(source), "crops": len(crops), "images": len(images)},
+        "scored": _where(data),
+        "scored_images": "all images" if calibration else "without the images calibrated on",
+    }
+    return Calibration(crops, scored, facts)
+
+
+def export_int8(
+    checkpoint: LoadedModel,
+    path: Path,
+    data: DataSet,
+    *,
+    calibration: DataSet | None = None,
+    count: int = 300,
+    max_drop: float = 0.002,
+    flip_test: bool = False,
+    heatmaps: bool = False,
+    check_crops: Tensor | None = None,
+    bound: float = MAX_DIFFERENCE,
+    workers: int = 0,
+    progress: Progress = SILENT,
+) -> Export:
+    """Write a checkpoint as OpenVINO IR with INT8 layers, and how well it scores into its card.
+
+    The graph is exported and checked in floating point first, as `export_model` does.
+
+    Args:
+        checkpoint: The network and its card.
+        path: The .xml file; its folder is made.
+        data: The data to score on, and without `calibration` to calibrate on; see `prepare`.
+        calibration: Other data to calibrate on.
+        count: Crops to calibrate on.
+        max_drop: How much the main number of the metric (AP, PCKh) may fall.
+        flip_test: As of `export_model`.
+        heatmaps: As of `export_model`.
+        check_crops: As of `export_model`, for the graph in floating point, and for how far the
+            keypoints of the INT8 one lie from it.
+        bound: As of `export_model`; the INT8 graph is bound by `max_drop` instead.
+        workers: Loader processes of the scoring.
+        progress: Watches.
+
+    Returns:
+        What was written; its card has the section `quantisation`. If the difference is not `ok`,
+        nothing was.
+
+    Raises:
+        ValueError: If NNCF is missing, the data does not do, the network scores nothing, or
+            `max_drop` cannot be kept; nothing is written then.
+        OSError: If the files cannot be read or written.
+    """
+    import_nncf()
+    with draft_folder(path) as folder:
+        prepared = prepare(checkpoint.card, data, calibration, count, folder)
+        crops = prepared.crops if check_crops is None else check_crops
+        source, target = folder / "float" / path.name, folder / "int8" / path.name
+        target.parent.mkdir()
+        done = export_model(
+            checkpoint, source, "openvino", flip_test=flip_test, heatmaps=heatmaps,
+            check_crops=check_crops, bound=bound,
+        )  # fmt: skip
+        if not done.ok:
+            return replace(done, path=path)
+        before, metric = _score(source, prepared.scored, workers, progress)
+        if not before > 0:
+            raise ValueError(
+                f"the checkpoint's {metric} on {data.annotations} is {before:.4f}, so that no "
+                "drop can be measured; give data that it was trained for"
+            )
+        versions = {**done.card.versions, "nncf": version("nncf")}
+        card = replace(done.card, weights="int8", versions=versions)
+        card.write(target)
+        quantised = quantise(
+            source,
+            target,
+            prepared.crops.numpy(),
+            lambda file: _score(file, prepared.scored, workers, progress)[0],
+            before=before,
+            max_drop=max_drop,
+            progress=progress,
+        )
+        exact, rounded = (load_pose_model(file, device="cpu") for file in (source, target))
+        difference = compare(exact, rounded, crops, bound)
+        card = replace(
+            card,
+            quantisation={
+                **prepared.facts,
+                "metric": metric,
+                "before": before,
+                "after": quantised.score,
+                "max_drop": max_drop,
+                "layers": quantised.layers,
+                "layers_in_floating_point": list(quantised.layers_in_floating_point),
+                "bytes": [_bytes(source), _bytes(target)],
+                "difference": asdict(difference),
+            },
+        )
+        card.write(target)
+        put_in_place(target.parent, path.parent)
+    return Export(path, card, done.difference)
+
+
+def _score(path: Path, data: DataSet, workers: int, progress: Progress) -> tuple[float, str]:
+    """The main number of a model file on a data set, and its name."""
+    model = load_pose_model(path, device="cpu")
+    values = evaluate(
+        model.network, model.card, data, EvaluateConfig(),
+        device=model.device, decoder=model.decoder, workers=workers, progress=progress,
+    ).scores.values  # fmt: skip
+    name = main_number(values)
+    assert name is not None  # every metric has one
+    return float(values[name]), name
+
+
+def _crops(card: PoseCard, people: People, rows: NDArray[np.intp], data: DataSet) -> Tensor:
+    dataset = crops_for(card, people, data.images)
+    crops = [dataset[0, int(row)] for row in rows]
+    readable = [crop.pixels for crop in crops if crop.readable]
+    if len(readable) < MIN_CROPS:
+        raise ValueError(
+            f"{data.annotations} gives {counted(len(readable), 'calibration crop')} "
+            f"({counted(len(people), 'person')}, "
+            f"{len(crops) - len(readable)} in images of {data.images} that cannot be read); "
+            f"INT8 needs at least {MIN_CROPS} and better 300, so give more persons"
+        )
+    return torch.stack(readable)
+
+
+def _without(data: DataSet, images: set[ImageId], folder: Path) -> DataSet:
+    """The data set without these images, as files in a folder."""
+    content = json.loads(data.annotations.read_bytes())
+    if isinstance(content, list):  # MPII: the images are their file names
+        content = [row for row in content if row.get("image") not in images]
+    else:
+        for section, key in (("images", "id"), ("annotations", "image_id")):
+            content[section] = [row for row in content[section] if row.get(key) not in images]
+    write_json(folder / "scored.json", content)
+    boxes = None
+    if data.boxes is not None:
+        boxes = folder / "scored_boxes.json"
+        rows = json.loads(data.boxes.read_bytes())
+        write_json(boxes, [row for row in rows if row.get("image_id") not in images])
+    return data.model_copy(update={"annotations": folder / "scored.json", "boxes": boxes})
+
+
+def _where(data: DataSet) -> dict[str, Any]:
+    boxes = "ground truth" if data.boxes is None else str(data.boxes)
+    return {"annotations": str(data.annotations), "boxes": boxes}
+
+
+def _bytes(model: Path) -> int:
+    return sum(file.stat().st_size for file in (model, model.with_suffix(".bin")))

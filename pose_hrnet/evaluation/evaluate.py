@@ -1,0 +1,334 @@
+"""Score a model on a data set: predict, rescore, OKS-NMS, COCO AP, and say what produced it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pose_hrnet.config.recipe import DataSet, EvaluateConfig, Kind
+from pose_hrnet.data.crops import crop_loader
+from pose_hrnet.data.formats.results import (
+    load_detections,
+    load_people,
+    poses_to_results,
+    write_json,
+)
+from pose_hrnet.data.formats.rows import Source
+from pose_hrnet.data.people import annotated_people, check_keypoints, opened
+from pose_hrnet.evaluation.metrics.coco_ap import CocoScores, Evaluator
+from pose_hrnet.evaluation.metrics.pckh import MpiiScores
+from pose_hrnet.evaluation.scorer import Scorer
+from pose_hrnet.inference.dataset import Decoder, Inference, PoseCard, crops_for, predict_people
+from pose_hrnet.keypoints.codec import HeatmapCodec
+from pose_hrnet.keypoints.geometry import BOX_PADDING
+from pose_hrnet.keypoints.oks import oks_nms, rescore, soft_oks_nms
+from pose_hrnet.keypoints.records import ImageId, People, Poses
+from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.system.device import Precision, arithmetic
+from pose_hrnet.system.distributed import World
+from pose_hrnet.system.progress import SILENT, Progress
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured, and everything that decided it.
+
+    Attributes:
+        metric: Which evaluation the scores are of.
+        scores: Its numbers, with notes on those that are not meaningful.
+        keypoint_metrics: PCK, AUC and EPE, or why there are none.
+        poses: The poses that were scored, in image pixels.
+        results: The same poses in COCO results format.
+        provenance: Boxes, flip, shift, codec, NMS, counts: plain values, ready for JSON.
+    """
+
+    metric: Kind
+    scores: CocoScores | MpiiScores
+    keypoint_metrics: dict[str, Any]
+    poses: Poses
+    results: list[dict[str, Any]]
+    provenance: dict[str, Any]
+
+    def with_provenance(self, facts: dict[str, Any]) -> Evaluation:
+        """The same scores with further facts about what produced them."""
+        return replace(self, provenance={**facts, **self.provenance})
+
+    def in_words(self) -> list[tuple[str, str]]:
+        """What produced the numbers, in short: who was predicted, how, and what is unusual."""
+        facts, codec = self.provenance, HeatmapCodec.from_dict(self.provenance["codec"])
+        persons, images = facts["persons_predicted"], facts["images"]
+        boxes = "the annotated boxes"
+        if facts["boxes"] != "ground truth":
+            boxes = f"the boxes of {Path(facts['boxes']).name}"
+        usual: dict[str, Any] = EvaluateConfig().model_dump() | {
+            "flip_shift_cells": codec.flip_shift if facts["flip_test"] else None,
+            "box_padding": BOX_PADDING,
+            "precision": "fp32",
+            "backend": "eager",
+            "weights": "fp32",
+            "unreadable_images": 0,
+        }
+        if self.metric == "mpii":  # scores every person by itself
+            usual["nms"] = "none"
+        unusual = [
+            f"{name.replace('_', ' ')} {value} instead of {usual[name]}"
+            for name, value in facts.items()
+            if value != usual.get(name, value)
+        ]
+        return [
+            (
+                "predicted",
+                f"{persons} person{'s' * (persons != 1)} of {Path(facts['annotations']).name} "
+                f"({images} image{'s' * (images != 1)}), in {boxes}",
+            ),
+            ("codec", str(codec)),
+            ("not as usual", ", ".join(unusual) or "nothing"),
+        ]
+
+    def metrics(self) -> dict[str, Any]:
+        """Numbers, notes and provenance as one JSON-able dict."""
+        per_joint = self.scores.per_joint if isinstance(self.scores, MpiiScores) else None
+        return {
+            "metric": self.metric,
+            **self.scores.values,
+            **({} if per_joint is None else {"per_joint": per_joint}),
+            "keypoint_metrics": self.keypoint_metrics,
+            "notes": list(self.scores.notes),
+            "evaluated": self.provenance,
+        }
+
+    def write(self, output: Path) -> None:
+        """Write ``metrics.json`` and ``results.json`` (COCO results format) into a folder."""
+        output.mkdir(parents=True, exist_ok=True)
+        write_json(output / "results.json", self.results)
+        write_json(output / "metrics.json", self.metrics())
+
+
+def people_to_predict(
+    data: DataSet,
+    skeleton: Skeleton,
+    *,
+    min_box_score: float = 0.0,
+    category_id: ImageId = 1,
+    annotations: Source | None = None,
+) -> People:
+    """The persons whose crops are predicted: the detections, or the official ground-truth boxes.
+
+    Args:
+        data: Annotations, images and boxes.
+        skeleton: The keypoints.
+        min_box_score: Weaker detections are left out.
+        category_id: The person category of the detections.
+        annotations: Those of the data set, where they are opened already.
+
+    Ground-truth boxes are those of `annotated_people`, as the official code evaluates them.
+
+    Raises:
+        ValueError: If a file is malformed, has other keypoints or leaves no person.
+        FileNotFoundError: If a file is missing.
+    """
+    annotations = annotations or data.annotations
+    if data.boxes is None:
+        people = annotated_people(annotations, skeleton)
+        source = data.annotations
+    else:
+        annotated = load_people(annotations, skeleton=skeleton)
+        people = load_detections(
+            data.boxes,
+            annotated.images,
+            skeleton=skeleton,
+            min_score=min_box_score,
+            category_id=category_id,
+        )
+        source = data.boxes
+    if not len(people):
+        raise ValueError(f"{source} has no person to predict; see pose-hrnet data validate")
+    return people
+
+
+def remove_duplicates(poses: Poses, skeleton: Skeleton, test: EvaluateConfig) -> Poses:
+    """Rescore each pose and drop near-copies within an image, as the settings say."""
+    poses = rescore(poses, keypoint_threshold=test.keypoint_threshold)
+    if test.nms == "oks":
+        return oks_nms(poses, skeleton.sigmas, threshold=test.nms_threshold)
+    if test.nms == "soft_oks":
+        return soft_oks_nms(poses, skeleton.sigmas, threshold=test.nms_threshold)
+    if test.nms == "soft_oks_decayed":
+        return soft_oks_nms(
+            poses,
+            skeleton.sigmas,
+            threshold=test.nms_threshold,
+            max_per_image=None,
+            decay_scores=True,
+        )
+    return poses
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """What is predicted and scored.
+
+    Attributes:
+        data: Annotations, image folder and boxes.
+        people: The persons whose crops are predicted.
+        category_id: Category of the results.
+        scorer: The data set's metric.
+    """
+
+    data: DataSet
+    people: People
+    category_id: ImageId
+    scorer: Scorer
+
+
+def load_evaluation_set(
+    data: DataSet, skeleton: Skeleton, *, min_box_score: float = 0.0
+) -> EvaluationSet:
+    """Read annotations, once, and boxes; arguments and errors as of `people_to_predict`."""
+    file = opened(data.annotations)
+    category_id = check_keypoints(file, skeleton)
+    scorer = Scorer.of(data, skeleton, file)
+    people = people_to_predict(
+        data, skeleton, min_box_score=min_box_score, category_id=category_id, annotations=file
+    )
+    return EvaluationSet(data, people, category_id, scorer)
+
+
+def own_decoder(card: PoseCard, test: EvaluateConfig, precision: Precision) -> Decoder:
+    """The card's codec with the flip test of the settings."""
+    return Decoder(
+        card.codec, card.skeleton.flip_index, test.flip_test, test.flip_shift, precision
+    )
+
+
+def evaluate(
+    model: nn.Module,
+    card: PoseCard,
+    data: DataSet,
+    test: EvaluateConfig,
+    *,
+    device: torch.device,
+    precision: Precision = "fp32",
+    decoder: Decoder | None = None,
+    workers: int = 0,
+    evaluator: Evaluator = "fast",
+    world: World | None = None,
+    progress: Progress = SILENT,
+) -> Evaluation:
+    """Predict all persons of a data set and score the poses.
+
+    Several processes share the batches out among them, and the main one scores; each returns the
+    same, which is what one process would return.
+
+    Args:
+        model: The network; it is put into evaluation mode and left in the mode it had.
+        card: What belongs to its weights: codec, skeleton, box padding.
+        data: Annotations, image folder and boxes.
+        test: Test-time settings.
+        device: Where the network is.
+        precision: Arithmetic of the forward pass.
+        decoder: From crops to keypoints; None: `own_decoder`. Given, the settings of the flip test
+            and the precision are its own.
+        workers: Loader processes.
+        evaluator: What matches poses with persons; both give the same numbers.
+        world: The processes that predict; None: this one alone.
+        progress: Watches.
+
+    Raises:
+        ValueError: If the data is malformed, or no image could be read.
+        FileNotFoundError: If the annotations or the boxes are missing.
+    """
+    chosen = load_evaluation_set(data, card.skeleton, min_box_score=test.min_box_score)
+    dataset = crops_for(card, chosen.people, data.images)
+    decoder = decoder or own_decoder(card, test, precision)
+    world = world or World.alone()
+    loader = crop_loader(
+        dataset,
+        batch_size=test.batch_size,
+        workers=workers,
+        rank=world.rank,
+        world_size=world.size,
+    )
+    inference = predict_people(
+        model, decoder, dataset, loader, device=device, world=world, progress=progress
+    )
+    return world.on_main(
+        lambda: score_inference(
+            inference,
+            chosen,
+            card,
+            decoder,
+            test,
+            device=device,
+            evaluator=evaluator,
+            processes=world.size,
+        )
+    )
+
+
+def score_inference(
+    inference: Inference,
+    chosen: EvaluationSet,
+    card: PoseCard,
+    decoder: Decoder,
+    test: EvaluateConfig,
+    *,
+    device: torch.device,
+    evaluator: Evaluator = "fast",
+    processes: int = 1,
+) -> Evaluation:
+    """Rescore, remove duplicates, score, and say what produced the numbers.
+
+    Args:
+        inference: The predicted poses, with the boxes' scores.
+        chosen: What was predicted.
+        card: Skeleton and box padding.
+        decoder: What made the poses: codec, flip test, precision.
+        test: Settings of rescoring and NMS.
+        device: Where the network ran.
+        evaluator: What matches poses with persons; both give the same numbers.
+        processes: How many predicted.
+
+    Raises:
+        ValueError: If there are no poses because no image could be read.
+    """
+    data = chosen.data
+    if not len(inference.poses):
+        raise ValueError(
+            f"none of the images of {data.annotations} could be read from {data.images}; "
+            "is this the folder that its file names are relative to?"
+        )
+    people, scorer = chosen.people, chosen.scorer
+    if scorer.metric == "mpii":  # scores every person by itself
+        test = test.model_copy(update={"nms": "none"})
+    poses = remove_duplicates(inference.poses, card.skeleton, test)
+    results = poses_to_results(poses, chosen.category_id)
+    scores = scorer.score(
+        poses, people, inference, category_id=chosen.category_id, evaluator=evaluator
+    )
+    keypoint_metrics = scorer.keypoint_metrics(people, inference)
+    provenance = {
+        "annotations": str(data.annotations),
+        "boxes": "ground truth" if data.boxes is None else str(data.boxes),
+        "images": len(chosen.people.images),
+        "persons_predicted": len(inference.poses),
+        "unreadable_images": len(inference.unreadable_images),
+        "poses_after_nms": len(poses),
+        "codec": decoder.codec.to_dict(),
+        "box_padding": card.box_padding,
+        "flip_test": decoder.flip_test,
+        "flip_shift_cells": decoder.shift_cells,
+        "nms": test.nms,
+        "nms_threshold": test.nms_threshold,
+        "nms_area": "padded crop (official)",
+        "keypoint_threshold": test.keypoint_threshold,
+        "min_box_score": test.min_box_score,
+        "precision": arithmetic(device, decoder.precision),
+        "processes": processes,
+        "evaluator": scores.evaluator if isinstance(scores, CocoScores) else None,
+    }
+    return Evaluation(scorer.metric, scores, keypoint_metrics, poses, results, provenance)

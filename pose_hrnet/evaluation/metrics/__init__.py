@@ -1,0 +1,1 @@
+"""Scores of predicted poses: the COCO numbers, PCK, PCKh."""

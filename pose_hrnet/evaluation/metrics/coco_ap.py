@@ -1,0 +1,255 @@
+"""The ten COCO keypoint numbers, exactly pycocotools', with what is odd about the data in words.
+
+pycocotools does the scoring, but for its slow loop, which `coco_matching` replaces with the same
+outcome. It is handed an in-memory copy of annotations and results, so that input on which it
+would fail, or silently go wrong, is either mended and told of in a note or refused in one
+sentence; what needs no mending scores bit for bit as the files themselves would.
+The rules are COCO's (https://cocodataset.org/#keypoints-eval): OKS thresholds 0.50 to 0.95, the
+best 20 results of each image, medium and large persons split at 96^2 square pixels.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval, Params
+
+from pose_hrnet.data.formats.rows import Source
+from pose_hrnet.evaluation.metrics.coco_matching import match_images
+from pose_hrnet.evaluation.metrics.coco_results import (
+    Results,
+    check_images,
+    read_results,
+    results_of_poses,
+)
+from pose_hrnet.evaluation.metrics.coco_truth import Truth, read_truth
+from pose_hrnet.keypoints.records import ImageId, Poses
+
+Evaluator: TypeAlias = Literal["fast", "pycocotools"]
+"""fast: pycocotools with our matching of all images at once; pycocotools: its own loop. The ten
+numbers are the same to the last bit."""
+
+COCO_METRICS: tuple[str, ...] = (
+    "AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL"
+)  # fmt: skip
+"""Names of the ten numbers, in pycocotools' order."""
+
+
+@dataclass(frozen=True)
+class CocoScores:
+    """COCO's verdict on a set of results.
+
+    Attributes:
+        values: The numbers of `COCO_METRICS`, in that order, or those asked for; 0 to 1, -1 where
+            the ground truth has nothing to score.
+        counts: ``images`` evaluated, ``persons`` in them with keypoints (crowds left out),
+            ``results`` on them, ``images_with_results``.
+        notes: What was mended and what a number of -1 means, one sentence each; empty for
+            ordinary data.
+        evaluator: What computed them, with its version.
+    """
+
+    values: dict[str, float]
+    counts: dict[str, int]
+    notes: tuple[str, ...]
+    evaluator: str
+
+
+def score_results(
+    annotations: Source | Truth,
+    results: Path | list[dict[str, Any]],
+    *,
+    sigmas: Sequence[float] | None = None,
+    image_ids: Iterable[ImageId] | None = None,
+    evaluator: Evaluator = "fast",
+    metrics: Sequence[str] = COCO_METRICS,
+) -> CocoScores:
+    """Score results against annotations with pycocotools.
+
+    Args:
+        annotations: COCO keypoint annotations, JSON; or the truth that was read of them.
+        results: COCO keypoint results ``{image_id, category_id, keypoints, score}``, `keypoints`
+            being x, y, score of each keypoint in image pixels: a JSON file, or the list itself.
+            pycocotools takes a result's area from its ``bbox`` where there is one, else from its
+            keypoints; a result that matches no person counts in the size range of that area.
+        sigmas: K OKS standard deviations; default COCO's 17.
+        image_ids: Images to evaluate; default all of the annotations. Results on other images of
+            the annotations do not count.
+        evaluator: See `Evaluator`; both give the same.
+        metrics: Those of `COCO_METRICS` that are wanted; nothing is noted on the others.
+
+    Returns:
+        The numbers, counts, and notes.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If a file is not what it should be, a result is malformed, stands
+            on an image that the annotations lack or has another number of keypoints than there
+            are sigmas, or no result has a category of the annotations.
+    """
+    oks_sigmas = _sigmas(sigmas)
+    truth = _truth(annotations, len(oks_sigmas))
+    notes = list(truth.notes)
+    found = read_results(results, truth, len(oks_sigmas), notes)
+    return _score(truth, found, image_ids, oks_sigmas, evaluator, notes, metrics)
+
+
+def score_poses(
+    annotations: Source | Truth,
+    poses: Poses,
+    *,
+    category_id: ImageId = 1,
+    sigmas: Sequence[float] | None = None,
+    image_ids: Iterable[ImageId] | None = None,
+    evaluator: Evaluator = "fast",
+) -> CocoScores:
+    """Score poses as `score_results` does the results that `poses_to_results` makes of them.
+
+    Args:
+        annotations: As `score_results` takes them.
+        poses: Predicted poses with their final scores.
+        category_id: The category of all of them.
+        sigmas: K OKS standard deviations; default COCO's 17.
+        image_ids: Images to evaluate; default all of the annotations.
+        evaluator: See `Evaluator`; both give the same.
+
+    Returns:
+        The ten numbers, counts, and notes.
+
+    Raises:
+        FileNotFoundError: If there are no annotations.
+        ValueError: As `score_results` does.
+    """
+    oks_sigmas = _sigmas(sigmas)
+    truth = _truth(annotations, len(oks_sigmas))
+    notes = list(truth.notes)
+    found = results_of_poses(poses, category_id, truth, len(oks_sigmas), notes)
+    return _score(truth, found, image_ids, oks_sigmas, evaluator, notes)
+
+
+def _truth(annotations: Source | Truth, num_keypoints: int) -> Truth:
+    return (
+        annotations if isinstance(annotations, Truth) else read_truth(annotations, num_keypoints)
+    )
+
+
+def _score(
+    truth: Truth,
+    found: Results,
+    image_ids: Iterable[ImageId] | None,
+    sigmas: NDArray[np.float64],
+    evaluator: Evaluator,
+    notes: list[str],
+    metrics: Sequence[str] = COCO_METRICS,
+) -> CocoScores:
+    images = _choose_images(truth, image_ids)
+    evaluation, told = _evaluate(truth, found, images, sigmas, evaluator)
+    numbers = dict(zip(COCO_METRICS, map(float, evaluation.stats), strict=True))
+    values = {name: numbers[name] for name in metrics}
+    inside = set(images)
+    persons = [p for p in truth.persons if p["num_keypoints"] > 0 and not p["iscrowd"]]
+    with_results = found.image_numbers[np.isin(found.image_numbers, images)]
+    counts = {
+        "images": len(images),
+        "persons": sum(person["image_id"] in inside for person in persons),
+        "results": len(with_results),
+        "images_with_results": len(np.unique(with_results)),
+    }
+    return CocoScores(values, counts, (*notes, *_explain_missing(values)), told)
+
+
+def _sigmas(sigmas: Sequence[float] | None) -> NDArray[np.float64]:
+    """Use pycocotools' own array for COCO's sigmas: 0.26 / 10 is not 0.026 in the last bit."""
+    coco: NDArray[np.float64] = Params("keypoints").kpt_oks_sigmas
+    given = coco if sigmas is None else np.asarray(sigmas, dtype=np.float64)
+    is_coco = given.shape == coco.shape and np.allclose(given, coco, rtol=1e-12, atol=0)
+    return coco if is_coco else given
+
+
+def _choose_images(truth: Truth, image_ids: Iterable[ImageId] | None) -> list[int]:
+    chosen = list(truth.image_numbers if image_ids is None else image_ids)
+    if not chosen:
+        raise ValueError("image_ids is empty; name at least one image, or give None for all")
+    check_images(chosen, truth, "image_ids")
+    return sorted({truth.image_numbers[image_id] for image_id in chosen})
+
+
+def _evaluate(
+    truth: Truth,
+    found: Results,
+    images: list[int],
+    sigmas: NDArray[np.float64],
+    evaluator: Evaluator,
+) -> tuple[Any, str]:
+    """Run pycocotools without its printing; say how it matched."""
+    evaluation = COCOeval(iouType="keypoints")
+    evaluation.params.imgIds = images
+    evaluation.params.catIds = list(truth.category_numbers.values())
+    evaluation.params.kpt_oks_sigmas = sigmas
+    told = f"pycocotools {version('pycocotools')}"
+    matches = None
+    if evaluator == "fast":
+        matches = match_images(truth.persons, found, evaluation.params)
+    with redirect_stdout(io.StringIO()):
+        if matches is None:
+            evaluation.cocoGt = _index(truth, truth.persons)
+            evaluation.cocoDt = _index(truth, _rows(found))
+            evaluation.evaluate()
+        else:
+            told += ", all images matched at once"
+            # As `evaluate` leaves them.
+            evaluation.evalImgs = matches
+            evaluation._paramsEval = copy.deepcopy(evaluation.params)
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation, told
+
+
+def _index(truth: Truth, annotations: list[dict[str, Any]]) -> COCO:
+    side = COCO()
+    side.dataset = {
+        "images": [{"id": number} for number in truth.image_numbers.values()],
+        "categories": [{"id": number} for number in truth.category_numbers.values()],
+        # pycocotools writes into them.
+        "annotations": [dict(annotation) for annotation in annotations],
+    }
+    side.createIndex()
+    return side
+
+
+def _rows(found: Results) -> list[dict[str, Any]]:
+    columns = zip(
+        found.image_numbers.tolist(),
+        found.category_numbers.tolist(),
+        found.keypoints,
+        found.scores.tolist(),
+        found.areas.tolist(),
+        strict=True,
+    )
+    names = "image_id", "category_id", "keypoints", "score", "area"
+    return [
+        {"id": i, **dict(zip(names, row, strict=True))} for i, row in enumerate(columns, start=1)
+    ]
+
+
+def _explain_missing(values: dict[str, float]) -> list[str]:
+    missing = "no person with keypoints, crowds aside, stands in the evaluated images"
+    if values["AP"] == -1:
+        count = "ten" if len(values) == len(COCO_METRICS) else len(values)
+        return [f"all {count} numbers are -1: {missing}"]
+    sizes = {"M": "between 32^2 and 96^2", "L": "above 96^2"}
+    return [
+        f"AP{size} and AR{size} are -1: {missing} with an area {limits} square pixels"
+        for size, limits in sizes.items()
+        if values.get(f"AP{size}") == -1
+    ]

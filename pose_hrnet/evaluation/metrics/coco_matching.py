@@ -1,0 +1,220 @@
+"""COCO's matching of results to persons, all images at once, bit for bit as pycocotools matches.
+
+pycocotools goes through images, size ranges, OKS thresholds, results and persons in Python loops.
+Here the loop runs over ranks alone: the best result of every image chooses its person, then the
+second best of every image, and so on to the 20th, at all thresholds and size ranges together. The
+rules are pycocotools' own: a result takes the person of highest OKS, at or above the threshold,
+that no better result has taken; of equal ones the last; an ignored person only where no other
+fits; and a crowd any number of times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools.cocoeval import Params
+
+from pose_hrnet.evaluation.metrics.coco_results import Double, Results
+
+Bools: TypeAlias = NDArray[np.bool_]
+Rows: TypeAlias = NDArray[np.intp]
+
+_CHUNK = 1 << 12  # pairs whose keypoint distances are held at once: arrays that stay in the cache
+
+
+def match_images(
+    persons: Sequence[dict[str, Any]], results: Results, params: Params
+) -> list[dict[str, Any] | None] | None:
+    """Do what `COCOeval.evaluate` does.
+
+    Args:
+        persons: `Truth.persons`.
+        results: The results to match.
+        params: pycocotools' parameters for keypoints, `imgIds` and `catIds` sorted.
+
+    Returns:
+        What `COCOeval.accumulate` reads of `evalImgs`, for each category, size range and image, in
+        this order: of D results, best score first, and G persons ``dtScores`` ``(D,)``,
+        ``dtMatches`` and ``dtIgnore`` ``(T, D)``, and ``gtIgnore`` ``(G,)``. ``None`` in place of
+        all if an OKS is not a number (a sigma of 0): what that matches depends on the order of
+        pycocotools' loop.
+    """
+    entries: list[dict[str, Any] | None] = []
+    for category in params.catIds:
+        truth = _persons_of(persons, category, params.imgIds)
+        found, ranks = _best_results(results, category, params)
+        result, person = _pairs(found.image_numbers, truth.image_numbers)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            oks = _oks(truth, found, person, result, params.kpt_oks_sigmas)
+        if np.isnan(oks).any():
+            return None
+        ignored = truth.is_ignored[:, None] | _outside(truth.areas, params)
+        matched, ignored_match = _match(
+            oks, result, person, ranks, ignored, truth.is_crowd, params
+        )
+        passed_over = ignored_match | ~matched & _outside(found.areas, params)[..., None]
+        entries += _by_image(truth, found, ignored, matched, passed_over, params.imgIds)
+    return entries
+
+
+@dataclass(frozen=True, eq=False)
+class _Persons:
+    """G persons of one category, in the order of their images."""
+
+    image_numbers: Rows
+    keypoints: Double  # (G, K, 3)
+    boxes_xywh: Double
+    areas: Double
+    is_crowd: Bools
+    is_ignored: Bools
+
+
+def _persons_of(persons: Sequence[dict[str, Any]], category: int, images: list[int]) -> _Persons:
+    wanted = set(images)
+    rows = [p for p in persons if p["category_id"] == category and p["image_id"] in wanted]
+    rows.sort(key=lambda person: int(person["image_id"]))  # stable
+    keypoints = np.array([person["keypoints"] for person in rows], np.float64)
+    is_crowd = np.array([person["iscrowd"] for person in rows], np.bool_)
+    is_empty = np.array([person["num_keypoints"] == 0 for person in rows], np.bool_)
+    return _Persons(
+        image_numbers=np.array([person["image_id"] for person in rows], np.intp),
+        keypoints=keypoints.reshape(len(rows), -1, 3) if rows else np.zeros((0, 0, 3)),
+        boxes_xywh=np.array([person["bbox"] for person in rows], np.float64).reshape(-1, 4),
+        areas=np.array([person["area"] for person in rows], np.float64),
+        is_crowd=is_crowd,
+        is_ignored=is_crowd | is_empty,
+    )
+
+
+def _best_results(results: Results, category: int, params: Params) -> tuple[Results, Rows]:
+    """The results of a category that count, by image and falling score; their ranks there."""
+    rows = np.flatnonzero(results.category_numbers == category)
+    # Stable like pycocotools' merge sort: equal scores stay in the order of the file.
+    rows = rows[np.lexsort((-results.scores[rows], results.image_numbers[rows]))]
+    images = results.image_numbers[rows]
+    ranks = np.arange(len(rows)) - np.searchsorted(images, images)
+    best = ranks < params.maxDets[-1]
+    return results[rows[best]], ranks[best]
+
+
+def _pairs(result_images: Rows, person_images: Rows) -> tuple[Rows, Rows]:
+    """Rows ``(P,)`` of result and person of all pairs that stand in the same image."""
+    first = np.searchsorted(person_images, result_images)
+    counts = np.searchsorted(person_images, result_images, side="right") - first
+    result = np.repeat(np.arange(len(counts)), counts)
+    starts = np.cumsum(counts) - counts
+    return result, np.arange(len(result)) + np.repeat(first - starts, counts)
+
+
+def _oks(truth: _Persons, found: Results, person: Rows, result: Rows, sigmas: Double) -> Double:
+    """OKS of each pair ``(P,)``, by the operations, and in the order, of `COCOeval.computeOks`."""
+    variances = (sigmas * 2) ** 2
+    visible = truth.keypoints[..., 2] > 0
+    found_xy = np.stack([found.keypoints[:, 0::3], found.keypoints[:, 1::3]])
+    truth_xy = np.moveaxis(truth.keypoints[..., :2], 2, 0).copy()
+    low = truth.boxes_xywh[:, :2] - truth.boxes_xywh[:, 2:]
+    high = truth.boxes_xywh[:, :2] + truth.boxes_xywh[:, 2:] * 2
+    oks = np.empty(len(person))
+    for count, pairs in _equally_visible(visible.sum(axis=1), person):
+        g, points = person[pairs], found_xy[:, result[pairs]]
+        if count:
+            dx, dy = points - truth_xy[:, g]
+        else:  # no keypoint to compare with: the distance to the box, doubled in size
+            x0, y0, x1, y1 = np.hstack([low, high])[g].T[..., None]
+            dx = np.maximum(0, x0 - points[0]) + np.maximum(0, points[0] - x1)
+            dy = np.maximum(0, y0 - points[1]) + np.maximum(0, points[1] - y1)
+        exponents = (dx**2 + dy**2) / variances / (truth.areas[g] + np.spacing(1))[:, None] / 2
+        if count:
+            exponents = exponents[visible[g]].reshape(-1, count)
+        oks[pairs] = np.exp(-exponents).sum(axis=1) / exponents.shape[1]
+    return oks
+
+
+def _equally_visible(counts: Rows, person: Rows) -> Iterator[tuple[int, Rows]]:
+    """Chunks of pairs whose persons have equally many visible keypoints, and that number.
+
+    Rounding depends on how many numbers a sum has: adding zeros for the others would change it.
+    """
+    pair_counts = counts[person]
+    for count in np.unique(pair_counts).tolist():
+        pairs = np.flatnonzero(pair_counts == count)
+        yield from ((count, pairs[i : i + _CHUNK]) for i in range(0, len(pairs), _CHUNK))
+
+
+def _outside(areas: Double, params: Params) -> Bools:
+    """Whether an area lies outside of each of A size ranges, ``(N, A)``."""
+    low, high = np.array(params.areaRng, np.float64).T
+    outside: Bools = (areas[:, None] < low) | (areas[:, None] > high)
+    return outside
+
+
+def _match(
+    oks: Double,
+    result: Rows,
+    person: Rows,
+    ranks: Rows,
+    ignored: Bools,
+    is_crowd: Bools,
+    params: Params,
+) -> tuple[Bools, Bools]:
+    """Whether each result has a person, and one that is ignored there: two ``(D, A, T)``."""
+    thresholds = params.iouThrs
+    shape = ignored.shape[1], len(thresholds)
+    matched, ignored_match = np.zeros((2, len(ranks), *shape), np.bool_)
+    taken = np.zeros((len(ignored), *shape), np.bool_)
+    near = np.flatnonzero(oks >= thresholds.min())
+    # By rank and result; the best person of a result, and of equal ones the last, stands last.
+    near = near[np.lexsort((person[near], oks[near], result[near], ranks[result[near]]))]
+    limits = np.searchsorted(ranks[result[near]], np.arange(params.maxDets[-1] + 1))
+    for start, stop in pairwise(limits.tolist()):
+        if start == stop:
+            continue
+        pairs = near[start:stop]
+        g = person[pairs]
+        free = (oks[pairs, None, None] >= thresholds) & ~taken[g]
+        # Counted from 1, so that 0 is nobody; persons that count stand above the ignored ones.
+        places = np.arange(1, len(pairs) + 1)[:, None] + len(pairs) * ~ignored[g]
+        d, starts = np.unique(result[pairs], return_index=True)
+        best = np.maximum.reduceat(np.where(free, places[..., None], 0), starts, axis=0)
+        at, area, threshold = np.nonzero(best)
+        chosen = g[(best[at, area, threshold] - 1) % len(pairs)]
+        matched[d[at], area, threshold] = True
+        ignored_match[d[at], area, threshold] = ignored[chosen, area]
+        taken[chosen, area, threshold] = ~is_crowd[chosen]
+    return matched, ignored_match
+
+
+def _by_image(
+    truth: _Persons,
+    found: Results,
+    ignored: Bools,
+    matched: Bools,
+    passed_over: Bools,
+    images: list[int],
+) -> Iterator[dict[str, Any] | None]:
+    """An entry for each size range and image; ``None`` for an image with nothing in it."""
+    limits = np.add.outer(images, [0, 1])  # of its rows: before it, before the next
+    persons = np.searchsorted(truth.image_numbers, limits).tolist()
+    results = np.searchsorted(found.image_numbers, limits).tolist()
+    for area in range(ignored.shape[1]):
+        matches, ignores = matched[:, area].T, passed_over[:, area].T
+        for (g0, g1), (d0, d1) in zip(persons, results, strict=True):
+            empty = g0 == g1 and d0 == d1
+            yield (
+                None
+                if empty
+                else {
+                    "dtScores": found.scores[d0:d1],
+                    "dtMatches": matches[:, d0:d1],
+                    "dtIgnore": ignores[:, d0:d1],
+                    "gtIgnore": ignored[g0:g1, area],
+                }
+            )
+
+
+__all__ = ["match_images"]

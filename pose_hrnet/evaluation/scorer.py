@@ -1,0 +1,168 @@
+"""Picks the metric of a data set, and scores predictions with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pose_hrnet.config.recipe import DataSet, Kind, MetricName
+from pose_hrnet.data.formats.results import poses_to_results
+from pose_hrnet.data.formats.rows import Source
+from pose_hrnet.data.people import category_of, choose_skeleton, kind_of, opened
+from pose_hrnet.evaluation.metrics.coco_ap import CocoScores, Evaluator, score_poses, score_results
+from pose_hrnet.evaluation.metrics.coco_truth import Truth, read_truth
+from pose_hrnet.evaluation.metrics.crowdpose import CrowdTruth, read_crowd_truth, score_crowdpose
+from pose_hrnet.evaluation.metrics.pck import keypoint_metrics
+from pose_hrnet.evaluation.metrics.pckh import MpiiScores, MpiiTruth, read_mpii_truth, score_mpii
+from pose_hrnet.inference.dataset import Inference
+from pose_hrnet.keypoints.records import ImageId, People, Poses
+from pose_hrnet.keypoints.skeleton import COCO17, CROWDPOSE14, Skeleton
+
+NEEDS_ANNOTATED_BOXES = (
+    "PCK, AUC and EPE need the annotated boxes, each of which belongs to one person; "
+    "these are a detector's"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Scorer:
+    """Scores the poses of one data set, however often; made before, so that faults show early.
+
+    Attributes:
+        metric: The evaluation.
+        data: The data set.
+        skeleton: Its keypoints.
+        truth: What they are compared with.
+    """
+
+    metric: Kind
+    data: DataSet
+    skeleton: Skeleton
+    truth: Truth | CrowdTruth | MpiiTruth
+
+    @classmethod
+    def of(cls, data: DataSet, skeleton: Skeleton, annotations: Source | None = None) -> Scorer:
+        """The scorer of the metric that a data set asks for, or is known by.
+
+        Args:
+            data: Annotations, and what goes with them.
+            skeleton: The keypoints.
+            annotations: Those of the data set, where they are opened already.
+
+        Raises:
+            FileNotFoundError: If a file is missing.
+            ValueError: If the metric does not apply to the annotations or the boxes.
+        """
+        file = opened(data.annotations) if annotations is None else annotations
+        kind = kind_of(file)
+        metric = kind if data.metric == "auto" else data.metric
+        if (metric == "mpii") != (kind == "mpii"):
+            raise ValueError(
+                f"{data.annotations} has {'MPII' if kind == 'mpii' else 'COCO-style'} annotations,"
+                f" to which the metric {metric} does not apply; "
+                f"use {'mpii' if kind == 'mpii' else 'coco or crowdpose'}, or auto"
+            )
+        count = CROWDPOSE14.num_keypoints
+        if metric == "crowdpose" and skeleton.num_keypoints != count:
+            raise ValueError(
+                f"the metric crowdpose has {count} keypoints, but {skeleton.name!r} has "
+                f"{skeleton.num_keypoints}; use the metric coco"
+            )
+        if metric != "mpii" and data.head_sizes is not None:
+            raise ValueError(
+                f"head sizes {data.head_sizes} are for PCKh, but the metric of {data.annotations} "
+                f"is {metric}; leave out the head sizes"
+            )
+        if metric == "coco":
+            return cls(metric, data, skeleton, read_truth(file, skeleton.num_keypoints))
+        if metric == "crowdpose":
+            return cls(metric, data, skeleton, read_crowd_truth(file))
+        if data.boxes is not None:
+            raise ValueError(
+                f"PCKh scores annotated persons, which the boxes of {data.boxes} are not; "
+                "leave out the boxes"
+            )
+        return cls(metric, data, skeleton, read_mpii_truth(data.annotations, data.head_sizes))
+
+    def score(
+        self,
+        poses: Poses,
+        people: People,
+        inference: Inference,
+        *,
+        category_id: ImageId,
+        evaluator: Evaluator = "fast",
+    ) -> CocoScores | MpiiScores:
+        """Score predictions.
+
+        Args:
+            poses: Duplicates removed; MPII does without.
+            people: The persons that were predicted.
+            inference: Their poses.
+            category_id: Of the poses.
+            evaluator: As `score_poses` takes it.
+
+        Raises:
+            ValueError: If the annotations are malformed.
+        """
+        if isinstance(self.truth, MpiiTruth):
+            rows = people.ids[inference.rows].astype(int)
+            return score_mpii(self.truth, inference.poses, rows)
+        if isinstance(self.truth, CrowdTruth):
+            results = poses_to_results(poses, category_id)
+            return score_crowdpose(self.truth, results, evaluator=evaluator)
+        return score_poses(
+            self.truth,
+            poses,
+            category_id=category_id,
+            sigmas=self.skeleton.sigmas,
+            evaluator=evaluator,
+        )
+
+    def keypoint_metrics(self, people: People, inference: Inference) -> dict[str, Any]:
+        """PCK, AUC and EPE, or under ``left_out`` why there are none."""
+        if self.data.boxes is not None:
+            return {"left_out": NEEDS_ANNOTATED_BOXES}
+        names = self.skeleton.keypoint_names
+        return keypoint_metrics(people, inference.poses, inference.rows, names)
+
+
+def score_file(
+    annotations: Path,
+    results: Path,
+    *,
+    skeleton: str | None = None,
+    metric: MetricName = "auto",
+    evaluator: Evaluator = "fast",
+) -> tuple[CocoScores, Kind]:
+    """Score a COCO results file of any program; also says by which metric.
+
+    Args:
+        annotations: COCO or CrowdPose annotations.
+        results: COCO keypoint results.
+        skeleton: Whose sigmas COCO's OKS uses, as `choose_skeleton` takes it. None: COCO's where
+            the annotations name no keypoints.
+        metric: ``auto``: the one that the annotations are known by.
+        evaluator: As `score_results` takes it.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If a file is malformed, or the annotations are MPII's.
+    """
+    file = opened(annotations)
+    kind = kind_of(file)
+    if "mpii" in (kind, metric):
+        raise ValueError(
+            f"PCKh of {annotations} needs to know whose pose each result is, which results files "
+            "do not say; score MPII with pose-hrnet evaluate"
+        )
+    if metric == "crowdpose" or (metric == "auto" and kind == "crowdpose"):
+        return score_crowdpose(file, results, evaluator=evaluator), "crowdpose"
+    named = skeleton is not None or category_of(file).keypoint_names
+    chosen = choose_skeleton(skeleton, annotations) if named else COCO17
+    scores = score_results(file, results, sigmas=chosen.sigmas, evaluator=evaluator)
+    return scores, "coco"
+
+
+__all__ = ["Scorer", "score_file"]

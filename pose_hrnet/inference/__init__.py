@@ -1,0 +1,1 @@
+"""Crops, images and data sets -> Poses, by any model and backend."""

@@ -1,0 +1,1 @@
+"""What runs a network fast: compiled, folded or converted."""

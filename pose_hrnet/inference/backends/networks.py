@@ -1,0 +1,188 @@
+"""Networks of torch layers for inference: folded, compiled, recorded, or run by another program.
+
+All map ``(B, 3, H, W)`` uint8 RGB crops to ``(B, K, h, w)`` float32 heatmaps.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from itertools import pairwise
+from threading import Lock
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from pose_hrnet.inference.backends.sessions import Session, one_line
+from pose_hrnet.models.network import normalised
+
+log = logging.getLogger(__name__)
+
+
+class FoldedNetwork(nn.Module):
+    """A copy for inference: batch norms inside the convolutions, weights cast once for all.
+
+    Pixels are normalised in float32, and the last convolution computes in it: in the steps of
+    1/256 that bf16 has, neighbouring cells of a heatmap would be equal.
+
+    Args:
+        network: Layers of torch with buffers `mean` and `std`.
+        dtype: Of the weights and in between.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.dtype = dtype
+        layers = folded(network).requires_grad_(False)
+        for name in ("mean", "std"):
+            self.register_buffer(name, cast(Tensor, getattr(layers, name)).clone())
+        self.layers = channels_last(layers.to(dtype))
+        if dtype != torch.float32:
+            last = [layer for layer in layers.modules() if isinstance(layer, nn.Conv2d)][-1]
+            last.float().register_forward_pre_hook(_in_float32)
+        self.eval()  # compiled code is of one mode, and evaluation would ask for the other
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` uint8 RGB -> ``(B, K, h, w)`` float32 heatmaps."""
+        values = normalised(images, self.mean, self.std, network="the network")
+        heatmaps: Tensor = self.layers(values.to(self.dtype))
+        return heatmaps
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """A copy in which each convolution that a batch norm follows has taken it in.
+
+    In the networks here a batch norm is always registered right after the convolution that it
+    normalises.
+    """
+    network = copy.deepcopy(network).eval()
+    for parent in list(network.modules()):
+        children = list(parent.named_children())
+        for (name, conv), (norm_name, norm) in pairwise(children):
+            if isinstance(norm, nn.BatchNorm2d) and isinstance(
+                conv, nn.Conv2d | nn.ConvTranspose2d
+            ):
+                transposed = isinstance(conv, nn.ConvTranspose2d)
+                fused = torch.nn.utils.fuse_conv_bn_eval(conv, norm, transpose=transposed)
+                setattr(parent, name, fused)
+                setattr(parent, norm_name, nn.Identity())
+    return network
+
+
+class SessionNetwork(nn.Module):
+    """A converted network, which another program runs.
+
+    Args:
+        session: From `converted_session`.
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` uint8 RGB -> ``(B, K, h, w)`` float32 heatmaps."""
+        return self.session.run_images(images)[0]
+
+
+class CompiledNetwork(nn.Module):
+    """A network that torch.compile has turned into machine code for any batch size.
+
+    Args:
+        network: What to compile; its weights are frozen.
+        input_wh: Size of the crops, for the first run, which compiles.
+
+    Raises:
+        ValueError: If the compiler fails.
+    """
+
+    def __init__(self, network: FoldedNetwork, input_wh: tuple[int, int]) -> None:
+        super().__init__()
+        self.on_cuda = network.mean.is_cuda
+        options: dict[str, Any] = {"freezing": True}
+        if self.on_cuda:
+            options["triton.cudagraphs"] = True
+        self.compiled = torch.compile(network, dynamic=True, options=options)
+        width, height = input_wh
+        log.info("compiling the network, which takes about a minute")
+        # torch may choose other convolutions from 16 crops on, which is compiled by itself.
+        for count in (4, 32):
+            size = (count, 3, height, width)
+            crops = torch.zeros(size, dtype=torch.uint8, device=network.mean.device)
+            try:
+                self(crops)
+            except Exception as error:  # the compilers' errors have no common base
+                raise ValueError(
+                    f"the network cannot be compiled ({one_line(error)}); use backend eager"
+                ) from error
+
+    @torch.inference_mode()
+    def forward(self, images: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` uint8 RGB -> ``(B, K, h, w)`` float32 heatmaps."""
+        # Always a fresh tensor of the same kind, and never of one crop: else compiled again.
+        size = _rounded_up(len(images)) if self.on_cuda else max(len(images), 2)
+        filled = torch.cat([images, images[:1].expand(size - len(images), -1, -1, -1)])
+        heatmaps: Tensor = self.compiled(filled.contiguous(memory_format=torch.channels_last))
+        heatmaps = heatmaps[: len(images)]
+        return heatmaps.clone() if self.on_cuda else heatmaps  # the next run reuses its memory
+
+
+class GraphedNetwork(nn.Module):
+    """A network on CUDA, recorded as a CUDA graph for each batch size.
+
+    HRNet's hundreds of small layers take longer to launch than to compute, one crop above all.
+
+    Args:
+        network: What to record.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self._recorded: dict[tuple[int, ...], tuple[Any, Tensor, Tensor]] = {}
+        self._turn = Lock()
+
+    @torch.inference_mode()
+    def forward(self, images: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` uint8 RGB -> ``(B, K, h, w)`` float32 heatmaps."""
+        shape = (_rounded_up(len(images)), *images.shape[1:])
+        with self._turn:  # all callers share the memory of a graph
+            if shape not in self._recorded:
+                self._recorded[shape] = self._record(images.new_zeros(shape))
+            graph, crops, heatmaps = self._recorded[shape]
+            crops[: len(images)] = images
+            graph.replay()
+            return heatmaps[: len(images)].clone()
+
+    def _record(self, crops: Tensor) -> tuple[Any, Tensor, Tensor]:
+        crops = crops.contiguous(memory_format=torch.channels_last)
+        # PyTorch has not typed it.
+        side = torch.cuda.Stream(crops.device)  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream(crops.device))
+        with torch.cuda.stream(side):  # the libraries choose their algorithms outside of it
+            for _ in range(3):
+                self.network(crops)
+        torch.cuda.current_stream(crops.device).wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            heatmaps = self.network(crops)
+        return graph, crops, heatmaps
+
+
+def _rounded_up(count: int) -> int:
+    """A batch size of few: powers of two, then multiples of eight."""
+    return 1 << max(count - 1, 0).bit_length() if count <= 8 else -(-count // 8) * 8
+
+
+def channels_last(network: nn.Module) -> nn.Module:
+    """Convolution weights in the order that images of interleaved channels are read in."""
+    # Not in the stubs, but documented: nn.Module.to(memory_format=...).
+    return cast(nn.Module, cast(Any, network).to(memory_format=torch.channels_last))
+
+
+def _in_float32(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(value.float() for value in inputs)

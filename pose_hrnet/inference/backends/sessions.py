@@ -1,0 +1,269 @@
+"""Exported files opened by the programs that run them: ONNX Runtime, OpenVINO, torch.export.
+
+Each opener returns a `Session`, a function on tensors and what the file says about its input. The
+runtimes are extras of the installation, and are imported where they are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from threading import Lock
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from pose_hrnet.inference.backends.program_files import read_program
+from pose_hrnet.system.device import Precision, pick_device
+
+Runner: TypeAlias = Literal["eager", "compile", "openvino", "onnx"]
+"""What runs a network: layers of torch as they are or compiled, OpenVINO, ONNX Runtime."""
+Backend: TypeAlias = Literal["auto", Runner]
+"""What may be asked for; ``auto``: the best choice here."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """A model file that is ready to run.
+
+    Attributes:
+        backend: What runs it.
+        device: Where its inputs are expected.
+        input_shape: Four sizes; None where any will do.
+        input_dtype: Type of its input.
+        output_names: In the order of the outputs.
+        run: From the input, on the device, to the outputs.
+    """
+
+    backend: Runner
+    device: torch.device
+    input_shape: tuple[int | None, ...]
+    input_dtype: torch.dtype
+    output_names: tuple[str, ...]
+    run: Callable[[Tensor], Sequence[Tensor]]
+
+    def run_images(self, images: Tensor) -> Sequence[Tensor]:
+        """Run what takes ``(B, H, W, 3)`` on ``(B, 3, H, W)`` crops."""
+        # They were made in that order; the permutation of a permutation copies nothing.
+        return self.run(images.permute(0, 2, 3, 1).contiguous())
+
+
+def import_extra(module: str, extra: str) -> Any:
+    """Import a package that only some installations have.
+
+    Raises:
+        ValueError: If it is missing, with the command that installs it.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ValueError(
+            f"{module} cannot be imported ({error}), which is needed here; "
+            f"install it with: pip install 'pose-hrnet[{extra}]'"
+        ) from None
+
+
+def one_line(error: BaseException, limit: int = 300) -> str:
+    """What went wrong inside a library, as the middle of a sentence.
+
+    Of a long message both ends are kept: some begin, and some end, with what matters.
+    """
+    text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return text if len(text) <= limit else f"{text[: limit // 3]} ... {text[-2 * limit // 3 :]}"
+
+
+def open_onnx(path: Path, device: str = "auto") -> Session:
+    """Open an ONNX file with ONNX Runtime.
+
+    Args:
+        path: The file.
+        device: ``auto``: CUDA where this ONNX Runtime has it; ``cpu``; ``cuda``; ``cuda:1``.
+
+    Raises:
+        ValueError: If the extra is missing, the file is no model or has operators that are not
+            supported, or the device is not available.
+    """
+    ort = import_extra("onnxruntime", "onnx")
+    wanted = device.partition(":")[0]
+    cuda = "CUDAExecutionProvider" in ort.get_available_providers()
+    if wanted not in ("auto", "cpu", "cuda") or (wanted == "cuda" and not cuda):
+        raise ValueError(
+            f"this ONNX Runtime cannot use device {device!r} (it has "
+            f"{', '.join(ort.get_available_providers())}); use cpu, or install onnxruntime-gpu"
+        )
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if cuda and wanted != "cpu":
+        number = device.partition(":")[2] or "0"
+        providers.insert(0, ("CUDAExecutionProvider", {"device_id": number}))
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        session = ort.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # its exceptions have no common base
+        raise _cannot_run(path, "ONNX Runtime", error) from None
+    only = _one_input(path, session.get_inputs())
+    kinds = {
+        "tensor(float)": torch.float32,
+        "tensor(float16)": torch.float16,
+        "tensor(uint8)": torch.uint8,
+    }
+
+    def run(values: Tensor) -> list[Tensor]:
+        outputs = session.run(None, {only.name: values.numpy()})
+        return [torch.from_numpy(output) for output in outputs]
+
+    return Session(
+        "onnx",
+        torch.device("cpu"),
+        tuple(side if isinstance(side, int) else None for side in only.shape),
+        _known_dtype(path, kinds, only.type),
+        tuple(output.name for output in session.get_outputs()),
+        run,
+    )
+
+
+@cache
+def openvino_core() -> Any:
+    """OpenVINO's runtime, one `openvino.Core` for the whole process.
+
+    The CPU plugin of a Core gives its thread another stack for signal handlers, and puts back the
+    one before it when it goes. Two that do not go in the opposite order leave a stack that is no
+    more, and the next signal (a loader process that ends) kills the process.
+
+    Raises:
+        ValueError: If OpenVINO is missing.
+    """
+    return import_extra("openvino", "openvino").Core()
+
+
+def open_openvino(source: Any, device: str = "auto", precision: Precision = "fp32") -> Session:
+    """Open an OpenVINO IR (.xml with its .bin) or an ONNX file with OpenVINO.
+
+    A batch size that is fixed in the file is freed where the operators allow it.
+
+    Args:
+        source: The file's Path, or an `openvino.Model` in memory.
+        device: ``auto`` or ``cpu``: the CPU; others are named to OpenVINO as they are (``GPU``).
+        precision: ``bf16`` and ``fp16`` let it compute so; otherwise fp32, which OpenVINO by
+            itself does not keep to on CPUs that multiply bf16. Layers that were quantised to int8
+            stay so with either.
+
+    Raises:
+        ValueError: As `open_onnx`.
+    """
+    core = openvino_core()
+    target = "CPU" if device in ("auto", "cpu") else device.upper()
+    if target.partition(".")[0] not in core.available_devices:
+        raise ValueError(
+            f"OpenVINO cannot use device {device!r}; it has {', '.join(core.available_devices)}"
+        )
+    kind = {"bf16": "bf16", "fp16": "f16"}.get(precision, "f32")
+    hint = {"INFERENCE_PRECISION_HINT": kind}
+    path = source if isinstance(source, Path) else Path("the converted network")
+    try:
+        model = core.read_model(source) if isinstance(source, Path) else source
+        only = _one_input(path, model.inputs)
+        fixed = only.partial_shape[0].is_static
+        if fixed and len(only.partial_shape) == 4:
+            model = _with_free_batch(core, path, model)
+            (only,) = model.inputs
+        compiled = core.compile_model(model, target, hint)
+    except RuntimeError as error:
+        raise _cannot_run(path, "OpenVINO", error) from None
+    kinds = {"f32": torch.float32, "f16": torch.float16, "u8": torch.uint8}
+    turn = Lock()
+
+    def run(values: Tensor) -> list[Tensor]:
+        with turn:  # it refuses a second caller while it serves one
+            outputs = compiled(values.numpy())
+        return [torch.from_numpy(outputs[position]) for position in range(len(outputs))]
+
+    return Session(
+        "openvino",
+        torch.device("cpu"),
+        tuple(side.get_length() if side.is_static else None for side in only.partial_shape),
+        _known_dtype(path, kinds, only.element_type.get_type_name()),
+        tuple(output.any_name if output.names else "" for output in compiled.outputs),
+        run,
+    )
+
+
+def open_program(path: Path, device: str = "auto") -> Session:
+    """Open a torch.export program (.pt2), without running code from the file.
+
+    Args:
+        path: The file.
+        device: As of `pick_device`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no such program, or holds more than tensors and known
+            operators, or the device is not present.
+    """
+    where = pick_device(device)
+    program = read_program(path)
+    if where.type != "cpu":
+        from torch.export.passes import move_to_device_pass
+
+        program = move_to_device_pass(program, where)
+    module = program.module(check_guards=False)
+    names = program.graph_signature.user_inputs
+    placeholder = next(n for n in program.graph.nodes if n.name in names)
+    example = placeholder.meta["val"]
+    return Session(
+        "eager",
+        where,
+        tuple(side if isinstance(side, int) else None for side in example.shape),
+        example.dtype,
+        (),
+        lambda values: tuple(module(values)),
+    )
+
+
+def open_compiled(path: Path) -> Session:
+    """Open an AOTInductor package, which is machine code: only what you compiled yourself.
+
+    Raises:
+        RuntimeError: If the file is no such package.
+    """
+    module = torch._inductor.aoti_load_package(str(path))
+    where = torch.device("cpu")
+    shape = (None, None, None, 3)
+    return Session("eager", where, shape, torch.uint8, (), lambda values: tuple(module(values)))
+
+
+def _with_free_batch(core: Any, path: Path, model: Any) -> Any:
+    """The model with any batch size, or as it was where an operator insists on its own."""
+    shape = model.inputs[0].partial_shape
+    shape[0] = -1
+    try:
+        model.reshape(shape)
+        return model
+    except RuntimeError:
+        return core.read_model(path)
+
+
+def _one_input(path: Path, inputs: Sequence[Any]) -> Any:
+    if len(inputs) != 1:
+        raise ValueError(
+            f"{path}: the model has {len(inputs)} inputs; expected one, the image; "
+            "export it without the others"
+        )
+    return inputs[0]
+
+
+def _known_dtype(path: Path, kinds: dict[str, torch.dtype], found: str) -> torch.dtype:
+    if found not in kinds:
+        raise ValueError(f"{path}: the model's input is of type {found}; use {', '.join(kinds)}")
+    return kinds[found]
+
+
+def _cannot_run(path: Path, runtime: str, error: Exception) -> ValueError:
+    return ValueError(
+        f"{path}: {runtime} cannot load this file ({one_line(error)}); it is no model, is "
+        "damaged, or has operators that this version does not support"
+    )

@@ -1,0 +1,366 @@
+"""Network and decoder over crops: the one way from pixels to keypoints in image pixels."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from pose_hrnet.config.recipe import AugmentConfig
+from pose_hrnet.data.crops import Crop, CropDataset
+from pose_hrnet.data.jpeg import Pictures
+from pose_hrnet.keypoints import geometry
+from pose_hrnet.keypoints.codec import HeatmapCodec
+from pose_hrnet.keypoints.records import People, Poses, object_array
+from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.system.device import Precision, autocast
+from pose_hrnet.system.distributed import World
+from pose_hrnet.system.progress import SILENT, Progress
+from pose_hrnet.system.text import counted
+
+log = logging.getLogger(__name__)
+
+
+class PoseCard(Protocol):
+    """What cropping and decoding need to know of a model, whatever kind of file it came from."""
+
+    @property
+    def codec(self) -> HeatmapCodec:
+        """Decodes its heatmaps; holds input size and crop alignment."""
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The keypoints that it predicts."""
+
+    @property
+    def box_padding(self) -> float:
+        """Factor by which boxes are enlarged before cropping."""
+
+
+def crops_for(
+    card: PoseCard,
+    people: People,
+    pictures: Path | Pictures,
+    *,
+    codec: HeatmapCodec | None = None,
+    augmentation: AugmentConfig | None = None,
+    seed: int = 0,
+) -> CropDataset:
+    """The crops that a model takes, cut as its card says.
+
+    Args:
+        card: Input size, alignment, box padding and skeleton.
+        people: One crop for each row.
+        pictures: The folder that the file names are relative to, or where else pixels come from.
+        codec: Whose input size and alignment to take; None: the card's.
+        augmentation: Random changes, for training; None: none.
+        seed: Of the random changes.
+    """
+    codec = codec or card.codec
+    return CropDataset(
+        people,
+        pictures,
+        input_wh=codec.input_wh,
+        alignment=codec.alignment,
+        box_padding=card.box_padding,
+        augmentation=augmentation,
+        skeleton=card.skeleton,
+        seed=seed,
+    )
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """How heatmaps become keypoints at test time.
+
+    Attributes:
+        codec: The codec that the network was trained with.
+        flip_index: K indices that exchange left and right keypoints.
+        flip_test: Average with the heatmaps of the mirrored crop.
+        flip_shift: Cells to shift the mirrored heatmaps by; None: the codec's own.
+        precision: Arithmetic of the network; decoding is always float32.
+        refine: Step from the highest cell to a fraction of a cell; False: plain argmax.
+        own_precision: The network keeps to its precision by itself, without autocast.
+        in_graph: The model is an exported graph that holds the flip test and the decoder: it maps
+            crops to keypoints and scores, and the fields above say how.
+    """
+
+    codec: HeatmapCodec
+    flip_index: Sequence[int]
+    flip_test: bool = True
+    flip_shift: int | None = None
+    precision: Precision = "fp32"
+    refine: bool = True
+    own_precision: bool = False
+    in_graph: bool = False
+
+    @property
+    def shift_cells(self) -> int | None:
+        """Cells that the mirrored heatmaps are shifted by; None without the flip test."""
+        if not self.flip_test:
+            return None
+        return self.codec.flip_shift if self.flip_shift is None else self.flip_shift
+
+    def views(self, model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Run the network, with the mirrored crops in the same batch if the flip test is on.
+
+        Args:
+            model: Maps ``(B, 3, H, W)`` uint8 RGB to heatmaps.
+            images: ``(B, 3, H, W)`` uint8.
+
+        Returns:
+            ``(B, K, H/4, W/4)`` float32 of the crops and, still mirrored, of the mirrored crops.
+        """
+        if not self.flip_test:
+            return self.run(model, images), None
+        both = self.run(model, torch.cat([images, images.flip(-1)]))
+        # Not chunk(2): a graph for any batch size cannot know that it gives two parts.
+        return both[: images.shape[0]], both[images.shape[0] :]
+
+    def merge(self, straight: Tensor, mirrored: Tensor | None) -> Tensor:
+        """Heatmaps ``(B, K, H/4, W/4)`` of both views -> those to decode.
+
+        Raises:
+            ValueError: If the flip test is on and there are no mirrored heatmaps.
+        """
+        if not self.flip_test:
+            return straight
+        if mirrored is None:
+            raise ValueError("the flip test needs the heatmaps of the mirrored crops")
+        restored = self.codec.flip_back(mirrored, self.flip_index, shift=self.flip_shift)
+        return (straight + restored) * 0.5
+
+    def heatmaps(self, model: nn.Module, images: Tensor) -> Tensor:
+        """The heatmaps ``(B, K, H/4, W/4)`` float32 that are decoded; arguments as `views`."""
+        return self.merge(*self.views(model, images))
+
+    def run(self, model: nn.Module, images: Tensor) -> Tensor:
+        """One forward pass: heatmaps in float32 whatever the arithmetic."""
+        with autocast(images.device, "fp32" if self.own_precision else self.precision):
+            heatmaps: Tensor = model(images)
+        return heatmaps.float()
+
+    def __call__(self, model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Keypoints ``(B, K, 2)`` in input pixels and scores ``(B, K)`` of uint8 crops."""
+        if self.in_graph:
+            keypoints_input, scores = model(images)
+            return keypoints_input, scores
+        return self.codec.decode(self.heatmaps(model, images), refine=self.refine)
+
+
+def decode_each(
+    decoders: Sequence[Decoder], model: nn.Module, images: Tensor
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Decode the same crops in several ways; the network sees each view once.
+
+    Args:
+        decoders: Of one crop alignment and input size. The network runs as the first of them
+            would run it by itself, so that its result is the same to the bit.
+        model: As in `Decoder.views`; with one decoder that is `in_graph`, such a graph.
+        images: As in `Decoder.views`.
+
+    Yields:
+        What each decoder makes of the crops: keypoints ``(B, K, 2)`` and scores ``(B, K)``.
+
+    Raises:
+        ValueError: If there are several decoders, and one is `in_graph`.
+    """
+    if len(decoders) == 1:
+        yield decoders[0](model, images)
+        return
+    if any(decoder.in_graph for decoder in decoders):
+        raise ValueError(
+            "the exported model holds its decoder, and gives no heatmaps to decode in other ways; "
+            "use the checkpoint that it was made from"
+        )
+    straight, mirrored = decoders[0].views(model, images)
+    if mirrored is None and any(decoder.flip_test for decoder in decoders):
+        mirrored = decoders[0].run(model, images.flip(-1))
+    merged: dict[int | None, Tensor] = {}
+    for decoder in decoders:
+        if decoder.shift_cells not in merged:
+            merged[decoder.shift_cells] = decoder.merge(straight, mirrored)
+        heatmaps = merged[decoder.shift_cells]
+        yield decoder.codec.decode(heatmaps, refine=decoder.refine)
+
+
+@dataclass(frozen=True)
+class Inference:
+    """Poses of a data set's persons.
+
+    Attributes:
+        poses: One row per person whose image could be read, with the box's score.
+        unreadable_images: Rows of the Images that could not be read; their persons are left out.
+        rows: ``(N,)`` int64 row of the People that each pose is of.
+    """
+
+    poses: Poses
+    unreadable_images: tuple[int, ...]
+    rows: NDArray[np.int64]
+
+
+@contextmanager
+def _evaluation_mode(model: nn.Module) -> Iterator[None]:
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+def predict_people(
+    model: nn.Module,
+    decoder: Decoder,
+    dataset: CropDataset,
+    loader: DataLoader[Crop],
+    *,
+    device: torch.device,
+    world: World | None = None,
+    progress: Progress = SILENT,
+) -> Inference:
+    """Predict every person of a data set; see `predict_each`, of which this is the case of one."""
+    return predict_each(
+        model, [decoder], dataset, loader, device=device, world=world, progress=progress
+    )[0]
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """What is kept of B crops.
+
+    Attributes:
+        row: ``(B,)`` rows of the People.
+        readable: ``(B,)`` bool.
+        decoded: For each decoder ``(B, K, 2)`` keypoints in image pixels and ``(B, K)`` scores.
+    """
+
+    row: NDArray[np.int64]
+    readable: NDArray[np.bool_]
+    decoded: list[tuple[NDArray[np.float32], NDArray[np.float32]]]
+
+
+def predict_each(
+    model: nn.Module,
+    decoders: Sequence[Decoder],
+    dataset: CropDataset,
+    loader: DataLoader[Crop],
+    *,
+    device: torch.device,
+    world: World | None = None,
+    progress: Progress = SILENT,
+) -> list[Inference]:
+    """Predict every person of a data set, decoded in one or several ways.
+
+    Heatmaps live for one batch, in which every decoder has its turn; what is kept are keypoints.
+
+    Args:
+        model: The network, on the device; it is put into evaluation mode and left in the mode
+            that it had.
+        decoders: From crops to keypoints; see `decode_each`.
+        dataset: The crops.
+        loader: Their batches, unshuffled; of several processes, this one's share of them.
+        device: Where the network runs.
+        world: The processes that predict; None: this one alone.
+        progress: Watches.
+
+    Returns:
+        For each decoder poses image by image, of all processes in each. Their areas are those of
+        the padded crops, as official OKS-NMS uses them.
+
+    Raises:
+        ValueError: If the processes' loaders do not share the persons out.
+    """
+    world = world or World.alone()
+    own: list[_Batch] = []
+    watcher = progress if world.is_main else SILENT
+    with _evaluation_mode(model), watcher.task("predict", len(dataset), "persons") as bar:
+        for done, batch in _predicted(model, decoders, loader, device):
+            own.append(batch)
+            bar.advance_to(min(len(dataset), done * world.size))  # the others are about as far
+    # Batch b was dealt to process b mod size.
+    turns = zip_longest(*world.gather(own))
+    batches = [batch for turn in turns for batch in turn if batch is not None]
+    if world.size > 1 and sum(len(batch.row) for batch in batches) != len(dataset):
+        raise ValueError(
+            f"{world.size} processes predicted {sum(len(batch.row) for batch in batches)} persons "
+            f"of {len(dataset)}; give each its share with crop_loader(rank=..., world_size=...)"
+        )
+    unreadable = {
+        image
+        for batch in batches
+        for image in dataset.people.image_index[batch.row[~batch.readable]].tolist()
+    }
+    if unreadable and world.is_main:
+        images = counted(len(unreadable), "image")
+        log.warning("%s could not be read; all persons there count as missed", images)
+    return [
+        _joined(dataset, batches, way, len(decoder.flip_index), unreadable)
+        for way, decoder in enumerate(decoders)
+    ]
+
+
+@torch.inference_mode()
+def _predicted(
+    model: nn.Module,
+    decoders: Sequence[Decoder],
+    loader: DataLoader[Crop],
+    device: torch.device,
+) -> Iterator[tuple[int, _Batch]]:
+    """Every batch of a loader, predicted, and how many crops that makes so far."""
+    done = 0
+    for batch in loader:
+        images = batch.pixels.to(device, non_blocking=True).permute(0, 3, 1, 2)
+        decoded = []
+        for keypoints_input, values in decode_each(decoders, model, images):
+            points = geometry.input_to_image(keypoints_input.cpu(), batch.affine)
+            decoded.append((points.astype(np.float32), values.cpu().numpy()))
+        done += len(images)
+        yield done, _Batch(np.asarray(batch.row), np.asarray(batch.readable), decoded)
+
+
+def _joined(
+    dataset: CropDataset,
+    batches: Sequence[_Batch],
+    way: int,
+    num_keypoints: int,
+    unreadable: set[int],
+) -> Inference:
+    """What one decoder made of all batches, but for crops whose image could not be read."""
+    row = [batch.row[batch.readable] for batch in batches]
+    points = [batch.decoded[way][0][batch.readable] for batch in batches]
+    scores = [batch.decoded[way][1][batch.readable] for batch in batches]
+    empty = np.empty((0, num_keypoints, 2), np.float32)
+    rows = np.concatenate([*row, np.empty(0, np.int64)]).astype(np.int64)
+    poses = _poses(
+        dataset, rows, np.concatenate([*points, empty]), np.concatenate([*scores, empty[..., 0]])
+    )
+    return Inference(poses, tuple(sorted(unreadable)), rows)
+
+
+def _poses(
+    dataset: CropDataset,
+    row: NDArray[np.int64],
+    keypoints_image: NDArray[np.float32],
+    keypoint_scores: NDArray[np.float32],
+) -> Poses:
+    """Poses of the N crops of these rows, with the boxes' scores and the crops' areas."""
+    people = dataset.people[row]
+    return Poses(
+        image_ids=object_array(people.image_ids),
+        keypoints_image=keypoints_image,
+        keypoint_scores=keypoint_scores,
+        boxes_xyxy=geometry.xywh_to_xyxy(people.boxes_xywh).astype(np.float32),
+        scores=people.scores,
+        areas=dataset.sizes_wh[row].prod(axis=1).astype(np.float32),
+    )

@@ -1,0 +1,303 @@
+"""`PoseEstimator`: poses of the persons in RGB arrays; the package's main object in Python."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from pose_hrnet.data.crops import cut
+from pose_hrnet.inference.backends.sessions import Backend
+from pose_hrnet.inference.model import PoseModel, load_pose_model
+from pose_hrnet.keypoints import geometry
+from pose_hrnet.keypoints.geometry import Array
+from pose_hrnet.keypoints.records import Poses, object_array
+from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.system.device import Precision
+from pose_hrnet.system.text import counted
+from pose_hrnet.system.threads import ahead
+
+log = logging.getLogger(__name__)
+
+BATCH_BYTES = 2**28
+"""Images of so many bytes are a full batch: two dozen photographs of a telephone would be 1 GB."""
+
+Image = NDArray[np.uint8]
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True)
+class _Sight(Generic[Key]):
+    """An image on its way: its N persons, how to cut them, and what becomes of them.
+
+    Attributes:
+        key: What the caller knows it by.
+        image: ``(H, W, 3)`` RGB.
+        boxes_xyxy: ``(N, 4)``.
+        areas: ``(N,)`` of the padded crops.
+        affines: ``(N, 2, 3)`` image to input.
+        keypoints_image: ``(N, K, 2)``, filled batch by batch.
+        keypoint_scores: ``(N, K)``, likewise.
+    """
+
+    key: Key
+    image: Image
+    boxes_xyxy: Array
+    areas: Array
+    affines: Array
+    keypoints_image: NDArray[np.float32]
+    keypoint_scores: NDArray[np.float32]
+
+    def poses(self) -> Poses:
+        """The finished poses; their image id is 0."""
+        return Poses(
+            image_ids=object_array([0] * len(self.boxes_xyxy)),
+            keypoints_image=self.keypoints_image,
+            keypoint_scores=self.keypoint_scores,
+            boxes_xyxy=self.boxes_xyxy.astype(np.float32),
+            scores=self.keypoint_scores.mean(axis=1),
+            areas=self.areas.astype(np.float32),
+        )
+
+
+@dataclass(frozen=True)
+class _Batch(Generic[Key]):
+    """Crops of one forward pass.
+
+    Attributes:
+        crops: B of ``(H, W, 3)`` uint8 RGB.
+        owners: The image and the row in it of each crop.
+        finished: Images that are done when this batch is.
+    """
+
+    crops: list[Image]
+    owners: list[tuple[_Sight[Key], int]]
+    finished: list[_Sight[Key]]
+
+
+class PoseEstimator:
+    """Poses of the persons in RGB images.
+
+    Args:
+        model: From `load_pose_model`, or `network_model` for a network at hand.
+        batch_size: Crops per forward pass.
+
+    Example:
+        >>> estimator = PoseEstimator.from_checkpoint("best.safetensors")  # doctest: +SKIP
+        >>> poses = estimator(image, boxes_xyxy=[[10, 20, 110, 320]])  # doctest: +SKIP
+        >>> poses.keypoints_image.shape  # doctest: +SKIP
+        (1, 17, 2)
+    """
+
+    def __init__(self, model: PoseModel, *, batch_size: int = 32) -> None:
+        self.model = model
+        self.card = model.card
+        self.batch_size = batch_size
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | Path,
+        *,
+        card: Path | None = None,
+        backend: Backend = "auto",
+        device: str = "auto",
+        precision: Precision = "auto",
+        flip_test: bool | None = None,
+        batch_size: int = 32,
+        crops: int | None = None,
+    ) -> PoseEstimator:
+        """Load a checkpoint, an export, or a heatmap model of others.
+
+        Args:
+            path: The file; all but `batch_size` is as of `load_pose_model`.
+            card: The YAML card of a heatmap model.
+            backend: What runs it; ``auto``: the fastest that is installed.
+            device: ``auto``, ``cpu``, ``cuda`` ...
+            precision: Arithmetic of the forward pass; ``auto``: the fastest of the hardware.
+            flip_test: Average with the mirrored crop: slower and a little better. None: as
+                exported, else on.
+            batch_size: Crops per forward pass.
+            crops: About how many will be predicted, for the choice; None: unknown.
+
+        What was chosen and why is logged, and is the estimator's `summary`.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is no pose model.
+        """
+        model = load_pose_model(
+            path,
+            card=card,
+            backend=backend,
+            device=device,
+            precision=precision,
+            flip_test=flip_test,
+            crops=crops,
+        )
+        log.info("%s", model.choice)
+        return cls(model, batch_size=batch_size)
+
+    @property
+    def summary(self) -> str:
+        """What was loaded, what runs it and why."""
+        return "\n".join(filter(None, (self.model.summary, self.model.choice)))
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The keypoints that are predicted."""
+        return self.card.skeleton
+
+    def __call__(self, image: Image, boxes_xyxy: ArrayLike | None = None) -> Poses:
+        """Predict the persons in one image.
+
+        Args:
+            image: ``(H, W, 3)`` uint8 RGB.
+            boxes_xyxy: ``(N, 4)`` person boxes in image pixels; None: the image is the box.
+
+        Returns:
+            N poses in image pixels, in the order of the boxes; their image id is 0 and their
+            score is the mean of the keypoint scores.
+
+        Raises:
+            ValueError: If the image is not uint8 RGB, or a box is not four finite numbers with
+                right > left and bottom > top.
+        """
+        return self.predict_images([image], None if boxes_xyxy is None else [boxes_xyxy])
+
+    def predict_images(
+        self, images: Sequence[Image], boxes_xyxy: Sequence[ArrayLike] | None = None
+    ) -> Poses:
+        """Predict the persons in several images, batched over all of them.
+
+        Args:
+            images: RGB images of any sizes.
+            boxes_xyxy: ``(N_i, 4)`` for each image; None: each image is one box.
+
+        Returns:
+            The poses of all boxes in order; image ids are positions in `images`.
+
+        Raises:
+            ValueError: As `__call__`, or if there are not as many box arrays as images.
+        """
+        if boxes_xyxy is None:
+            boxes_xyxy = [[[0, 0, i.shape[1], i.shape[0]]] for i in map(_checked_image, images)]
+        if len(boxes_xyxy) != len(images):
+            raise ValueError(
+                f"{counted(len(boxes_xyxy), 'array')} of boxes for "
+                f"{counted(len(images), 'image')}; give one per image"
+            )
+        numbered = zip(range(len(images)), images, boxes_xyxy, strict=True)
+        none = self._sight(None, np.empty((1, 1, 3), np.uint8), []).poses()
+        found = [
+            replace(poses, image_ids=object_array([number] * len(poses)))
+            for number, _, poses in self.predict_stream(numbered)
+        ]
+        columns = {
+            f.name: np.concatenate([getattr(poses, f.name) for poses in (none, *found)])
+            for f in fields(Poses)
+        }
+        return Poses(**columns)
+
+    def predict_stream(
+        self, pictures: Iterable[tuple[Key, Image, ArrayLike]]
+    ) -> Iterator[tuple[Key, Image, Poses]]:
+        """Predict images as they come, batched over the persons of all of them.
+
+        The next images are read and cut in another thread meanwhile. A batch is run when it is
+        full, or when as many images as it has places, or `BATCH_BYTES` of them, wait for it. So
+        no more are in memory than those of four batches: the last one, the one that is run, one
+        that waits, and one that is being read.
+
+        Args:
+            pictures: What the caller knows an image by, the image, and its ``(N, 4)`` boxes.
+
+        Yields:
+            For each image, in order: what it is known by, the image, and its poses, whose image
+            id is 0.
+
+        Raises:
+            ValueError: As `__call__`.
+        """
+        for batch in ahead(self._batches(pictures)):
+            if batch.owners:
+                self._run(batch)
+            for sight in batch.finished:
+                yield sight.key, sight.image, sight.poses()
+
+    def _batches(self, pictures: Iterable[tuple[Key, Image, ArrayLike]]) -> Iterator[_Batch[Key]]:
+        """Crops in batches that go on over the ends of images."""
+        batch: _Batch[Key] = _Batch([], [], [])
+        for key, image, boxes_xyxy in pictures:
+            sight = self._sight(key, image, boxes_xyxy)
+            for row, affine in enumerate(sight.affines):
+                if len(batch.crops) >= self.batch_size:  # in the middle of an image
+                    yield batch
+                    batch = _Batch([], [], [])
+                batch.crops.append(cut(sight.image, affine, self.card.codec.input_wh))
+                batch.owners.append((sight, row))
+            batch.finished.append(sight)
+            # Images without persons, or large ones, must not pile up in memory either.
+            held = sum(waiting.image.nbytes for waiting in batch.finished)
+            places = max(len(batch.crops), len(batch.finished))
+            if places >= self.batch_size or held >= BATCH_BYTES:
+                yield batch
+                batch = _Batch([], [], [])
+        if batch.finished:
+            yield batch
+
+    def _sight(self, key: Key, image: Image, boxes_xyxy: ArrayLike) -> _Sight[Key]:
+        codec, boxes = self.card.codec, _checked_boxes(boxes_xyxy)
+        centers, sizes = geometry.crop_regions(
+            geometry.xyxy_to_xywh(boxes), codec.input_wh, padding=self.card.box_padding
+        )
+        count = self.skeleton.num_keypoints
+        return _Sight(
+            key,
+            _checked_image(image),
+            boxes,
+            sizes.prod(axis=1),
+            geometry.crop_affines(centers, sizes, codec.input_wh, alignment=codec.alignment),
+            np.empty((len(boxes), count, 2), np.float32),
+            np.empty((len(boxes), count), np.float32),
+        )
+
+    def _run(self, batch: _Batch[Key]) -> None:
+        """Predict the crops, and put their keypoints where they belong."""
+        points_input, scores = self.model(torch.from_numpy(np.stack(batch.crops)))
+        affines = np.stack([sight.affines[row] for sight, row in batch.owners])
+        points_image = geometry.input_to_image(points_input.numpy(), affines)
+        for (sight, row), points, values in zip(
+            batch.owners, points_image, scores.numpy(), strict=True
+        ):
+            sight.keypoints_image[row] = points
+            sight.keypoint_scores[row] = values
+
+
+def _checked_image(image: Image) -> Image:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(
+            f"the image has shape {image.shape} and type {image.dtype}; "
+            "expected (H, W, 3) uint8 RGB"
+        )
+    return image
+
+
+def _checked_boxes(boxes_xyxy: ArrayLike) -> NDArray[np.float64]:
+    boxes = np.asarray(boxes_xyxy, dtype=np.float64)
+    boxes = boxes.reshape(-1, 4) if boxes.size == 0 else boxes
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"boxes_xyxy has shape {boxes.shape}; expected (N, 4)")
+    wrong = ~(np.isfinite(boxes).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1))
+    if wrong.any():
+        raise ValueError(
+            f"box {int(np.flatnonzero(wrong)[0])} is {boxes[wrong][0].tolist()}; expected finite "
+            "left, top, right, bottom with right > left and bottom > top"
+        )
+    return boxes

@@ -1,0 +1,273 @@
+"""Predict poses in image files and folders: results as COCO JSON, CSV and pictures."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, count
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pose_hrnet.data.formats.results import (
+    decode_detections,
+    names_of,
+    poses_to_results,
+    write_json,
+)
+from pose_hrnet.data.formats.rows import Problem
+from pose_hrnet.data.images import ImageError, read_rgb
+from pose_hrnet.inference.estimator import BATCH_BYTES, PoseEstimator
+from pose_hrnet.keypoints.records import ImageId, Poses, object_array
+from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.system.files import replace_file
+from pose_hrnet.system.progress import SILENT, Bar, Progress
+from pose_hrnet.system.text import counted
+from pose_hrnet.system.threads import Behind
+from pose_hrnet.visualize.draw import draw_poses, write_image
+
+log = logging.getLogger(__name__)
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+PERSON = 1  # COCO's category_id
+
+Image = NDArray[np.uint8]
+Boxes = NDArray[np.float64]
+"""``(N, 4)`` rows of x1, y1, x2, y2 in image pixels."""
+
+
+@dataclass(frozen=True)
+class ImageBoxes:
+    """One image in a box file: rows of box and score; its id, None where it has but a name."""
+
+    rows: list[list[float]]
+    image_id: ImageId | None
+
+
+@dataclass(frozen=True)
+class FilePredictions:
+    """What `predict_files` did.
+
+    Attributes:
+        images: Number of images predicted.
+        persons: Number of poses written.
+        failures: One sentence for each image that could not be read.
+    """
+
+    images: int
+    persons: int
+    failures: tuple[str, ...]
+
+
+def find_images(inputs: Sequence[Path], *, skip: Path | None = None) -> list[Path]:
+    """Image files among paths, each once; folders are searched with their sub-folders, sorted.
+
+    Args:
+        inputs: Image files and folders.
+        skip: A folder whose files are passed over.
+
+    Raises:
+        FileNotFoundError: If a path does not exist.
+        ValueError: If there is no image at all.
+    """
+    found: dict[Path, Path] = {}
+    for path in inputs:
+        if not path.exists():
+            raise FileNotFoundError(f"{path} does not exist; give image files or folders of them")
+        files = [path]
+        if path.is_dir():
+            files = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+        for file in filter(Path.is_file, files):
+            found.setdefault(file.resolve(), file)
+    skipped = None if skip is None else skip.resolve()
+    paths = [path for resolved, path in found.items() if skipped not in resolved.parents]
+    if not paths:
+        looked = " ".join(sorted(IMAGE_SUFFIXES)) + (f", not below {skip}" if found else "")
+        raise ValueError(
+            f"there is no image in {', '.join(map(str, inputs))}; looked for {looked}"
+        )
+    return paths
+
+
+def load_boxes(path: Path) -> dict[str, ImageBoxes]:
+    """Person boxes per image from a detection file.
+
+    Entries of other categories are passed over; boxes that are not finite or have no area, and
+    boxes without a finite score, are left out with one warning.
+
+    Args:
+        path: JSON list of ``{"image_id" or "file_name", "bbox": [x, y, w, h], "score",
+            "category_id"}``; the score and the category may be missing and are then 1.
+
+    Returns:
+        The boxes for each file name, or else image id as text.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not such a list, or has no usable person box.
+    """
+    problems: list[Problem] = []
+    entries = list(decode_detections(path, problems))
+    if problems:
+        raise ValueError(
+            f"{path}: {problems[0].sentence}; expected "
+            '{"image_id" or "file_name": ..., "bbox": [x, y, w, h], "score": ...}'
+        )
+    known: dict[str, ImageBoxes] = {}
+    bad: list[str] = []
+    persons = 0
+    for position, entry in enumerate(entries):
+        if entry.category_id not in (None, PERSON):
+            continue
+        persons += 1
+        name, (x, y, w, h, score) = str(entry.image), entry.numbers
+        row = [x, y, x + w, y + h, score]
+        if np.isfinite(row).all() and row[0] < row[2] and row[1] < row[3]:
+            known.setdefault(name, ImageBoxes([], entry.image_id)).rows.append(row)
+        else:
+            bad.append(f"entry {position} (image {name}, box [{x:g}, {y:g}, {w:g}, {h:g}])")
+    if not known:
+        raise ValueError(
+            f"{path} has no usable person box: of {counted(len(entries), 'entry')}, {persons} "
+            f"with category_id {PERSON} or none, {len(bad)} of these not finite or without area"
+        )
+    if bad:
+        log.warning(
+            "%s: left out %d of %s, without area or not finite: %s%s",
+            path, len(bad), counted(persons, "person box"),
+            ", ".join(bad[:3]), ", ..." if len(bad) > 3 else "",
+        )  # fmt: skip
+    return known
+
+
+def predict_files(
+    estimator: PoseEstimator,
+    inputs: Sequence[Path],
+    output: Path,
+    *,
+    boxes: Path | None = None,
+    overlays: bool = True,
+    min_score: float = 0.2,
+    progress: Progress = SILENT,
+) -> FilePredictions:
+    """Predict images and folders; write ``results.json``, ``keypoints.csv`` and ``overlays/``.
+
+    An image that cannot be read is reported and counted, and the rest is done. Where a box file is
+    given, images without boxes in it have no persons; pose scores are then the box score times the
+    mean keypoint score. The image id of a result is the box file's, or else the number that the
+    file's name is, or else the file's name.
+
+    Args:
+        estimator: The model.
+        inputs: Image files and folders; overlays of an earlier run are passed over.
+        output: Folder to write to.
+        boxes: Detection file (see `load_boxes`); None: each image is one person crop.
+        overlays: Whether to draw the poses on the images.
+        min_score: Keypoints below it are not drawn.
+        progress: Watches.
+
+    Raises:
+        FileNotFoundError: If an input or the box file is missing.
+        ValueError: If there is no image, the box file is malformed, or none of its boxes belongs
+            to an image.
+    """
+    paths = find_images(inputs, skip=output / "overlays")
+    known = None if boxes is None else load_boxes(boxes)
+    if known is not None and not any(_find_boxes(path, known) for path in paths):
+        raise ValueError(
+            f"no image has boxes in {boxes}: it names {', '.join(list(known)[:3])}, "
+            f"the images are {', '.join(p.name for p in paths[:3])}"
+        )
+    skeleton = estimator.skeleton
+    (output / "overlays" if overlays else output).mkdir(parents=True, exist_ok=True)
+    names = _unique_names(paths)
+    image_ids = _image_ids(paths, known or {})
+    all_poses: list[tuple[Path, Poses]] = []
+    failures: list[str] = []
+
+    def draw(target: Path, image: Image, poses: Poses) -> None:
+        points, scores = poses.keypoints_image, poses.keypoint_scores
+        drawn = draw_poses(image, points, scores, skeleton=skeleton, min_score=min_score)
+        write_image(target, drawn)
+
+    with (
+        progress.task("predict", total=len(paths), unit="images") as bar,
+        Behind(BATCH_BYTES) as artist,
+    ):
+        pictures = _pictures(paths, known, failures, bar)
+        for (path, box_scores), image, found in estimator.predict_stream(pictures):
+            ids = object_array([image_ids[path]] * len(found))
+            poses = replace(found, image_ids=ids, scores=found.scores * box_scores)
+            all_poses.append((path, poses))
+            if overlays:
+                target = output / "overlays" / f"{names[path]}.jpg"
+                artist.do(partial(draw, target, image, poses), image.nbytes)
+            bar.advance()
+    results = [row for _, poses in all_poses for row in poses_to_results(poses)]
+    write_json(output / "results.json", results)
+    _write_csv(output / "keypoints.csv", all_poses, skeleton)
+    return FilePredictions(len(all_poses), len(results), tuple(failures))
+
+
+def _pictures(
+    paths: Sequence[Path], known: dict[str, ImageBoxes] | None, failures: list[str], bar: Bar
+) -> Iterator[tuple[tuple[Path, NDArray[np.float32]], Image, Boxes]]:
+    """Path and ``(N,)`` box scores, image, and boxes; without a box file: all of the image."""
+    for path in paths:
+        try:
+            image = read_rgb(path)
+        except (ImageError, OSError) as error:
+            log.error("%s", error)
+            failures.append(str(error))
+            bar.advance()
+            continue
+        rows: list[list[float]] = [[0, 0, image.shape[1], image.shape[0], 1]]
+        if known is not None:
+            rows = found.rows if (found := _find_boxes(path, known)) else []
+        boxes = np.array(rows, dtype=np.float64).reshape(-1, 5)
+        yield (path, boxes[:, 4].astype(np.float32)), image, boxes[:, :4]
+
+
+def _find_boxes(path: Path, known: dict[str, ImageBoxes]) -> ImageBoxes | None:
+    """A box file's boxes of an image, by any of its names."""
+    return next((known[name] for name in names_of(path) if name in known), None)
+
+
+def _image_ids(paths: Sequence[Path], known: dict[str, ImageBoxes]) -> dict[Path, ImageId]:
+    """The box file's id; else the stem's number, else the name, where unique; else the path."""
+    found = {path: _find_boxes(path, known) for path in paths}
+    given = {p: b.image_id for p, b in found.items() if b is not None and b.image_id is not None}
+    # A longer number does not fit the 64 bits of most readers of JSON.
+    numeric = [path for path in paths if path.stem.isdecimal() and len(path.stem) <= 18]
+    numbers: dict[Path, ImageId] = {path: int(path.stem) for path in numeric}
+    candidates = {p: [numbers[p], p.name] if p in numbers else [p.name] for p in paths}
+    uses = Counter(chain(given.values(), *candidates.values()))
+    chosen = {p: next((c for c in candidates[p] if uses[c] == 1), str(p)) for p in paths}
+    return chosen | given
+
+
+def _unique_names(paths: Sequence[Path]) -> dict[Path, str]:
+    """An overlay name per image: its stem, numbered where two folders hold the same one."""
+    names: dict[str, Path] = {}
+    for path in paths:
+        numbered = (f"{path.stem}_{number}" for number in count(2))
+        names[next(name for name in chain([path.stem], numbered) if name not in names)] = path
+    return {path: name for name, path in names.items()}
+
+
+def _write_csv(path: Path, all_poses: list[tuple[Path, Poses]], skeleton: Skeleton) -> None:
+    """One row per keypoint: image, person, keypoint name, x, y, keypoint score, pose score."""
+    with replace_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
+        writer = csv.writer(f)
+        writer.writerow(["image", "person", "keypoint", "x", "y", "score", "pose_score"])
+        for image, poses in all_poses:
+            for person in range(len(poses)):
+                for k, name in enumerate(skeleton.keypoint_names):
+                    numbers = *poses.keypoints_image[person, k], poses.keypoint_scores[person, k]
+                    row = [f"{v:.4f}" for v in (*numbers, poses.scores[person])]
+                    writer.writerow([str(image), person, name, *row])

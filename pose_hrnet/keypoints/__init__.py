@@ -1,0 +1,1 @@
+"""What a pose is, where a pixel is, what a heatmap means."""

@@ -1,1 +1,0 @@
-"""Scores of predicted poses: OKS and OKS-NMS, the COCO numbers, PCK."""

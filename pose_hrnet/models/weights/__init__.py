@@ -1,0 +1,1 @@
+"""Files of weights, of ours and of other toolkits."""

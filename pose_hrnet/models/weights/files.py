@@ -1,0 +1,236 @@
+"""Checkpoint files to tensors and back; the one place that meets untrusted bytes.
+
+Reads safetensors and torch files (state dicts, bare or wrapped, with the prefixes of
+DistributedDataParallel, torch.compile and averaged models) without running code that they hold.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from pose_hrnet.models.weights.layouts import few
+from pose_hrnet.system.files import replace_file
+
+_CARD_KEY = "pose_hrnet"
+"""Where safetensors metadata holds the card, as JSON."""
+
+# Keys under which torch files hold a state dict; the first that is there counts. Official training
+# checkpoints have the best weights beside the last, timm's the averaged ones beside the raw. With
+# MMEngine it is the other way round: its hook saves the averaged weights as "state_dict" and the
+# raw ones as "ema_state_dict". Our training state has "model" and, where it is the one that is
+# scored, its average: "ema", with the state dict under "weights".
+_STATE_DICTS = (
+    "best_state_dict", "state_dict_ema", "model_ema", "ema", "state_dict", "model",
+    "ema_state_dict",
+)  # fmt: skip
+
+_PREFIXES = ("module.", "_orig_mod.", "model.")
+"""Of wrappers, any of which may have wrapped another."""
+
+# Objects that training checkpoints of other toolkits hold beside the weights, and that nothing
+# here needs. They are read as None: neither their class nor their content is touched.
+_PASSED_OVER = (
+    "builtins.getattr",  # of MMEngine's log, to name methods
+    "mmengine.logging.history_buffer.HistoryBuffer",
+    "argparse.Namespace",
+    "pathlib.PosixPath",
+    "pathlib.WindowsPath",
+    "pathlib._local.PosixPath",
+    "pathlib._local.WindowsPath",
+)
+
+_FOREIGN = {
+    b"<": "a web page or XML",
+    b"version https://git-lfs": "a Git LFS pointer, not the file itself (run git lfs pull)",
+    b"\x89HDF": "an HDF5 file (Keras)",
+    b"\x1f\x8b": "a gzip archive (unpack it)",
+    b"\x08": "an ONNX model or another exported one, whose weights cannot be read back",
+}
+"""How files that are often taken for checkpoints begin."""
+
+
+@dataclass(frozen=True, eq=False)
+class CheckpointFile:
+    """What a checkpoint file holds.
+
+    Attributes:
+        path: The file.
+        tensors: The state dict, without prefixes, on the CPU.
+        card: The model card as plain values; None in files that are not ours.
+        found_under: The key of a torch file that held the state dict; None if it was the whole.
+        meta: What an MMPose file says of its training, as plain values; empty in others.
+    """
+
+    path: Path
+    tensors: dict[str, Tensor]
+    card: dict[str, Any] | None
+    found_under: str | None
+    meta: Mapping[Any, Any] = field(default_factory=dict)
+
+
+def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:
+    """Write one safetensors file, whole or not at all.
+
+    Args:
+        path: Where to; its folder is made.
+        tensors: A state dict.
+        card: Plain values, stored as JSON in the metadata.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replace_file(path) as temporary:
+        # Not safetensors' own writer, whose files only their owner may read.
+        temporary.write_bytes(save(plain, {"format": "pt", _CARD_KEY: json.dumps(card)}))
+
+
+def read_checkpoint(path: Path) -> CheckpointFile:
+    """Read a safetensors or torch file; the content decides which, not the name.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        OSError: If the file cannot be opened.
+        ValueError: If it is empty, cut short, no checkpoint, holds no state dict, or would have to
+            run code to load.
+    """
+    if path.is_dir():
+        raise FileNotFoundError(
+            f"{path} is a folder; give a checkpoint file, such as the best.safetensors of a run"
+        )
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such checkpoint file; check the path")
+    with path.open("rb") as file:
+        head = file.read(32)
+    if not head:
+        raise ValueError(f"{path}: the file is empty (0 bytes); download or copy it again")
+    if head[8:9] == b"{":  # eight bytes of header length, then the header in JSON
+        return _read_safetensors(path)
+    if head.startswith((b"PK", b"\x80")):  # a zip archive, or before torch 1.6 a pickle
+        return _read_torch(path)
+    what = next((what for begin, what in _FOREIGN.items() if head.startswith(begin)), None)
+    raise ValueError(
+        f"{path}: this is no checkpoint, "
+        + (f"but looks like {what}" if what else f"it begins with {head[:9]!r}")
+        + "; give a .safetensors, .pt or .pth file"
+    )
+
+
+def _read_safetensors(path: Path) -> CheckpointFile:
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            metadata = file.metadata() or {}
+            # No mapping: the open file has keys(), but cannot be iterated over itself.
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        card = dict(json.loads(metadata[_CARD_KEY])) if _CARD_KEY in metadata else None
+    except (SafetensorError, ValueError, TypeError) as error:
+        raise ValueError(
+            f"{path}: the safetensors file is cut short or damaged ({error}); "
+            "download or copy it again"
+        ) from error
+    return CheckpointFile(path, _without_prefixes(tensors), card, None)
+
+
+def _read_torch(path: Path) -> CheckpointFile:
+    contents = _load_tensors_only(path)
+    if _is_state_dict(contents):
+        return CheckpointFile(path, _without_prefixes(contents), None, None)
+    if isinstance(contents, Mapping):
+        for key in _STATE_DICTS:
+            found = contents.get(key)
+            if key == "ema" and isinstance(found, Mapping):
+                found = found.get("weights", found)
+            if _is_state_dict(found):
+                card, meta = contents.get("card"), contents.get("meta")
+                card = dict(card) if isinstance(card, Mapping) else None
+                meta = meta if isinstance(meta, Mapping) else {}
+                return CheckpointFile(path, _without_prefixes(found), card, key, meta)
+        held = f"a dict with the keys {few(map(repr, contents)) or 'none'}"
+    else:
+        held = f"an object of type {type(contents).__name__}"
+    raise ValueError(
+        f"{path}: this torch file holds no state dict, but {held}; "
+        "save model.state_dict() in the program that wrote it"
+    )
+
+
+class _PassedOver:
+    """Stands for any object, and keeps nothing of it."""
+
+    def __new__(cls, *_: Any) -> _PassedOver:
+        return object.__new__(cls)
+
+    def __setstate__(self, _: Any) -> None:
+        pass
+
+
+def _harmless() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
+    """What a file may call while it is loaded: NumPy's numbers and arrays, and `_PassedOver`."""
+    scalar: Any = np.float64(0).__reduce__()[0]
+    array: Any = np.empty(0).__reduce__()[0]
+    dtypes = [
+        type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "?", "u1", "i4", "i8", "U1", "O")
+    ]
+    named: list[tuple[Callable[..., Any], str]] = [(_PassedOver, name) for name in _PASSED_OVER]
+    for core in ("numpy.core", "numpy._core"):  # before and since NumPy 2
+        named += [
+            (scalar, f"{core}.multiarray.scalar"),
+            (array, f"{core}.multiarray._reconstruct"),
+        ]
+    return [*named, np.ndarray, np.dtype, *dtypes]
+
+
+def _load_tensors_only(path: Path) -> Any:
+    with path.open("rb") as file:
+        try:
+            with torch.serialization.safe_globals(_harmless()):
+                return torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # damaged bytes can raise anything while they are decoded
+            unsafe = re.search(r"GLOBAL (\S+)", str(error))
+            if unsafe is not None:
+                raise ValueError(
+                    f"{path}: this file contains Python objects ({unsafe[1]}), which could run "
+                    "any code, and is not loaded; if you trust it, load it in the environment "
+                    "that made it and save only the state_dict"
+                ) from error
+            if "TorchScript" in str(error):
+                raise ValueError(
+                    f"{path}: this is a TorchScript program, not a checkpoint; "
+                    "give the .pt or .pth file of weights that it was made from"
+                ) from error
+            raise ValueError(
+                f"{path}: the torch file is cut short, damaged or no checkpoint "
+                f"({type(error).__name__}); download or copy it again"
+            ) from error
+
+
+def _is_state_dict(value: Any) -> TypeGuard[Mapping[str, Tensor]]:
+    return (
+        isinstance(value, Mapping)
+        and len(value) > 0
+        and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items())
+    )
+
+
+def _without_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Take off what wrappers put before every name: DistributedDataParallel, torch.compile,
+    averaged models (which also count their steps), Lightning."""
+    tensors = {name: v for name, v in state.items() if name not in ("steps", "n_averaged")}
+    while tensors:
+        prefix = next((p for p in _PREFIXES if all(n.startswith(p) for n in tensors)), None)
+        if prefix is None:
+            break
+        tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+    return tensors

@@ -1,0 +1,229 @@
+"""The card that a checkpoint of another toolkit would carry, and where each setting is from.
+
+What is given wins over what the file says, that over what its name says, and the last resort are
+the defaults of the toolkit that made it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, get_args
+
+from torch import Tensor
+
+from pose_hrnet.keypoints.codec import HeatmapCodec
+from pose_hrnet.keypoints.geometry import BOX_PADDING, CodecName
+from pose_hrnet.keypoints.skeleton import Skeleton, official_skeleton
+from pose_hrnet.models.card import ModelCard
+from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD
+from pose_hrnet.models.weights.layouts import Layout
+from pose_hrnet.models.weights.mmpose import FileSettings
+
+FROM_FILE = "the file"
+FROM_NAME = "the file's name"
+GIVEN = "given"
+ASSUMED = "assumed"
+
+# Height x width, as in pose_hrnet_w32_256x192.pth.
+_SIZE_IN_NAME = re.compile(r"(?<!\d)(\d{2,4})x(\d{2,4})(?!\d)")
+# As in hrnet_w32_coco_256x192_udp-aba0be42_20210220.pth.
+_CODEC_IN_NAME = re.compile(r"(?<![a-z])(dark|udp)(?![a-z])", re.IGNORECASE)
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One thing that decoding needs.
+
+    Attributes:
+        name: Such as ``input size``.
+        value: In words.
+        origin: ``the file``, ``the file's name``, ``given``, or ``assumed`` and why.
+    """
+
+    name: str
+    value: str
+    origin: str
+
+    @property
+    def certain(self) -> bool:
+        """Whether the file itself says so."""
+        return self.origin == FROM_FILE
+
+    @property
+    def guessed(self) -> bool:
+        """Whether neither the file nor the caller says so."""
+        return self.origin not in (FROM_FILE, GIVEN)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.value} ({self.origin})"
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the caller knows better than the file; None where it does not.
+
+    Attributes:
+        skeleton: The keypoints.
+        input_wh: Input size in pixels.
+        codec: How heatmaps are encoded and decoded.
+        sigma: Standard deviation of the Gaussian in cells.
+        blur_kernel: Width of the blur before decoding in cells.
+    """
+
+    skeleton: Skeleton | None = None
+    input_wh: tuple[int, int] | None = None
+    codec: CodecName | None = None
+    sigma: float | None = None
+    blur_kernel: int | None = None
+
+    def over(self, card: ModelCard) -> ModelCard:
+        """The card with what is given in place of what it says."""
+        wanted = {
+            "name": self.codec,
+            "input_wh": self.input_wh,
+            "sigma": self.sigma,
+            "blur_kernel": self.blur_kernel,
+        }
+        changes: dict[str, Any] = {k: v for k, v in wanted.items() if v is not None}
+        if self.codec is not None:  # what was unusual about the other codec is void
+            changes["own_flip_shift"] = None
+        codec = replace(card.codec, **changes)
+        return replace(card, skeleton=self.skeleton or card.skeleton, codec=codec)
+
+
+class _Choices:
+    """Settings as they are chosen, each with its origin."""
+
+    def __init__(self, recipe: str) -> None:
+        self.recipe = recipe
+        self.settings: list[Setting] = []
+
+    def choose(
+        self,
+        name: str,
+        *candidates: tuple[_Value | None, str],
+        default: _Value,
+        show: Callable[[_Value], str] = str,
+    ) -> _Value:
+        """The first candidate that is there, or else the recipe's default."""
+        there = ((value, origin) for value, origin in candidates if value is not None)
+        value, origin = next(there, (default, self.recipe))
+        self.settings.append(Setting(name, show(value), origin))
+        return value
+
+
+def foreign_card(
+    layout: Layout, said: FileSettings, file_name: str, given: Given
+) -> tuple[ModelCard, tuple[Setting, ...]]:
+    """Compose the card of a pose checkpoint that carries none.
+
+    Args:
+        layout: Of a network with a heatmap head.
+        said: What an MMPose file says; nothing for others.
+        file_name: Read for input size and codec where the file does not say.
+        given: Taken instead of what the file says.
+
+    Returns:
+        The card, and where its settings are from. It is right for the weights once `rgb_weights`
+        has been over them.
+
+    Raises:
+        ValueError: If the heatmaps cannot be decoded here, or a skeleton must be given.
+    """
+    if said.undecodable is not None and given.codec is None:
+        raise ValueError(
+            f"the file's configuration names the {said.undecodable}, which is not decoded here; "
+            "give a model with MSRAHeatmap or a Gaussian UDPHeatmap"
+        )
+    maker = "official" if layout.toolkit == "official" else "published MMPose"
+    choices = _Choices(f"{ASSUMED}, as in the {maker} recipes")
+    skeleton = _skeleton(choices, layout.architecture["num_keypoints"], said, given)
+    codec = _codec(choices, said, file_name, given)
+    mean = choices.choose("mean", (said.mean, FROM_FILE), default=IMAGENET_MEAN)
+    std = choices.choose("std", (said.std, FROM_FILE), default=IMAGENET_STD)
+    padding = choices.choose("box padding", (said.box_padding, FROM_FILE), default=BOX_PADDING)
+    if said.unnormalised:
+        choices.settings.append(Setting("normalisation", "none, values 0 to 255", FROM_FILE))
+    if said.bgr:
+        choices.settings.append(Setting("colour", "BGR, its weights turned to RGB", FROM_FILE))
+    card = ModelCard(layout.architecture, skeleton, codec, mean, std, box_padding=padding)
+    return card, tuple(choices.settings)
+
+
+def rgb_weights(tensors: Mapping[str, Tensor], said: FileSettings) -> dict[str, Tensor]:
+    """The weights for RGB input, where the file's configuration says that they are for BGR."""
+    first = "conv1.weight"
+    if not said.bgr or first not in tensors:
+        return dict(tensors)
+    return {**tensors, first: tensors[first].flip(1)}
+
+
+def _codec(choices: _Choices, said: FileSettings, file_name: str, given: Given) -> HeatmapCodec:
+    input_wh = choices.choose(
+        "input size",
+        (given.input_wh, GIVEN),
+        (said.input_wh, FROM_FILE),
+        (_size_in(file_name), FROM_NAME),
+        default=(192, 256),
+        show=lambda wh: f"{wh[0]} wide and {wh[1]} high",
+    )
+    plain: CodecName = "gaussian"
+    name = choices.choose(
+        "codec",
+        (given.codec, GIVEN),
+        (said.codec, FROM_FILE),
+        (_codec_in(file_name), FROM_NAME),
+        default=plain,
+    )
+    # The recipes: sigma 2 and kernel 11 at 256x192 and 256x256, 3 and 17 at 384x288.
+    sigma, kernel = (3.0, 17) if input_wh[1] >= 384 else (2.0, 11)
+    sigma = choices.choose("sigma", (given.sigma, GIVEN), (said.sigma, FROM_FILE), default=sigma)
+    if name != "gaussian":  # which does not blur, but may be compared with those that do
+        kernel = choices.choose(
+            "blur kernel",
+            (given.blur_kernel, GIVEN),
+            (said.blur_kernel, FROM_FILE),
+            default=kernel,
+        )
+    codec = HeatmapCodec(name, input_wh, sigma, blur_kernel=kernel)
+    shift = said.flip_shift if name == said.codec else None  # another codec has its own
+    shift = choices.choose("flip shift", (shift, FROM_FILE), default=codec.flip_shift)
+    return codec if shift == codec.flip_shift else replace(codec, own_flip_shift=shift)
+
+
+def _skeleton(choices: _Choices, count: int, said: FileSettings, given: Given) -> Skeleton:
+    found = said.skeleton
+    if found is not None and found.num_keypoints != count:
+        found = None  # of a data set, a part of whose keypoints was used
+    known = official_skeleton(count)
+    default = given.skeleton or found or known
+    if default is None:
+        raise ValueError(
+            f"found {count} keypoints, which are not COCO's 17, MPII's 16 or CrowdPose's 14, "
+            "and no names for them; "
+            "pass skeleton= (pose-hrnet weights convert --annotations)"
+        )
+    return choices.choose(
+        "keypoints",
+        (given.skeleton, GIVEN),
+        (found, FROM_FILE),
+        (known, f"{ASSUMED} from their number"),
+        default=default,
+        show=lambda skeleton: f"{skeleton.num_keypoints}, {skeleton.name}",
+    )
+
+
+def _size_in(file_name: str) -> tuple[int, int] | None:
+    found = _SIZE_IN_NAME.search(file_name)
+    if found is None or any(int(side) % 32 for side in found.groups()):  # as published sizes are
+        return None
+    return int(found[2]), int(found[1])
+
+
+def _codec_in(file_name: str) -> CodecName | None:
+    found = _CODEC_IN_NAME.search(file_name)
+    return next((n for n in get_args(CodecName) if found and n == found[1].lower()), None)

@@ -1,0 +1,109 @@
+"""What a checkpoint file is, without predicting anything with it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pose_hrnet.keypoints.skeleton import COCO17
+from pose_hrnet.models.build import build_network
+from pose_hrnet.models.card import ModelCard
+from pose_hrnet.models.weights.fit import LoadReport, fit
+from pose_hrnet.models.weights.foreign import FROM_FILE, Given, Setting
+from pose_hrnet.models.weights.read import open_weights
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What is known of a checkpoint.
+
+    Attributes:
+        path: The file.
+        kind: Such as ``MMPose 1.x HRNet pose``.
+        architecture: What `build_network` takes; ``num_keypoints`` is 0 without a heatmap head.
+        settings: What decoding needs, and where each of it is from; empty if it cannot predict.
+        problem: Why the file does not load as it is; None if it does.
+        parameters: Of the network, head included where there is one.
+        size_bytes: Of the file.
+        sha256: Of the file, in hexadecimal.
+        report: What would load into the network of this architecture.
+    """
+
+    path: Path
+    kind: str
+    architecture: dict[str, Any]
+    settings: tuple[Setting, ...]
+    problem: str | None
+    parameters: int
+    size_bytes: int
+    sha256: str
+    report: LoadReport
+
+
+def inspect_weights(path: str | Path) -> Inspection:
+    """Find out what a checkpoint holds and what of it would load.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, no checkpoint, or of no network that is known here.
+    """
+    weights = open_weights(path)
+    settings: tuple[Setting, ...] = ()
+    problem, card = None, None
+    try:
+        card, settings = weights.card(Given())
+        settings = settings or _settings_of(card)
+    except ValueError as error:
+        problem = str(error)
+    if card is not None:
+        architecture = card.architecture
+    elif weights.layout is not None:
+        architecture = weights.layout.architecture
+    else:  # a card of ours that cannot be read
+        raise ValueError(f"{path}: {problem}")
+    # A backbone is tried in a network that predicts; weights would only cost time.
+    heads = architecture["num_keypoints"] or COCO17.num_keypoints
+    with torch.device("meta"):
+        network = build_network({**architecture, "num_keypoints": heads})
+    report = fit(network, weights, settings)[1]
+    held = {*report.used, *report.missing} if architecture["num_keypoints"] else {*report.used}
+    return Inspection(
+        path=Path(path),
+        kind=weights.kind,
+        architecture=architecture,
+        settings=settings,
+        problem=problem or report.problem,
+        parameters=sum(p.numel() for name, p in network.named_parameters() if name in held),
+        size_bytes=Path(path).stat().st_size,
+        sha256=_sha256(Path(path)),
+        report=report,
+    )
+
+
+def _settings_of(card: ModelCard) -> tuple[Setting, ...]:
+    """What a card of ours says."""
+    codec, skeleton = card.codec, card.skeleton
+    values = {
+        "keypoints": f"{skeleton.num_keypoints}, {skeleton.name}",
+        "input size": f"{codec.input_wh[0]} wide and {codec.input_wh[1]} high",
+        "codec": codec.name,
+        "sigma": codec.sigma,
+        "blur kernel": codec.blur_kernel,
+        "flip shift": codec.flip_shift,
+        "mean": card.mean,
+        "std": card.std,
+        "box padding": card.box_padding,
+    }
+    return tuple(Setting(name, str(value), FROM_FILE) for name, value in values.items())
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

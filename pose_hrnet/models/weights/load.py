@@ -1,0 +1,170 @@
+"""Models in and out of checkpoints: our own, and those of other toolkits as they are.
+
+A checkpoint of ours carries a `ModelCard`, everything that decoding needs. Others carry tensors,
+some of them a configuration; what they do not say is assumed as the recipes of their toolkit have
+it, and reported. Accepted: HRNet and SimpleBaseline of the official code, MMPose 0.x and 1.x; to
+start training from, also the ImageNet weights of official code, timm, torchvision.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from pose_hrnet.keypoints.geometry import CodecName
+from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.models.build import PoseNetwork
+from pose_hrnet.models.card import CARD_FORMAT, ModelCard
+from pose_hrnet.models.weights.files import write_checkpoint
+from pose_hrnet.models.weights.fit import LoadReport, fit
+from pose_hrnet.models.weights.foreign import Given
+from pose_hrnet.models.weights.head import head_by_name
+from pose_hrnet.models.weights.layouts import few, size_of
+from pose_hrnet.models.weights.read import open_weights, shapes_of
+from pose_hrnet.system.text import counted
+
+__all__ = [
+    "CARD_FORMAT",
+    "LoadReport",
+    "LoadedModel",
+    "ModelCard",
+    "initialise",
+    "load_model",
+    "save_model",
+]
+
+log = logging.getLogger(__name__)
+
+# What no ImageNet file has: V1's and SimpleBaseline's, V2's, and SimpleBaseline's way up.
+_NEW_PARTS = ("final_layer.", "head.", "deconv_layers.")
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A network ready to predict, with what decoding needs.
+
+    Attributes:
+        model: In eval mode, on the CPU.
+        card: Skeleton, codec, normalisation.
+        report: Where the weights came from.
+    """
+
+    model: PoseNetwork
+    card: ModelCard
+    report: LoadReport
+
+
+def save_model(path: str | Path, state_dict: Mapping[str, Tensor], card: ModelCard) -> None:
+    """Write weights and card as one safetensors file, whole or not at all.
+
+    Args:
+        path: Where to, by convention ``*.safetensors``; its folder is made.
+        state_dict: Of the network that the card describes.
+        card: Stored as JSON in the metadata of the file.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    write_checkpoint(Path(path), state_dict, card.to_dict())
+
+
+def load_model(
+    path: str | Path,
+    *,
+    skeleton: Skeleton | None = None,
+    input_wh: tuple[int, int] | None = None,
+    codec: CodecName | None = None,
+    sigma: float | None = None,
+    blur_kernel: int | None = None,
+) -> LoadedModel:
+    """Load a network that predicts keypoints: our checkpoints, or those of other toolkits.
+
+    Ours are the files of `save_model` and training states, torch files with the card under
+    ``card`` and the state dict under ``model``, or its moving average under ``ema``, which then
+    counts. Of others the architecture is found out from names and shapes; settings are read from
+    the configuration that MMPose files hold, else from a file name such as
+    ``pose_hrnet_w32_256x192.pth`` (height x width), else assumed, which is logged.
+
+    Args:
+        path: ``.safetensors``, ``.pt`` or ``.pth``; the content decides, not the name.
+        skeleton: Taken instead of what the file says.
+        input_wh: Input size (width, height), taken instead of what the file says.
+        codec: Name of the codec, taken instead of what the file says.
+        sigma: Standard deviation in cells, taken instead of what the file says.
+        blur_kernel: Width of the decoder's blur, taken instead of what the file says.
+
+    Returns:
+        The network in eval mode on the CPU, its card, and a report.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, no checkpoint, would have to run code to load, has no
+            keypoint head, or does not hold every weight; or if the skeleton must be given.
+    """
+    given = Given(skeleton, input_wh, codec, sigma, blur_kernel)
+    weights = open_weights(path)
+    try:
+        card, settings = weights.card(given)
+        model = card.build()
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    fitting, report = fit(model, weights, settings)
+    if report.problem is not None:
+        raise ValueError(f"{path}: {report.problem}")
+    model.load_state_dict(fitting, strict=False)
+    if any(setting.guessed for setting in settings):
+        log.info("%s: %s", path, report.notes[-1])
+    return LoadedModel(model.eval(), card, report)
+
+
+def initialise(
+    model: nn.Module, path: str | Path, keypoint_names: Sequence[str] | None = None
+) -> LoadReport:
+    """Start a model from pretrained weights: ImageNet or pose, ours or another toolkit's.
+
+    Entries that the file lacks, or has in another shape (the head for another number of
+    keypoints), keep their values, and the report names them.
+
+    Args:
+        model: Receives the weights in place: `HRNet` with either head, `SimpleBaseline`, or
+            `pose_hrnet.models.hrnet_v2.HRNetV2`.
+        path: As in `load_model`; ImageNet files such as ``hrnetv2_w32_imagenet_pretrained.pth``,
+            or of timm and torchvision, as well.
+        keypoint_names: The model's keypoints. Where the file's are known, too, and are others,
+            the head's rows are taken by name, and those of new keypoints keep their values.
+
+    Returns:
+        What was taken and what was not.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file cannot be read, fits fewer than half of the backbone's entries, or
+            is of another width or depth; the model is then as it was.
+    """
+    weights, notes = head_by_name(open_weights(path), model.state_dict(), keypoint_names)
+    fitting, report = fit(model, weights, (), notes)
+    backbone = [name for name in model.state_dict() if not name.startswith(_NEW_PARTS)]
+    fits, size = sum(n in fitting for n in backbone), size_of(shapes_of(model.state_dict()))
+    if 2 * fits < len(backbone):
+        raise ValueError(
+            f"{path}: the file ({weights.description}) fits only {fits} of the {len(backbone)} "
+            f"backbone entries of the model ({size}); give weights of the model's width and depth"
+        )
+    if weights.size != size:  # a deeper ResNet has every entry of a shallower one
+        raise ValueError(
+            f"{path}: the file ({weights.description}) is of another size than the model "
+            f"({size}); give weights of the model's width and depth"
+        )
+    model.load_state_dict(fitting, strict=False)
+    strange = report.strange_backbone
+    if strange:
+        log.warning(
+            "%s: the model has no place for %s of the file's backbone (%s); a variant of its "
+            "network starts it worse",
+            path, counted(len(strange), "entry"), few(strange),
+        )  # fmt: skip
+    return report

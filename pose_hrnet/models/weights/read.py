@@ -1,0 +1,79 @@
+"""A checkpoint file, opened: what it is, its weights under our names, its card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import Tensor
+
+from pose_hrnet.models.card import ModelCard
+from pose_hrnet.models.weights.files import CheckpointFile, read_checkpoint
+from pose_hrnet.models.weights.foreign import Given, Setting, foreign_card, rgb_weights
+from pose_hrnet.models.weights.layouts import Layout, identify, size_of
+from pose_hrnet.models.weights.mmpose import FileSettings, read_settings
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """A file's weights under our names.
+
+    Attributes:
+        file: As it was read.
+        kind: What it is, such as ``MMPose 1.x HRNet pose``.
+        tensors: By our names.
+        layout: Of a file that carries no card of ours; None for ours.
+        settings: What the configuration in a file of MMPose says; nothing for others.
+    """
+
+    file: CheckpointFile
+    kind: str
+    tensors: dict[str, Tensor]
+    layout: Layout | None
+    settings: FileSettings = field(default_factory=FileSettings)
+
+    @property
+    def description(self) -> str:
+        """Kind and size."""
+        return f"{self.kind}, {self.size}"
+
+    @property
+    def size(self) -> str:
+        """Width of an HRNet, depth of a ResNet."""
+        return size_of(shapes_of(self.tensors))
+
+    def card(self, given: Given) -> tuple[ModelCard, tuple[Setting, ...]]:
+        """The file's card, or one composed for it, and where the settings of the latter are from.
+
+        Raises:
+            ValueError: If there is no heatmap head, or the heatmaps cannot be decoded.
+        """
+        if self.layout is None:
+            return given.over(ModelCard.from_dict(self.file.card or {})), ()
+        if not self.layout.predicts:
+            raise ValueError(
+                f"the file ({self.description}) has no keypoint head to predict with; "
+                "give it as pretrained weights to start training"
+            )
+        return foreign_card(self.layout, self.settings, self.file.path.name, given)
+
+
+def open_weights(path: str | Path) -> Weights:
+    """Read a checkpoint and find out what it holds; errors as of `load_model`."""
+    file = read_checkpoint(Path(path))
+    if file.card is not None:
+        kind = f"pose_hrnet {'training state' if file.found_under else 'checkpoint'}"
+        return Weights(file, kind, file.tensors, None)
+    try:
+        layout = identify(shapes_of(file.tensors))
+        tensors = {layout.names[name]: value for name, value in file.tensors.items()}
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    settings = read_settings(file.meta)
+    return Weights(file, layout.kind, rgb_weights(tensors, settings), layout, settings)
+
+
+def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a state dict."""
+    return {name: tuple(value.shape) for name, value in tensors.items()}

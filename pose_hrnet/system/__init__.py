@@ -1,0 +1,1 @@
+"""What any program needs: files, devices, processes, memory. No pose, no model."""

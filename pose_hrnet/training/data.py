@@ -1,0 +1,138 @@
+"""The persons to learn from, as the configuration names them: their crops, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pose_hrnet.config.recipe import AnnotatedImages, Config, CropShards, DataConfig, TrainingSet
+from pose_hrnet.data.crops import CropDataset, EpochSampler
+from pose_hrnet.data.jpeg import ImageFiles, Pictures
+from pose_hrnet.data.people import choose_skeleton, join, people_to_learn
+from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, ShardStore, read_index
+from pose_hrnet.inference.dataset import crops_for
+from pose_hrnet.keypoints.records import People
+from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.models.weights.load import ModelCard
+from pose_hrnet.system.distributed import World
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Persons, where their pixels come from, and their order.
+
+    Attributes:
+        people: The persons fit to learn from.
+        pictures: Of their images, or of the crops that stand for images in shards.
+        sampler: The keys of an epoch; set its `epoch` before each pass.
+    """
+
+    people: People
+    pictures: Pictures
+    sampler: EpochSampler | ShardSampler
+
+
+def training_data(config: Config, card: ModelCard, world: World | None = None) -> TrainingData:
+    """What `data.train` names.
+
+    Args:
+        config: Names the data, its order, and the batch size.
+        card: Skeleton, and size and padding of the crops.
+        world: The processes that share each epoch; None: this one has it all.
+
+    Raises:
+        FileNotFoundError: If there is no such file, folder or URL.
+        ValueError: If a data set is malformed, has no person to learn from, or the images are
+            not in their folder; if shards do not hold the crops that are asked for.
+    """
+    world = world or World.alone()
+    seed, decode, batch_size = config.train.seed, config.data.decode, config.train.batch_size
+    if isinstance(config.data.train, CropShards):
+        store = ShardStore(config.data.train.shards)
+        index = read_index(store)
+        index.check_fits(card.codec.input_wh, card.box_padding, config.augment)
+        order = ShardSampler(
+            index.counts,
+            seed=seed,
+            batch_size=batch_size,
+            rank=world.rank,
+            world_size=world.size,
+        )
+        return TrainingData(index.people, ShardPictures(index, store, decode), order)
+    people, folder = training_persons(config.data.training_sets, card.skeleton)
+    return TrainingData(
+        people,
+        ImageFiles(people.images, folder, decode),
+        EpochSampler(
+            people,
+            shuffle=True,
+            seed=seed,
+            whole_images=config.data.order == "images",
+            batch_size=batch_size,
+            rank=world.rank,
+            world_size=world.size,
+        ),
+    )
+
+
+def training_crops(config: Config, card: ModelCard, data: TrainingData) -> CropDataset:
+    """Augmented crops of the training persons."""
+    return crops_for(
+        card, data.people, data.pictures, augmentation=config.augment, seed=config.train.seed
+    )
+
+
+def training_persons(sets: Sequence[TrainingSet], skeleton: Skeleton) -> tuple[People, Path]:
+    """The persons fit to learn from, of one data set or several, and the folder of their images.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If a data set is malformed, has no such person, or the images are not in
+            their folder.
+    """
+    parts = []
+    for data in sets:
+        people = people_to_learn(
+            data.annotations, skeleton, source=data.skeleton, mapping=data.mapping
+        )
+        check_first_images(data, people)
+        parts.append((people, data.images, data.repeat))
+    return join(parts)
+
+
+def skeleton_to_learn(data: DataConfig) -> Skeleton:
+    """The keypoints of the first data set, unless `data.skeleton` names others; or the shards'.
+
+    Raises:
+        FileNotFoundError: If the file that names the keypoints is missing.
+        ValueError: If it does not name them.
+    """
+    if isinstance(data.train, CropShards):
+        return read_index(ShardStore(data.train.shards)).skeleton
+    first = data.training_sets[0]
+    return choose_skeleton(data.skeleton or first.skeleton, first.annotations)
+
+
+def check_first_images(data: AnnotatedImages, people: People) -> None:
+    """Fail at once, not after an epoch of black crops, if the folder is the wrong one.
+
+    Raises:
+        ValueError: If none of the first images lies there.
+    """
+    file_names = people.images.file_names
+    if not any((data.images / name).is_file() for name in file_names[:100]):
+        raise ValueError(
+            f"none of the first images of {data.annotations} ({file_names[0]}, ...) lies in "
+            f"{data.images}; is this the folder that the file names are relative to?"
+        )
+
+
+__all__ = [
+    "TrainingData",
+    "check_first_images",
+    "skeleton_to_learn",
+    "training_crops",
+    "training_data",
+    "training_persons",
+]

@@ -1,0 +1,235 @@
+"""Pictures of what a network makes of validation persons: the best, the worst, its heatmaps."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from pose_hrnet.data.crops import cut
+from pose_hrnet.data.images import ImageError, read_rgb
+from pose_hrnet.data.people import annotated_people
+from pose_hrnet.evaluation.evaluate import EvaluationSet
+from pose_hrnet.inference.dataset import Decoder, PoseCard, crops_for
+from pose_hrnet.keypoints import geometry
+from pose_hrnet.keypoints.oks import oks_matrix
+from pose_hrnet.keypoints.records import ImageId, People, Poses
+from pose_hrnet.visualize.draw import (
+    Image,
+    add_title,
+    draw_heatmaps,
+    draw_poses,
+    enlarged,
+    picture_grid,
+)
+
+log = logging.getLogger(__name__)
+
+SHOWN = 12
+"""Persons in the picture of the best, and of the worst."""
+PAIRS_PER_ROW = 4
+HEATMAP_CROPS = 8
+TALL = 256
+"""Pixels that a crop is shown with at least."""
+MIN_KEYPOINTS = 6
+"""Labelled keypoints of a person that is shown: the OKS of one or two says little."""
+WIDER = 1.15
+"""Factor on the region of a crop, so that a pose that left it is seen to."""
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """The best pose for each annotated person.
+
+    Attributes:
+        oks: ``(N,)`` the highest OKS of a pose in the person's image; 0 where there is none.
+        pose: ``(N,)`` its row; -1 where the image has no pose.
+    """
+
+    oks: NDArray[np.float64]
+    pose: NDArray[np.intp]
+
+
+def match_best(people: People, poses: Poses, sigmas: Sequence[float]) -> Match:
+    """The pose of highest OKS for each person, whatever box it was predicted in.
+
+    Args:
+        people: N annotated persons.
+        poses: Predictions in the same images.
+        sigmas: K standard deviations of the skeleton.
+    """
+    rows_of: dict[ImageId, list[int]] = {}
+    for row, image_id in enumerate(poses.image_ids):
+        rows_of.setdefault(image_id, []).append(row)
+    oks = np.zeros(len(people))
+    pose = np.full(len(people), -1, np.intp)
+    for image in np.unique(people.image_index):
+        found = np.array(rows_of.get(people.images.ids[image], []), np.intp)
+        if not len(found):
+            continue
+        here = np.flatnonzero(people.image_index == image)
+        similarity = oks_matrix(
+            people.keypoints_image[here],
+            people.areas[here],
+            poses.keypoints_image[found],
+            None,
+            sigmas,
+            people.visibility[here] > 0,
+        )
+        oks[here] = similarity.max(axis=1)
+        pose[here] = found[similarity.argmax(axis=1)]
+    return Match(oks, pose)
+
+
+def best_and_worst(
+    people: People, match: Match, count: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows of the persons of highest OKS, best first, and of lowest, worst first.
+
+    No person is in both. Persons with fewer than `MIN_KEYPOINTS` labelled keypoints are passed
+    over, unless all have fewer.
+
+    Args:
+        people: N annotated persons.
+        match: What was predicted for them.
+        count: Rows in each at most.
+    """
+    labelled = (people.visibility > 0).sum(axis=1)
+    fit = np.flatnonzero(labelled >= MIN_KEYPOINTS)
+    if not len(fit):
+        fit = np.flatnonzero(labelled > 0)
+    rising = fit[np.argsort(match.oks[fit], kind="stable")]
+    worst = rising[: min(count, len(rising) // 2)]
+    best = rising[::-1][: min(count, len(rising) - len(worst))]
+    return best, worst
+
+
+@dataclass(frozen=True, eq=False)
+class Showcase:
+    """Draws validation persons of a run.
+
+    Attributes:
+        card: Of the network.
+        held_out: The validation set.
+        decoder: Runs the network, for its heatmaps.
+        device: Where it runs.
+    """
+
+    card: PoseCard
+    held_out: EvaluationSet
+    decoder: Decoder
+    device: torch.device
+
+    def pictures(self, poses: Poses, model: nn.Module) -> dict[str, Image]:
+        """All pictures by name: ``best_predictions``, ``worst_predictions`` and ``heatmaps``.
+
+        Args:
+            poses: What was scored.
+            model: The network, on the device.
+        """
+        match = match_best(self._annotated, poses, self.card.skeleton.sigmas)
+        best, worst = best_and_worst(self._annotated, match, SHOWN)
+        drawn = {
+            "best_predictions": self._persons(best, match, poses),
+            "worst_predictions": self._persons(worst, match, poses),
+            "heatmaps": self.heatmaps(model),
+        }
+        return {name: picture for name, picture in drawn.items() if picture is not None}
+
+    def heatmaps(self, model: nn.Module) -> Image | None:
+        """Crops with their target heatmaps and, beside them, the network's.
+
+        The same annotated persons each time, spread over the validation set.
+
+        Args:
+            model: The network; it is put into evaluation mode and left in the mode it had.
+
+        Returns:
+            None if there is no annotated person.
+        """
+        people, card = self._annotated, self.card
+        if not len(people):
+            return None
+        rows = np.unique(np.linspace(0, len(people) - 1, HEATMAP_CROPS).astype(int))
+        batch = crops_for(card, people, self.held_out.data.images).__getitems__(
+            [(0, row) for row in rows.tolist()]
+        )
+        targets, _ = card.codec.encode(batch.keypoints_input, batch.visible)
+        images = batch.pixels.to(self.device).permute(0, 3, 1, 2)
+        was_training = model.training
+        model.eval()
+        with torch.inference_mode():
+            predicted = self.decoder.run(model, images).cpu()
+        model.train(was_training)
+        pitch = card.codec.cell_pitch_xy
+        tiles = []
+        for row, pixels, *maps in zip(rows, batch.pixels, targets, predicted, strict=True):
+            lit = [
+                draw_heatmaps(pixels.numpy(), each.numpy(), pitch, skeleton=card.skeleton)
+                for each in maps
+            ]
+            pair = _beside(*(enlarged(each, TALL) for each in lit))
+            tiles.append(add_title(pair, f"id {people.ids[row]}: target | predicted"))
+        return _grid(tiles)
+
+    def _persons(self, rows: NDArray[np.intp], match: Match, poses: Poses) -> Image | None:
+        """Persons, each with its annotated and its predicted pose side by side."""
+        people, tiles = self._annotated, []
+        for row in rows.tolist():
+            name = people.images.file_names[people.image_index[row]]
+            try:
+                image = read_rgb(self.held_out.data.images / name)
+            except (ImageError, OSError) as error:
+                log.debug("%s is not shown: %s", name, error)
+                continue
+            pose = poses[[match.pose[row]]] if match.pose[row] >= 0 else None
+            sides = "annotated | predicted" if pose is not None else "annotated | no pose"
+            title = f"OKS {match.oks[row]:.2f}   id {people.ids[row]}: {sides}"
+            tiles.append(add_title(self._pair(image, people[[row]], pose), title))
+        return _grid(tiles) if tiles else None
+
+    def _pair(self, image: Image, person: People, pose: Poses | None) -> Image:
+        """The crop with the annotated pose, and with the predicted one."""
+        card = self.card
+        width, height = (side * TALL // card.codec.input_wh[1] for side in card.codec.input_wh)
+        centers, sizes = geometry.crop_regions(
+            person.boxes_xywh, (width, height), padding=card.box_padding * WIDER
+        )
+        affine = geometry.crop_affines(centers, sizes, (width, height))
+        pixels = cut(image, affine[0], (width, height))
+        truth = geometry.image_to_input(person.keypoints_image, affine)
+        left = draw_poses(pixels, truth, person.visibility > 0, skeleton=card.skeleton)
+        if pose is None:
+            return _beside(left, pixels)
+        found = geometry.image_to_input(pose.keypoints_image, affine)
+        # Faint ones, too: at the beginning all are.
+        right = draw_poses(
+            pixels, found, pose.keypoint_scores, skeleton=card.skeleton, min_score=0
+        )
+        return _beside(left, right)
+
+    @cached_property
+    def _annotated(self) -> People:
+        """The persons with labelled keypoints, also where a detector's boxes are predicted."""
+        held_out = self.held_out
+        if held_out.data.boxes is None:
+            return held_out.people
+        return annotated_people(held_out.data.annotations, self.card.skeleton)
+
+
+def _beside(left: Image, right: Image) -> Image:
+    """Two pictures of one size, a light line between them."""
+    line = np.full((len(left), 2, 3), 255, np.uint8)
+    return np.hstack([left, line, right])
+
+
+def _grid(tiles: list[Image]) -> Image:
+    height, width = tiles[0].shape[:2]
+    columns = min(PAIRS_PER_ROW, len(tiles))
+    return picture_grid(tiles, columns=columns, tile_wh=(width + 4, height + 4))

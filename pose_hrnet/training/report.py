@@ -1,0 +1,178 @@
+"""What a training run tells its reader.
+
+At the start what it is about to do, early on how long that takes, a line for each epoch, at the
+end what came of it; ``metrics.jsonl``, the curve and pictures of predictions in its folder; and
+the same numbers and pictures to the loggers.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pose_hrnet.evaluation.main_number import main_number
+from pose_hrnet.system.files import write_text
+from pose_hrnet.system.progress import Bar
+from pose_hrnet.training.loggers import Loggers, RunLogger
+from pose_hrnet.training.summary import (
+    Facts,
+    Tell,
+    duration,
+    epoch_in_words,
+    log_facts,
+    result_facts,
+    speed,
+)
+from pose_hrnet.visualize.draw import draw_training_curve, write_image
+
+log = logging.getLogger(__name__)
+
+WARM_UP_STEPS, TIMED_STEPS = 3, 20
+"""The first steps of a run are slower than the rest; so many after them tell its speed."""
+TIMED_SECONDS = 120.0
+"""Slow steps tell it sooner: after so long, if there were two."""
+METRICS = "metrics.jsonl"
+KEPT_PICTURES = ("best_predictions", "worst_predictions")
+"""Pictures that are kept in the folder, too: those of the last evaluation."""
+
+
+class Report:
+    """Tells the reader about a run, from its start to its end.
+
+    Args:
+        output: Folder of the run.
+        finished_epochs: Epochs that an earlier part of the run has finished.
+        epochs: Epochs of the whole run.
+        loggers: Take numbers and pictures, too; they are closed with the report.
+        tell: Takes the summaries of start and end.
+    """
+
+    def __init__(
+        self,
+        output: Path,
+        finished_epochs: int,
+        *,
+        epochs: int,
+        loggers: Sequence[RunLogger] = (),
+        tell: Tell = log_facts,
+    ) -> None:
+        self.output = output
+        self.epochs = epochs
+        self.loggers = Loggers(loggers)
+        self.tell = tell
+        self.finished_before = finished_epochs
+        self.began = time.perf_counter()
+        self.has_told_speed = False
+
+    def start(self, summary: Facts) -> None:
+        """Say what the run is about to do; call it right before the first epoch."""
+        self.tell(summary)
+        self.began = time.perf_counter()
+
+    def timed(self, bar: Bar, crops: int, epoch: int) -> Bar:
+        """The bar of an epoch, which also tells after its first steps how long the run will take.
+
+        Args:
+            bar: Is advanced once for each step.
+            crops: Crops in an epoch.
+            epoch: Epochs that are finished.
+        """
+        if self.has_told_speed:
+            return bar
+        self.has_told_speed = True
+        return _TimedBar(bar, crops * (self.epochs - epoch))
+
+    def show(self, lines: list[dict[str, Any]]) -> None:
+        """Write all lines, and say the last one.
+
+        Args:
+            lines: One per finished epoch.
+        """
+        line = lines[-1]
+        write_text(self.output / METRICS, "".join(json.dumps(each) + "\n" for each in lines))
+        if main_number(line) is not None:
+            draw_training_curve(lines, self.output / "curve.png")
+        self.loggers.scalars(line["epoch"], line)
+        log.info("%s", epoch_in_words(line, self.epochs, self._seconds_left(line["epoch"])))
+
+    def pictures(self, pictures: Mapping[str, NDArray[np.uint8]], epoch: int) -> None:
+        """Keep the pictures of an evaluation.
+
+        Args:
+            pictures: RGB, by name; those of `KEPT_PICTURES` are written to the folder.
+            epoch: That was evaluated.
+        """
+        for name, picture in pictures.items():
+            if name in KEPT_PICTURES:
+                write_image(self.output / f"{name}.png", picture)
+            self.loggers.picture(name, picture, epoch)
+
+    def finish(self, lines: list[dict[str, Any]], best: Path) -> None:
+        """Say what came of the run, and where its pictures are.
+
+        Args:
+            lines: One per epoch.
+            best: The checkpoint that was kept.
+        """
+        facts = result_facts(lines, best)
+        names = ["curve", *KEPT_PICTURES]
+        kept = [f"{name}.png" for name in names if (self.output / f"{name}.png").exists()]
+        self.tell(Facts(facts.title, (*facts.rows, ("pictures", ", ".join(kept)))))
+
+    def close(self) -> None:
+        """Finish what the loggers write."""
+        self.loggers.close()
+
+    def _seconds_left(self, epoch: int) -> float | None:
+        """From what this part of the run took so far, evaluations included."""
+        done = epoch - self.finished_before
+        if done < 1:
+            return None
+        return (time.perf_counter() - self.began) / done * (self.epochs - epoch)
+
+
+class _TimedBar:
+    """Passes on to a bar, and tells the speed once it has seen enough steps."""
+
+    def __init__(self, bar: Bar, crops_left: int) -> None:
+        self.bar = bar
+        self.crops_left = crops_left
+        self.steps = self.crops = 0
+        self.began = 0.0
+        self.has_told = False
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        self.bar.advance(amount, note)
+        self.crops_left -= amount
+        self.steps += 1
+        if self.steps == WARM_UP_STEPS:
+            self.began = time.perf_counter()
+        elif self.steps > WARM_UP_STEPS and not self.has_told:
+            self.crops += amount
+            seconds, timed = time.perf_counter() - self.began, self.steps - WARM_UP_STEPS
+            if timed >= TIMED_STEPS or (timed >= 2 and seconds > TIMED_SECONDS):
+                self.has_told = True
+                rate = self.crops / seconds
+                log.info(
+                    "about %s of learning left at %s, evaluations apart",
+                    *(duration(self.crops_left / rate), speed(rate)),
+                )
+
+    def advance_to(self, done: int) -> None:
+        """Of an epoch that was begun before: the crops that it need not see again."""
+        self.bar.advance_to(done)
+        self.crops_left -= done
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The lines of a ``metrics.jsonl``; empty if there is no such file."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

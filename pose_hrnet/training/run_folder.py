@@ -1,0 +1,283 @@
+"""The folder of a training run: what it keeps, how it is resumed, and what it tells its reader.
+
+``config.yaml`` as it was run, ``last.pt`` (everything needed to resume) and the one before it,
+``last.previous.pt``, ``best.safetensors`` (the weights of the best AP, or PCKh), ``metrics.jsonl``
+(a line per epoch), ``curve.png``, ``best_predictions.png`` and ``worst_predictions.png`` (of the
+last evaluation), what loggers leave: ``tensorboard/``, and the ids of remote runs in
+``loggers.json``; and ``.lock``, held by the process that trains there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+from torch import nn
+
+from pose_hrnet.config.files import flat
+from pose_hrnet.config.recipe import Config, CropShards, RecipeNotes
+from pose_hrnet.keypoints.records import People
+from pose_hrnet.models.weights.load import ModelCard
+from pose_hrnet.training.states import BEST, LAST, PREVIOUS, holds_state, read_newest_state
+
+Resume: TypeAlias = Literal["never", "auto", "must"]
+"""Whether to go on with the run that a folder holds: auto starts a new one if it holds none."""
+
+RESUMABLE_CHANGES = frozenset(
+    {
+        "data.workers",
+        "data.train.annotations",
+        "data.train.images",
+        "data.train.shards",
+        "data.val.annotations",
+        "data.val.images",
+        "data.val.head_sizes",
+        "test.batch_size",
+        "train.evaluate_every",
+        "train.save_every",
+        *(f"recipe.{note}" for note in RecipeNotes.model_fields),
+    }
+)
+"""Settings that may differ between the parts of one run: they leave each step as it is.
+
+Files may have moved; that the persons to learn from are the same ones is checked by itself.
+"""
+
+BATCH_SETTINGS = frozenset({"train.batch_size", "train.accumulate"})
+"""Settings that may differ if the crops of a step, of all processes, stay as many."""
+
+
+class RunMismatch(ValueError):
+    """The run in a folder was started with other settings or other data."""
+
+
+@dataclass
+class EpochPart:
+    """What the finished steps of an epoch sum up to.
+
+    Attributes:
+        steps: Finished optimiser steps.
+        samples: Persons seen, in all processes: the first ones of the epoch's order, which
+            resuming leaves out.
+        loss_sum: Sum of their losses.
+        unreadable: How many of them had an image that could not be read.
+        seconds: That the main process spent on them.
+        seconds_waited: Those of them that went by waiting for data.
+    """
+
+    steps: int = 0
+    samples: int = 0
+    loss_sum: float = 0.0
+    unreadable: int = 0
+    seconds: float = 0.0
+    seconds_waited: float = 0.0
+
+
+@dataclass
+class Progressed:
+    """How far a run has come; saved with the weights, so that it resumes exactly.
+
+    Attributes:
+        epoch: Finished epochs.
+        step: Finished optimiser steps.
+        best_score: Highest AP (MPII: PCKh) so far; -inf before the first evaluation.
+        lines: What ``metrics.jsonl`` holds: a dict per finished epoch.
+        part: Of the epoch that is not finished.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    best_score: float = -math.inf
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    part: EpochPart = field(default_factory=EpochPart)
+
+    def place(self, epochs: int, steps_per_epoch: int) -> str:
+        """How far that is, in words."""
+        if self.part.steps:
+            step = f"step {self.part.steps:,} of {steps_per_epoch:,}"
+            return f"at epoch {self.epoch + 1} of {epochs}, {step}"
+        return f"after epoch {self.epoch} of {epochs}"
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Progressed:
+        """What was saved; earlier versions called the best score ``best_ap``, and had no part."""
+        named = {"best_score" if k == "best_ap" else k: v for k, v in values.items()}
+        done = cls(**named)
+        return replace(done, part=EpochPart(**named["part"])) if "part" in named else done
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep other trainings out of a run's folder, which is made; one that is killed lets go.
+
+    Raises:
+        RunMismatch: If another process trains there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise RunMismatch(
+            f"another process trains in {folder} at this moment; end it, wait for it, or choose "
+            "another --output"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def fingerprint(people: People) -> str:
+    """A hash of the persons to learn from: who they are, where, in which order."""
+    digest = hashlib.sha256()
+    for column in (people.image_index, people.boxes_xywh, people.keypoints_image):
+        digest.update(np.ascontiguousarray(column).tobytes())
+    return digest.hexdigest()
+
+
+def run_facts(
+    card: ModelCard, config: Config, people: People, processes: int = 1
+) -> dict[str, Any]:
+    """What is saved with every state of a run, and stays the same throughout."""
+    return {
+        "card": card.to_dict(),
+        "config": config.model_dump(mode="json"),
+        "people": fingerprint(people),
+        "processes": processes,
+    }
+
+
+def run_progress(done: Progressed, device: torch.device) -> dict[str, Any]:
+    """What is saved of the place that a run has come to, besides network and optimiser."""
+    progress = {"progressed": asdict(done), "rng": torch.get_rng_state()}
+    if device.type == "cuda":
+        progress["cuda_rng"] = torch.cuda.get_rng_state(device)
+    return progress
+
+
+def restore_progress(saved: Mapping[str, Any], device: torch.device) -> Progressed:
+    """Set the random number generators as they were, and say how far the run has come."""
+    torch.set_rng_state(saved["rng"])
+    if device.type == "cuda" and "cuda_rng" in saved:
+        torch.cuda.set_rng_state(saved["cuda_rng"], device)
+    return Progressed.from_dict(saved["progressed"])
+
+
+def at_other_batch(
+    done: Progressed, crops_per_step: int, persons: int, steps_per_epoch: int
+) -> Progressed:
+    """The place of a run that goes on with more or fewer crops in a step than it had.
+
+    It goes on with the next person of the epoch. Its steps are counted as if all had been of the
+    new size, so that the learning rate falls in the same epochs, and ends where it should.
+
+    Args:
+        done: The place as it was saved; not changed.
+        crops_per_step: Of all processes, from now on.
+        persons: In an epoch.
+        steps_per_epoch: From now on.
+    """
+    left = math.ceil((persons - done.part.samples) / crops_per_step)
+    part = replace(done.part, steps=steps_per_epoch - left)
+    return replace(done, step=done.epoch * steps_per_epoch + part.steps, part=part)
+
+
+def bytes_to_come(model: nn.Module, config: Config, folder: Path) -> int:
+    """About what a run will write to its folder, less what it will write over.
+
+    Three states, one of them half-written, and two times the best weights.
+    """
+    weights: int = sum(value.nbytes for value in model.state_dict().values())
+    moments = 1 if config.optimizer.name == "sgd" else 2
+    state = (1 + moments + (config.train.ema_decay is not None)) * weights
+    there = [folder / name for name in (LAST, PREVIOUS, BEST)]
+    replaced = sum(path.stat().st_size for path in there if path.exists())
+    return max(0, 3 * state + 2 * weights - replaced)
+
+
+def load_run(
+    folder: Path, config: Config, people: People, resume: Resume, processes: int = 1
+) -> dict[str, Any] | None:
+    """The last whole state that a run saved, or None where a run starts afresh.
+
+    It may go on with another number of processes.
+
+    Raises:
+        RunMismatch: If the folder holds a run and `resume` is never, or settings or persons
+            differ.
+        ValueError: If what it holds is damaged, or it holds no run and `resume` is must.
+    """
+    if resume == "never":
+        if holds_state(folder):
+            raise RunMismatch(
+                f"{folder} holds a training run already; pass --resume to continue it, "
+                "or choose another --output"
+            )
+        return None
+    state = read_newest_state(folder)
+    if state is None:
+        if resume == "must":
+            raise ValueError(
+                f"{folder} holds no run to resume; check --output, or leave out --resume must"
+            )
+        return None
+    changed = _changed_settings(state, config, processes)
+    if changed:
+        raise RunMismatch(
+            f"{folder} was started with other settings: {', '.join(changed)}; "
+            "resume with the same ones, or choose another --output"
+        )
+    if state["people"] != fingerprint(people):
+        train = config.data.train
+        source = (
+            train.shards
+            if isinstance(train, CropShards)
+            else config.data.training_sets[0].annotations
+        )
+        raise RunMismatch(
+            f"{folder} was started on other persons than those of {source}; "
+            "resume on the same data, or choose another --output"
+        )
+    return state
+
+
+def crops_per_step(config: Config, processes: int) -> int:
+    """Crops that an optimiser step of all processes learns from."""
+    return config.train.batch_size * config.train.accumulate * processes
+
+
+def crops_per_step_before(state: Mapping[str, Any]) -> int:
+    """The same of the run that saved a state; earlier versions had one process."""
+    train, processes = state["config"]["train"], state.get("processes", 1)
+    crops: int = train["batch_size"] * train.get("accumulate", 1) * processes
+    return crops
+
+
+def _changed_settings(state: Mapping[str, Any], config: Config, processes: int) -> list[str]:
+    """The settings that differ, with both values, of those that must not."""
+    before, may_change = state["config"], RESUMABLE_CHANGES
+    # A setting that came later than the run had its default, which is to change nothing.
+    with suppress(ValidationError):
+        before = Config.model_validate(before).model_dump(mode="json")
+    if crops_per_step_before(state) == crops_per_step(config, processes):
+        may_change |= BATCH_SETTINGS
+    old, new = flat(before), flat(config.model_dump(mode="json"))
+    return [
+        f"{key} ({old.get(key)} before, {new.get(key)} now)"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+        and re.sub(r"\.\d+\.", ".", key) not in may_change
+        # A step schedule does not look at the end; a cosine would jump back up.
+        and not (key == "train.epochs" and config.optimizer.schedule == "step")
+    ]

@@ -1,0 +1,304 @@
+"""What a training run is about to do, and what it did, as a few rows of words."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+from pose_hrnet.config.recipe import Config, CropShards, OptimizerConfig
+from pose_hrnet.evaluation.evaluate import EvaluationSet
+from pose_hrnet.evaluation.main_number import main_number
+from pose_hrnet.keypoints.records import People
+from pose_hrnet.models.complexity import complexity
+from pose_hrnet.models.weights.load import ModelCard
+from pose_hrnet.system.device import arithmetic
+from pose_hrnet.system.text import counted
+from pose_hrnet.training.data import TrainingData
+from pose_hrnet.training.run_folder import crops_per_step
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A title, and rows of a name and what there is to say about it."""
+
+    title: str
+    rows: tuple[tuple[str, str], ...]
+
+
+Tell: TypeAlias = Callable[[Facts], None]
+"""Takes facts to whoever reads them: the command line draws a table."""
+
+
+def log_facts(facts: Facts) -> None:
+    """Facts as one log entry of several lines."""
+    width = max(len(name) for name, _ in facts.rows)
+    rows = (f"  {name:<{width}}  {value}" for name, value in facts.rows)
+    log.info("%s", "\n".join([facts.title, *rows]))
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run starts from.
+
+    Attributes:
+        training_images: Images with a person to learn from.
+        training_persons: Crops in an epoch.
+        keypoints_per_person: Mean of the labelled keypoints of those.
+        validation_images: Images of the validation set.
+        validation_boxes: Persons that are predicted.
+        model: Its name.
+        parameters: Numbers that are learnt.
+        gflops: Of a crop, as papers count them (see `pose_hrnet.models.complexity`).
+        effective_batch: Crops per optimiser step.
+        rate: The learning rate after the warm-up, as the steps use it.
+        steps_per_epoch: Optimiser steps.
+        processes: Copies of the network that learn together.
+        device: Where it runs.
+        precision: Arithmetic of the forward pass.
+    """
+
+    training_images: int
+    training_persons: int
+    keypoints_per_person: float
+    validation_images: int
+    validation_boxes: int
+    model: str
+    parameters: int
+    gflops: float
+    effective_batch: int
+    rate: float
+    steps_per_epoch: int
+    processes: int
+    device: str
+    precision: str
+
+    def facts(self, config: Config, *, place: str | None = None) -> Facts:
+        """The summary in words, with what the configuration says beside it; fits 80 x 24.
+
+        Args:
+            config: Of the run.
+            place: How far a run that is resumed has come, in words.
+        """
+        train, codec = config.train, config.codec
+        steps = self.steps_per_epoch * train.epochs
+        kind = "annotated" if config.data.val.boxes is None else "detected"
+        boxes = counted(self.validation_boxes, f"{kind} box")
+        every = train.evaluate_every
+        extras = [
+            name
+            for name, used in (
+                ("compiled", train.compile),
+                ("channels last", train.channels_last),
+                ("shared batch norm", train.sync_batchnorm and self.processes > 1),
+                (f"moving average {train.ema_decay}", train.ema_decay is not None),
+            )
+            if used
+        ]
+        return Facts(
+            f"training for {counted(train.epochs, 'epoch')}",
+            (
+                ("data", _source(config)),
+                (
+                    "train",
+                    f"{counted(self.training_persons, 'person')} in "
+                    f"{counted(self.training_images, 'image')}, "
+                    f"{self.keypoints_per_person:.1f} keypoints each",
+                ),
+                (
+                    "validate",
+                    f"{boxes} in {counted(self.validation_images, 'image')}, "
+                    f"every {'epoch' if every == 1 else f'{every} epochs'}",
+                ),
+                (
+                    "model",
+                    f"{self.model}, {self.parameters / 1e6:.1f} M parameters, "
+                    f"{self.gflops:.{1 if self.gflops >= 1 else 2}f} GFLOPs",
+                ),
+                (
+                    "input",
+                    f"{codec.input_wh[1]} x {codec.input_wh[0]} (height x width), "
+                    f"codec {codec.name}, sigma {codec.sigma:g}",
+                ),
+                ("start from", str(config.model.pretrained or "random weights"))
+                if place is None
+                else ("goes on from", f"the save {place}"),
+                ("batch", self._batch(config)),
+                ("learning rate", rate_in_words(config.optimizer, self)),
+                ("schedule", schedule_in_words(config.optimizer, train.epochs)),
+                ("steps", f"{self.steps_per_epoch:,} in an epoch, {steps:,} in all"),
+                ("runs on", ", ".join([self.device, self.precision, *extras])),
+            ),
+        )
+
+    def _batch(self, config: Config) -> str:
+        train = config.train
+        factors = [counted(train.batch_size, "crop")]
+        factors += [f"{train.accumulate} batches"] if train.accumulate > 1 else []
+        factors += [f"{self.processes} processes"] if self.processes > 1 else []
+        return f"{counted(self.effective_batch, 'crop')} per step" + (
+            f" ({' x '.join(factors)})" if len(factors) > 1 else ""
+        )
+
+
+def summarize(
+    config: Config,
+    card: ModelCard,
+    data: TrainingData,
+    held_out: EvaluationSet,
+    device: torch.device,
+    *,
+    rate: float | None = None,
+    processes: int = 1,
+) -> RunSummary:
+    """Collect the facts of a run.
+
+    Args:
+        config: Everything that decides it.
+        card: Of the network.
+        data: The persons to learn from.
+        held_out: The persons to score on.
+        device: Where it runs.
+        rate: The learning rate after the warm-up; None: `optimizer.lr` as it stands.
+        processes: Copies of the network that learn together.
+    """
+    cost = complexity(card.architecture, card.codec.input_wh)
+    batch = crops_per_step(config, processes)
+    persons = len(data.people)
+    return RunSummary(
+        training_images=_images_of(data.people),
+        training_persons=persons,
+        keypoints_per_person=float((data.people.visibility > 0).sum(axis=1).mean()),
+        validation_images=len(held_out.people.images),
+        validation_boxes=len(held_out.people),
+        model=model_name(card.architecture),
+        parameters=cost.parameters,
+        gflops=cost.published_gflops,
+        effective_batch=batch,
+        rate=config.optimizer.lr if rate is None else rate,
+        steps_per_epoch=-(-persons // batch),
+        processes=processes,
+        device=_device_name(device),
+        precision=arithmetic(device, config.train.precision),
+    )
+
+
+def model_name(architecture: dict[str, Any]) -> str:
+    """The network as papers call it."""
+    if architecture["name"] == "resnet":
+        return f"SimpleBaseline-{architecture['depth']}"
+    head = "" if architecture["head"] == "v1" else f" {architecture['head']}"
+    return f"HRNet-W{architecture['width']}{head}"
+
+
+def rate_in_words(config: OptimizerConfig, summary: RunSummary) -> str:
+    """The rate, and where it comes from if batches scale it."""
+    words = f"{config.name} {summary.rate:.3g}"
+    if config.lr_batch is not None:
+        words += f" = {config.lr:.3g} x {summary.effective_batch} / {config.lr_batch}"
+    warm_up = counted(config.warmup_steps, "step")
+    return words + (f", warm-up of {warm_up}" if config.warmup_steps else "")
+
+
+def schedule_in_words(config: OptimizerConfig, epochs: int) -> str:
+    """How the rate changes over the run."""
+    if config.schedule == "cosine":
+        return f"cosine to 0 at epoch {epochs}"
+    drops = [str(epoch) for epoch in config.step_epochs if epoch < epochs]
+    if not drops:
+        return "the same throughout"
+    listed = drops[0] if len(drops) == 1 else f"{', '.join(drops[:-1])} and {drops[-1]}"
+    noun = "epoch" if len(drops) == 1 else "epochs"
+    return f"x {config.step_factor:g} at {noun} {listed} of {epochs}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: ``3 h 20 min``, ``4 min``, ``12 s``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    days, minutes = divmod(minutes, 60 * 24)
+    hours, minutes = divmod(minutes, 60)
+    return f"{days} d {hours} h" if days else f"{hours} h {minutes:02d} min"
+
+
+def speed(crops_per_second: float) -> str:
+    """Crops per second in words: ``834 crops/s``, ``2.4 crops/s``."""
+    decimals = 1 if crops_per_second < 10 else 0
+    return f"{crops_per_second:,.{decimals}f} crops/s"
+
+
+def epoch_in_words(line: dict[str, Any], epochs: int, left: float | None = None) -> str:
+    """A line of ``metrics.jsonl``, and the time left in seconds if it is known."""
+    score = main_number(line)
+    parts = [
+        f"epoch {line['epoch']}/{epochs}: loss {line['loss']:.2e}",
+        *([] if score is None else [f"{score} {line[score]:.3f}"]),
+        f"lr {line['lr']:.1e}",
+        speed(line["samples_per_second"]),
+        f"{line['data_wait']:.0%} data wait",
+    ]
+    if line.get("unreadable"):
+        parts.append(f"{line['unreadable']} unreadable")
+    if left:
+        parts.append(f"{duration(left)} left")
+    return ", ".join(parts)
+
+
+def result_facts(lines: Sequence[dict[str, Any]], best: Path) -> Facts:
+    """What a finished run came to.
+
+    Args:
+        lines: Of ``metrics.jsonl``.
+        best: The checkpoint of the best epoch.
+    """
+    seconds = sum(line["seconds"] for line in lines)
+    crops = sum(line["samples_per_second"] * line["seconds"] for line in lines)
+    unreadable = max(line.get("unreadable", 0) for line in lines)
+    waited = sum(line["data_wait"] * line["seconds"] for line in lines)
+    rows = [
+        ("learning took", f"{duration(seconds)}, {speed(crops / seconds)}"),
+        ("waiting for data", f"{waited / seconds:.0%} of it"),
+        ("unreadable", f"{counted(unreadable, 'crop')} in an epoch"),
+        ("loss", f"{lines[0]['loss']:.2e} in epoch 1, {lines[-1]['loss']:.2e} in the last"),
+    ]
+    scored = [line for line in lines if main_number(line)]
+    if scored:
+        name = main_number(scored[0]) or "AP"
+        # The first of equal ones: the checkpoint that was kept.
+        top = max(scored, key=lambda line: float(line[name]))
+        others = [n for n in ("AP50", "AP75", "AR", "PCKh@0.1") if n in top]
+        values = ", ".join(f"{n} {top[n]:.3f}" for n in (name, *others))
+        rows.insert(0, ("best", f"epoch {top['epoch']}: {values}"))
+        if top is not scored[-1]:
+            rows.insert(1, ("last", f"{name} {scored[-1][name]:.3f}"))
+    return Facts(f"trained for {counted(len(lines), 'epoch')}", (*rows, ("checkpoint", str(best))))
+
+
+def _images_of(people: People) -> int:
+    return len(np.unique(people.image_index))
+
+
+def _source(config: Config) -> str:
+    """Where the training data lies: the end of a path is its telling part."""
+    if isinstance(config.data.train, CropShards):
+        return f"shards {config.data.train.shards}"
+    first, *others = config.data.training_sets
+    return str(first.annotations) + (f" and {len(others)} more" if others else "")
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    if device.type != "cpu":
+        return str(device)
+    return f"{device}, {counted(torch.get_num_threads(), 'thread')}"

@@ -1,0 +1,293 @@
+"""The installed command, as a user runs it: help, exit codes, one-sentence errors, files."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from typing import get_args
+
+import pytest
+from pose_hrnet.benchmarks import suite
+from pose_hrnet.commands import benchmark, export, options, weights
+from pose_hrnet.metrics import coco_ap
+from typer.testing import CliRunner
+
+from pose_hrnet.cli.app import app, demo
+from pose_hrnet.config import recipe as config
+from pose_hrnet.config.files import find_config, load_config
+from pose_hrnet.data.images import read_rgb
+from pose_hrnet.inference.backends import sessions as backends
+from pose_hrnet.keypoints import geometry
+from pose_hrnet.models import cards
+from pose_hrnet.system import device
+from pose_hrnet.training import loggers
+from tests.helpers.builders import make_people, write_annotations, write_images
+from tests.training.test_train import TINY
+
+COMMANDS = [
+    "demo", "train", "evaluate", "score", "predict", "export", "recipes",
+    "benchmark",
+    "data synthesize", "data validate", "data preview",
+    "weights inspect", "weights convert",
+]  # fmt: skip
+
+
+def run(*arguments, code=0):
+    """Run ``python -m pose_hrnet`` and return standard output and error."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pose_hrnet", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout, " ".join(done.stderr.split())
+
+
+def run_here(*arguments, code=0):
+    """As `run`, in this process: without the seconds that importing torch takes."""
+    done = CliRunner().invoke(app, [*map(str, arguments)])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    assert done.exit_code == code, done.output
+    return done.stdout, " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_has_an_example(command):
+    out, _ = run_here(*command.split(), "--help")
+    assert f"pose-hrnet {command.split()[0]}" in out
+    assert "Example" in out
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """A drawn data set and a tiny training run, both made at the command line."""
+    folder = tmp_path_factory.mktemp("run")
+    run_here("data", "synthesize", "--output", folder / "drawn", "--images", 8, "--seed", 3)
+    paths = [
+        f"--set=data.{part}.{key}={folder / 'drawn' / name}"
+        for part in ("train", "val")
+        for key, name in (("annotations", "annotations.json"), ("images", "images"))
+    ]
+    tiny = [f"--set={setting}" for setting in [*TINY, "train.epochs=1"]]
+    run("train", "demo", "--output", folder / "training", *paths, *tiny)
+    return folder
+
+
+def test_train_evaluate_score_predict(run_folder):
+    drawn, best = run_folder / "drawn", run_folder / "training/best.safetensors"
+    data = ["--annotations", drawn / "annotations.json"]
+    out, _ = run_here(
+        "evaluate", "-c", best, *data, "--images", drawn / "images", "--workers", 0,
+        "--output", run_folder / "eval",
+    )  # fmt: skip
+    assert "AP50" in out
+    assert "annotated boxes" in out
+    metrics = json.loads((run_folder / "eval/metrics.json").read_text())
+    out, _ = run_here("score", run_folder / "eval/results.json", *data)
+    assert f"{metrics['AR']:.3f}" in out
+    assert "at once" in out
+    slow = ["--evaluator", "pycocotools"]
+    out, _ = run_here("score", run_folder / "eval/results.json", *data, *slow)
+    assert f"{metrics['AR']:.3f}" in out
+    assert "at once" not in out
+    output = ["--output", run_folder / "predicted"]
+    out, _ = run_here("predict", drawn / "images", "-c", best, *output)
+    assert "8 persons in 8 images" in out
+    assert len(list((run_folder / "predicted/overlays").iterdir())) == 8
+
+
+def test_dry_run_says_what_would_stop_a_training(run_folder, tmp_path):
+    drawn = run_folder / "drawn"
+    paths = [
+        f"--set=data.{part}.{key}={drawn / name}"
+        for part in ("train", "val")
+        for key, name in (("annotations", "annotations.json"), ("images", "images"))
+    ]
+    tiny = [f"--set={setting}" for setting in TINY]
+    command = ["train", "demo", "--dry-run", *paths, *tiny]
+    out, _ = run_here(*command, "--output", tmp_path / "run")
+    assert "output folder" in out
+    assert "fault" not in out
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    wrong = ["--output", tmp_path / "file/run", f"--set=data.val.images={tmp_path}"]
+    out, _ = run_here(*command, *wrong, code=2)
+    assert out.count("fault") == 2
+
+
+@pytest.mark.parametrize(
+    "command", ["train", "train --dry-run", "data preview", "data shard"], ids=lambda c: c
+)
+def test_the_demo_recipe_without_its_data_says_what_draws_it(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(find_config("demo"), "mine.yaml")
+    for recipe in ("demo", "mine.yaml"):
+        said = " ".join(run_here(*command.split(), recipe, "--output", "out.png", code=2))
+        sentence = (
+            "runs/demo/data/train/annotations.json does not exist; `pose-hrnet demo`, started in "
+            "this folder, draws it"
+        )
+        assert sentence in " ".join(said.split())
+
+
+def test_the_demo_draws_where_its_recipe_looks():
+    output = inspect.signature(demo).parameters["output"].default
+    assert load_config("demo").data.train.annotations == output / "data/train/annotations.json"
+
+
+def test_a_misspelt_recipe_names_the_nearest(tmp_path):
+    _, error = run_here("train", "coco_w32_256x129", "--output", tmp_path / "run", code=2)
+    assert error.endswith("nor a recipe; the nearest recipe is 'coco_w32_256x192'")
+
+
+def test_predict_with_an_unreadable_image_exits_with_1(run_folder, tmp_path):
+    good = next((run_folder / "drawn/images").iterdir())
+    (tmp_path / "bad.jpg").write_bytes(b"")
+    best = run_folder / "training/best.safetensors"
+    out, error = run(
+        "predict", good, tmp_path / "bad.jpg", "-c", best, "-o", tmp_path / "out", code=1
+    )
+    assert "; 1 image could not be read" in " ".join(out.split())
+    assert "bad.jpg" in error
+    assert len(json.loads((tmp_path / "out/results.json").read_text())) == 1
+
+
+def test_validate_says_what_is_wrong_and_exits_with_1(tmp_path):
+    people = make_people(4)
+    annotations = write_annotations(people, tmp_path / "people.json")
+    images = write_images(people, tmp_path / "images")
+    out, _ = run_here("data", "validate", "--annotations", annotations, "--images", images)
+    assert "no errors" in out
+    (images / "000001.png").unlink()
+    out, _ = run_here("data", "validate", "--annotations", annotations, "--images", images, code=1)
+    assert "error" in out
+
+
+def test_preview_draws_what_training_would_see(run_folder, tmp_path):
+    drawn = run_folder / "drawn"
+    data = [
+        f"--set=data.train.annotations={drawn / 'annotations.json'}",
+        f"--set=data.train.images={drawn / 'images'}",
+    ]
+    out, _ = run_here("data", "preview", "demo", *data, "-o", tmp_path / "new/a.png", "--count", 3)
+    assert out.strip().endswith("a.png")
+    assert read_rgb(tmp_path / "new/a.png").shape[1] > 3 * 2 * 192
+    more = ["--each", "--count", 2, "--epoch", 4, "--seed", 9]
+    run_here("data", "preview", "demo", *data, "-o", tmp_path / "each.jpg", *more)
+    assert read_rgb(tmp_path / "each.jpg").shape[1] > 11 * 192
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "nonsense", "-o", "x"], "no configuration 'nonsense'"),
+        (
+            ["train", "demo", "-o", "x", "--set", "model.widht=1"],
+            "nearest known key is 'model.width'",
+        ),
+        (["predict", "x.jpg", "-c", "none.pt", "-o", "x"], "x.jpg does not exist"),
+        (
+            [
+                *("evaluate", "-c", "none.pt", "-o", "x", "--annotations", "none.json"),
+                *("--images", "x", "--compare", "flip,shft"),
+            ],
+            "--compare has 'shft'; give one or more of flip, shift, codec, nms",
+        ),
+        (["score", "none.json", "--annotations", "none.json"], "none.json"),
+        (["data", "validate", "--annotations", "none.json"], "none.json does not exist"),
+        (["data", "preview", "demo", "-o", "x.png"], "annotations.json does not exist"),
+        (
+            [
+                *("train", "demo", "-o", "x", "--set", "data.skeleton=coco17"),
+                *("--set", "loss.keypoint_weights=[1, 2, 3]"),
+            ],
+            "loss.keypoint_weights has 3 numbers for the 17 keypoints",
+        ),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _, error = run_here(*arguments, code=2)
+    assert message in error
+    assert error.startswith("error:")
+    assert list(tmp_path.iterdir()) == []
+
+
+def killed(worker):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def faulty(worker):
+    raise RuntimeError("a fault of ours")
+
+
+@pytest.mark.parametrize("begin", [killed, faulty])
+def test_a_killed_loader_process_is_one_sentence_and_a_fault_is_not(
+    begin, run_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("pose_hrnet.data.crops._set_up_worker", begin)
+    done = CliRunner().invoke(app, [
+        "evaluate", "-c", str(run_folder / "training/best.safetensors"), "--workers", "1",
+        "--annotations", str(run_folder / "drawn/annotations.json"),
+        "--images", str(run_folder / "drawn/images"), "--output", str(tmp_path / "out"),
+    ])  # fmt: skip
+    said = " ".join(done.stderr.split())
+    if begin is killed:
+        assert done.exit_code == 2
+        assert said.count("error:") == 1
+        assert "a loader process was ended from outside (DataLoader worker (pid" in said
+        assert "use fewer workers or smaller batches" in said
+    else:
+        assert "a fault of ours" in str(done.exception)
+        assert "ended from outside" not in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict", "x", "-c", "y", "-o", "z", "--backend", "tensorrt"],
+        ["weights", "convert", "x", "-o", "z", "--codec", "tensorrt"],
+    ],
+)
+def test_an_unknown_choice_is_told_in_plain_words(arguments):
+    _, error = run_here(*arguments, code=2)
+    words = " ".join(error.replace("│", " ").split())
+    assert f"Invalid value for '{arguments[-2]}': 'tensorrt' is not one of '" in words
+
+
+def test_tools_are_the_commands():
+    from pathlib import Path
+
+    tools = Path(__file__).resolve().parents[2] / "tools"
+    for name in ("train", "evaluate", "predict"):
+        done = subprocess.run(
+            [sys.executable, tools / f"{name}.py", "--help"], capture_output=True, text=True
+        )
+        assert done.returncode == 0
+        assert f"tools/{name}.py" in done.stdout
+
+
+def test_choices_are_those_of_the_settings():
+    """The command line has enums of its own, so that ``--help`` does without torch."""
+    for choices, names in (
+        (options.Nms, config.NmsName),
+        (options.Metric, config.MetricName),
+        (options.Precision, device.Precision),
+        (options.Backend, backends.Backend),
+        (options.Evaluator, coco_ap.Evaluator),
+        (options.Logger, loggers.LoggerName),
+        (weights.Codec, geometry.CodecName),
+        (export.Format, cards.ExportFormat),
+        (benchmark.Section, suite.SectionName),
+    ):
+        assert {choice.value for choice in choices} == set(get_args(names))
+    assert set(benchmark.BACKENDS) == set(get_args(backends.Backend))
+    assert set(benchmark.PRECISIONS) == set(get_args(device.Precision))

@@ -1,0 +1,39 @@
+"""The demo in small, twice: the second run reuses the first."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+
+from pose_hrnet.cli import demo
+from pose_hrnet.cli.demo import run_demo
+from pose_hrnet.models.weights.load import load_model
+from pose_hrnet.training.report import read_metrics
+
+
+def test_demo_leaves_everything_and_is_reused(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "HELD_OUT_IMAGES", 4)
+    first = run_demo(tmp_path, images=6, epochs=1)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["AP"] == first.scores.values["AP"]
+    assert set(metrics["seconds"]) == {"draw", "train", "evaluate", "predict and draw"}
+    assert cv2.imread(str(tmp_path / "predictions.png")) is not None
+    assert cv2.imread(str(tmp_path / "training/curve.png")) is not None
+    load_model(tmp_path / "training/best.safetensors")
+    assert isinstance(json.loads((tmp_path / "results.json").read_text()), list)
+
+    image = tmp_path / "data/train/images/000000000001.jpg"
+    before = (image.stat().st_mtime_ns, (tmp_path / "training/last.pt").stat().st_mtime_ns)
+    second = run_demo(tmp_path, images=6, epochs=1)
+    after = (image.stat().st_mtime_ns, (tmp_path / "training/last.pt").stat().st_mtime_ns)
+    assert before == after
+    assert second.scores.values == first.scores.values
+
+
+def test_other_data_or_settings_start_the_training_afresh(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "HELD_OUT_IMAGES", 4)
+    for images, epochs in ((6, 1), (8, 1), (8, 2)):
+        run_demo(tmp_path, images=images, epochs=epochs)
+        lines = read_metrics(tmp_path / "training/metrics.jsonl")
+        assert len(lines) == epochs

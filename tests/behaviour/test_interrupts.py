@@ -1,0 +1,339 @@
+"""Signals and kills, sent to the real command line: what was learnt is not lost."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from pose_hrnet.config.files import load_config
+from pose_hrnet.data.crops import CropDataset, crop_loader, end_workers
+from pose_hrnet.system.interrupts import SIGNALS, Interrupted, Interrupts
+from pose_hrnet.system.progress import SILENT
+from pose_hrnet.training.states import LAST, read_newest_state
+from pose_hrnet.training.train import train
+from tests.helpers.builders import make_people, write_annotations, write_images
+from tests.training.test_train import TINY, assert_same_run
+
+PATIENCE = 120
+"""Seconds; other work may share the machine."""
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    """A run of 2 epochs of 12 steps: 24 persons, 2 to a step."""
+    folder = tmp_path_factory.mktemp("data")
+    people = make_people(24)
+    images = write_images(people, folder / "images")
+    annotations = write_annotations(people, folder / "people.json")
+    return [
+        *(f"data.{part}.annotations={annotations}" for part in ("train", "val")),
+        *(f"data.{part}.images={images}" for part in ("train", "val")),
+        *TINY, "train.batch_size=2", "train.epochs=2", "train.save_every=5",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole(settings, tmp_path_factory):
+    """The run that nobody interrupts."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    train(load_config("demo", settings), folder, device="cpu")
+    return folder
+
+
+SLOWED = """
+import os, time
+from pose_hrnet.training import states as checkpointing
+from pose_hrnet.training import step as training_step
+from pose_hrnet.cli.app import main
+
+learn, save = training_step.TrainingStep.__call__, checkpointing._save
+
+def learn_slowly(self, batches, rate):
+    loss = learn(self, batches, rate)
+    with open(os.environ["STEPS_DONE"], "a") as file:
+        file.write("step\\n")
+    time.sleep(float(os.environ["STEP_SECONDS"]))
+    return loss
+
+def save_slowly(state, path):
+    save(state, path)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    time.sleep(float(os.environ["SAVE_SECONDS"]))
+    path.write_bytes(content)
+
+training_step.TrainingStep.__call__, checkpointing._save = learn_slowly, save_slowly
+main()
+"""
+"""The command line, but steps are counted in a file, and they and the saves take a while."""
+
+
+class Run:
+    """A training at the command line, in a session of its own, as from a terminal."""
+
+    def __init__(
+        self, folder: Path, settings: list[str], *, step: float = 0.05, save: float = 0
+    ) -> None:
+        self.folder = folder
+        self.counter = folder.with_name(f"{folder.name}.{time.monotonic_ns()}.steps")
+        self.counter.touch()
+        pace = {"STEP_SECONDS": str(step), "SAVE_SECONDS": str(save)}
+        environment = {**os.environ, **pace, "STEPS_DONE": str(self.counter)}
+        arguments = [f"--set={setting}" for setting in settings]
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SLOWED, "train", "demo", "--output", str(folder), "--resume",
+             "--device=cpu", *arguments],
+            env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+
+    def wait_for(self, ready) -> None:
+        """Until `ready` is true."""
+        deadline = time.monotonic() + PATIENCE
+        while not ready():
+            if self.process.poll() is not None:
+                pytest.fail(f"the run ended too early: {self.process.communicate()[1]}")
+            assert time.monotonic() < deadline, "it takes too long"
+            time.sleep(0.005)
+
+    def wait_for_step(self, number: int) -> None:
+        """Until so many steps are done in this process."""
+        self.wait_for(lambda: self.counter.read_text().count("step") >= number)
+
+    def end(self) -> tuple[int, str]:
+        """Exit code and standard error, in one line."""
+        error = self.process.communicate(timeout=PATIENCE)[1]
+        return self.process.returncode, " ".join(error.split())
+
+
+def alive_in_group(group: int) -> list[str]:
+    """State of each process of a group that has not ended; the dead may wait to be collected."""
+    listed = subprocess.run(["ps", "-A", "-o", "pgid=,stat="], capture_output=True, text=True)
+    rows = [line.split() for line in listed.stdout.splitlines()]
+    return [state for number, state in rows if int(number) == group and state[0] != "Z"]
+
+
+def finish(folder: Path, settings: list[str]) -> None:
+    train(load_config("demo", settings), folder, device="cpu", resume="must")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_in_an_epoch_saves_and_resuming_ends_the_same(
+    settings, whole, tmp_path, number, code
+):
+    """It goes to the whole group, as Ctrl-C does: loader processes must stay out of it."""
+    run = Run(tmp_path / "run", [*settings, "data.workers=1"])
+    run.wait_for_step(14)
+    os.killpg(run.process.pid, number)
+    ended, error = run.end()
+    assert ended == code
+    progressed = read_newest_state(tmp_path / "run")["progressed"]
+    steps = progressed["part"]["steps"]
+    assert progressed["epoch"] == 1
+    assert steps == progressed["step"] - 12 >= 2
+    assert progressed["part"]["samples"] == 2 * steps
+    place = f"stopped at epoch 2 of 2, step {steps} of 12"
+    assert error.endswith(f"{place}; saved; the same command with --resume goes on")
+    assert "Traceback" not in error
+    finish(tmp_path / "run", settings)
+    assert_same_run(whole, tmp_path / "run")
+
+
+def test_a_second_signal_exits_at_once(settings, tmp_path):
+    run = Run(tmp_path / "run", [*settings, "data.workers=1"], step=60)
+    run.wait_for_step(1)
+    began = time.monotonic()
+    run.process.terminate()
+    with pytest.raises(subprocess.TimeoutExpired):  # the first one lets the step finish
+        run.process.wait(0.5)
+    run.process.send_signal(signal.SIGINT)
+    assert run.process.wait(PATIENCE) == 130
+    assert time.monotonic() - began < 20
+    time.sleep(1)  # by itself, a loader process looks for its parent every 5 seconds
+    assert alive_in_group(run.process.pid) == []
+    assert "Traceback" not in run.end()[1]
+
+
+def test_a_signal_in_an_evaluation_abandons_it_and_resuming_does_it_again(settings, tmp_path):
+    """In this process, and with a signal of its own."""
+    config = load_config("demo", [*settings, "train.evaluate_every=1"])
+    train(config, tmp_path / "whole", device="cpu")
+
+    class SignalsItself:
+        @contextmanager
+        def task(self, name, total, unit):
+            if name == "predict":
+                signal.raise_signal(signal.SIGTERM)
+            yield SILENT
+
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with pytest.raises(Interrupted, match=r"^stopped after epoch 1 of 2; saved") as stop:
+        train(config, tmp_path / "run", device="cpu", progress=SignalsItself())
+    assert stop.value.exit_code == 143
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+    assert not (tmp_path / "run/best.safetensors").exists()
+    train(config, tmp_path / "run", device="cpu", resume="must")
+    assert_same_run(tmp_path / "whole", tmp_path / "run")
+
+
+def test_kill_9_at_any_moment_and_in_the_midst_of_a_save(settings, whole, tmp_path):
+    folder = tmp_path / "run"
+    run = Run(folder, settings)
+    run.wait_for(lambda: (folder / LAST).exists())
+    time.sleep(random.uniform(0, 0.3))
+    run.process.kill()
+    assert run.end()[0] == -signal.SIGKILL
+
+    run = Run(folder, settings, save=0.5)
+    half_written = f".{LAST}.{run.process.pid}.tmp"
+    run.wait_for(lambda: (folder / half_written).exists())
+    time.sleep(random.uniform(0, 0.3))
+    run.process.kill()
+    run.end()
+    assert (folder / half_written).exists()
+
+    finish(folder, settings)
+    assert_same_run(whole, folder)
+    assert not (folder / half_written).exists()
+
+
+def test_a_disk_that_fills_up_ends_no_run_and_loses_nothing(settings, whole, tmp_path):
+    """A limit on the size of files, put on the running process, stands for the disk."""
+    resource = pytest.importorskip("resource", reason="limits are a matter of Unix")
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("only Linux limits another process")
+    folder = tmp_path / "run"
+    run = Run(folder, settings)
+    run.wait_for(lambda: (folder / LAST).exists())
+    resource.prlimit(run.process.pid, resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+    run.wait_for_step(24)
+    code, error = run.end()
+    assert code == 2
+    assert "could not be saved" in error
+    assert "Traceback" not in error
+    assert error.endswith("the same command with --resume goes on from there")
+    assert 5 <= read_newest_state(folder)["progressed"]["step"] < 24
+    finish(folder, settings)
+    assert_same_run(whole, folder)
+
+
+def in_own_mounts(commands: str, folder: Path) -> None:
+    """Run shell commands where a small disk can be mounted; skip where that is not allowed."""
+    if shutil.which("unshare") is None:
+        pytest.skip("unshare, which gives a process mounts of its own, is not installed")
+    mount = f"mount -t tmpfs -o size=400k none {folder}"
+    if subprocess.run(["unshare", "-m", "sh", "-c", mount], capture_output=True).returncode:
+        pytest.skip("mounting a small disk needs rights that this user does not have")
+    script = f"set -e; {mount}; {commands}"
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_small_or_read_only_disk_is_noticed_before_training(settings, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    arguments = ["train", "demo", "-o", f"{disk}/run", *(f"--set={each}" for each in settings)]
+    program = f"""
+import subprocess
+from typer.testing import CliRunner
+from pose_hrnet.cli.app import app
+for _ in range(2):
+    done = CliRunner().invoke(app, {arguments!r})
+    print(done.exit_code, " ".join(done.output.split()))
+    subprocess.run(["mount", "-o", "remount,ro", {str(disk)!r}], check=True)
+"""
+    (tmp_path / "program.py").write_text(program)
+    in_own_mounts(f"{sys.executable} {tmp_path}/program.py > {tmp_path}/said", disk)
+    small, fixed = (tmp_path / "said").read_text().splitlines()
+    assert re.fullmatch(
+        r"2 error: the disk of \S+disk has 0 MB free, but the run needs about \d+ MB for its "
+        "checkpoints; make room, or choose another --output",
+        small,
+    )
+    assert re.fullmatch(r"2 error: \S+disk cannot be written to \(read-only.*--output", fixed)
+
+
+def test_a_disk_that_is_really_full_keeps_the_state_before(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    program = f"""
+import torch
+from pathlib import Path
+from pose_hrnet.training.states import CheckpointWriter, read_newest_state
+disk = Path({str(disk)!r})
+writer = CheckpointWriter(disk)
+for number in (1, 2, 3, 4):
+    state = {{"number": number, "weights": torch.full((20_000,), float(number))}}
+    if number == 3:
+        ballast = disk / "ballast"
+        with ballast.open("wb", buffering=0) as file:
+            try:
+                while True: file.write(bytes(4096))
+            except OSError: pass
+    writer.save(state)
+    try: writer.finish()
+    except OSError as error: print(number, error)
+    if number == 3: ballast.unlink()
+    kept = read_newest_state(disk)
+    assert kept["number"] == (2 if number == 3 else number), kept["number"]
+    assert (kept["weights"] == kept["number"]).all()
+assert {{path.name for path in disk.iterdir()}} == {{"last.pt", "last.previous.pt"}}
+"""
+    (tmp_path / "program.py").write_text(program)
+    in_own_mounts(f"{sys.executable} {tmp_path}/program.py > {tmp_path}/said", disk)
+    said = (tmp_path / "said").read_text()
+    assert said.startswith("3 the last state of the run could not be saved in")
+    assert "No space left on device" in said
+
+
+def test_loader_processes_leave_signals_to_the_main_one_until_it_insists(settings):
+    data = load_config("demo", settings).data.val
+    crops = CropDataset(make_people(24), data.images, input_wh=(32, 64))
+    loader = crop_loader(crops, batch_size=1, workers=1)
+    batches = iter(loader)
+    next(batches)
+    (worker,) = multiprocessing.active_children()
+    for number in SIGNALS:
+        os.kill(worker.pid, number)
+    assert sum(len(batch.pixels) for batch in batches) == 23
+    with suppress(RuntimeError):  # PyTorch may notice, or not
+        os.kill(worker.pid, signal.SIGTERM)
+        worker.join(PATIENCE)
+    assert worker.exitcode == -signal.SIGTERM
+    end_workers(loader)
+
+
+def test_other_threads_and_the_time_after_keep_their_handlers():
+    before = [signal.getsignal(number) for number in SIGNALS]
+    seen = []
+
+    def work():
+        with Interrupts() as interrupts:
+            seen.append(interrupts.received)
+            seen.extend(signal.getsignal(number) for number in SIGNALS)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [None, *before]
+    with Interrupts() as interrupts:
+        assert interrupts.received is None
+        signal.raise_signal(signal.SIGINT)
+        assert interrupts.received == signal.SIGINT
+        with pytest.raises(Interrupted), interrupts.abandoning():
+            pytest.fail("a block that may be dropped is not begun after a signal")
+    assert [signal.getsignal(number) for number in SIGNALS] == before

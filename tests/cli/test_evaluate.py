@@ -1,0 +1,114 @@
+"""``pose-hrnet evaluate`` and its kin as a user sees them: short words, the whole in the JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pose_hrnet.keypoints.codec import HeatmapCodec
+from pose_hrnet.keypoints.skeleton import COCO17
+from pose_hrnet.models.hrnet import HRNet
+from pose_hrnet.models.weights.load import ModelCard, save_model
+from tests.behaviour.test_cli import run_here
+from tests.helpers.builders import make_people, write_annotations, write_images
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A tiny checkpoint, and a data set of three persons on two images and of one on one."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    model = HRNet(width=8, num_keypoints=17, stem_width=8, stem_blocks=1, branch_blocks=1)
+    card = ModelCard(model.architecture, COCO17, HeatmapCodec("gaussian", (64, 96), sigma=1.5))
+    save_model(folder / "tiny.safetensors", model.state_dict(), card)
+    for name, persons in (("three", 3), ("one", 1)):
+        write_annotations(make_people(persons), folder / f"{name}.json")
+    write_images(make_people(3), folder / "images")
+    return folder
+
+
+def evaluate(files, output, *options, name="three"):
+    """What the command says, white space aside, and ``metrics.json``."""
+    out, _ = run_here(
+        *("evaluate", "-c", files / "tiny.safetensors", "--annotations", files / f"{name}.json"),
+        *("--images", files / "images", "--output", output, "--workers", 0, "--device", "cpu"),
+        *("--backend", "eager", *options),
+    )
+    return " ".join(out.split()), json.loads((output / "metrics.json").read_text())
+
+
+def test_what_produced_the_numbers_is_short_and_the_json_holds_all(files, tmp_path):
+    said, metrics = evaluate(files, tmp_path)
+    assert "predicted 3 persons of three.json (2 images), in the annotated boxes" in said
+    assert "codec gaussian, sigma 1.5, 64x96 -> 16x24" in said
+    assert "not as usual nothing" in said
+    assert "{" not in said
+    facts = metrics["evaluated"]
+    assert facts["codec"]["blur_kernel"] == 11
+    assert facts["nms_area"] == "padded crop (official)"
+    assert facts["checkpoint"] == str(files / "tiny.safetensors")
+    changed = ("--nms", "none", "--flip-shift", 3, "--keypoint-threshold", 0.4)
+    said, metrics = evaluate(files, tmp_path, *changed)
+    assert "flip shift cells 3 instead of 1, nms none instead of oks, " in said
+    assert "keypoint threshold 0.4 instead of 0.2" in said
+    assert metrics["evaluated"]["flip_shift_cells"] == 3
+    said, _ = evaluate(files, tmp_path, "--no-flip-test")
+    assert "not as usual flip test False instead of True /" in said
+
+
+@pytest.mark.parametrize("compare", [(), ("--compare", "flip,codec,nms")])
+def test_annotations_are_read_once(files, tmp_path, monkeypatch, compare):
+    """Besides the look at how many boxes there may be, which parses nothing."""
+    read, whole = [], Path.read_bytes
+
+    def counted(path):
+        read.append(path.name)
+        return whole(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    evaluate(files, tmp_path, *compare)
+    assert read.count("three.json") == 2
+
+
+def test_boxes_are_those_of_predict(files, tmp_path):
+    """Images by name or by id, and no score or category where there is nothing to say."""
+    people = make_people(3)
+    images = [people.images.file_names[row] for row in people.image_index]
+    by_id = [{"image_id": i, "category_id": 1, "score": 1.0} for i in people.image_ids]
+    by_name = [{"file_name": name} for name in images]
+    found = []
+    for key, rows in (("id", by_id), ("name", by_name)):
+        boxes = tmp_path / f"{key}.json"
+        entries = zip(rows, people.boxes_xywh.tolist(), strict=True)
+        boxes.write_text(json.dumps([{**row, "bbox": box} for row, box in entries]))
+        said, _ = evaluate(files, tmp_path / key, "--boxes", boxes)
+        assert f"3 persons of three.json (2 images), in the boxes of {key}.json" in said
+        found.append((tmp_path / key / "results.json").read_bytes())
+    assert found[0] == found[1]
+    weights = files / "tiny.safetensors"
+    run_here(
+        *("predict", files / "images", "-c", weights, "--boxes", tmp_path / "name.json"),
+        *("--output", tmp_path / "predicted", "--no-overlays"),
+    )
+    assert len(json.loads((tmp_path / "predicted/results.json").read_text())) == 3
+
+
+def test_compare_says_whose_poses_are_kept(files, tmp_path):
+    said, _ = evaluate(files, tmp_path, "--compare", "flip,shift,codec,nms")
+    rows = json.loads((tmp_path / "comparison.json").read_text())["rows"]
+    assert len(rows) == 48
+    assert all(0 <= row["AP"] <= 1 for row in rows)
+    assert f"{tmp_path / 'comparison.json'}: the scores of all 48" in said
+    assert f"and of the own one, whose poses alone are kept: {tmp_path / 'metrics.json'}" in said
+
+
+def test_one_is_no_plural(files, tmp_path):
+    said, _ = evaluate(files, tmp_path / "out", name="one")
+    assert "1 person of one.json (1 image)" in said
+    annotations = files / "one.json"
+    said, _ = run_here("score", tmp_path / "out/results.json", "--annotations", annotations)
+    assert "1 image, 1 person, 1 result, 1 image with results; " in said
+    image = files / "images" / make_people(1).images.file_names[0]
+    said, _ = run_here("predict", image, "-c", files / "tiny.safetensors", "-o", tmp_path / "p")
+    assert "1 person in 1 image; 0 images could not be read" in said

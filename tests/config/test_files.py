@@ -1,0 +1,176 @@
+"""Every recipe loads, every mistake is named, every setting is read somewhere."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pose_hrnet.config.files import config_names, find_config, flat, load_config, sections_of
+from pose_hrnet.config.recipe import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPES = sorted((ROOT / "configs").glob("*.yaml"))
+
+
+OPTIONAL = {f"data.train.{name}" for name in ("skeleton", "mapping", "repeat", "shards")}
+"""Settings for mixing data sets, and for shards, which the recipes leave out."""
+
+
+def leaves(section=Config, prefix=""):
+    for name, field in section.model_fields.items():
+        inner = sections_of(field.annotation)
+        for each in inner:
+            yield from leaves(each, f"{prefix}{name}.")
+        if not inner:
+            yield f"{prefix}{name}"
+
+
+def keys(values, prefix=""):
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from keys(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_recipe_loads_and_is_complete(path):
+    load_config(path)
+    assert sorted(keys(yaml.safe_load(path.read_text()))) == sorted(set(leaves()) - OPTIONAL)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_recipe_is_found_by_name(path):
+    assert find_config(path.stem) == config_names()[path.stem]
+
+
+@pytest.mark.parametrize("name", ["coco_w32_256x192", "coco_w48_384x288"])
+def test_recipe_names_say_what_they_are(name):
+    config = load_config(name)
+    width, size = name.removeprefix("coco_w").split("_")
+    assert config.model.width == int(width)
+    assert config.codec.input_wh == tuple(int(v) for v in reversed(size.split("x")))
+    assert config.codec.sigma == (3 if size == "384x288" else 2)
+
+
+def test_every_field_is_read_outside_the_config_module():
+    """A setting that nothing reads would be silently ignored."""
+    read = set()
+    for path in (ROOT / "pose_hrnet").rglob("*.py"):
+        if not path.name.startswith("config"):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            read |= {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+    unread = [key for key in leaves() if key.split(".")[-1] not in read]
+    assert unread == []
+
+
+def test_overrides_are_typed_and_do_not_touch_the_rest():
+    config = load_config(
+        "demo", ["model.width=48", "optimizer.lr=3e-4", "codec.input_wh=[192, 256]"]
+    )
+    assert (config.model.width, config.optimizer.lr) == (48, 3e-4)
+    assert config.codec.input_wh == (192, 256)
+    assert config.train == load_config("demo").train
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.widht=48", "unknown key 'model.widht'; the nearest known key is 'model.width'"),
+        ("model.width=[", "not valid YAML"),
+        ("train.seed=-1", "train.seed = -1"),
+        ("data.train.boxes=x.json", "unknown key 'data.train.boxes'"),
+        ("train.batch_size=0", "train.batch_size = 0: input should be greater than 0"),
+        ("train.precision=fp8", "train.precision = 'fp8'"),
+        ("codec.input_wh=[190, 256]", "multiples of 4"),
+        ("codec.blur_kernel=12", "blur_kernel is 12; expected an odd number"),
+        ("model.name=vit", "model.name = 'vit'"),
+        ("model.depth=51", "model.depth = 51: input should be 18, 34, 50, 101 or 152"),
+        (
+            "model.depth=101",
+            "yaml: model: depth is 101, but name is hrnet, which has no",
+        ),
+        ("recipe.published=744", "recipe.published = 744"),
+        ("model.width", "not of the form section.key=value"),
+        ("data.train=null", "data.train"),
+        ("loss.name=huber", "loss.name = 'huber': input should be 'mse', 'ohkm' or 'awing'"),
+        ("loss.keypoint_weights=offical", "= 'offical': expected null, official, or a list of"),
+        ("loss.keypoint_weights=[1, -1]", "expected null, official, or a list of one number"),
+        ("train.joint_weights=true", "the nearest known key is 'loss.keypoint_weights'"),
+        ("augment.dropout_size=[0.4, 0.2]", "augment.dropout_size = [0.4, 0.2]: expected two"),
+        ("augment.photometric_probabilty=1", "nearest known key is 'augment.photometric_prob"),
+        ("data.train=[]", "data.train"),
+        (
+            "data.train=[{annotations: a, images: b, repaet: 2}]",
+            "unknown key 'data.train.0.repaet'; the nearest known key is 'data.train.repeat'",
+        ),
+        ("data.train=[{annotations: a}]", "key 'data.train.0.images' is missing"),
+        (
+            "data.train.shards=data/shards",
+            "data.train: shards stand in place of annotations, images; give",
+        ),
+        (
+            "data.train=[{annotations: a, images: b}, {shards: c}]",
+            "data.train.1: shards cannot be one of several data sets",
+        ),
+        ("data.train={shards: c, mapping: {a: b}}", "shards stand in place of mapping"),
+        (
+            "data={train: {shards: c}, val: {annotations: a, images: b}, skeleton: mpii16}",
+            "data: skeleton is mpii16, but shards bring the keypoints",
+        ),
+        ("data.decode=quick", "data.decode = 'quick'"),
+        ("data.val.metric=pck", "data.val.metric = 'pck'"),
+    ],
+)
+def test_mistakes_are_named(override, message):
+    with pytest.raises(ValueError, match=message.replace("[", r"\[").replace("(", r"\(")):
+        load_config("demo", [override])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("head", "v2"), ("width", "48"), ("stage_modules", "[1, 1, 1]")]
+)
+def test_a_resnet_has_no_fields_of_an_hrnet(key, value):
+    config = load_config("coco_res50_256x192", ["model.depth=152"])
+    assert (config.model.name, config.model.depth) == ("resnet", 152)
+    with pytest.raises(ValueError, match=f"{key} is .* name is resnet, which has no {key}; leave"):
+        load_config("coco_res50_256x192", [f"model.{key}={value}"])
+
+
+def test_one_data_set_or_several():
+    one = load_config("demo").data
+    assert one.training_sets == (one.train,)
+    sets = "[{annotations: a.json, images: a}, {annotations: b.json, images: b, repeat: 2}]"
+    data = load_config("demo", [f"data.train={sets}"]).data
+    assert [(str(s.annotations), s.repeat) for s in data.training_sets] == [
+        ("a.json", 1),
+        ("b.json", 2),
+    ]
+    with pytest.raises(ValueError, match=r"train is a list, which 'train.annotations=x'"):
+        load_config("demo", [f"data.train={sets}", "data.train.annotations=x"])
+
+
+def test_nested_settings_get_dotted_names():
+    assert flat({"a": {"b": {"c": 1}}, "d": [1]}) == {"a.b.c": 1, "d": [1]}
+    assert flat({"sets": [{"repeat": 1}, {"repeat": 2}]}) == {
+        "sets.0.repeat": 1,
+        "sets.1.repeat": 2,
+    }
+
+
+def test_missing_section_unknown_name_and_bad_yaml(tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text("model: {width: 32}\n")
+    with pytest.raises(ValueError, match="key 'data' is missing"):
+        load_config(path)
+    path.write_text("model: [\n")
+    with pytest.raises(ValueError, match="not valid YAML"):
+        load_config(path)
+    path.write_text("- 1\n")
+    with pytest.raises(ValueError, match="holds a list"):
+        load_config(path)
+    with pytest.raises(FileNotFoundError, match="neither a file nor a recipe; recipes are coco"):
+        load_config("nothing like them")

@@ -1,0 +1,86 @@
+"""Every sample once, and the same global batches whatever the number of processes."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+
+import numpy as np
+import pytest
+
+from pose_hrnet.data.crops import CropDataset, crop_loader
+from pose_hrnet.data.loader import EpochSampler, Share
+from tests.helpers.builders import make_people
+
+
+def dealt(total, world_size, batch_size, start=0, even=True):
+    """What each process has."""
+    order = np.random.default_rng(total).permutation(total)
+    shares = [Share(rank, world_size, batch_size, even) for rank in range(world_size)]
+    parts = [share.of(order, start).tolist() for share in shares]
+    assert [len(part) for part in parts] == [share.count(total, start) for share in shares]
+    return order.tolist(), parts
+
+
+def steps(parts, batch_size):
+    """The samples of each step, of all processes together."""
+    count = max(map(len, parts))
+    slices = [slice(i, i + batch_size) for i in range(0, count, batch_size)]
+    return [[row for part in parts for row in part[piece]] for piece in slices]
+
+
+@pytest.mark.parametrize("total", [8, 30, 31, 33, 64, 3])
+@pytest.mark.parametrize("start", [0, 8])
+def test_steps_are_the_same_whatever_the_number_of_processes(total, start):
+    start = min(start, total)
+    order, one = dealt(total, 1, 8, start)
+    assert one[0] == order[start:]
+    expected = steps(one, 8)
+    for world_size in (2, 4, 8):
+        _, parts = dealt(total, world_size, 8 // world_size, start)
+        assert len(set(map(len, parts))) == 1  # equal shares
+        found = steps(parts, 8 // world_size)
+        assert len(found) == len(expected)
+        whole = (total - start) // 8
+        assert found[:whole] == expected[:whole]
+        seen = [row for part in parts for row in part]
+        assert set(seen) >= set(order[start:])
+        assert len(seen) - (total - start) == -(total - start) % world_size  # repeated
+
+
+@pytest.mark.parametrize("total", [1, 5, 16, 23])
+def test_evaluation_has_whole_batches_each_once(total):
+    order, parts = dealt(total, 3, 4, even=False)
+    batches = [[part[i : i + 4] for i in range(0, len(part), 4)] for part in parts]
+    again = [batch for turn in zip_longest(*batches) for batch in turn if batch is not None]
+    assert again == [order[i : i + 4] for i in range(0, total, 4)]
+
+
+def test_epochs_differ_and_processes_agree_on_their_order():
+    people = make_people(10)
+    whole = EpochSampler(people, shuffle=True, seed=3)
+    parts = [
+        EpochSampler(people, shuffle=True, seed=3, batch_size=2, rank=rank, world_size=2)
+        for rank in (0, 1)
+    ]
+    orders = []
+    for epoch in (0, 1):
+        for sampler in (whole, *parts):
+            sampler.epoch = epoch
+        keys = [list(sampler) for sampler in parts]
+        assert keys[0][:2] + keys[1][:2] == list(whole)[:4]
+        assert sorted(keys[0] + keys[1]) == [(epoch, row) for row in range(10)]
+        orders.append([row for _, row in whole])
+    assert orders[0] != orders[1]
+
+
+def test_loaders_of_processes_hold_the_batches_of_one(tmp_path):
+    crops = CropDataset(make_people(10), tmp_path, input_wh=(8, 8))
+    one = [batch.row.tolist() for batch in crop_loader(crops, batch_size=4, workers=0)]
+    two = [
+        [batch.row.tolist() for batch in crop_loader(
+            crops, batch_size=4, workers=0, rank=rank, world_size=2
+        )]
+        for rank in (0, 1)
+    ]  # fmt: skip
+    assert [len(part) for part in two] == [2, 1]
+    assert [two[0][0], two[1][0], two[0][1]] == one

@@ -1,0 +1,96 @@
+"""Poses score as the results that are written of them; wrong ones are named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pose_hrnet.data.formats.results import poses_to_results, write_json
+from pose_hrnet.evaluation.metrics.coco_ap import score_poses, score_results
+from pose_hrnet.evaluation.metrics.coco_results import read_results, results_of_poses
+from pose_hrnet.evaluation.metrics.coco_truth import read_truth
+from pose_hrnet.keypoints.records import Poses, object_array
+from tests.helpers.builders import make_people, write_annotations
+
+
+@pytest.fixture
+def poses():
+    """The persons of `make_people`, moved by some pixels, with float32 scores."""
+    people = make_people(30)
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 1, people.keypoints_image.shape) * rng.uniform(0, 6, (30, 1, 1))
+    corners = people.boxes_xywh[:, :2]
+    return Poses(
+        image_ids=object_array(people.image_ids),
+        keypoints_image=(people.keypoints_image + noise).astype(np.float32),
+        keypoint_scores=rng.random((30, 17), dtype=np.float32),
+        boxes_xyxy=np.hstack([corners, corners + people.boxes_xywh[:, 2:]]),
+        scores=rng.random(30, dtype=np.float32),
+        areas=people.areas,
+    )
+
+
+@pytest.fixture
+def annotations(tmp_path):
+    return write_annotations(make_people(30), tmp_path / "people.json")
+
+
+def test_poses_become_the_columns_of_the_file_written_of_them(poses, annotations, tmp_path):
+    write_json(tmp_path / "results.json", poses_to_results(poses))
+    truth = read_truth(annotations, 17)
+    direct = results_of_poses(poses, 1, truth, 17, [])
+    read = read_results(tmp_path / "results.json", truth, 17, [])
+    listed = read_results(poses_to_results(poses), truth, 17, [])
+    for name in ("image_numbers", "category_numbers", "keypoints", "scores", "areas"):
+        np.testing.assert_array_equal(getattr(direct, name), getattr(read, name))
+        np.testing.assert_array_equal(getattr(direct, name), getattr(listed, name))
+    x, y = poses.keypoints_image.astype(np.float64).T
+    extents = (x.max(axis=0) - x.min(axis=0)) * (y.max(axis=0) - y.min(axis=0))
+    np.testing.assert_array_equal(direct.areas, extents)
+
+
+def test_boxes_of_results_give_their_areas(poses, annotations):
+    rows = [row | {"bbox": [1, 2, 3, i]} for i, row in enumerate(poses_to_results(poses), start=1)]
+    truth = read_truth(annotations, 17)
+    found = read_results(rows, truth, 17, [])
+    np.testing.assert_array_equal(found.areas, 3.0 * np.arange(1, 31))
+    chosen = found[np.array([4, 2])]
+    np.testing.assert_array_equal(chosen.areas, [15, 9])
+    np.testing.assert_array_equal(chosen.keypoints, found.keypoints[[4, 2]])
+
+
+@pytest.mark.parametrize("evaluator", ["fast", "pycocotools"])
+def test_poses_score_as_their_results(poses, annotations, evaluator):
+    direct = score_poses(annotations, poses, evaluator=evaluator)
+    listed = score_results(annotations, poses_to_results(poses), evaluator="pycocotools")
+    assert direct.values == listed.values
+    assert direct.counts == listed.counts
+    assert 0.1 < direct.values["AP"] < 0.9
+    assert direct.evaluator.startswith("pycocotools 2")
+    assert direct.evaluator.endswith("at once") == (evaluator == "fast")
+
+
+def test_no_poses_score_zero(poses, annotations):
+    scores = score_poses(annotations, poses[:0])
+    assert set(scores.values.values()) <= {0.0, -1.0}
+    assert scores.values["AP"] == 0
+
+
+def test_poses_that_cannot_be_scored_are_refused(poses, annotations):
+    fewer = replace(
+        poses,
+        keypoints_image=poses.keypoints_image[:, 1:],
+        keypoint_scores=poses.keypoint_scores[:, 1:],
+    )
+    with pytest.raises(ValueError, match=r"result 0 of the poses .* 48 keypoint values; .* of 17"):
+        score_poses(annotations, fewer)
+    broken = replace(poses, scores=np.where(np.arange(30) == 4, np.nan, poses.scores))
+    with pytest.raises(ValueError, match=r"result 4 of the poses .* not all finite"):
+        score_poses(annotations, broken)
+    with pytest.raises(ValueError, match=r"30 of 30 entries of the poses with category \[7\]"):
+        score_poses(annotations, poses, category_id=7)
+    strange = replace(poses, image_ids=object_array([str(i) for i in poses.image_ids]))
+    with pytest.raises(ValueError, match="write '1' as 1"):
+        score_poses(annotations, strange)

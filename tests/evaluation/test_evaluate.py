@@ -1,0 +1,224 @@
+"""A network that knows the answers scores 1; whatever decides the numbers is said."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pose_hrnet.config.recipe import DataSet, EvaluateConfig
+from pose_hrnet.data.crops import CropDataset, EpochSampler
+from pose_hrnet.data.formats.results import load_people, training_people
+from pose_hrnet.evaluation.evaluate import evaluate, people_to_predict
+from pose_hrnet.evaluation.metrics.coco_ap import score_results
+from pose_hrnet.keypoints import geometry
+from pose_hrnet.keypoints.codec import HeatmapCodec
+from pose_hrnet.keypoints.skeleton import COCO17
+from pose_hrnet.models.weights.load import ModelCard
+from tests.helpers.builders import make_people, write_annotations, write_images
+
+INPUT_WH = (96, 128)
+
+
+def make_card(codec_name="dark"):
+    return ModelCard(
+        architecture={"num_keypoints": 17},
+        skeleton=COCO17,
+        codec=HeatmapCodec(codec_name, INPUT_WH),
+    )
+
+
+class Oracle(torch.nn.Module):
+    """Answers the crops of `people`, in the loader's order, with their own heatmaps."""
+
+    def __init__(self, people, folder, card):
+        super().__init__()
+        crops = CropDataset(people, folder, input_wh=INPUT_WH)
+        order = [index for _, index in EpochSampler(people, shuffle=False)]
+        self.keypoints = torch.stack([crops[0, i].keypoints_input for i in order])
+        self.codec, self.position = card.codec, 0
+
+    def forward(self, images):
+        flip_test = len(images) > 1 and torch.equal(images[0], images[len(images) // 2].flip(-1))
+        count = len(images) // 2 if flip_test else len(images)
+        points = self.keypoints[self.position : self.position + count]
+        self.position += count
+        heatmaps = self.codec.encode(points, torch.ones(points.shape[:2]))[0]
+        if not flip_test:
+            return heatmaps
+        mirrored = torch.from_numpy(geometry.flip_points(points, INPUT_WH[0])).float()
+        swapped = mirrored[:, list(COCO17.flip_index)]
+        return torch.cat([heatmaps, self.codec.encode(swapped, torch.ones(points.shape[:2]))[0]])
+
+
+@pytest.fixture
+def data(tmp_path):
+    people = make_people(12)
+    return DataSet(
+        annotations=write_annotations(people, tmp_path / "people.json"),
+        images=write_images(people, tmp_path / "images"),
+    )
+
+
+def run(data, test, card=None):
+    card = card or make_card()
+    people = training_people(load_people(data.annotations))
+    model = Oracle(people, data.images, card)
+    return evaluate(model, card, data, test, device=torch.device("cpu"))
+
+
+@pytest.mark.parametrize("flip_test", [False, True])
+def test_perfect_heatmaps_score_one(data, flip_test):
+    evaluation = run(data, EvaluateConfig(flip_test=flip_test, batch_size=5, nms="none"))
+    assert evaluation.scores.values["AP"] == pytest.approx(1.0)
+    assert evaluation.scores.values["AR"] == pytest.approx(1.0)
+
+
+def test_wrong_flip_shift_costs_ap(data):
+    """The most frequent cause of an AP below the paper's must be visible in the number."""
+    right = run(data, EvaluateConfig(nms="none"), make_card("gaussian"))
+    wrong = run(data, EvaluateConfig(flip_shift=3, nms="none"), make_card("gaussian"))
+    assert wrong.scores.values["AP"] < right.scores.values["AP"] - 0.05
+    assert wrong.provenance["flip_shift_cells"] == 3
+    assert right.provenance["flip_shift_cells"] == 1
+
+
+def test_files_hold_the_numbers_and_what_made_them(data, tmp_path):
+    evaluation = run(data, EvaluateConfig())
+    evaluation.with_provenance({"checkpoint": "c.pt"}).write(tmp_path / "out")
+    metrics = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert metrics["AP"] == evaluation.scores.values["AP"]
+    facts = metrics["evaluated"]
+    assert facts["checkpoint"] == "c.pt"
+    assert facts["boxes"] == "ground truth"
+    assert (facts["images"], facts["persons_predicted"]) == (6, 12)
+    assert facts["codec"]["name"] == "dark"
+    rescored = score_results(data.annotations, tmp_path / "out/results.json")
+    assert rescored.values == evaluation.scores.values
+    assert facts["evaluator"] == rescored.evaluator
+
+
+def test_detections_replace_the_annotated_boxes_and_scores_count(data, tmp_path):
+    people = training_people(load_people(data.annotations))
+    detections = [
+        {"image_id": image, "category_id": 1, "bbox": box.tolist(), "score": 0.5}
+        for image, box in zip(people.image_ids, people.boxes_xywh, strict=True)
+    ]
+    weak = {**detections[0], "score": 0.01}
+    (tmp_path / "boxes.json").write_text(json.dumps([*detections, weak]))
+    with_boxes = data.model_copy(update={"boxes": tmp_path / "boxes.json"})
+    assert len(people_to_predict(with_boxes, COCO17)) == 13
+    assert len(people_to_predict(with_boxes, COCO17, min_box_score=0.1)) == 12
+    evaluation = run(with_boxes, EvaluateConfig(min_box_score=0.1))
+    assert evaluation.poses.scores.max() <= 0.5 + 1e-6
+    assert evaluation.provenance["boxes"].endswith("boxes.json")
+
+
+def doubled(data, folder):
+    """The data set with a detector that finds everyone twice, and the persons it finds."""
+    people = training_people(load_people(data.annotations))
+    people = people[np.repeat(np.arange(len(people)), 2)]
+    detections = [
+        {"image_id": image, "category_id": 1, "bbox": box.tolist(), "score": 0.9}
+        for image, box in zip(people.image_ids, people.boxes_xywh, strict=True)
+    ]
+    (folder / "boxes.json").write_text(json.dumps(detections))
+    return data.model_copy(update={"boxes": folder / "boxes.json"}), people
+
+
+def test_duplicate_boxes_are_removed_by_nms(data, tmp_path):
+    with_boxes, people = doubled(data, tmp_path)
+    card = make_card()
+    model = Oracle(people, data.images, card)
+    evaluation = evaluate(model, card, with_boxes, EvaluateConfig(), device=torch.device("cpu"))
+    assert evaluation.provenance["persons_predicted"] == 24
+    assert evaluation.provenance["poses_after_nms"] == 12
+    assert evaluation.scores.values["AP"] == pytest.approx(1.0)
+
+
+def test_soft_nms_as_published_sinks_duplicates_in_the_reported_scores(data, tmp_path):
+    """The official soft NMS reports the scores from before the decay, and so changes nothing."""
+    with_boxes, people = doubled(data, tmp_path)
+    card, scores = make_card(), {}
+    for nms in ("none", "soft_oks", "soft_oks_decayed"):
+        model, test = Oracle(people, data.images, card), EvaluateConfig(nms=nms)
+        evaluation = evaluate(model, card, with_boxes, test, device=torch.device("cpu"))
+        assert evaluation.provenance["nms"] == nms
+        scores[nms] = np.sort(evaluation.poses.scores)
+    np.testing.assert_array_equal(scores["soft_oks"], scores["none"])
+    # One of each pair keeps about its score, the other is multiplied by exp(-1 / 0.9); others in
+    # the image, unlike as they are, lower both a little.
+    first, second = scores["soft_oks_decayed"][12:], scores["soft_oks_decayed"][:12]
+    np.testing.assert_allclose(first, scores["none"][12:], rtol=0.1)
+    np.testing.assert_allclose(second, scores["none"][:12] * np.exp(-1 / 0.9), rtol=0.1)
+
+
+def test_an_unreadable_image_is_counted_and_all_unreadable_is_an_error(data):
+    names = load_people(data.annotations).images.file_names
+    (data.images / names[-1]).write_bytes(b"no image")
+    evaluation = run(data, EvaluateConfig(flip_test=False, batch_size=12))
+    assert evaluation.provenance["unreadable_images"] == 1
+    assert evaluation.provenance["persons_predicted"] == 10
+    assert 0 < evaluation.scores.values["AP"] < 1
+    for name in names:
+        (data.images / name).unlink()
+    with pytest.raises(ValueError, match="none of the images"):
+        run(data, EvaluateConfig(flip_test=False))
+
+
+def test_category_of_the_file_is_used(data):
+    content = json.loads(data.annotations.read_text())
+    content["categories"][0]["id"] = 7
+    for annotation in content["annotations"]:
+        annotation["category_id"] = 7
+    data.annotations.write_text(json.dumps(content))
+    evaluation = run(data, EvaluateConfig(nms="none"))
+    assert {row["category_id"] for row in evaluation.results} == {7}
+    assert evaluation.scores.values["AP"] == pytest.approx(1.0)
+
+
+def test_string_ids_work(data):
+    content = json.loads(data.annotations.read_text())
+    for image in content["images"]:
+        image["id"] = f"image {image['id']}"
+    for annotation in content["annotations"]:
+        annotation["image_id"] = f"image {annotation['image_id']}"
+    data.annotations.write_text(json.dumps(content))
+    assert run(data, EvaluateConfig(nms="none")).scores.values["AP"] == pytest.approx(1.0)
+
+
+def test_model_is_left_in_the_mode_it_had(data):
+    card = make_card()
+    model = Oracle(training_people(load_people(data.annotations)), data.images, card).train()
+    evaluate(model, card, data, EvaluateConfig(), device=torch.device("cpu"))
+    assert model.training
+
+
+def test_official_scores_of_the_sample_detections(shared: Path):
+    """Detector boxes of the official file: read whole, none lost."""
+    sample = shared / "coco_sample"
+    data = DataSet(
+        annotations=sample / "person_keypoints.json",
+        images=sample,
+        boxes=sample / "person_detections.json",
+    )
+    people = people_to_predict(data, COCO17)
+    assert len(people) == 118
+    assert len(people_to_predict(replace_boxes(data), COCO17)) == 12
+
+
+def replace_boxes(data):
+    return data.model_copy(update={"boxes": None})
+
+
+def test_no_person_left_is_one_sentence(tmp_path):
+    people = make_people(2)
+    nobody = replace(people, visibility=np.zeros_like(people.visibility))
+    annotations = write_annotations(nobody, tmp_path / "people.json")
+    data = DataSet(annotations=annotations, images=tmp_path)
+    with pytest.raises(ValueError, match="has no person to predict"):
+        people_to_predict(data, COCO17)

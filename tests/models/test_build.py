@@ -1,0 +1,62 @@
+"""Architectures name their network; older checkpoints, which do not, mean HRNet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pose_hrnet.keypoints.codec import HeatmapCodec
+from pose_hrnet.keypoints.skeleton import COCO17
+from pose_hrnet.models.build import build_network
+from pose_hrnet.models.hrnet import HRNet
+from pose_hrnet.models.weights.load import ModelCard, load_model, save_model
+
+TINY = {"width": 8, "stem_width": 4, "stem_blocks": 1, "stage_modules": [1, 1, 1]}
+
+
+def test_an_architecture_without_a_name_is_an_hrnet() -> None:
+    network = build_network(TINY, mean=(0.1, 0.2, 0.3), std=(1.0, 2.0, 3.0))
+    assert isinstance(network, HRNet)
+    assert network.architecture["name"] == "hrnet"
+    assert network.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])
+    assert network.std.flatten().tolist() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "message"),
+    [
+        ({"name": "vit"}, "network 'vit' is unknown; use 'hrnet' or 'resnet'"),
+        ({"name": "resnet", "width": 32}, "'resnet' does not take .*width.*newer pose_hrnet"),
+        ({"depth": 50}, "'hrnet' does not take .*depth"),
+    ],
+)
+def test_what_does_not_fit_is_named(architecture: dict[str, object], message: str) -> None:
+    with torch.device("meta"), pytest.raises(ValueError, match=message):
+        build_network(architecture)
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        {"name": "hrnet", **TINY},
+        {"name": "hrnet", "head": "v2", **TINY},
+        {"name": "resnet", "depth": 18},
+        {},  # as checkpoints had it before networks had names and heads
+    ],
+    ids=["hrnet", "hrnet v2", "resnet", "before names"],
+)
+def test_checkpoints_come_back_equal(tmp_path: Path, architecture: dict[str, object]) -> None:
+    model = build_network(architecture or TINY).eval()
+    kept = {**model.architecture}
+    if not architecture:
+        del kept["name"], kept["head"]
+    card = ModelCard(kept, COCO17, HeatmapCodec(input_wh=(64, 64)))
+    save_model(tmp_path / "model.safetensors", model.state_dict(), card)
+    loaded = load_model(tmp_path / "model.safetensors")
+    assert type(loaded.model) is type(model)
+    assert loaded.model.architecture == model.architecture
+    images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    with torch.inference_mode():
+        assert torch.equal(loaded.model(images), model(images))

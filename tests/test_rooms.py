@@ -1,0 +1,44 @@
+"""The rooms of the package, and what keeps them small."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from configparser import ConfigParser
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "pose_hrnet"
+ROOMS = {
+    "system", "keypoints", "config", "visualize", "data", "models", "inference", "evaluation",
+    "training", "deploy", "benchmark", "cli",
+}  # fmt: skip
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+def test_the_package_is_twelve_rooms():
+    here = {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
+    assert here - {"__init__.pyi"} == ROOMS | {"__init__.py", "__main__.py", "py.typed"}
+
+
+def test_files_stay_short():
+    lines = {
+        str(path.relative_to(PACKAGE)): len(path.read_text(encoding="utf-8").splitlines())
+        for path in SOURCES
+        if path.name != "__init__.py"
+    }
+    assert {name: n for name, n in lines.items() if n > 400} == {}
+    assert median(lines.values()) <= 190
+
+
+def test_every_folder_is_installed():
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    folders = {".".join(path.parent.relative_to(ROOT).parts) for path in SOURCES}
+    assert setup["options"]["packages"].split() == sorted(folders | {"pose_hrnet.configs"})
+
+
+def test_the_command_line_alone_imports_neither_torch_nor_opencv():
+    code = "import sys, pose_hrnet.cli.app; sys.exit(bool({'torch', 'cv2'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,381 @@
+"""A run learns, resumes to the same weights, and refuses what would lose work."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import json
+import multiprocessing
+import os
+import pkgutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import nullcontext
+from dataclasses import asdict
+
+import pytest
+import torch
+
+from pose_hrnet.config.files import load_config
+from pose_hrnet.config.recipe import OptimizerConfig
+from pose_hrnet.models.weights.load import load_model
+from pose_hrnet.training.memory import BatchTooLarge
+from pose_hrnet.training.report import read_metrics
+from pose_hrnet.training.run_folder import EpochPart, Progressed
+from pose_hrnet.training.states import CheckpointWriter
+from pose_hrnet.training.step import TrainingStep, build_optimizer, rate_schedule
+from pose_hrnet.training.train import train
+from tests.helpers.builders import make_people, write_annotations, write_images
+
+TINY = [
+    "model.width=8", "model.stem_width=8", "model.branch_blocks=1", "codec.input_wh=[32, 64]",
+    "codec.sigma=1", "train.batch_size=4", "train.epochs=3", "train.evaluate_every=2",
+    "train.precision=fp32", "data.workers=0", "optimizer.warmup_steps=2",
+]  # fmt: skip
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """Overrides that make the demo's recipe tiny, on 10 made-up persons."""
+    people = make_people(10)
+    images = write_images(people, tmp_path / "images")
+    annotations = write_annotations(people, tmp_path / "people.json")
+    return [
+        *(f"data.{part}.annotations={annotations}" for part in ("train", "val")),
+        *(f"data.{part}.images={images}" for part in ("train", "val")),
+        *TINY,
+    ]
+
+
+def weights(folder):
+    state = torch.load(folder / "last.pt", weights_only=True)
+    return state["model"], state["optimizer"]["state"]
+
+
+def assert_same_run(a, b):
+    (model_a, state_a), (model_b, state_b) = weights(a), weights(b)
+    for name, value in model_a.items():
+        assert torch.equal(value, model_b[name]), name
+    for key, moments in state_a.items():
+        for name, value in moments.items():
+            assert torch.equal(torch.as_tensor(value), torch.as_tensor(state_b[key][name]))
+    random = [torch.load(folder / "last.pt", weights_only=True)["rng"] for folder in (a, b)]
+    assert torch.equal(*random)
+    keep = ("epoch", "step", "loss", "lr", "AP", "unreadable")
+    lines = [
+        [{k: line.get(k) for k in keep} for line in read_metrics(folder / "metrics.jsonl")]
+        for folder in (a, b)
+    ]
+    assert lines[0] == lines[1]
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing catches it."""
+
+
+def dies_at(call, function):
+    """The function, but for one call, which kills the run."""
+    calls = itertools.count()
+
+    def dies(*arguments, **settings):
+        if next(calls) == call:
+            raise Killed
+        return function(*arguments, **settings)
+
+    return dies
+
+
+@pytest.mark.parametrize(
+    ("where", "call"),
+    [
+        ("pose_hrnet.training.train.TrainingStep.__call__", 0),
+        ("pose_hrnet.training.train.TrainingStep.__call__", 4),
+        ("pose_hrnet.training.train.CheckpointWriter.save", 1),
+        ("pose_hrnet.training.train.CheckpointWriter.save", 2),
+        ("pose_hrnet.training.states.torch.save", 0),
+        ("pose_hrnet.training.states.torch.save", 2),
+        ("pose_hrnet.training.loop.evaluate", 0),
+        ("pose_hrnet.training.states.save_model", 0),
+        ("pose_hrnet.training.train.Report.show", 1),
+    ],
+)
+def test_resumed_run_equals_the_uninterrupted_one(settings, tmp_path, where, call):
+    config = load_config("demo", settings)
+    train(config, tmp_path / "whole", device="cpu")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(where, dies_at(call, pkgutil.resolve_name(where)))
+        with pytest.raises(Killed):
+            train(config, tmp_path / "parts", device="cpu")
+    train(config, tmp_path / "parts", device="cpu", resume="auto")
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_runs_of_earlier_versions_keep_their_best_score():
+    earlier = {"epoch": 3, "step": 9, "best_ap": 0.5, "lines": []}
+    assert Progressed.from_dict(earlier) == Progressed(3, 9, best_score=0.5)
+    done = Progressed(1, 2, 0.25, part=EpochPart(1, 4, 0.5))
+    assert Progressed.from_dict(asdict(done)) == done
+
+
+@pytest.mark.parametrize(
+    ("network", "architecture"),
+    [
+        (["model.head=v2"], {"name": "hrnet", "head": "v2", "width": 8}),
+        (
+            [
+                "model.name=resnet",
+                "model.depth=18",
+                "model.width=32",
+                "model.stem_width=64",
+                "model.stem_blocks=4",
+                "model.stage_modules=[1,4,3]",
+                "model.branch_blocks=4",
+            ],
+            {"name": "resnet", "depth": 18},
+        ),
+    ],
+    ids=["hrnet v2", "resnet"],
+)
+def test_every_network_trains_and_comes_back(settings, tmp_path, network, architecture):
+    codec = ["codec.name=udp", "codec.blur_kernel=7", "train.epochs=1"]
+    best = train(load_config("demo", [*settings, *network, *codec]), tmp_path, device="cpu")
+    loaded = load_model(best)
+    assert architecture.items() <= loaded.model.architecture.items()
+    assert (loaded.card.codec.name, loaded.card.codec.blur_kernel) == ("udp", 7)
+
+
+@pytest.mark.slow
+def test_kill_9_then_resume_at_the_command_line(settings, tmp_path):
+    options = [f"--set={setting}" for setting in [*settings, "train.epochs=12"]]
+    command = [sys.executable, "-m", "pose_hrnet", "train", "demo", "--resume", *options]
+    subprocess.run([*command, "--output", tmp_path / "whole"], check=True)
+    killed = subprocess.Popen([*command, "--output", tmp_path / "parts"])
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "parts/last.pt").exists():
+        assert killed.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.3)
+    os.kill(killed.pid, signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    assert len(read_metrics(tmp_path / "parts/metrics.jsonl")) < 12
+    subprocess.run([*command, "--output", tmp_path / "parts"], check=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_run_leaves_what_it_promises(settings, tmp_path):
+    best = train(load_config("demo", settings), tmp_path / "run", device="cpu")
+    names = {path.name for path in (tmp_path / "run").iterdir()} - {"tensorboard", ".lock"}
+    pictures = {"curve.png", "best_predictions.png", "worst_predictions.png"}
+    assert names == {"best.safetensors", "config.yaml", "last.pt", "metrics.jsonl",
+                     "last.previous.pt", *pictures}  # fmt: skip
+    lines = read_metrics(tmp_path / "run/metrics.jsonl")
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+    assert ["AP" in line for line in lines] == [False, True, True]
+    assert lines[-1]["step"] == 9
+    for path in (best, tmp_path / "run/last.pt"):
+        card = load_model(path).card
+        assert card.codec.input_wh == (32, 64)
+        assert card.skeleton.num_keypoints == 17
+    config = load_config(tmp_path / "run/config.yaml")
+    assert config == load_config("demo", settings)
+
+
+def test_a_state_is_loaded_as_it_was_scored(settings, tmp_path):
+    """Where there is a moving average, by that; the last epoch is the best of one."""
+    config = load_config("demo", [*settings, "train.epochs=1", "train.ema_decay=0.9"])
+    best = load_model(train(config, tmp_path, device="cpu")).model.state_dict()
+    last = load_model(tmp_path / "last.pt").model.state_dict()
+    assert all(torch.equal(value, last[name]) for name, value in best.items())
+    raw, _ = weights(tmp_path)
+    assert not torch.equal(raw["conv1.weight"], last["conv1.weight"])
+
+
+def test_a_run_tells_what_it_does_and_what_came_of_it(settings, tmp_path, caplog):
+    caplog.set_level("INFO", "pose_hrnet")
+    told = []
+    config = load_config("demo", settings)
+    train(config, tmp_path / "run", device="cpu", loggers=[], tell=told.append)
+    start, end = told
+    assert dict(start.rows)["steps"] == "3 in an epoch, 9 in all"
+    assert dict(end.rows)["pictures"] == "curve.png, best_predictions.png, worst_predictions.png"
+    assert dict(end.rows)["best"].startswith("epoch ")
+    lines = [r.getMessage() for r in caplog.records if r.getMessage().startswith("epoch ")]
+    assert [line.split(":")[0] for line in lines] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    assert ["AP " in line for line in lines] == [False, True, True]
+    assert [line.endswith(" left") for line in lines] == [True, True, False]
+    assert not (tmp_path / "run/tensorboard").exists()
+
+
+def test_a_batch_too_large_for_memory_is_told_with_one_that_fits(settings, tmp_path, monkeypatch):
+    whole_step = TrainingStep.__call__
+
+    def step(self, batches, *arguments):
+        if len(batches[0].pixels) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole_step(self, batches, *arguments)
+
+    monkeypatch.setattr(TrainingStep, "__call__", step)
+    monkeypatch.setattr(
+        "pose_hrnet.training.memory.peak_memory", lambda run, device: run() and 2e9
+    )
+    monkeypatch.setattr("pose_hrnet.training.memory.usable_memory", lambda device: 4e9)
+    # As much for two crops as for one: all that is known is that 4 are too many.
+    message = r"batch size 4 does not fit .*: train.batch_size=2 train.accumulate=2 would fit"
+    with pytest.raises(BatchTooLarge, match=message):
+        train(load_config("demo", settings), tmp_path / "run", device="cpu")
+
+
+def test_an_evaluation_too_large_for_memory_goes_on_with_a_smaller_batch(
+    settings, tmp_path, monkeypatch
+):
+    def no_memory(*_arguments, **_settings):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    config = load_config("demo", [*settings, "test.batch_size=8"])
+    with monkeypatch.context() as patch:
+        patch.setattr("pose_hrnet.training.loop.evaluate", no_memory)
+        with pytest.raises(BatchTooLarge, match=r"test.batch_size 8 does not fit into the memory"):
+            train(config, tmp_path / "run", device="cpu")
+    smaller = load_config("demo", [*settings, "test.batch_size=2"])
+    train(smaller, tmp_path / "run", device="cpu", resume="must")
+    assert len(read_metrics(tmp_path / "run/metrics.jsonl")) == 3
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_no_process_is_left_behind(settings, tmp_path, monkeypatch, fails):
+    gc.disable()  # a later collection of garbage would hide one
+    try:
+        if fails:
+            dies = dies_at(2, CheckpointWriter.save)
+            monkeypatch.setattr("pose_hrnet.training.train.CheckpointWriter.save", dies)
+        with pytest.raises(Killed) if fails else nullcontext() as _error:  # keeps its frames
+            train(load_config("demo", [*settings, "data.workers=1"]), tmp_path, device="cpu")
+        assert multiprocessing.active_children() == []
+    finally:
+        gc.enable()
+
+
+def test_loss_falls_on_a_batch_that_is_seen_again_and_again(settings, tmp_path):
+    quiet = ["augment.flip_probability=0", "augment.rotation_probability=0", "augment.scale_std=0"]
+    steady = ["train.epochs=25", "train.evaluate_every=25", "train.batch_size=10"]
+    train(load_config("demo", [*settings, *quiet, *steady]), tmp_path / "run", device="cpu")
+    losses = [line["loss"] for line in read_metrics(tmp_path / "run/metrics.jsonl")]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_loss_section_decides_the_loss(settings, tmp_path):
+    choices = {
+        "mse": [],
+        "official": ["loss.keypoint_weights=official"],
+        "ohkm": ["loss.name=ohkm"],
+        "ohkm17": ["loss.name=ohkm", "loss.top_k=17"],
+        "awing": ["loss.name=awing"],
+    }
+    first = {}
+    for name, changes in choices.items():
+        config = load_config("demo", [*settings, "train.epochs=1", *changes])
+        train(config, tmp_path / name, device="cpu")
+        first[name] = read_metrics(tmp_path / name / "metrics.jsonl")[0]["loss"]
+    assert first["mse"] < first["official"] < 2 * first["mse"]
+    assert first["ohkm"] > first["mse"]
+    assert first["ohkm17"] == pytest.approx(first["mse"], rel=1e-4)
+    assert first["awing"] > 10 * first["mse"]
+
+
+def test_loss_settings_that_do_not_fit_stop_before_the_data_is_read(settings, tmp_path):
+    for change, message in (
+        ("loss.keypoint_weights=[1, 2]", "has 2 numbers for the 17 keypoints of skeleton"),
+        ("loss={name: ohkm, top_k: 18}", "loss.top_k is 18; expected 1 to 17"),
+    ):
+        missing = ["data.train.annotations=missing.json", "data.skeleton=coco17"]
+        config = load_config("demo", [*settings, *missing, change])
+        with pytest.raises(ValueError, match=message):
+            train(config, tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_held_out_boxes_are_those_that_evaluate_takes(settings, tmp_path):
+    """Whatever number the person category has."""
+    people = json.loads((tmp_path / "people.json").read_text())
+    for row in (*people["annotations"], *people["categories"]):
+        row["category_id" if "bbox" in row else "id"] = 7
+    (tmp_path / "people.json").write_text(json.dumps(people))
+    boxes = [
+        {"image_id": p["image_id"], "category_id": 7, "bbox": p["bbox"], "score": 0.9}
+        for p in people["annotations"]
+    ]
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    found = [f"data.val.boxes={tmp_path / 'boxes.json'}", "train.epochs=1"]
+    assert train(load_config("demo", [*settings, *found]), tmp_path / "run", device="cpu").exists()
+
+
+def test_a_run_is_not_overwritten_nor_resumed_with_other_settings(settings, tmp_path):
+    config = load_config("demo", [*settings, "train.epochs=1"])
+    train(config, tmp_path, device="cpu")
+    with pytest.raises(ValueError, match="holds a training run already; pass --resume"):
+        train(config, tmp_path, device="cpu")
+    other = load_config("demo", [*settings, "train.epochs=1", "optimizer.lr=0.5"])
+    with pytest.raises(ValueError, match=r"optimizer.lr \(0.004 before, 0.5 now\)"):
+        train(other, tmp_path, device="cpu", resume="auto")
+    longer = load_config("demo", [*settings, "train.epochs=2"])
+    with pytest.raises(ValueError, match=r"train.epochs \(1 before, 2 now\)"):
+        train(longer, tmp_path, device="cpu", resume="auto")
+
+
+def test_a_run_with_a_step_schedule_can_be_made_longer(settings, tmp_path):
+    settings = [*settings, "optimizer.schedule=step"]
+    train(load_config("demo", [*settings, "train.epochs=1"]), tmp_path / "run", device="cpu")
+    longer = load_config("demo", [*settings, "train.epochs=3"])
+    train(longer, tmp_path / "run", device="cpu", resume="auto")
+    train(longer, tmp_path / "whole", device="cpu")
+    (model_a, _), (model_b, _) = weights(tmp_path / "run"), weights(tmp_path / "whole")
+    assert all(torch.equal(value, model_b[name]) for name, value in model_a.items())
+
+
+def test_other_persons_and_damaged_files_are_refused(settings, tmp_path):
+    config = load_config("demo", [*settings, "train.epochs=1"])
+    train(config, tmp_path / "run", device="cpu")
+    write_annotations(make_people(8), tmp_path / "people.json")
+    with pytest.raises(ValueError, match="was started on other persons"):
+        train(config, tmp_path / "run", device="cpu", resume="auto")
+    write_annotations(make_people(10), tmp_path / "people.json")
+    for name in ("last.pt", "last.previous.pt"):
+        (tmp_path / "run" / name).write_bytes(b"cut short")
+    with pytest.raises(ValueError, match=r"last\.pt is damaged .*last\.previous\.pt is damaged"):
+        train(config, tmp_path / "run", device="cpu", resume="auto")
+
+
+def test_wrong_folders_are_noticed_before_training(settings, tmp_path):
+    config = load_config("demo", [*settings, f"data.train.images={tmp_path / 'elsewhere'}"])
+    with pytest.raises(ValueError, match="none of the first images"):
+        train(config, tmp_path / "run", device="cpu")
+    config = load_config("demo", [*settings, "data.val.annotations=missing.json"])
+    with pytest.raises(FileNotFoundError, match=r"missing\.json does not exist"):
+        train(config, tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_step_schedule_warms_up_and_drops():
+    config = OptimizerConfig(lr=1.0, step_epochs=(2, 3), warmup_steps=4)
+    rate = rate_schedule(config, steps_per_epoch=10, epochs=4)
+    assert [rate(s) for s in (0, 1, 3, 19, 20, 30)] == pytest.approx([0.25, 0.5, 1, 1, 0.1, 0.01])
+
+
+def test_cosine_schedule_ends_at_zero():
+    rate = rate_schedule(OptimizerConfig(lr=2.0, schedule="cosine"), 10, 4)
+    assert [rate(s) for s in (0, 20, 40)] == pytest.approx([2.0, 1.0, 0.0])
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_weight_decay_reaches_every_optimiser(name):
+    parameter = torch.nn.Linear(1, 1, bias=False)
+    config = OptimizerConfig(name=name, lr=0.1, weight_decay=0.5)
+    optimizer = build_optimizer(parameter, config)
+    before = parameter.weight.item()
+    parameter.weight.grad = torch.zeros_like(parameter.weight)
+    optimizer.step()
+    assert abs(parameter.weight.item()) < abs(before)
