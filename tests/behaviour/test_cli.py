@@ -12,15 +12,15 @@ import sys
 from typing import get_args
 
 import pytest
-from pose_hrnet.benchmarks import suite
-from pose_hrnet.commands import benchmark, export, options, weights
-from pose_hrnet.metrics import coco_ap
 from typer.testing import CliRunner
 
+from pose_hrnet.benchmark import suite
+from pose_hrnet.cli import benchmark, export, options, weights
 from pose_hrnet.cli.app import app, demo
 from pose_hrnet.config import recipe as config
 from pose_hrnet.config.files import find_config, load_config
 from pose_hrnet.data.images import read_rgb
+from pose_hrnet.evaluation.metrics import coco_ap
 from pose_hrnet.inference.backends import sessions as backends
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.models import cards

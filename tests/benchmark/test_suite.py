@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from pose_hrnet.benchmarks import timing
 from typer.testing import CliRunner
 
 from pose_hrnet import HRNet
+from pose_hrnet.benchmark import timing
 from pose_hrnet.benchmark.evaluation import benchmark_evaluation
 from pose_hrnet.benchmark.limits import limit_note, matrix_rates
 from pose_hrnet.benchmark.loading import Way, benchmark_loading, open_source

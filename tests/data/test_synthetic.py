@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from pose_hrnet.data import figures
+from pose_hrnet.data.synthetic import figures
 from pose_hrnet.data.synthetic.canvas import CODES_PER_PERSON, Brush, Canvas, Part
 from pose_hrnet.data.synthetic.clothing import sample_outfit
 from pose_hrnet.data.synthetic.dataset import _outlines, draw_scene, synthesize

@@ -7,9 +7,9 @@ import json
 
 import numpy as np
 import pytest
-from pose_hrnet.metrics import coco_matching
 from pycocotools.cocoeval import COCOeval
 
+from pose_hrnet.evaluation.metrics import coco_matching
 from pose_hrnet.evaluation.metrics.coco_ap import _evaluate, _index, _rows, _sigmas, score_results
 from pose_hrnet.evaluation.metrics.coco_results import read_results
 from pose_hrnet.evaluation.metrics.coco_truth import read_truth

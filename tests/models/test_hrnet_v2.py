@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 
-from pose_hrnet.models import multi_resolution
 from pose_hrnet.models.build import build_network
 from pose_hrnet.models.complexity import complexity
 from pose_hrnet.models.hrnet import HRNet, concatenate_streams
@@ -20,7 +19,7 @@ SIZES: dict[str, Any] = {
 
 
 def test_examples_in_the_docstrings_run() -> None:
-    assert doctest.testmod(multi_resolution) == doctest.TestResults(failed=0, attempted=8)
+    assert doctest.testmod(hrnet_v2) == doctest.TestResults(failed=0, attempted=8)
 
 
 def test_streams_after_stage_4() -> None:
