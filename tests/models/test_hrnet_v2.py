@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from pose_hrnet.models import hrnet_v2
 from pose_hrnet.models.build import build_network
 from pose_hrnet.models.complexity import complexity
 from pose_hrnet.models.hrnet import HRNet, concatenate_streams
