@@ -14,7 +14,7 @@ from resource import RUSAGE_SELF, getrusage
 from time import perf_counter
 
 from pose_hrnet.benchmark.made_up import write_annotations
-from pose_hrnet.data.formats.results import load_people, training_people
+from pose_hrnet.data.people import load_people, training_people
 
 PERSONS, IMAGES = 150_000, 64_000
 MB = 1e6

@@ -30,14 +30,14 @@ from pose_hrnet import PoseEstimator
 from pose_hrnet.benchmark.model import random_checkpoint
 from pose_hrnet.config.files import load_config
 from pose_hrnet.data.crops import cut
-from pose_hrnet.data.formats.results import load_people, training_people
 from pose_hrnet.data.images import read_rgb
-from pose_hrnet.inference.backends.sessions import Backend
-from pose_hrnet.inference.model import PoseModel, load_pose_model
+from pose_hrnet.data.people import load_people, training_people
+from pose_hrnet.inference.load import load_pose_model
+from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.records import People
 from pose_hrnet.models.weights.load import LoadedModel, load_model
-from pose_hrnet.system.device import Precision
+from pose_hrnet.system.choices import Backend, Precision
 
 Job = tuple[Path, NDArray[np.float64]]
 """An image file, and the ``(N, 4)`` boxes of its persons as x1, y1, x2, y2."""

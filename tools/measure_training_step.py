@@ -31,7 +31,8 @@ from pose_hrnet.models.hrnet import HRNet
 from pose_hrnet.models.network import normalised
 from pose_hrnet.system.device import pick_device
 from pose_hrnet.training.losses import build_loss
-from pose_hrnet.training.step import TrainingStep, build_optimizer
+from pose_hrnet.training.optimizer import build_optimizer
+from pose_hrnet.training.step import TrainingStep
 
 CODEC = HeatmapCodec()
 RATE = 1e-4

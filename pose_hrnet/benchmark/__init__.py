@@ -1,1 +1,12 @@
-"""What `pose-hrnet benchmark` measures."""
+"""What `pose-hrnet benchmark` measures.
+
+timing       the clock that all share
+model        backends, arithmetics and batch sizes, and what no backend can pass
+loading      data loading
+codec        encoding and decoding
+made_up      annotations and results of any size
+evaluation   the COCO numbers
+suite        all of them
+machine      what was measured on
+report       tables, JSON, Markdown
+"""

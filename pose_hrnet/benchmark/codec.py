@@ -12,7 +12,8 @@ from torch import Tensor
 
 from pose_hrnet.benchmark.timing import Measurement, Pace, Variant, measure
 from pose_hrnet.keypoints.codec import HeatmapCodec
-from pose_hrnet.keypoints.geometry import CodecName, crop_affines, input_to_image
+from pose_hrnet.keypoints.geometry import crop_affines, input_to_image
+from pose_hrnet.system.choices import CodecName
 from pose_hrnet.system.progress import SILENT, Progress
 
 PERSONS, KEYPOINTS = 64, 17

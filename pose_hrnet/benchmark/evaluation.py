@@ -9,16 +9,14 @@ from pathlib import Path
 
 from pose_hrnet.benchmark.made_up import draw_poses, write_annotations, write_boxes
 from pose_hrnet.benchmark.timing import Measurement, Pace, Row, Variant, Work, measure
-from pose_hrnet.data.formats.results import (
-    load_detections,
-    load_people,
-    poses_to_results,
-    write_json,
-)
-from pose_hrnet.evaluation.metrics.coco_ap import CocoScores, Evaluator, score_poses, score_results
+from pose_hrnet.data.formats.results import load_detections, poses_to_results
+from pose_hrnet.data.people import load_people
+from pose_hrnet.evaluation.metrics.coco_ap import CocoScores, score_poses, score_results
 from pose_hrnet.keypoints.oks import oks_nms, rescore, soft_oks_nms
 from pose_hrnet.keypoints.records import Poses
 from pose_hrnet.keypoints.skeleton import COCO17
+from pose_hrnet.system.choices import Evaluator
+from pose_hrnet.system.files import write_json
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import counted
 

@@ -12,15 +12,18 @@ import numpy as np
 from torch.utils.data import DataLoader
 
 from pose_hrnet.benchmark.timing import Measurement, Pace, Variant, Work, measure
-from pose_hrnet.config.recipe import AugmentConfig
-from pose_hrnet.data.crops import Crop, CropDataset, EpochSampler, crop_loader, end_workers
-from pose_hrnet.data.formats.results import load_people, training_people
-from pose_hrnet.data.jpeg import Decode, ImageFiles
+from pose_hrnet.config.training import AugmentConfig
+from pose_hrnet.data.crops import Crop, CropDataset
+from pose_hrnet.data.images import ImageFiles
+from pose_hrnet.data.jpeg import picture_decoder
+from pose_hrnet.data.loader import EpochSampler, crop_loader, end_workers
+from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, ShardStore, read_index
 from pose_hrnet.data.shards.writer import write_shards
 from pose_hrnet.data.synthetic.dataset import synthesize
 from pose_hrnet.keypoints.records import People
 from pose_hrnet.keypoints.skeleton import COCO17
+from pose_hrnet.system.choices import Decode
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import counted
 
@@ -72,9 +75,9 @@ class CropSource:
             dataset = self._crops(index.people, ShardPictures(index, store, way.decode))
             sampler: EpochSampler | ShardSampler = ShardSampler(index.counts)
         else:
-            dataset = self._crops(
-                self.people, ImageFiles(self.people.images, self.images, way.decode)
-            )
+            decoder = picture_decoder(way.decode)
+            pictures = ImageFiles(self.people.images, self.images, decoder)
+            dataset = self._crops(self.people, pictures)
             sampler = EpochSampler(self.people, shuffle=True, whole_images=way.order == "images")
         return crop_loader(dataset, batch_size=BATCH, workers=way.workers, sampler=sampler)
 

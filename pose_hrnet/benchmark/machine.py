@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import cv2
 import torch
+
+from pose_hrnet.system.device import usable_cores
+from pose_hrnet.system.extras import installed_version
 
 _PACKAGES = (
     "torch", "numpy", "opencv-python", "opencv-python-headless", "pycocotools", "onnxruntime",
@@ -42,7 +44,7 @@ def machine_facts() -> dict[str, Any]:
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "os": _operating_system(),
         "python": platform.python_version(),
-        "packages": {name: found for name in _PACKAGES if (found := _version(name))},
+        "packages": {name: found for name in _PACKAGES if (found := installed_version(name))},
         "threads": {"torch": torch.get_num_threads(), "opencv": cv2.getNumThreads()},
     }
 
@@ -73,13 +75,6 @@ def _cpu_info() -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in lines}
 
 
-def usable_cores() -> int | None:
-    """Cores that this process may use; None where the system does not tell."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
-
-
 def _memory_gib() -> float | None:
     try:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
@@ -92,10 +87,3 @@ def _operating_system() -> str:
         return platform.freedesktop_os_release()["PRETTY_NAME"]
     except (OSError, KeyError):
         return f"{platform.system()} {platform.mac_ver()[0]}".strip()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

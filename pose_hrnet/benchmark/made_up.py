@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pose_hrnet.data.formats.results import write_json
 from pose_hrnet.keypoints.records import People, Poses, object_array
 from pose_hrnet.keypoints.skeleton import COCO17
-from pose_hrnet.system.files import replace_file
+from pose_hrnet.system.files import replace_file, write_json
 
 _FALSE_POSITIVES, _DUPLICATES = 0.3, 0.05
 _PADDING = 1.25

@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from pose_hrnet.benchmark.limits import limit_note, matrix_rates
-from pose_hrnet.benchmark.machine import usable_cores
 from pose_hrnet.benchmark.timing import (
     Measurement,
     Pace,
@@ -22,18 +21,26 @@ from pose_hrnet.benchmark.timing import (
     measure,
     without_folders,
 )
-from pose_hrnet.config.recipe import Config, CropShards
-from pose_hrnet.inference.backends.sessions import Backend
-from pose_hrnet.inference.dataset import Decoder, PoseCard
-from pose_hrnet.inference.model import PoseModel, load_pose_model
+from pose_hrnet.config.data import CropShards
+from pose_hrnet.config.recipe import Config
+from pose_hrnet.inference.load import load_pose_model
+from pose_hrnet.inference.model import Decoder, PoseCard, PoseModel
 from pose_hrnet.models.complexity import complexity
 from pose_hrnet.models.weights.load import load_model, save_model
-from pose_hrnet.system.device import Precision, pick_device
+from pose_hrnet.system.choices import Backend, Precision
+from pose_hrnet.system.device import pick_device, usable_cores
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.training.assemble import build_model
 
 BASELINE = "plain fp32"
 """`PlainModel`: what all others are compared with."""
+
+SIDE = 2048
+"""Rows and columns of the matrices: enough work for all cores, in a fraction of a second."""
+
+
+_TURNS = 5
+
 
 Predict: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor]]
 """``(B, H, W, 3)`` uint8 crops to ``(B, K, 2)`` keypoints and ``(B, K)`` scores on the CPU."""
@@ -303,3 +310,53 @@ def _load_checkpoint(
 def _load_export(path: Path, device: str, flip_test: bool | None) -> tuple[Predict, PoseCard]:
     model = load_pose_model(path, device=device, precision="auto", flip_test=flip_test)
     return model, model.card
+
+
+def matrix_rates(device: torch.device, side: int = SIDE) -> dict[str, float]:
+    """Operations per second, an addition and a multiplication being two, of matrix products.
+
+    Args:
+        device: Where to multiply.
+        side: Rows and columns.
+
+    Returns:
+        By arithmetic: ``fp32``, ``bf16`` and ``int8``, those that PyTorch multiplies there.
+    """
+    values = torch.randn(side, side, device=device)
+    whole = values.clamp(-4, 4).to(torch.int8)
+    return {
+        name: 2 * side**3 / seconds
+        for name, matrix in (("fp32", values), ("bf16", values.bfloat16()), ("int8", whole))
+        if (seconds := _seconds(matrix)) is not None
+    }
+
+
+def limit_note(rates: dict[str, float], operations: float) -> str:
+    """What the rates mean for a network, in a sentence.
+
+    Args:
+        rates: Of `matrix_rates`.
+        operations: Of one crop, both passes of a flip test counted.
+    """
+    speeds = ", ".join(f"{name} {rate / 1e9:,.0f}" for name, rate in rates.items())
+    crops = ", ".join(f"{rate / operations:,.1f}" for rate in rates.values())
+    return (
+        f"matrix products run here at (GFLOP/s) {speeds}: with {operations / 1e9:,.1f} GFLOP for "
+        f"a crop, about {crops} crops/s is what can be reached"
+    )
+
+
+def _seconds(matrix: Tensor) -> float | None:
+    """Of the product of a matrix with itself; None where PyTorch has none for its type."""
+    multiply = torch._int_mm if matrix.dtype == torch.int8 else torch.matmul
+    turns = []
+    try:
+        for _ in range(_TURNS + 1):
+            began = perf_counter()
+            multiply(matrix, matrix)
+            if matrix.device.type == "cuda":
+                torch.cuda.synchronize(matrix.device)
+            turns.append(perf_counter() - began)
+    except (RuntimeError, NotImplementedError):
+        return None
+    return median(turns[1:])

@@ -7,11 +7,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import pose_hrnet
 from pose_hrnet.benchmark.machine import describe
 from pose_hrnet.benchmark.timing import Measurement, Row
-from pose_hrnet.data.formats.results import write_json
-from pose_hrnet.system.files import write_text
+from pose_hrnet.system.extras import installed_version
+from pose_hrnet.system.files import write_json, write_text
 
 REPORT_FORMAT = 1
 """Version of the JSON layout."""
@@ -52,7 +51,7 @@ def write_report(path: Path, machine: dict[str, Any], found: Sequence[Measuremen
         path,
         {
             "pose_hrnet_benchmark": REPORT_FORMAT,
-            "pose_hrnet": pose_hrnet.__version__,
+            "pose_hrnet": installed_version("pose-hrnet"),
             "measured": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "machine": machine,
             "measurements": [measurement.to_dict() for measurement in found],

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from pose_hrnet.benchmark.codec import benchmark_codec
 from pose_hrnet.benchmark.evaluation import benchmark_evaluation
@@ -15,12 +14,9 @@ from pose_hrnet.benchmark.model import ModelChoice, benchmark_model, random_chec
 from pose_hrnet.benchmark.timing import Measurement, Pace
 from pose_hrnet.config.files import load_config
 from pose_hrnet.config.recipe import Config
-from pose_hrnet.inference.backends.sessions import Backend
 from pose_hrnet.models.cards import CARD_SUFFIXES, SUFFIXES
-from pose_hrnet.system.device import Precision
+from pose_hrnet.system.choices import Backend, Precision, SectionName
 from pose_hrnet.system.progress import SILENT, Progress
-
-SectionName: TypeAlias = Literal["loading", "codec", "evaluation", "model"]
 
 _MAX_PERSONS = 600
 _NO_CHECKPOINT = (*SUFFIXES.values(), *CARD_SUFFIXES)

@@ -15,8 +15,8 @@ from statistics import median, quantiles
 from time import perf_counter
 from typing import Any, TypeAlias
 
-from pose_hrnet.inference.backends.sessions import one_line
 from pose_hrnet.system.progress import SILENT, Bar, Progress
+from pose_hrnet.system.text import one_line
 
 Work: TypeAlias = Callable[[], object]
 """One call of it is timed."""

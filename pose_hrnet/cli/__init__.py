@@ -1,1 +1,17 @@
-"""Arguments in, text out: the command line."""
+"""Arguments in, text out.
+
+console     bars, tables, errors in one sentence
+processes   commands of several processes
+options     options that several commands share
+tables      scores, facts and checks as tables
+demo        the whole pipeline on drawn people
+train       pose-hrnet train
+evaluate    pose-hrnet evaluate, score
+predict     pose-hrnet predict
+export      pose-hrnet export
+data        pose-hrnet data ...
+weights     pose-hrnet weights ...
+recipes     pose-hrnet recipes
+benchmark   pose-hrnet benchmark
+app         all of them
+"""

@@ -13,8 +13,7 @@ from pose_hrnet.cli.options import Device
 
 if TYPE_CHECKING:
     from pose_hrnet.benchmark.timing import Measurement
-    from pose_hrnet.inference.backends.sessions import Backend
-    from pose_hrnet.system.device import Precision
+    from pose_hrnet.system.choices import Backend, Precision
 
 BACKENDS: tuple[Backend, ...] = ("eager", "compile", "openvino", "onnx", "auto")
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16", "auto")

@@ -9,7 +9,7 @@ import typer
 
 from pose_hrnet.cli.console import RichProgress, one_sentence_errors, print_table, say
 from pose_hrnet.cli.options import Annotations, Output, SkeletonOption
-from pose_hrnet.system.text import counted
+from pose_hrnet.system.text import counted, parse_size
 
 app = typer.Typer(no_args_is_help=True, help="Draw, check, look at, and shard data sets.")
 
@@ -129,7 +129,10 @@ def shard(
     ] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of its file names.")] = None,
     size: Annotated[
-        str | None, typer.Option(help="Network input, such as 192x256; the recipe's without it.")
+        str | None,
+        typer.Option(
+            help="HEIGHTxWIDTH of the network input, as in 256x192; the recipe's without it."
+        ),
     ] = None,
     detail: Annotated[
         float, typer.Option(min=0.1, help="Largest stored resolution, in that of the input.")
@@ -145,8 +148,10 @@ def shard(
 
     Example: `pose-hrnet data shard coco_w32_256x192 --output data/shards`
     """
+    from pose_hrnet.config.data import DataConfig, TrainingSet
     from pose_hrnet.config.files import load_config
-    from pose_hrnet.config.recipe import AugmentConfig, CodecConfig, DataConfig, TrainingSet
+    from pose_hrnet.config.model import CodecConfig
+    from pose_hrnet.config.training import AugmentConfig
     from pose_hrnet.data.people import choose_skeleton
     from pose_hrnet.data.shards.writer import write_shards
     from pose_hrnet.training.data import training_persons
@@ -169,7 +174,7 @@ def shard(
         people,
         folder,
         output,
-        input_wh=codec.input_wh if size is None else _size(size),
+        input_wh=codec.input_wh if size is None else parse_size(size, "--size"),
         augmentation=augment,
         skeleton=skeleton,
         box_padding=padding if settings is None else settings.data.box_padding,
@@ -184,11 +189,3 @@ def shard(
     megabytes = sum(tar.stat().st_size for tar in tars) / 1e6
     held = f"{counted(len(people), 'person')} in {counted(len(tars), 'shard')}"
     say(f"{held}, {megabytes:,.1f} MB; {index}")
-
-
-def _size(text: str) -> tuple[int, int]:
-    """``192x256`` as width and height."""
-    width, separator, height = text.partition("x")
-    if not separator or not width.isdecimal() or not height.isdecimal():
-        raise ValueError(f"the size {text!r} is not of the form WIDTHxHEIGHT, such as 192x256")
-    return int(width), int(height)

@@ -18,8 +18,8 @@ from typing import Any
 
 from pose_hrnet.config.files import load_config
 from pose_hrnet.config.recipe import Config
-from pose_hrnet.data.formats.results import load_people, training_people, write_json
 from pose_hrnet.data.images import read_rgb
+from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.data.synthetic.dataset import data_set_info, synthesize
 from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.evaluation.metrics.coco_ap import CocoScores
@@ -28,6 +28,7 @@ from pose_hrnet.inference.estimator import PoseEstimator
 from pose_hrnet.inference.model import network_model
 from pose_hrnet.models.weights.load import LoadedModel, load_model
 from pose_hrnet.system.device import pick_device
+from pose_hrnet.system.files import write_json
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.training.run_folder import RunMismatch
 from pose_hrnet.training.train import train

@@ -84,11 +84,12 @@ def evaluate(
     --images val2017 --output runs/w32/val`
     """
     from pose_hrnet.cli.processes import joined
-    from pose_hrnet.config.recipe import DataSet, EvaluateConfig
+    from pose_hrnet.config.data import DataSet
+    from pose_hrnet.config.recipe import EvaluateConfig
     from pose_hrnet.evaluation.compare import compare as run_comparison
     from pose_hrnet.evaluation.compare import parse_items
     from pose_hrnet.evaluation.evaluate import evaluate as run_evaluation
-    from pose_hrnet.inference.model import load_pose_model
+    from pose_hrnet.inference.load import load_pose_model
 
     with joined(device) as world:
         compared = () if compare is None else parse_items(compare)

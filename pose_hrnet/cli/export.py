@@ -16,8 +16,8 @@ from pose_hrnet.cli.tables import print_quantisation
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pose_hrnet.config.recipe import DataSet
-    from pose_hrnet.inference.dataset import PoseCard
+    from pose_hrnet.config.data import DataSet
+    from pose_hrnet.inference.model import PoseCard
 
 FAILED = 1
 
@@ -174,7 +174,7 @@ def _refuse(ctx: typer.Context, parameters: Sequence[str], *, without: str) -> N
 def _data(
     annotations: Path | None, images: Path | None, boxes: Path | None, prefix: str
 ) -> DataSet | None:
-    from pose_hrnet.config.recipe import DataSet
+    from pose_hrnet.config.data import DataSet
 
     if (annotations is None) != (images is None) or (annotations is None and boxes is not None):
         raise ValueError(

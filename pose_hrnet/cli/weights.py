@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pose_hrnet.cli.console import one_sentence_errors, print_table, say
+from pose_hrnet.system.text import parse_size
 
 if TYPE_CHECKING:
     from pose_hrnet.models.weights.fit import LoadReport
@@ -93,7 +94,7 @@ def convert(
     loaded = load_model(
         file,
         skeleton=None if annotations is None else find_skeleton(None, annotations),
-        input_wh=None if input_size is None else _parse_size(input_size),
+        input_wh=None if input_size is None else parse_size(input_size, "--input-size"),
         codec=None if codec is None else codec.value,
         sigma=sigma,
         blur_kernel=blur_kernel,
@@ -118,11 +119,3 @@ def _print_entries(report: LoadReport) -> None:
             say(f"{len(names)} {what}: {shown}")
     for note in report.notes:
         say(f"note: {note}")
-
-
-def _parse_size(text: str) -> tuple[int, int]:
-    """``256x192`` (height x width, as the field writes it) -> (192, 256)."""
-    height, cross, width = text.lower().partition("x")
-    if not (cross and height.isdecimal() and width.isdecimal()):
-        raise ValueError(f"--input-size is {text!r}; expected HEIGHTxWIDTH, such as 256x192")
-    return int(width), int(height)

@@ -1,1 +1,9 @@
-"""Typed settings, and the strict YAML that they are read from."""
+"""Typed settings, and the strict YAML that they are read from.
+
+base       what sections are made of
+data       which persons are learned from and scored, and how they are read
+model      the network, and what its heatmaps mean
+training   augmentation, loss, optimiser, run
+recipe     evaluation, notes, and all sections together: Config
+files      finds, reads and overrides the YAML
+"""

@@ -9,10 +9,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from pose_hrnet.config.base import Positive, PositiveInt, Section
 from pose_hrnet.keypoints.geometry import BOX_PADDING
-
-Kind: TypeAlias = Literal["coco", "crowdpose", "mpii"]
-"""Kinds of annotations, each with the metric of that name."""
-MetricName: TypeAlias = Literal["auto", Kind]
+from pose_hrnet.system.choices import MetricName
 
 
 class AnnotatedImages(Section):

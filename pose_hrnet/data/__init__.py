@@ -1,1 +1,14 @@
-"""Annotation files and images -> People -> crops."""
+"""Annotation files and images -> People -> crops.
+
+formats      annotation, detection and result files
+people       any annotations -> People to learn from, to predict; several data sets as one
+images       image files -> RGB pixels
+jpeg         fast, reduced JPEG decoding
+augment      random regions
+appearance   random colours, holes and noise
+crops        People -> uint8 crops with their keypoints
+loader       order, shares, workers, the way to the device
+shards       crops in tar files
+validation   what is wrong with a data set
+synthetic    drawn people, and COCO data sets of them
+"""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-from pose_hrnet.config.recipe import AugmentConfig
+from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.images import Pixels
 
 HIGHEST_JPEG_QUALITY = 95

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_hrnet.config.recipe import AugmentConfig
+from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.keypoints.geometry import Array, fit_aspect
 from pose_hrnet.keypoints.skeleton import Skeleton
 

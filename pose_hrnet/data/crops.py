@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import logging
-import signal
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset
 
-from pose_hrnet.config.recipe import AugmentConfig
+from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.augment import Region, draw_region
-from pose_hrnet.data.images import ImageError
-from pose_hrnet.data.jpeg import ImageFiles, Picture, Pictures
-from pose_hrnet.data.loader import EpochSampler, SampleKey
+from pose_hrnet.data.images import ImageError, ImageFiles, Picture, Pictures
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.records import People
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
+from pose_hrnet.system.choices import Alignment
 
 log = logging.getLogger(__name__)
+
+
+SampleKey: TypeAlias = tuple[int, int]
+"""(epoch, index): all that a sample depends on besides the data set and its seed."""
 
 
 class Crop(NamedTuple):
@@ -94,7 +96,7 @@ class CropDataset(Dataset[Crop]):
         pictures: Path | Pictures,
         *,
         input_wh: tuple[int, int],
-        alignment: geometry.Alignment = "official",
+        alignment: Alignment = "official",
         box_padding: float = geometry.BOX_PADDING,
         augmentation: AugmentConfig | None = None,
         skeleton: Skeleton = COCO17,
@@ -236,91 +238,7 @@ class CropDataset(Dataset[Crop]):
         cut(picture.pixels, affine, self.input_wh, out)
 
 
-def _as_it_is(batch: Any) -> Any:
-    """The batch, which `CropDataset` has collated."""
-    return batch
-
-
 def _groups(image_index: NDArray[np.int32]) -> list[NDArray[np.intp]]:
     """Positions of each image, by image."""
     order = np.argsort(image_index, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(image_index[order])) + 1)
-
-
-def crop_loader(
-    dataset: CropDataset,
-    *,
-    batch_size: int,
-    workers: int,
-    shuffle: bool = False,
-    sampler: Sampler[SampleKey] | None = None,
-    pin_memory: bool = False,
-    rank: int = 0,
-    world_size: int = 1,
-) -> DataLoader[Crop]:
-    """Batches of crops; set ``loader.sampler.epoch`` before each training epoch.
-
-    Its processes stay alive between epochs: end them with `end_workers`.
-
-    Args:
-        dataset: The crops.
-        batch_size: B of every batch but perhaps the last.
-        workers: Loader processes; 0 loads in this one.
-        shuffle: Random order (training), else image by image.
-        sampler: Another order; None: an `EpochSampler`.
-        pin_memory: Page-locked batches, for CUDA.
-        rank: Number of this process, and
-        world_size: how many share the batches out among them, each whole: unshuffled, each batch
-            is as one process would have it, and no person comes twice. A `sampler` that is given
-            has its own.
-    """
-    if workers:
-        # The processes are the parallelism. Where they are forked it must be said before: a child
-        # that touches OpenCV's thread pool, which fork does not copy, waits forever.
-        cv2.setNumThreads(0)
-    if sampler is None:
-        sampler = EpochSampler(
-            dataset.people,
-            shuffle=shuffle,
-            seed=dataset.seed,
-            batch_size=batch_size,
-            rank=rank,
-            world_size=world_size,
-            even=shuffle,
-        )
-    return DataLoader(
-        dataset,
-        batch_size=batch_size,
-        sampler=sampler,
-        collate_fn=_as_it_is,
-        num_workers=workers,
-        pin_memory=pin_memory,
-        persistent_workers=workers > 0,
-        worker_init_fn=_set_up_worker,
-        # Its own, so that making an iterator leaves the network's random numbers as they are.
-        generator=torch.Generator(),
-    )
-
-
-def end_workers(loader: DataLoader[Crop]) -> None:
-    """End the processes of a loader that is no longer needed.
-
-    They go with the loader, but that may live on in what waits for the garbage collector, such as
-    an exception somewhere below the function that made it; processes that are forked meanwhile
-    inherit it, and complain. PyTorch has no public way to say that it is done with.
-    """
-    loader._iterator = None
-
-
-def _set_up_worker(worker: int) -> None:
-    """What a loader process begins with."""
-    # Signals may go to all processes of a group: Ctrl-C, and SIGTERM of a batch system. The main
-    # process decides what they mean, and ends this one; insistence does as well.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
-    # Where loader processes are spawned, not forked, they start with OpenCV's default.
-    if cv2.getNumThreads() > 1:
-        cv2.setNumThreads(0)
-
-
-__all__ = ["Crop", "CropDataset", "EpochSampler", "SampleKey", "crop_loader", "cut", "end_workers"]

@@ -1,4 +1,4 @@
-"""Pictures to cut crops from: decoded exactly, or fast and as coarse as the crops allow.
+"""Fast JPEG decoding, as coarse as the crops allow.
 
 A coarse picture has its own pixel frame, ``_picture``, beside ``_image``: reduced by s, a pixel
 covers s x s pixels of the image, so that the centres of pixels map as
@@ -9,23 +9,21 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
 from pose_hrnet.data.images import (
-    Pixels,
+    ExactDecoder,
+    Picture,
+    PictureDecoder,
     decode_rgb,
     exif_orientation,
     orientation_to_apply,
-    read_bytes,
 )
 from pose_hrnet.keypoints.geometry import Array
-from pose_hrnet.keypoints.records import Images
-
-Decode: TypeAlias = Literal["exact", "fast"]
+from pose_hrnet.system.choices import Decode
 
 REDUCTIONS = (8, 4, 2)
 """Factors by which JPEG decoding can reduce at a gain, with small inverse DCTs (libjpeg)."""
@@ -45,72 +43,30 @@ _STORED_DIRECTIONS: dict[int, tuple[tuple[int, int], tuple[int, int]]] = {
 }
 
 
-class Picture(NamedTuple):
-    """Decoded pixels, and where they are.
+def picture_decoder(decode: Decode) -> PictureDecoder:
+    """The decoder of this name."""
+    return FastJpeg() if decode == "fast" else ExactDecoder()
 
-    Attributes:
-        pixels: ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGB and an unused byte, uint8. May be
-            overwritten by the next picture of the same reader.
-        affine: ``(2, 3)`` ``image_to_picture``; None where the two frames are one.
+
+class FastJpeg:
+    """Decodes image files, JPEGs quickly.
+
+    JPEGs are decoded with the quick inverse DCT and chroma upsampling of libjpeg-turbo (off by 1
+    to 2 grey levels on average), reduced where that is allowed, into memory that is used again;
+    EXIF turns are left to the affine. All that is not a whole JPEG with one or three channels is
+    decoded exactly, and refused alike.
     """
 
-    pixels: Pixels
-    affine: Array | None = None
+    reduces = True
 
-
-class Pictures(Protocol):
-    """Where the pixels of a data set's images come from.
-
-    Attributes:
-        reduces: Whether pictures may be coarser than their images.
-    """
-
-    reduces: bool
-
-    def read(self, row: int, reduction: float) -> Picture:
-        """The picture of one image.
-
-        Args:
-            row: Row of the data set's `Images`.
-            reduction: How much coarser it may be: image pixels per picture pixel.
-
-        Raises:
-            OSError: If it cannot be read.
-            ImageError: If it is damaged.
-        """
-
-
-class Decoder:
-    """Turns the bytes of image files into pictures.
-
-    ``"exact"`` gives the pixels of `read_rgb`. ``"fast"`` decodes JPEGs with the quick inverse
-    DCT and chroma upsampling of libjpeg-turbo (off by 1 to 2 grey levels on average), reduced
-    where that is allowed, into memory that is used again; it leaves EXIF turns to the affine. All
-    that is not a whole JPEG with one or three channels is decoded exactly, and refused alike.
-
-    Args:
-        decode: Which of the two.
-    """
-
-    def __init__(self, decode: Decode) -> None:
-        self.reduces = decode == "fast"
+    def __init__(self) -> None:
         self._memory: NDArray[np.uint8] = np.empty(0, np.uint8)
 
     def __call__(
         self, path: Path | str, data: bytes, size_wh: tuple[int, int] | None, reduction: float
     ) -> Picture:
-        """Decode a file.
-
-        Args:
-            path: Names the file in errors.
-            data: Its bytes.
-            size_wh: As in `read_rgb`.
-            reduction: Upper limit of the reduction; 1: full size.
-
-        Raises:
-            ImageError: As `read_rgb`.
-        """
-        picture = self._fast(path, data, size_wh, reduction) if self.reduces else None
+        """Decode a file; see `PictureDecoder`."""
+        picture = self._fast(path, data, size_wh, reduction)
         return picture or Picture(decode_rgb(path, data, size_wh))
 
     def _fast(
@@ -169,29 +125,3 @@ def _image_to_picture(stored_wh: tuple[int, int], orientation: int, factor: int)
     from_far_side = linear.sum(axis=1) < 0
     offset = np.where(from_far_side, np.array(stored_wh, np.float64) - 1, 0.0)
     return np.column_stack([linear, offset + 0.5]) / factor - [0, 0, 0.5]
-
-
-class ImageFiles:
-    """Pictures of the image files of a folder.
-
-    Args:
-        images: Their names and sizes.
-        folder: What the names are relative to.
-        decode: See `Decoder`.
-    """
-
-    def __init__(self, images: Images, folder: Path, decode: Decode = "exact") -> None:
-        self.images = images
-        self.folder = Path(folder)
-        self.decoder = Decoder(decode)
-        self.reduces = self.decoder.reduces
-
-    def read(self, row: int, reduction: float) -> Picture:
-        """As `Pictures.read`."""
-        path = self.folder / self.images.file_names[row]
-        width, height = (int(side) for side in self.images.sizes_wh[row])
-        size_wh = (width, height) if width and height else None
-        return self.decoder(path, read_bytes(path), size_wh, reduction)
-
-
-__all__ = ["Decode", "Decoder", "ImageFiles", "Picture", "Pictures"]

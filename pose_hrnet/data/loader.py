@@ -1,19 +1,20 @@
-"""Which crops an epoch has, in which order, and which of several processes takes which."""
+"""Batches of crops: their order, which process takes which, and the way to the device."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import signal
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any
 
+import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader, Sampler
 
+from pose_hrnet.data.crops import Crop, CropDataset, SampleKey
 from pose_hrnet.keypoints.records import People
-
-SampleKey: TypeAlias = tuple[int, int]
-"""(epoch, index): all that a sample depends on besides the data set and its seed."""
 
 
 @dataclass(frozen=True)
@@ -124,4 +125,129 @@ class EpochSampler(Sampler[SampleKey]):
         return np.argsort(rank, kind="stable")
 
 
-__all__ = ["EpochSampler", "SampleKey", "Share"]
+def crop_loader(
+    dataset: CropDataset,
+    *,
+    batch_size: int,
+    workers: int,
+    shuffle: bool = False,
+    sampler: Sampler[SampleKey] | None = None,
+    pin_memory: bool = False,
+    rank: int = 0,
+    world_size: int = 1,
+) -> DataLoader[Crop]:
+    """Batches of crops; set ``loader.sampler.epoch`` before each training epoch.
+
+    Its processes stay alive between epochs: end them with `end_workers`.
+
+    Args:
+        dataset: The crops.
+        batch_size: B of every batch but perhaps the last.
+        workers: Loader processes; 0 loads in this one.
+        shuffle: Random order (training), else image by image.
+        sampler: Another order; None: an `EpochSampler`.
+        pin_memory: Page-locked batches, for CUDA.
+        rank: Number of this process, and
+        world_size: how many share the batches out among them, each whole: unshuffled, each batch
+            is as one process would have it, and no person comes twice. A `sampler` that is given
+            has its own.
+    """
+    if workers:
+        # The processes are the parallelism. Where they are forked it must be said before: a child
+        # that touches OpenCV's thread pool, which fork does not copy, waits forever.
+        cv2.setNumThreads(0)
+    if sampler is None:
+        sampler = EpochSampler(
+            dataset.people,
+            shuffle=shuffle,
+            seed=dataset.seed,
+            batch_size=batch_size,
+            rank=rank,
+            world_size=world_size,
+            even=shuffle,
+        )
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=sampler,
+        collate_fn=_as_it_is,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        persistent_workers=workers > 0,
+        worker_init_fn=_set_up_worker,
+        # Its own, so that making an iterator leaves the network's random numbers as they are.
+        generator=torch.Generator(),
+    )
+
+
+def end_workers(loader: DataLoader[Crop]) -> None:
+    """End the processes of a loader that is no longer needed.
+
+    They go with the loader, but that may live on in what waits for the garbage collector, such as
+    an exception somewhere below the function that made it; processes that are forked meanwhile
+    inherit it, and complain. PyTorch has no public way to say that it is done with.
+    """
+    loader._iterator = None
+
+
+def _set_up_worker(worker: int) -> None:
+    """What a loader process begins with."""
+    # Signals may go to all processes of a group: Ctrl-C, and SIGTERM of a batch system. The main
+    # process decides what they mean, and ends this one; insistence does as well.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    # Where loader processes are spawned, not forked, they start with OpenCV's default.
+    if cv2.getNumThreads() > 1:
+        cv2.setNumThreads(0)
+
+
+def _as_it_is(batch: Any) -> Any:
+    """The batch, which `CropDataset` has collated."""
+    return batch
+
+
+def on_device(batches: Iterable[Crop], device: torch.device) -> Iterator[Crop]:
+    """Batches whose pixels and keypoints lie on the device; the other columns stay on the host.
+
+    On CUDA each batch is copied one ahead of its use, on a stream of its own, from the
+    page-locked memory that `crop_loader` gives with ``pin_memory``. Pixels travel as uint8, a
+    quarter of their size in float32. Elsewhere the batches pass through.
+
+    Args:
+        batches: From a loader.
+        device: Where the network is.
+    """
+    if device.type != "cuda":
+        yield from batches
+        return
+    # PyTorch has not typed it.
+    copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    ahead: tuple[Crop, torch.cuda.Event] | None = None
+    for batch in batches:
+        with torch.cuda.stream(copies):
+            sent = _sent(batch, device)
+            # An event for each batch: to wait for the stream would be to wait for the next one.
+            event = copies.record_event()
+        if ahead is not None:
+            yield _arrived(*ahead)
+        ahead = sent, event
+    if ahead is not None:
+        yield _arrived(*ahead)
+
+
+def _sent(batch: Crop, device: torch.device) -> Crop:
+    """The batch, with copies under way."""
+    return batch._replace(
+        pixels=batch.pixels.to(device, non_blocking=True),
+        keypoints_input=batch.keypoints_input.to(device, non_blocking=True),
+        visible=batch.visible.to(device, non_blocking=True),
+    )
+
+
+def _arrived(batch: Crop, event: torch.cuda.Event) -> Crop:
+    """Let the work that is queued from now on, but not this process, wait for the copies."""
+    current = torch.cuda.current_stream(batch.pixels.device)
+    current.wait_event(event)
+    for copy in (batch.pixels, batch.keypoints_input, batch.visible):
+        copy.record_stream(current)  # its memory was taken for the other stream
+    return batch

@@ -6,19 +6,32 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeGuard
+from typing import Literal, TypeGuard
 
 import msgspec
 import numpy as np
 
-from pose_hrnet.config.recipe import Kind
-from pose_hrnet.data.formats.coco import Category, read_as_others, read_category, stand_for
+from pose_hrnet.config.data import DataSet
+from pose_hrnet.data.formats.coco import (
+    Category,
+    read_annotations,
+    read_as_others,
+    read_category,
+    stand_for,
+)
 from pose_hrnet.data.formats.mpii import load_mpii
-from pose_hrnet.data.formats.results import load_people, training_people
-from pose_hrnet.data.formats.rows import Source, decode_rows, open_annotations
+from pose_hrnet.data.formats.results import load_detections
+from pose_hrnet.data.formats.rows import (
+    Source,
+    decode_rows,
+    explain_strays,
+    open_annotations,
+    summarise,
+)
 from pose_hrnet.data.formats.skeletons import find_skeleton
 from pose_hrnet.keypoints.records import ImageId, People
-from pose_hrnet.keypoints.skeleton import MPII16, Skeleton, spelling_of
+from pose_hrnet.keypoints.skeleton import COCO17, MPII16, Skeleton, spelling_of
+from pose_hrnet.system.choices import AnnotationKind
 from pose_hrnet.system.text import counted
 
 log = logging.getLogger(__name__)
@@ -38,7 +51,7 @@ def opened(annotations: Path) -> Source:
     return annotations if _is_list(annotations) else open_annotations(annotations)
 
 
-def kind_of(annotations: Source) -> Kind:
+def kind_of(annotations: Source) -> AnnotationKind:
     """Which kind of data set a file is: a list is MPII; any image's crowdIndex makes CrowdPose.
 
     Raises:
@@ -111,6 +124,117 @@ def annotated_people(annotations: Source, skeleton: Skeleton) -> People:
         check_keypoints(annotations, skeleton)
         return load_mpii(annotations)
     return training_people(load_people(annotations, skeleton=skeleton))
+
+
+def load_people(
+    annotations: Source,
+    *,
+    skeleton: Skeleton = COCO17,
+    category: str | int | None = None,
+    on_bad: Literal["report", "raise"] = "report",
+) -> People:
+    """Load every person of an annotation file, crowds and persons without keypoints included.
+
+    Ids may be integers or strings. A missing ``area`` is the box's, a missing ``iscrowd`` is 0,
+    missing keypoints are unlabelled, and ``num_keypoints`` is not read. Left out and reported are
+    annotations with a box that is not finite, has no area or lies outside its image, with a wrong
+    number of keypoints, with labelled keypoints that are not finite, with a visibility other than
+    0, 1 or 2, with an id that came before, or of an image that the file does not list.
+
+    Args:
+        annotations: COCO keypoint JSON.
+        skeleton: The keypoints of the category.
+        category: Name or id; None: the one that has keypoints, or else is called ``person``.
+        on_bad: Whether a bad row is logged (one warning for the file) or ends the loading.
+
+    Returns:
+        N persons in the file's order; `boxes_xywh` are as the file has them, not clipped.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no annotation file of this skeleton, has no usable person, or
+            has a bad row and `on_bad` is ``"raise"``.
+    """
+    file = read_annotations(annotations, skeleton=skeleton, category=category)
+    if file.problems and on_bad == "raise":
+        raise ValueError(
+            f"{annotations}: {file.problems[0].sentence}"
+            + (f" (and {len(file.problems) - 1} more bad rows)" if len(file.problems) > 1 else "")
+        )
+    if not len(file.people):
+        reasons = [summarise(file.problems) or "no annotation has this category_id"]
+        reasons += filter(None, [explain_strays(file.problems, file.people.images)])
+        raise ValueError(
+            f"{annotations} has no usable person of category {file.category.id!r} "
+            f"({file.category.name}): {'; '.join(reasons)}"
+        )
+    if file.problems:
+        log.warning("%s: %s", annotations, summarise(file.problems))
+    return file.people
+
+
+def training_people(people: People) -> People:
+    """The persons that the official code trains on, and evaluates with ground-truth boxes.
+
+    Left out are crowds and persons without a labelled keypoint, an area or a box inside the
+    image. Boxes are clipped to ``[x1, y1, x2 - x1, y2 - y1]`` with ``x1 = max(0, x)`` and
+    ``x2 = min(W - 1, x1 + max(0, w - 1))``, the same in y; where the image size is unknown, only
+    against 0. A box that clips to a single point has no crop and is left out, too.
+
+    Returns:
+        The remaining persons, in order; may be none.
+    """
+    boxes = people.boxes_xywh
+    sizes = people.images.sizes_wh[people.image_index]
+    last_pixel = np.where(sizes > 0, sizes - 1, np.inf)
+    low = np.maximum(0, boxes[:, :2])
+    high = np.minimum(last_pixel, low + np.maximum(0, boxes[:, 2:] - 1))
+    keep = ~people.is_crowd & (people.visibility > 0).any(axis=1) & (people.areas > 0)
+    keep &= (high >= low).all(axis=1) & (high > low).any(axis=1)
+    clipped = np.concatenate([low, high - low], axis=1).astype(np.float32)
+    return replace(people, boxes_xywh=clipped)[keep]
+
+
+def people_to_predict(
+    data: DataSet,
+    skeleton: Skeleton,
+    *,
+    min_box_score: float = 0.0,
+    category_id: ImageId = 1,
+    annotations: Source | None = None,
+) -> People:
+    """The persons whose crops are predicted: the detections, or the official ground-truth boxes.
+
+    Args:
+        data: Annotations, images and boxes.
+        skeleton: The keypoints.
+        min_box_score: Weaker detections are left out.
+        category_id: The person category of the detections.
+        annotations: Those of the data set, where they are opened already.
+
+    Ground-truth boxes are those of `annotated_people`, as the official code evaluates them.
+
+    Raises:
+        ValueError: If a file is malformed, has other keypoints or leaves no person.
+        FileNotFoundError: If a file is missing.
+    """
+    annotations = annotations or data.annotations
+    if data.boxes is None:
+        people = annotated_people(annotations, skeleton)
+        source = data.annotations
+    else:
+        annotated = load_people(annotations, skeleton=skeleton)
+        people = load_detections(
+            data.boxes,
+            annotated.images,
+            skeleton=skeleton,
+            min_score=min_box_score,
+            category_id=category_id,
+        )
+        source = data.boxes
+    if not len(people):
+        raise ValueError(f"{source} has no person to predict; see pose-hrnet data validate")
+    return people
 
 
 def people_to_learn(
@@ -232,16 +356,3 @@ def _is_list(annotations: Source) -> TypeGuard[Path]:
             return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
     except OSError:
         return False  # whoever reads it says what is wrong
-
-
-__all__ = [
-    "annotated_people",
-    "category_of",
-    "check_keypoints",
-    "choose_skeleton",
-    "join",
-    "kind_of",
-    "map_keypoints",
-    "opened",
-    "people_to_learn",
-]

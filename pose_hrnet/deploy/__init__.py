@@ -1,1 +1,7 @@
-"""Models outside of the laboratory: exports, INT8."""
+"""Out of the laboratory.
+
+export     network, flip test and decoder as one graph
+check      how far an export is from its checkpoint
+quantise   the graph in INT8
+int8       INT8 exports, and what they cost
+"""

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_hrnet.config.recipe import DataSet
+from pose_hrnet.config.data import DataSet
 from pose_hrnet.data.crops import cut
+from pose_hrnet.data.people import people_to_predict
 from pose_hrnet.data.synthetic.dataset import draw_scene
-from pose_hrnet.evaluation.evaluate import people_to_predict
-from pose_hrnet.inference.dataset import PoseCard, crops_for
-from pose_hrnet.inference.model import PoseModel
+from pose_hrnet.inference.dataset import crops_for
+from pose_hrnet.inference.model import PoseCard, PoseModel
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.system.text import counted
 
@@ -67,7 +67,7 @@ class Difference:
         )
 
 
-def compare(
+def difference(
     reference: PoseModel, other: PoseModel, crops: Tensor, bound: float = MAX_DIFFERENCE
 ) -> Difference:
     """Run two models on the same crops, ``(N, H, W, 3)`` uint8 RGB."""

@@ -18,8 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from pose_hrnet.deploy.check import MAX_DIFFERENCE, Difference, compare
-from pose_hrnet.inference.backends.choose import cpp_compiler
+from pose_hrnet.deploy.check import MAX_DIFFERENCE, Difference, difference
 from pose_hrnet.inference.backends.convert import (
     PACKAGES,
     import_packages,
@@ -27,13 +26,18 @@ from pose_hrnet.inference.backends.convert import (
     openvino_model,
     traced,
 )
+from pose_hrnet.inference.backends.networks import ExportedNetwork
 from pose_hrnet.inference.backends.program_files import read_program
-from pose_hrnet.inference.backends.sessions import import_extra, one_line, open_compiled
-from pose_hrnet.inference.dataset import Decoder
-from pose_hrnet.inference.model import GraphNetwork, PoseModel, load_pose_model, network_model
-from pose_hrnet.models.cards import SUFFIXES, ExportCard, ExportFormat
+from pose_hrnet.inference.backends.sessions import open_compiled
+from pose_hrnet.inference.load import load_pose_model
+from pose_hrnet.inference.model import Decoder, PoseModel, network_model
+from pose_hrnet.models.cards import SUFFIXES, ExportCard
 from pose_hrnet.models.weights.load import LoadedModel
+from pose_hrnet.system.choices import ExportFormat
+from pose_hrnet.system.device import cpp_compiler
+from pose_hrnet.system.extras import import_extra
 from pose_hrnet.system.files import draft_folder, put_in_place
+from pose_hrnet.system.text import one_line
 
 
 class PoseGraph(nn.Module):
@@ -140,15 +144,15 @@ def export_model(
                 "an operator that the converter does not know, so try another format"
             ) from error
         card.write(draft)
-        difference = None
+        found = None
         if check_crops is not None:
             exported = load_pose_model(draft, device="cpu")
-            difference = compare(model, exported, check_crops, bound)
-            card = replace(card, measured={"difference": asdict(difference)})
+            found = difference(model, exported, check_crops, bound)
+            card = replace(card, measured={"difference": asdict(found)})
             card.write(draft)
-        if difference is None or difference.ok:
+        if found is None or found.ok:
             put_in_place(folder, path.parent)
-    return Export(path, card, difference)
+    return Export(path, card, found)
 
 
 def trace(model: PoseModel, *, heatmaps: bool) -> ExportedProgram:
@@ -198,14 +202,14 @@ def compile_program(
             )
         except Exception as error:  # the compiler's errors have no common base
             raise ValueError(f"{program_path} cannot be compiled ({one_line(error)})") from error
-        difference = None
+        found = None
         if check_crops is not None:
             reference = load_pose_model(program_path, device="cpu")
-            compiled = replace(reference, network=GraphNetwork(open_compiled(draft)))
-            difference = compare(reference, compiled, check_crops, bound)
-        if difference is None or difference.ok:
+            compiled = replace(reference, network=ExportedNetwork(open_compiled(draft)))
+            found = difference(reference, compiled, check_crops, bound)
+        if found is None or found.ok:
             put_in_place(folder, package.parent)
-    return package, difference
+    return package, found
 
 
 def package_versions(fmt: ExportFormat) -> dict[str, str]:

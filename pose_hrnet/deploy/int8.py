@@ -13,19 +13,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pose_hrnet.config.recipe import DataSet, EvaluateConfig
-from pose_hrnet.data.formats.results import write_json
-from pose_hrnet.data.people import check_keypoints
-from pose_hrnet.deploy.check import MAX_DIFFERENCE, compare
+from pose_hrnet.config.data import DataSet
+from pose_hrnet.config.recipe import EvaluateConfig
+from pose_hrnet.data.people import check_keypoints, people_to_predict
+from pose_hrnet.deploy.check import MAX_DIFFERENCE, difference
 from pose_hrnet.deploy.export import Export, export_model
 from pose_hrnet.deploy.quantise import import_nncf, quantise
-from pose_hrnet.evaluation.evaluate import evaluate, people_to_predict
-from pose_hrnet.evaluation.main_number import main_number
-from pose_hrnet.inference.dataset import PoseCard, crops_for
-from pose_hrnet.inference.model import load_pose_model
+from pose_hrnet.evaluation.evaluate import evaluate
+from pose_hrnet.evaluation.scorer import main_number
+from pose_hrnet.inference.dataset import crops_for
+from pose_hrnet.inference.load import load_pose_model
+from pose_hrnet.inference.model import PoseCard
 from pose_hrnet.keypoints.records import ImageId, People
 from pose_hrnet.models.weights.load import LoadedModel
-from pose_hrnet.system.files import draft_folder, put_in_place
+from pose_hrnet.system.files import draft_folder, put_in_place, write_json
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import counted
 
@@ -163,7 +164,7 @@ def export_int8(
             progress=progress,
         )
         exact, rounded = (load_pose_model(file, device="cpu") for file in (source, target))
-        difference = compare(exact, rounded, crops, bound)
+        found = difference(exact, rounded, crops, bound)
         card = replace(
             card,
             quantisation={
@@ -175,7 +176,7 @@ def export_int8(
                 "layers": quantised.layers,
                 "layers_in_floating_point": list(quantised.layers_in_floating_point),
                 "bytes": [_bytes(source), _bytes(target)],
-                "difference": asdict(difference),
+                "difference": asdict(found),
             },
         )
         card.write(target)

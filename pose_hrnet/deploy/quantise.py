@@ -25,13 +25,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pose_hrnet.inference.backends.sessions import (
-    import_extra,
-    one_line,
-    open_openvino,
-    openvino_core,
-)
+from pose_hrnet.inference.backends.sessions import open_openvino, openvino_core
+from pose_hrnet.system.extras import import_extra
 from pose_hrnet.system.progress import SILENT, Progress
+from pose_hrnet.system.text import one_line
 
 log = logging.getLogger(__name__)
 

@@ -1,1 +1,8 @@
-"""Poses -> numbers."""
+"""Poses -> numbers, and why.
+
+metrics    the COCO numbers, CrowdPose, PCK, PCKh
+scorer     the metric of a data set, and its main number
+evaluate   predict and score
+compare    test-time choices side by side
+matching   which pose is whose
+"""

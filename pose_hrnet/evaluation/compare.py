@@ -14,25 +14,32 @@ from typing import Any, Literal, TypeAlias, get_args
 import torch
 from torch import nn
 
-from pose_hrnet.config.recipe import DataSet, EvaluateConfig, NmsName
-from pose_hrnet.data.crops import crop_loader
-from pose_hrnet.data.formats.results import write_json
+from pose_hrnet.config.data import DataSet
+from pose_hrnet.config.recipe import EvaluateConfig
+from pose_hrnet.data.loader import crop_loader
 from pose_hrnet.evaluation.evaluate import (
     Evaluation,
     load_evaluation_set,
     own_decoder,
     score_inference,
 )
-from pose_hrnet.evaluation.metrics.coco_ap import CocoScores, Evaluator
+from pose_hrnet.evaluation.metrics.coco_ap import CocoScores
 from pose_hrnet.evaluation.metrics.pckh import MpiiScores
-from pose_hrnet.inference.dataset import Decoder, Inference, PoseCard, crops_for, predict_each
+from pose_hrnet.inference.dataset import Inference, crops_for, predict_each
+from pose_hrnet.inference.model import Decoder, PoseCard
 from pose_hrnet.keypoints.codec import HeatmapCodec
-from pose_hrnet.keypoints.geometry import Alignment, CodecName
-from pose_hrnet.system.device import Precision
+from pose_hrnet.system.choices import (
+    Alignment,
+    CodecName,
+    CompareItem,
+    Evaluator,
+    NmsName,
+    Precision,
+)
 from pose_hrnet.system.distributed import World
+from pose_hrnet.system.files import write_json
 from pose_hrnet.system.progress import SILENT, Progress
 
-CompareItem: TypeAlias = Literal["flip", "shift", "codec", "nms"]
 Decoding: TypeAlias = CodecName | Literal["argmax"]
 
 NOTABLE_GAIN = 0.005

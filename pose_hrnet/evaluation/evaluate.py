@@ -9,27 +9,29 @@ from typing import Any
 import torch
 from torch import nn
 
-from pose_hrnet.config.recipe import DataSet, EvaluateConfig, Kind
-from pose_hrnet.data.crops import crop_loader
-from pose_hrnet.data.formats.results import (
-    load_detections,
-    load_people,
-    poses_to_results,
-    write_json,
+from pose_hrnet.config.data import DataSet
+from pose_hrnet.config.recipe import EvaluateConfig
+from pose_hrnet.data.formats.results import poses_to_results
+from pose_hrnet.data.loader import crop_loader
+from pose_hrnet.data.people import (
+    check_keypoints,
+    opened,
+    people_to_predict,
 )
-from pose_hrnet.data.formats.rows import Source
-from pose_hrnet.data.people import annotated_people, check_keypoints, opened
-from pose_hrnet.evaluation.metrics.coco_ap import CocoScores, Evaluator
+from pose_hrnet.evaluation.metrics.coco_ap import CocoScores
 from pose_hrnet.evaluation.metrics.pckh import MpiiScores
 from pose_hrnet.evaluation.scorer import Scorer
-from pose_hrnet.inference.dataset import Decoder, Inference, PoseCard, crops_for, predict_people
+from pose_hrnet.inference.dataset import Inference, crops_for, predict_people
+from pose_hrnet.inference.model import Decoder, PoseCard
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import BOX_PADDING
 from pose_hrnet.keypoints.oks import oks_nms, rescore, soft_oks_nms
 from pose_hrnet.keypoints.records import ImageId, People, Poses
 from pose_hrnet.keypoints.skeleton import Skeleton
-from pose_hrnet.system.device import Precision, arithmetic
+from pose_hrnet.system.choices import AnnotationKind, Evaluator, Precision
+from pose_hrnet.system.device import arithmetic
 from pose_hrnet.system.distributed import World
+from pose_hrnet.system.files import write_json
 from pose_hrnet.system.progress import SILENT, Progress
 
 
@@ -46,7 +48,7 @@ class Evaluation:
         provenance: Boxes, flip, shift, codec, NMS, counts: plain values, ready for JSON.
     """
 
-    metric: Kind
+    metric: AnnotationKind
     scores: CocoScores | MpiiScores
     keypoint_metrics: dict[str, Any]
     poses: Poses
@@ -106,48 +108,6 @@ class Evaluation:
         output.mkdir(parents=True, exist_ok=True)
         write_json(output / "results.json", self.results)
         write_json(output / "metrics.json", self.metrics())
-
-
-def people_to_predict(
-    data: DataSet,
-    skeleton: Skeleton,
-    *,
-    min_box_score: float = 0.0,
-    category_id: ImageId = 1,
-    annotations: Source | None = None,
-) -> People:
-    """The persons whose crops are predicted: the detections, or the official ground-truth boxes.
-
-    Args:
-        data: Annotations, images and boxes.
-        skeleton: The keypoints.
-        min_box_score: Weaker detections are left out.
-        category_id: The person category of the detections.
-        annotations: Those of the data set, where they are opened already.
-
-    Ground-truth boxes are those of `annotated_people`, as the official code evaluates them.
-
-    Raises:
-        ValueError: If a file is malformed, has other keypoints or leaves no person.
-        FileNotFoundError: If a file is missing.
-    """
-    annotations = annotations or data.annotations
-    if data.boxes is None:
-        people = annotated_people(annotations, skeleton)
-        source = data.annotations
-    else:
-        annotated = load_people(annotations, skeleton=skeleton)
-        people = load_detections(
-            data.boxes,
-            annotated.images,
-            skeleton=skeleton,
-            min_score=min_box_score,
-            category_id=category_id,
-        )
-        source = data.boxes
-    if not len(people):
-        raise ValueError(f"{source} has no person to predict; see pose-hrnet data validate")
-    return people
 
 
 def remove_duplicates(poses: Poses, skeleton: Skeleton, test: EvaluateConfig) -> Poses:

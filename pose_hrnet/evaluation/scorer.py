@@ -1,16 +1,17 @@
-"""Picks the metric of a data set, and scores predictions with it."""
+"""Picks the metric of a data set, scores predictions with it, and names its main number."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pose_hrnet.config.recipe import DataSet, Kind, MetricName
+from pose_hrnet.config.data import DataSet
 from pose_hrnet.data.formats.results import poses_to_results
 from pose_hrnet.data.formats.rows import Source
 from pose_hrnet.data.people import category_of, choose_skeleton, kind_of, opened
-from pose_hrnet.evaluation.metrics.coco_ap import CocoScores, Evaluator, score_poses, score_results
+from pose_hrnet.evaluation.metrics.coco_ap import CocoScores, score_poses, score_results
 from pose_hrnet.evaluation.metrics.coco_truth import Truth, read_truth
 from pose_hrnet.evaluation.metrics.crowdpose import CrowdTruth, read_crowd_truth, score_crowdpose
 from pose_hrnet.evaluation.metrics.pck import keypoint_metrics
@@ -18,11 +19,21 @@ from pose_hrnet.evaluation.metrics.pckh import MpiiScores, MpiiTruth, read_mpii_
 from pose_hrnet.inference.dataset import Inference
 from pose_hrnet.keypoints.records import ImageId, People, Poses
 from pose_hrnet.keypoints.skeleton import COCO17, CROWDPOSE14, Skeleton
+from pose_hrnet.system.choices import AnnotationKind, Evaluator, MetricName
+
+MAIN_NUMBERS = ("AP", "PCKh")
+"""Of COCO and CrowdPose, and of MPII."""
+
 
 NEEDS_ANNOTATED_BOXES = (
     "PCK, AUC and EPE need the annotated boxes, each of which belongs to one person; "
     "these are a detector's"
 )
+
+
+def main_number(values: Mapping[str, Any]) -> str | None:
+    """Name of the number that says how good a model is; None if there is none among the values."""
+    return next((name for name in MAIN_NUMBERS if name in values), None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +47,7 @@ class Scorer:
         truth: What they are compared with.
     """
 
-    metric: Kind
+    metric: AnnotationKind
     data: DataSet
     skeleton: Skeleton
     truth: Truth | CrowdTruth | MpiiTruth
@@ -135,7 +146,7 @@ def score_file(
     skeleton: str | None = None,
     metric: MetricName = "auto",
     evaluator: Evaluator = "fast",
-) -> tuple[CocoScores, Kind]:
+) -> tuple[CocoScores, AnnotationKind]:
     """Score a COCO results file of any program; also says by which metric.
 
     Args:
@@ -163,6 +174,3 @@ def score_file(
     chosen = choose_skeleton(skeleton, annotations) if named else COCO17
     scores = score_results(file, results, sigmas=chosen.sigmas, evaluator=evaluator)
     return scores, "coco"
-
-
-__all__ = ["Scorer", "score_file"]

@@ -13,13 +13,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from pose_hrnet.data.crops import cut
-from pose_hrnet.inference.backends.sessions import Backend
-from pose_hrnet.inference.model import PoseModel, load_pose_model
+from pose_hrnet.inference.load import load_pose_model
+from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.geometry import Array
 from pose_hrnet.keypoints.records import Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
-from pose_hrnet.system.device import Precision
+from pose_hrnet.system.choices import Backend, Precision
 from pose_hrnet.system.text import counted
 from pose_hrnet.system.threads import ahead
 

@@ -15,38 +15,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose_hrnet.data.formats.results import (
-    decode_detections,
+    ImageBoxes,
+    load_boxes,
     names_of,
     poses_to_results,
-    write_json,
 )
-from pose_hrnet.data.formats.rows import Problem
 from pose_hrnet.data.images import ImageError, read_rgb
 from pose_hrnet.inference.estimator import BATCH_BYTES, PoseEstimator
 from pose_hrnet.keypoints.records import ImageId, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
-from pose_hrnet.system.files import replace_file
+from pose_hrnet.system.files import replace_file, write_json
 from pose_hrnet.system.progress import SILENT, Bar, Progress
-from pose_hrnet.system.text import counted
 from pose_hrnet.system.threads import Behind
 from pose_hrnet.visualize.draw import draw_poses, write_image
 
 log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-PERSON = 1  # COCO's category_id
+
 
 Image = NDArray[np.uint8]
 Boxes = NDArray[np.float64]
 """``(N, 4)`` rows of x1, y1, x2, y2 in image pixels."""
-
-
-@dataclass(frozen=True)
-class ImageBoxes:
-    """One image in a box file: rows of box and score; its id, None where it has but a name."""
-
-    rows: list[list[float]]
-    image_id: ImageId | None
 
 
 @dataclass(frozen=True)
@@ -92,57 +82,6 @@ def find_images(inputs: Sequence[Path], *, skip: Path | None = None) -> list[Pat
             f"there is no image in {', '.join(map(str, inputs))}; looked for {looked}"
         )
     return paths
-
-
-def load_boxes(path: Path) -> dict[str, ImageBoxes]:
-    """Person boxes per image from a detection file.
-
-    Entries of other categories are passed over; boxes that are not finite or have no area, and
-    boxes without a finite score, are left out with one warning.
-
-    Args:
-        path: JSON list of ``{"image_id" or "file_name", "bbox": [x, y, w, h], "score",
-            "category_id"}``; the score and the category may be missing and are then 1.
-
-    Returns:
-        The boxes for each file name, or else image id as text.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not such a list, or has no usable person box.
-    """
-    problems: list[Problem] = []
-    entries = list(decode_detections(path, problems))
-    if problems:
-        raise ValueError(
-            f"{path}: {problems[0].sentence}; expected "
-            '{"image_id" or "file_name": ..., "bbox": [x, y, w, h], "score": ...}'
-        )
-    known: dict[str, ImageBoxes] = {}
-    bad: list[str] = []
-    persons = 0
-    for position, entry in enumerate(entries):
-        if entry.category_id not in (None, PERSON):
-            continue
-        persons += 1
-        name, (x, y, w, h, score) = str(entry.image), entry.numbers
-        row = [x, y, x + w, y + h, score]
-        if np.isfinite(row).all() and row[0] < row[2] and row[1] < row[3]:
-            known.setdefault(name, ImageBoxes([], entry.image_id)).rows.append(row)
-        else:
-            bad.append(f"entry {position} (image {name}, box [{x:g}, {y:g}, {w:g}, {h:g}])")
-    if not known:
-        raise ValueError(
-            f"{path} has no usable person box: of {counted(len(entries), 'entry')}, {persons} "
-            f"with category_id {PERSON} or none, {len(bad)} of these not finite or without area"
-        )
-    if bad:
-        log.warning(
-            "%s: left out %d of %s, without area or not finite: %s%s",
-            path, len(bad), counted(persons, "person box"),
-            ", ".join(bad[:3]), ", ..." if len(bad) > 3 else "",
-        )  # fmt: skip
-    return known
 
 
 def predict_files(

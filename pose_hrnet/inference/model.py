@@ -1,47 +1,154 @@
-"""One way to run any model: a checkpoint, an export of ours, or a heatmap model of others.
+"""A model that is ready to run, and how its heatmaps become keypoints.
 
-A `PoseModel` maps uint8 crops to keypoints in input pixels and scores. What differs is only the
-network in it: layers of torch, or a file that a runtime has opened.
+A `PoseModel` maps uint8 crops to keypoints in input pixels and scores. What differs between a
+checkpoint, an export of ours and a heatmap model of others is only the network in it: layers of
+torch, or a file that a runtime has opened.
 """
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from pose_hrnet.inference.backends.choose import (
-    Choice,
-    accelerate,
-    agrees,
-    choose,
-    choose_for_file,
-)
-from pose_hrnet.inference.backends.sessions import (
-    Backend,
-    Runner,
-    Session,
-    one_line,
-    open_onnx,
-    open_openvino,
-    open_program,
-)
-from pose_hrnet.inference.dataset import Decoder, PoseCard
-from pose_hrnet.models.cards import (
-    CARD_SUFFIXES,
-    SUFFIXES,
-    ExportCard,
-    HeatmapModelCard,
-    card_path,
-)
-from pose_hrnet.models.weights.load import load_model
-from pose_hrnet.system.device import Precision, pick_device
+from pose_hrnet.keypoints.codec import HeatmapCodec
+from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.system.choices import Precision, Runner
+from pose_hrnet.system.device import autocast, pick_device
 
-log = logging.getLogger(__name__)
+
+class PoseCard(Protocol):
+    """What cropping and decoding need to know of a model, whatever kind of file it came from."""
+
+    @property
+    def codec(self) -> HeatmapCodec:
+        """Decodes its heatmaps; holds input size and crop alignment."""
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The keypoints that it predicts."""
+
+    @property
+    def box_padding(self) -> float:
+        """Factor by which boxes are enlarged before cropping."""
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """How heatmaps become keypoints at test time.
+
+    Attributes:
+        codec: The codec that the network was trained with.
+        flip_index: K indices that exchange left and right keypoints.
+        flip_test: Average with the heatmaps of the mirrored crop.
+        flip_shift: Cells to shift the mirrored heatmaps by; None: the codec's own.
+        precision: Arithmetic of the network; decoding is always float32.
+        refine: Step from the highest cell to a fraction of a cell; False: plain argmax.
+        own_precision: The network keeps to its precision by itself, without autocast.
+        in_graph: The model is an exported graph that holds the flip test and the decoder: it maps
+            crops to keypoints and scores, and the fields above say how.
+    """
+
+    codec: HeatmapCodec
+    flip_index: Sequence[int]
+    flip_test: bool = True
+    flip_shift: int | None = None
+    precision: Precision = "fp32"
+    refine: bool = True
+    own_precision: bool = False
+    in_graph: bool = False
+
+    @property
+    def shift_cells(self) -> int | None:
+        """Cells that the mirrored heatmaps are shifted by; None without the flip test."""
+        if not self.flip_test:
+            return None
+        return self.codec.flip_shift if self.flip_shift is None else self.flip_shift
+
+    def views(self, model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Run the network, with the mirrored crops in the same batch if the flip test is on.
+
+        Args:
+            model: Maps ``(B, 3, H, W)`` uint8 RGB to heatmaps.
+            images: ``(B, 3, H, W)`` uint8.
+
+        Returns:
+            ``(B, K, H/4, W/4)`` float32 of the crops and, still mirrored, of the mirrored crops.
+        """
+        if not self.flip_test:
+            return self.run(model, images), None
+        both = self.run(model, torch.cat([images, images.flip(-1)]))
+        # Not chunk(2): a graph for any batch size cannot know that it gives two parts.
+        return both[: images.shape[0]], both[images.shape[0] :]
+
+    def merge(self, straight: Tensor, mirrored: Tensor | None) -> Tensor:
+        """Heatmaps ``(B, K, H/4, W/4)`` of both views -> those to decode.
+
+        Raises:
+            ValueError: If the flip test is on and there are no mirrored heatmaps.
+        """
+        if not self.flip_test:
+            return straight
+        if mirrored is None:
+            raise ValueError("the flip test needs the heatmaps of the mirrored crops")
+        restored = self.codec.flip_back(mirrored, self.flip_index, shift=self.flip_shift)
+        return (straight + restored) * 0.5
+
+    def heatmaps(self, model: nn.Module, images: Tensor) -> Tensor:
+        """The heatmaps ``(B, K, H/4, W/4)`` float32 that are decoded; arguments as `views`."""
+        return self.merge(*self.views(model, images))
+
+    def run(self, model: nn.Module, images: Tensor) -> Tensor:
+        """One forward pass: heatmaps in float32 whatever the arithmetic."""
+        with autocast(images.device, "fp32" if self.own_precision else self.precision):
+            heatmaps: Tensor = model(images)
+        return heatmaps.float()
+
+    def __call__(self, model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Keypoints ``(B, K, 2)`` in input pixels and scores ``(B, K)`` of uint8 crops."""
+        if self.in_graph:
+            keypoints_input, scores = model(images)
+            return keypoints_input, scores
+        return self.codec.decode(self.heatmaps(model, images), refine=self.refine)
+
+
+def decode_each(
+    decoders: Sequence[Decoder], model: nn.Module, images: Tensor
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Decode the same crops in several ways; the network sees each view once.
+
+    Args:
+        decoders: Of one crop alignment and input size. The network runs as the first of them
+            would run it by itself, so that its result is the same to the bit.
+        model: As in `Decoder.views`; with one decoder that is `in_graph`, such a graph.
+        images: As in `Decoder.views`.
+
+    Yields:
+        What each decoder makes of the crops: keypoints ``(B, K, 2)`` and scores ``(B, K)``.
+
+    Raises:
+        ValueError: If there are several decoders, and one is `in_graph`.
+    """
+    if len(decoders) == 1:
+        yield decoders[0](model, images)
+        return
+    if any(decoder.in_graph for decoder in decoders):
+        raise ValueError(
+            "the exported model holds its decoder, and gives no heatmaps to decode in other ways; "
+            "use the checkpoint that it was made from"
+        )
+    straight, mirrored = decoders[0].views(model, images)
+    if mirrored is None and any(decoder.flip_test for decoder in decoders):
+        mirrored = decoders[0].run(model, images.flip(-1))
+    merged: dict[int | None, Tensor] = {}
+    for decoder in decoders:
+        if decoder.shift_cells not in merged:
+            merged[decoder.shift_cells] = decoder.merge(straight, mirrored)
+        heatmaps = merged[decoder.shift_cells]
+        yield decoder.codec.decode(heatmaps, refine=decoder.refine)
 
 
 @dataclass(frozen=True)
@@ -111,300 +218,3 @@ def network_model(
     where = pick_device(device)
     decoder = Decoder(card.codec, card.skeleton.flip_index, flip_test, flip_shift, precision)
     return PoseModel(network.eval().to(where), card, decoder, where)
-
-
-def load_pose_model(
-    path: str | Path,
-    *,
-    card: Path | None = None,
-    backend: Backend = "auto",
-    device: str = "auto",
-    precision: Precision = "fp32",
-    flip_test: bool | None = None,
-    flip_shift: int | None = None,
-    crops: int | None = None,
-) -> PoseModel:
-    """Load any model that predicts keypoints.
-
-    Files ending in ``.onnx``, ``.xml`` and ``.pt2`` with a JSON card beside them are exports of
-    ours. With a YAML card - given, or of the same name beside them, or named in place of the model
-    - they are heatmap models of others. All other files are checkpoints.
-
-    Args:
-        path: The model, or the YAML card that names it.
-        card: The YAML card of a heatmap model.
-        backend: What runs it; ``auto``: the best choice for a checkpoint (see `choose`), and for
-            other files what they are for. ``openvino`` runs ONNX files, too.
-        device: ``auto``, ``cpu``, ``cuda`` ...
-        precision: Arithmetic; ``auto``: the fastest. That of exported files is their own, but
-            OpenVINO can run them in bf16.
-        flip_test: None: as exported, and on for heatmaps.
-        flip_shift: Cells to shift the mirrored heatmaps by; None: the card's.
-        crops: About how many will be predicted, for the choice; None: unknown.
-
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If the file is no model, its card contradicts it or what is asked for, or the
-            runtime is not installed.
-    """
-    path = Path(path)
-    if path.suffix.lower() in CARD_SUFFIXES:
-        path, card = _model_of(path), path
-    if path.suffix.lower() not in SUFFIXES.values():
-        if card is not None:
-            raise ValueError(
-                f"{path} is no exported model, so that no card applies to it; "
-                f"give a file ending in {', '.join(SUFFIXES.values())}"
-            )
-        choice = choose(backend, precision, device, crops=crops)  # before the file is read
-        return _checkpoint(path, backend, choice, device, flip_test is not False, flip_shift)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such model file; check the path")
-    if card is None and card_path(path).is_file():
-        export = ExportCard.read(path)
-        quantised = export.weights == "int8"
-        choice = choose_for_file(path, backend, device, precision, quantised=quantised)
-        session = _open(path, choice, device)
-        return _export(path, session, export, choice, flip_test, flip_shift)
-    card = card or next((c for s in CARD_SUFFIXES if (c := path.with_suffix(s)).is_file()), None)
-    if card is None:
-        raise FileNotFoundError(
-            f"{path} has no card beside it; an export has {card_path(path).name}, and for a "
-            f"heatmap model write {path.with_suffix('.yaml').name}, or give the card's path"
-        )
-    described = HeatmapModelCard.read(card)
-    choice = choose_for_file(path, backend, device, precision)
-    session = _open(path, choice, device)
-    return _heatmap_model(path, session, described, choice, flip_test is not False, flip_shift)
-
-
-class GraphNetwork(nn.Module):
-    """An export of ours: maps ``(B, 3, H, W)`` uint8 crops to keypoints and scores."""
-
-    def __init__(self, session: Session) -> None:
-        super().__init__()
-        self.session = session
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Keypoints ``(B, K, 2)`` in input pixels, and scores ``(B, K)``."""
-        keypoints_input, scores, *_ = self.session.run_images(images)
-        return keypoints_input, scores
-
-
-class HeatmapNetwork(nn.Module):
-    """A heatmap model of others: normalises as its card says, and picks the heatmaps."""
-
-    def __init__(self, session: Session, card: HeatmapModelCard) -> None:
-        super().__init__()
-        self.session, self.card = session, card
-        names = session.output_names
-        if isinstance(card.output, str) and card.output not in names:
-            raise ValueError(f"output {card.output!r} is not among its outputs {', '.join(names)}")
-        self.position = card.output if isinstance(card.output, int) else names.index(card.output)
-        if not 0 <= self.position < len(names):
-            raise ValueError(f"output {self.position} is not among its {len(names)} outputs")
-
-    def forward(self, images: Tensor) -> Tensor:
-        """``(B, 3, H, W)`` uint8 RGB -> ``(B, K, h, w)`` heatmaps."""
-        card = self.card
-        values = images.flip(1) if card.colour == "BGR" else images
-        mean, std = (values.new_tensor(v, dtype=torch.float32) for v in (card.mean, card.std))
-        values = (values * card.scale - mean[:, None, None]) / std[:, None, None]
-        if card.layout == "NHWC":
-            values = values.permute(0, 2, 3, 1)
-        values = values.to(self.session.input_dtype).contiguous()
-        return torch.cat(
-            [self._run(part) for part in torch.split(values, self._batch(len(values)))]
-        )
-
-    def _batch(self, count: int) -> int:
-        """Crops per run: what the file insists on, or all."""
-        return self.session.input_shape[0] or max(count, 1)
-
-    def _run(self, values: Tensor) -> Tensor:
-        short = self._batch(len(values)) - len(values)
-        padded = torch.cat([values, values[:1].expand(short, -1, -1, -1)]) if short else values
-        return self.session.run(padded)[self.position][: len(values)]
-
-
-def _model_of(card: Path) -> Path:
-    """The model file that a YAML card names, or that has its name."""
-    named = HeatmapModelCard.read(card).model
-    if named is not None:
-        return card.parent / named
-    found = [path for suffix in SUFFIXES.values() if (path := card.with_suffix(suffix)).is_file()]
-    if len(found) != 1:
-        raise ValueError(
-            f"{card} does not say which model file it describes; add the line model: FILE"
-        )
-    return found[0]
-
-
-def _open(path: Path, choice: Choice, device: str) -> Session:
-    if choice.backend == "onnx":
-        return open_onnx(path, device)
-    if choice.backend == "openvino":
-        return open_openvino(path, device, choice.precision)
-    return open_program(path, device)
-
-
-def _checkpoint(
-    path: Path,
-    backend: Backend,
-    choice: Choice,
-    device: str,
-    flip_test: bool,
-    flip_shift: int | None,
-) -> PoseModel:
-    loaded = load_model(path)
-    card = loaded.card
-    network, where, choice = _fast_network(loaded.model, card, backend, choice, device)
-    decoder = Decoder(
-        card.codec,
-        card.skeleton.flip_index,
-        flip_test,
-        flip_shift,
-        choice.precision,
-        own_precision=True,
-    )
-    chosen, summary = choice.summary, loaded.report.summary()
-    if (choice.backend, choice.precision) != ("eager", "fp32"):
-        chosen = f"{chosen}; the reference is --backend eager --precision fp32"
-    return PoseModel(network, card, decoder, where, choice.backend, summary, chosen)
-
-
-def _fast_network(
-    network: nn.Module, card: PoseCard, backend: Backend, choice: Choice, device: str
-) -> tuple[nn.Module, torch.device, Choice]:
-    """The network as chosen; what was not asked for by name must prove itself, or is not used."""
-    if backend != "auto" or choice.backend == "eager":
-        return (*accelerate(network, card, choice, device), choice)
-    try:
-        fast, where = accelerate(network, card, choice, device)
-        if agrees(fast, where, network, card, choice.precision):
-            return fast, where, choice
-        reason = f"{choice.backend} gives other heatmaps here"
-    except (ValueError, RuntimeError) as error:
-        reason = f"{choice.backend} cannot be used, {one_line(error)}"
-    choice = replace(choice, backend="eager", reason=reason)
-    log.warning("%s; the layers of torch run instead", reason)
-    return (*accelerate(network, card, choice, device), choice)
-
-
-def _export(
-    path: Path,
-    session: Session,
-    card: ExportCard,
-    choice: Choice,
-    flip_test: bool | None,
-    flip_shift: int | None,
-) -> PoseModel:
-    codec, skeleton = card.checkpoint.codec, card.checkpoint.skeleton
-    if flip_test not in (None, card.flip_test):
-        held = "holds" if card.flip_test else "does not hold"
-        raise ValueError(
-            f"{path} {held} the flip test, which cannot be changed any more; export the "
-            f"checkpoint {'without' if card.flip_test else 'with'} --flip-test"
-        )
-    if flip_shift not in (None, codec.flip_shift):
-        raise ValueError(
-            f"{path} has its flip shift built in ({codec.flip_shift}), and {flip_shift} was asked "
-            "for; leave it out"
-        )
-    width, height = codec.input_wh
-    network = GraphNetwork(session)
-    _check_input(path, session, (height, width, 3), torch.uint8)
-    points, scores = _first_run(path, network, codec.input_wh)
-    count = skeleton.num_keypoints
-    if points.shape != (1, count, 2) or scores.shape != (1, count):
-        raise ValueError(
-            f"{path}: the model gives keypoints of shape {tuple(points.shape)} and scores of "
-            f"shape {tuple(scores.shape)}, but its card has {count} keypoints; export it again"
-        )
-    decoder = Decoder(
-        codec, skeleton.flip_index, card.flip_test, precision=choice.precision, in_graph=True
-    )
-    return PoseModel(
-        network,
-        card.checkpoint,
-        decoder,
-        session.device,
-        session.backend,
-        f"{path} ({card.format} export, {card.weights}, run by {session.backend})",
-        choice.summary,
-        card.weights,
-    )
-
-
-def _heatmap_model(
-    path: Path,
-    session: Session,
-    card: HeatmapModelCard,
-    choice: Choice,
-    flip_test: bool,
-    flip_shift: int | None,
-) -> PoseModel:
-    width, height = card.input_wh
-    sides = (3, height, width) if card.layout == "NCHW" else (height, width, 3)
-    _check_input(path, session, sides)
-    try:
-        network = HeatmapNetwork(session, card)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}; the card names another") from None
-    (heatmaps,) = _first_run(path, network, card.input_wh)
-    expected = (card.skeleton.num_keypoints, *card.codec.heatmap_hw)
-    if tuple(heatmaps.shape[1:]) != expected:
-        raise ValueError(
-            f"{path}: output {card.output!r} has shape {tuple(heatmaps.shape)}, but its card "
-            f"says {expected[0]} keypoints and heatmaps {expected[1]} high and {expected[2]} wide "
-            f"(stride {card.stride}); correct skeleton, stride or output in the card"
-        )
-    decoder = Decoder(
-        card.codec,
-        card.skeleton.flip_index,
-        flip_test,
-        flip_shift,
-        choice.precision,
-        own_precision=True,
-    )
-    return PoseModel(
-        network,
-        card,
-        decoder,
-        session.device,
-        session.backend,
-        f"{path} (heatmap model, run by {session.backend})",
-        choice.summary,
-        weights=None,
-    )
-
-
-def _check_input(
-    path: Path, session: Session, sides: tuple[int, int, int], dtype: torch.dtype | None = None
-) -> None:
-    found = session.input_shape
-    fits = len(found) == 4 and all(
-        side in (None, wanted) for side, wanted in zip(found[1:], sides, strict=True)
-    )
-    if not fits or dtype not in (None, session.input_dtype):
-        shown = ["?" if side is None else side for side in found]
-        raise ValueError(
-            f"{path}: the model takes {session.input_dtype} of shape {shown}, but its card says "
-            f"{sides} after the batch; give the card that belongs to it"
-        )
-
-
-def _first_run(
-    path: Path, network: GraphNetwork | HeatmapNetwork, input_wh: tuple[int, int]
-) -> tuple[Tensor, ...]:
-    """The outputs for one black crop, so that what does not run is noticed at once."""
-    session = network.session
-    black = torch.zeros(1, 3, input_wh[1], input_wh[0], dtype=torch.uint8, device=session.device)
-    try:
-        outputs = network(black)
-    except Exception as error:  # the runtimes' exceptions have no common base
-        raise ValueError(
-            f"{path}: {session.backend} cannot run this model on a crop of {input_wh[0]} x "
-            f"{input_wh[1]} pixels ({one_line(error)}); give the card that belongs to it"
-        ) from None
-    return outputs if isinstance(outputs, tuple) else (outputs,)

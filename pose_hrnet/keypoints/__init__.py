@@ -1,1 +1,9 @@
-"""What a pose is, where a pixel is, what a heatmap means."""
+"""The nouns, and the two coordinate changes: boxes to input, heatmaps to keypoints.
+
+skeleton   names, left and right, limbs, OKS sigmas: COCO17, MPII16, CROWDPOSE14
+records    Images, People, Poses: validated columns
+geometry   the pixel rule: image <-> input affine maps, flips
+codec      keypoints <-> heatmaps: gaussian, dark, udp
+refine     from the highest cell to a fraction of a cell
+oks        OKS, OKS-NMS, soft NMS, rescoring
+"""

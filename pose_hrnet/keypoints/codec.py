@@ -14,8 +14,8 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from pose_hrnet.keypoints.geometry import Alignment, CodecName
 from pose_hrnet.keypoints.refine import dark_steps, quarter_steps, udp_steps
+from pose_hrnet.system.choices import Alignment, CodecName
 
 FLIP_SHIFT_CELLS = 1
 """Cells by which a flipped-back heatmap moves right in the official alignment.

@@ -14,13 +14,13 @@ encode, decode and flip together:
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Alignment: TypeAlias = Literal["official", "udp"]
-CodecName: TypeAlias = Literal["gaussian", "dark", "udp"]  # see pose_hrnet.keypoints.codec
+from pose_hrnet.system.choices import Alignment
+
 Array: TypeAlias = NDArray[np.float64]
 
 BOX_PADDING = 1.25

@@ -197,3 +197,40 @@ def known_skeleton(names: Sequence[str]) -> Skeleton | None:
 def official_skeleton(num_keypoints: int) -> Skeleton | None:
     """The keypoint set of official weights: COCO's, MPII's or CrowdPose's, by its size."""
     return next((s for s in SKELETONS.values() if s.num_keypoints == num_keypoints), None)
+
+
+_OTHER_SIDE = {"left": "right", "l": "r"}
+
+
+def guess_flip_pairs(
+    names: Sequence[str],
+) -> tuple[tuple[tuple[int, int], ...], tuple[str, ...]]:
+    """Pair names that differ in left and right alone.
+
+    Understood are a word of its own (``left_eye``, ``eye_left``, ``leftEye``, ``L-eye``,
+    ``eye.l``) and a beginning or an end without a gap (``lefteye``, ``leye``, ``eyeright``) where
+    the other side is there, too.
+
+    Returns:
+        Index pairs (left, right), and the names with a side in them whose other side is missing.
+    """
+    words = [words_of(name) for name in names]
+    place = {key: k for k, key in enumerate(words)}
+    found: dict[int, int] = {}
+    for k, key in enumerate(words):
+        other = place.get(tuple(_OTHER_SIDE.get(word, word) for word in key), k)
+        if other != k:
+            found[k] = other
+    joined = {name.lower(): k for k, name in enumerate(names)}
+    for name, k in joined.items():
+        for left, right in _OTHER_SIDE.items():
+            turned = [right + name.removeprefix(left)] if name.startswith(left) else []
+            if name.endswith("left"):
+                turned.append(name.removesuffix("left") + "right")
+            other = next((joined[t] for t in turned if t in joined), k)
+            if other != k and not {k, other} & {*found, *found.values()}:
+                found[k] = other
+    sides = {"left", "right", "l", "r"}
+    paired = {*found, *found.values()}
+    lonely = [names[k] for k, key in enumerate(words) if k not in paired and sides & set(key)]
+    return tuple(sorted(found.items())), tuple(lonely)

@@ -6,20 +6,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pose_hrnet.config.base import Positive, PositiveInt, in_sentence
 from pose_hrnet.keypoints.codec import HeatmapCodec
-from pose_hrnet.keypoints.geometry import Alignment, CodecName
 from pose_hrnet.keypoints.skeleton import SKELETONS, Skeleton
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD
+from pose_hrnet.system.choices import Alignment, CodecName, ExportFormat
 from pose_hrnet.system.files import write_text
-
-ExportFormat: TypeAlias = Literal["onnx", "openvino", "torch"]
 
 EXPORT_CARD_FORMAT = 1
 """Version of the JSON layout: raised when an older reader could misread a newer card."""

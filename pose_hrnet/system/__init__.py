@@ -1,1 +1,14 @@
-"""What any program needs: files, devices, processes, memory. No pose, no model."""
+"""What any program needs, whatever it is about: no pose, no model.
+
+files         atomic writes, room on disk, YAML in, JSON out, the cache folder
+device        device, precision, autocast; compiler and cores that are there
+distributed   several processes that work as one; a network that they train together
+launch        rank and size from the environment, without torch
+memory        peak and usable memory of device and process
+interrupts    SIGINT and SIGTERM stop where nothing is lost
+threads       work ahead and behind
+progress      what watches long work
+text          counts, durations, bytes, rates and sizes as text
+extras        optional packages, or the command that installs them
+choices       the Literals that settings and options are made of
+"""

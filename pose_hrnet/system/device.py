@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal, TypeAlias
+from importlib.util import find_spec
 
 import torch
 
-Arithmetic: TypeAlias = Literal["fp32", "bf16", "fp16"]
-Precision: TypeAlias = Literal["auto", Arithmetic]
+from pose_hrnet.system.choices import Arithmetic, Precision
+
+_CPP_COMPILERS = ("g++", "clang++", "cl")
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -58,3 +61,23 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
         return nullcontext()
     dtype = torch.bfloat16 if chosen == "bf16" else torch.float16
     return torch.autocast(device.type, dtype=dtype)
+
+
+def usable_cores() -> int | None:
+    """Cores that this process may use; None where the system does not tell."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def missing_compiler(device: torch.device) -> str | None:
+    """The compiler that `torch.compile` needs for a device, but is not there; None: it is."""
+    if device.type == "cuda":
+        return None if find_spec("triton") else "Triton"
+    return None if cpp_compiler() else os.environ.get("CXX", "g++")
+
+
+def cpp_compiler() -> str | None:
+    """Path of the C++ compiler that torch calls; None if there is none."""
+    named = os.environ.get("CXX")
+    return next(filter(None, map(shutil.which, [named] if named else _CPP_COMPILERS)), None)

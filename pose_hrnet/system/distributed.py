@@ -11,7 +11,7 @@ import os
 import pickle
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from pose_hrnet.system.device import pick_device
+from pose_hrnet.system.device import pick_device, usable_cores
 from pose_hrnet.system.launch import Place, place
 
 if TYPE_CHECKING:  # a PyTorch that is built without it has no such module
@@ -268,7 +269,7 @@ def use_cores(here: Place) -> None:
     torchrun sets OMP_NUM_THREADS to 1, in which the user's own 1 cannot be told from its default,
     so that it is kept, and said if cores stay idle; other launchers set nothing.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = usable_cores()
     share = max(1, (cores or 1) // here.local_size)
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(share)
@@ -289,4 +290,53 @@ def _portable(error: Exception | None) -> Exception | None:
     return error
 
 
-__all__ = ["WHAT_NEXT", "ProcessLost", "World", "join_world", "leave_world"]
+def wrap(model: nn.Module, world: World, *, sync_batchnorm: bool = False) -> nn.Module:
+    """The network to call in training: its gradients are averaged over all processes.
+
+    All processes get the main one's parameters and buffers now, and its buffers (the running
+    statistics of batch norm) again before each step, so that the main process's state is all there
+    is to save. The average of the processes' gradients is the gradient of the mean loss over all
+    their samples, because each has as many.
+
+    Args:
+        model: On its device; it takes part in what is returned.
+        world: The processes; with one, the model itself is returned.
+        sync_batchnorm: Batch statistics over all processes, not each one's own.
+
+    Raises:
+        ValueError: If statistics are to be shared on a CPU.
+    """
+    if world.size == 1:
+        return model
+    device = next(model.parameters()).device
+    if sync_batchnorm:
+        if device.type != "cuda":
+            raise ValueError(
+                f"train.sync_batchnorm is on, but the network is on {device.type}, and PyTorch "
+                "has synchronised batch norm for GPUs only; turn it off, or train with "
+                "--device cuda"
+            )
+        # PyTorch has not typed it.
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    devices = [device.index] if device.type == "cuda" else None
+    # Every parameter has a gradient in every step, so that DDP need not search for unused ones,
+    # which is all that its static_graph would save here.
+    return DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True)
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The network itself, which is saved and evaluated; its entries have no ``module.``."""
+    inner: nn.Module = model.module if isinstance(model, DistributedDataParallel) else model
+    return inner
+
+
+def keep_gradients(model: nn.Module) -> AbstractContextManager[None]:
+    """A context whose backward passes leave gradients in their process.
+
+    For all but the last forward and backward pass of a step that accumulates gradients: the last
+    one averages their sum over the processes, once.
+    """
+    if isinstance(model, DistributedDataParallel):
+        context: AbstractContextManager[None] = model.no_sync()
+        return context
+    return nullcontext()

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import numpy as np
 import yaml
 
 
@@ -115,6 +117,19 @@ def _nearest(folder: Path) -> Path:
     return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
+def cache_folder(name: str) -> Path:
+    """The user's folder for what can be fetched or made again; it need not exist.
+
+    Args:
+        name: Of its kind.
+
+    Raises:
+        RuntimeError: If the user has no home folder.
+    """
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "pose-hrnet" / name
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file in one piece."""
     with replace_file(path) as temporary:
@@ -143,3 +158,22 @@ def read_yaml(path: Path) -> Any:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ValueError(f"{path} is not valid YAML in line {line}: {error.reason}") from None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON in one piece: under a temporary name, then renamed; NaN becomes null.
+
+    NumPy scalars and arrays are written as numbers and lists.
+
+    Raises:
+        TypeError: If a value has no JSON form; nothing is written.
+    """
+    data = msgspec.json.encode(value, enc_hook=_plain)
+    with replace_file(Path(path)) as temporary:
+        temporary.write_bytes(data)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} has no JSON form; give plain values")

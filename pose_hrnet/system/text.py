@@ -1,6 +1,8 @@
-"""Numbers in words."""
+"""Counts, sizes, durations and lists as text, and sizes from it."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 
 def counted(count: int, noun: str) -> str:
@@ -18,4 +20,55 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'es' if hisses else 's'}"
 
 
-__all__ = ["counted"]
+def gigabytes(size: float) -> str:
+    """Bytes in words: ``3.4 GB``; under a tenth of that in MB."""
+    return f"{size / 1e6:.0f} MB" if size < 1e8 else f"{size / 1e9:.1f} GB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: ``3 h 20 min``, ``4 min``, ``12 s``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    days, minutes = divmod(minutes, 60 * 24)
+    hours, minutes = divmod(minutes, 60)
+    return f"{days} d {hours} h" if days else f"{hours} h {minutes:02d} min"
+
+
+def speed(crops_per_second: float) -> str:
+    """Crops per second in words: ``834 crops/s``, ``2.4 crops/s``."""
+    decimals = 1 if crops_per_second < 10 else 0
+    return f"{crops_per_second:,.{decimals}f} crops/s"
+
+
+def one_line(error: BaseException, limit: int = 300) -> str:
+    """What went wrong inside a library, as the middle of a sentence.
+
+    Of a long message both ends are kept: some begin, and some end, with what matters.
+    """
+    text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return text if len(text) <= limit else f"{text[: limit // 3]} ... {text[-2 * limit // 3 :]}"
+
+
+def few(names: Iterable[str]) -> str:
+    """Three of the names for a message, and dots for the rest."""
+    every = list(names)
+    return ", ".join(every[:3]) + (", ..." if len(every) > 3 else "")
+
+
+def parse_size(text: str, option: str) -> tuple[int, int]:
+    """``256x192``, height first as in the field's file names, as width and height.
+
+    Args:
+        text: What was given.
+        option: Names it in errors.
+
+    Raises:
+        ValueError: If it is not of this form.
+    """
+    height, cross, width = text.lower().partition("x")
+    if not (cross and height.isdecimal() and width.isdecimal()):
+        raise ValueError(f"{option} is {text!r}; expected HEIGHTxWIDTH, such as 256x192")
+    return int(width), int(height)

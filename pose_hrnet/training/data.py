@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pose_hrnet.config.recipe import AnnotatedImages, Config, CropShards, DataConfig, TrainingSet
-from pose_hrnet.data.crops import CropDataset, EpochSampler
-from pose_hrnet.data.jpeg import ImageFiles, Pictures
+from pose_hrnet.config.data import AnnotatedImages, CropShards, DataConfig, TrainingSet
+from pose_hrnet.config.recipe import Config
+from pose_hrnet.data.crops import CropDataset
+from pose_hrnet.data.images import ImageFiles, Pictures
+from pose_hrnet.data.jpeg import picture_decoder
+from pose_hrnet.data.loader import EpochSampler
 from pose_hrnet.data.people import choose_skeleton, join, people_to_learn
 from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, ShardStore, read_index
 from pose_hrnet.inference.dataset import crops_for
 from pose_hrnet.keypoints.records import People
 from pose_hrnet.keypoints.skeleton import Skeleton
-from pose_hrnet.models.weights.load import ModelCard
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.distributed import World
 
 
@@ -63,7 +66,7 @@ def training_data(config: Config, card: ModelCard, world: World | None = None) -
     people, folder = training_persons(config.data.training_sets, card.skeleton)
     return TrainingData(
         people,
-        ImageFiles(people.images, folder, decode),
+        ImageFiles(people.images, folder, picture_decoder(decode)),
         EpochSampler(
             people,
             shuffle=True,

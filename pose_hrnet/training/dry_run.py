@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pose_hrnet.config.recipe import Config
+from pose_hrnet.system.choices import LoggerName, Resume
 from pose_hrnet.system.device import pick_device
-from pose_hrnet.training.loggers import LoggerName
 from pose_hrnet.training.memory import is_out_of_memory
-from pose_hrnet.training.run_folder import Resume
 from pose_hrnet.training.trial_run import LeftOut, Result, TrialRun
 
 

@@ -15,19 +15,22 @@ import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from pose_hrnet.config.files import flat
+from pose_hrnet.system.choices import LoggerName
+from pose_hrnet.system.extras import import_extra
 from pose_hrnet.system.files import write_text
 
 log = logging.getLogger(__name__)
 
 Image: TypeAlias = NDArray[np.uint8]
-LoggerName: TypeAlias = Literal["tensorboard", "wandb", "mlflow"]
+
+
 PROJECT = "pose_hrnet"
 """The project (Weights & Biases) or experiment (MLflow), unless the environment names another."""
 _IDS = "loggers.json"
@@ -138,9 +141,8 @@ class WeightsAndBiases:
     """
 
     def __init__(self, output: Path, settings: Mapping[str, Any]) -> None:
-        import wandb
-
-        self.wandb: Any = wandb
+        wandb: Any = import_extra("wandb", "wandb")
+        self.wandb = wandb
         known = _known_ids(output).get("wandb")
         self.run: Any = wandb.init(
             project=PROJECT if "WANDB_PROJECT" not in os.environ else None,

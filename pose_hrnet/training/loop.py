@@ -6,29 +6,32 @@ one alone saves and reports.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import signal
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from pose_hrnet.config.recipe import Config
-from pose_hrnet.data.crops import Crop, EpochSampler
+from pose_hrnet.data.crops import Crop
+from pose_hrnet.data.loader import EpochSampler, on_device
 from pose_hrnet.data.shards.reader import ShardSampler
 from pose_hrnet.evaluation.evaluate import evaluate
-from pose_hrnet.evaluation.main_number import main_number
+from pose_hrnet.evaluation.scorer import main_number
 from pose_hrnet.models.build import PoseNetwork
-from pose_hrnet.models.weights.load import ModelCard
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.distributed import World
 from pose_hrnet.system.interrupts import Interrupted, Interrupts
-from pose_hrnet.system.progress import Progress
+from pose_hrnet.system.progress import Bar, Progress
 from pose_hrnet.system.text import counted
-from pose_hrnet.training.epoch import Epoch
 from pose_hrnet.training.memory import (
     named_out_of_memory,
     named_out_of_memory_in_evaluation,
@@ -38,11 +41,130 @@ from pose_hrnet.training.memory import (
 )
 from pose_hrnet.training.pictures import Showcase
 from pose_hrnet.training.report import METRICS, Report, read_metrics
-from pose_hrnet.training.run_folder import Progressed, run_progress
+from pose_hrnet.training.run_folder import EpochPart, Progressed, run_progress
 from pose_hrnet.training.states import BEST, CheckpointWriter
 from pose_hrnet.training.step import TrainingStep
 
 log = logging.getLogger(__name__)
+
+
+READ_EVERY = 10
+"""Steps between looks at the loss, each of which waits for the device and all processes."""
+
+
+class Epoch:
+    """The steps of an epoch that are still to do, from `done.part` on; they are counted there.
+
+    Several processes do the same steps, each on its own batches; what is counted is of them all.
+
+    Args:
+        step: Learns.
+        batches: Those that are left of the epoch, for this process.
+        rate: Learning rate by number of finished steps of the run.
+        done: How far the run has come; changed with every step.
+        accumulate: Batches per step.
+        bar: Watches.
+        world: The processes that learn together; None: this one alone.
+    """
+
+    def __init__(
+        self,
+        step: TrainingStep,
+        batches: Iterable[Crop],
+        rate: Callable[[int], float],
+        done: Progressed,
+        *,
+        accumulate: int,
+        bar: Bar,
+        world: World | None = None,
+    ) -> None:
+        self.step, self.batches, self.rate, self.done = step, batches, rate, done
+        self.accumulate, self.bar = accumulate, bar
+        self.world = world or World.alone()
+        self._unread: list[tuple[Tensor, int, int]] = []
+        """Of each step: its loss, and here how many images could not be read; all its samples."""
+        self._note = ""
+
+    def steps(self) -> Iterator[None]:
+        """Do one optimiser step after the other; between them, the caller may save or leave.
+
+        Raises:
+            FloatingPointError: If a loss was not finite.
+        """
+        self.step.model.train()
+        part = self.done.part
+        self.bar.advance_to(part.samples)
+        batches = on_device(self.batches, self.step.device)
+        began = time.perf_counter()
+        while True:
+            asked = time.perf_counter()
+            group = list(itertools.islice(batches, self.accumulate))
+            part.seconds_waited += time.perf_counter() - asked
+            if not group:
+                break
+            loss = self.step(group, self.rate(self.done.step))
+            readable = torch.cat([torch.as_tensor(batch.readable) for batch in group])
+            samples = self._samples_of_all(len(readable))
+            self._unread.append((loss, int((~readable).sum()), samples))
+            self.done.step += 1
+            part.steps += 1
+            part.samples += samples
+            now = time.perf_counter()
+            part.seconds += now - began  # before the read, which compares the waiting with it
+            began = now
+            if len(self._unread) == READ_EVERY:
+                self.read()
+            self.bar.advance(samples, note=self._note)
+            yield
+        self.read()
+        part.seconds += time.perf_counter() - began
+
+    def read(self) -> None:
+        """Wait for the losses of the last steps, in all processes, and sum them up.
+
+        Raises:
+            FloatingPointError: If one was not finite.
+        """
+        part = self.done.part
+        if self._unread:
+            self.step.check(f"epoch {self.done.epoch + 1}, step {part.steps}")
+            losses = torch.stack([loss for loss, _, _ in self._unread])
+            unreadable = losses.new_tensor([count for _, count, _ in self._unread])
+            means = self.world.mean(torch.stack([losses, unreadable])).tolist()
+            for loss, count, (_, _, samples) in zip(*means, self._unread, strict=True):
+                part.loss_sum += loss * samples
+                part.unreadable += round(count * self.world.size)
+            self._unread.clear()
+            share = part.seconds_waited / max(part.seconds, 1e-9)
+            mean = part.loss_sum / part.samples
+            self._note = f"loss {mean:.2e}, waiting for data {share:.0%}"
+
+    def _samples_of_all(self, size: int) -> int:
+        """Samples of a step in all processes; those that fill up the last one are not counted."""
+        if self.world.size == 1:
+            return size
+        left = len(self.step.people) - self.done.part.samples
+        return min(size * self.world.size, left)
+
+    def finish(self) -> None:
+        """Turn the finished part into the epoch's line."""
+        done, part = self.done, self.done.part
+        done.epoch += 1
+        line = _line(part, self.rate(done.step - 1))
+        done.lines.append({"epoch": done.epoch, "step": done.step, **line})
+        done.part = EpochPart()
+
+
+def _line(part: EpochPart, rate: float) -> dict[str, Any]:
+    """What ``metrics.jsonl`` says of an epoch."""
+    return {
+        "loss": part.loss_sum / part.samples,
+        "lr": rate,
+        "seconds": round(part.seconds, 2),
+        "samples_per_second": round(part.samples / part.seconds, 1),
+        "data_wait": round(part.seconds_waited / part.seconds, 4),
+        "unreadable": part.unreadable,
+    }
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.system.choices import LossName
 
-LossName: TypeAlias = Literal["mse", "ohkm", "awing"]
 HeatmapLoss: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
 """``(heatmaps, targets, weights) -> scalar``, as the functions of this module."""
 

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pose_hrnet.config.recipe import AugmentConfig, Config
+from pose_hrnet.config.recipe import Config
+from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.crops import Crop, SampleKey
 from pose_hrnet.keypoints.skeleton import Skeleton
-from pose_hrnet.models.weights.load import ModelCard
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.training.assemble import build_model
 from pose_hrnet.training.data import TrainingData, training_crops, training_data
 from pose_hrnet.visualize.draw import (

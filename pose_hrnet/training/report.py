@@ -17,19 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_hrnet.evaluation.main_number import main_number
+from pose_hrnet.evaluation.scorer import main_number
 from pose_hrnet.system.files import write_text
 from pose_hrnet.system.progress import Bar
+from pose_hrnet.system.text import duration, speed
 from pose_hrnet.training.loggers import Loggers, RunLogger
-from pose_hrnet.training.summary import (
-    Facts,
-    Tell,
-    duration,
-    epoch_in_words,
-    log_facts,
-    result_facts,
-    speed,
-)
+from pose_hrnet.training.summary import Facts, Tell, epoch_in_words, log_facts, result_facts
 from pose_hrnet.visualize.draw import draw_training_curve, write_image
 
 log = logging.getLogger(__name__)
@@ -39,6 +32,8 @@ WARM_UP_STEPS, TIMED_STEPS = 3, 20
 TIMED_SECONDS = 120.0
 """Slow steps tell it sooner: after so long, if there were two."""
 METRICS = "metrics.jsonl"
+CURVE_SCORES = ("AP", "AP50", "AR", "PCKh", "PCKh@0.1")
+"""Scores in the picture of the curve: of COCO and CrowdPose, and of MPII."""
 KEPT_PICTURES = ("best_predictions", "worst_predictions")
 """Pictures that are kept in the folder, too: those of the last evaluation."""
 
@@ -98,7 +93,7 @@ class Report:
         line = lines[-1]
         write_text(self.output / METRICS, "".join(json.dumps(each) + "\n" for each in lines))
         if main_number(line) is not None:
-            draw_training_curve(lines, self.output / "curve.png")
+            draw_training_curve(lines, self.output / "curve.png", CURVE_SCORES)
         self.loggers.scalars(line["epoch"], line)
         log.info("%s", epoch_in_words(line, self.epochs, self._seconds_left(line["epoch"])))
 

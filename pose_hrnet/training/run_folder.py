@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,14 +24,13 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 from torch import nn
 
+from pose_hrnet.config.data import CropShards
 from pose_hrnet.config.files import flat
-from pose_hrnet.config.recipe import Config, CropShards, RecipeNotes
+from pose_hrnet.config.recipe import Config, RecipeNotes
 from pose_hrnet.keypoints.records import People
-from pose_hrnet.models.weights.load import ModelCard
+from pose_hrnet.models.card import ModelCard
+from pose_hrnet.system.choices import Resume
 from pose_hrnet.training.states import BEST, LAST, PREVIOUS, holds_state, read_newest_state
-
-Resume: TypeAlias = Literal["never", "auto", "must"]
-"""Whether to go on with the run that a folder holds: auto starts a new one if it holds none."""
 
 RESUMABLE_CHANGES = frozenset(
     {

@@ -18,7 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pose_hrnet.models.weights.load import ModelCard, save_model
+from pose_hrnet.models.card import ModelCard
+from pose_hrnet.models.weights.load import save_model
 from pose_hrnet.system.files import remove_temporaries, replace_file
 
 log = logging.getLogger(__name__)

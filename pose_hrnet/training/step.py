@@ -1,4 +1,4 @@
-"""One optimiser step, its optimiser, and its learning rate."""
+"""One optimiser step."""
 
 from __future__ import annotations
 
@@ -14,53 +14,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from pose_hrnet.config.recipe import Config, OptimizerConfig
+from pose_hrnet.config.recipe import Config
 from pose_hrnet.data.crops import Crop
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.records import People
-from pose_hrnet.system.data_parallel import keep_gradients, unwrap
-from pose_hrnet.system.device import arithmetic, autocast
+from pose_hrnet.system.device import arithmetic, autocast, missing_compiler
+from pose_hrnet.system.distributed import keep_gradients, unwrap
 from pose_hrnet.system.text import counted
-from pose_hrnet.training.assemble import compiled
-from pose_hrnet.training.ema import MovingAverage
 from pose_hrnet.training.losses import HeatmapLoss
+from pose_hrnet.training.optimizer import MovingAverage
 
 log = logging.getLogger(__name__)
 
 Network = TypeVar("Network", bound=nn.Module)
-
-
-def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """Adam, AdamW or Nesterov SGD over all parameters."""
-    parameters, decay = list(model.parameters()), config.weight_decay
-    # Fused: one pass over all parameters instead of a dozen small operations for each. It can also
-    # be told on the device not to change them.
-    if config.name == "sgd":
-        sgd = torch.optim.SGD(
-            parameters, lr=config.lr, momentum=0.9, nesterov=True, weight_decay=decay, fused=True
-        )
-        # If its first update is left out, PyTorch takes unset memory for the momentum.
-        for parameter in parameters:
-            sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-        return sgd
-    optimizer = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
-    return optimizer(parameters, lr=config.lr, weight_decay=decay, fused=True)
-
-
-def rate_schedule(
-    config: OptimizerConfig, steps_per_epoch: int, epochs: int
-) -> Callable[[int], float]:
-    """The learning rate as a function of the number of finished steps, and of nothing else."""
-    total = steps_per_epoch * epochs
-
-    def rate(step: int) -> float:
-        warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
-        if config.schedule == "cosine":
-            return config.lr * warmup * 0.5 * (1 + math.cos(math.pi * min(step / total, 1.0)))
-        passed = sum(step >= epoch * steps_per_epoch for epoch in config.step_epochs)
-        return config.lr * warmup * config.step_factor**passed
-
-    return rate
 
 
 class TrainingStep:
@@ -258,4 +224,32 @@ class TrainingStep:
             f"{what}{f' (annotation ids {ids}, ...)' if ids else ''}; the run stopped before this "
             "update, and resumes from where it was last saved. Lower optimizer.lr, set "
             "optimizer.clip_norm, or use train.precision=fp32"
+        )
+
+
+def compiled(model: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """The network as `torch.compile` makes it faster, for one size of batch.
+
+    It shares the weights with `model`, which stays as it is: evaluation, other sizes of batch and
+    state dicts use that one. The compilation itself comes with the first call.
+
+    Raises:
+        ValueError: If the compiler that this device needs is missing.
+    """
+    check_compiler(device)
+    network: Callable[[Tensor], Tensor] = torch.compile(model, dynamic=False)
+    return network
+
+
+def check_compiler(device: torch.device) -> None:
+    """Whether `torch.compile` finds what it needs, before minutes are spent on it.
+
+    Raises:
+        ValueError: If the compiler that this device needs is missing.
+    """
+    missing = missing_compiler(device)
+    if missing is not None:
+        raise ValueError(
+            f"train.compile on {device.type} needs the compiler {missing}, which is not found; "
+            "install it, or set train.compile=false"
         )

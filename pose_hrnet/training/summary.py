@@ -11,14 +11,16 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from pose_hrnet.config.recipe import Config, CropShards, OptimizerConfig
+from pose_hrnet.config.data import CropShards
+from pose_hrnet.config.recipe import Config
+from pose_hrnet.config.training import OptimizerConfig
 from pose_hrnet.evaluation.evaluate import EvaluationSet
-from pose_hrnet.evaluation.main_number import main_number
+from pose_hrnet.evaluation.scorer import main_number
 from pose_hrnet.keypoints.records import People
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.complexity import complexity
-from pose_hrnet.models.weights.load import ModelCard
 from pose_hrnet.system.device import arithmetic
-from pose_hrnet.system.text import counted
+from pose_hrnet.system.text import counted, duration, speed
 from pose_hrnet.training.data import TrainingData
 from pose_hrnet.training.run_folder import crops_per_step
 
@@ -217,24 +219,6 @@ def schedule_in_words(config: OptimizerConfig, epochs: int) -> str:
     listed = drops[0] if len(drops) == 1 else f"{', '.join(drops[:-1])} and {drops[-1]}"
     noun = "epoch" if len(drops) == 1 else "epochs"
     return f"x {config.step_factor:g} at {noun} {listed} of {epochs}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: ``3 h 20 min``, ``4 min``, ``12 s``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    days, minutes = divmod(minutes, 60 * 24)
-    hours, minutes = divmod(minutes, 60)
-    return f"{days} d {hours} h" if days else f"{hours} h {minutes:02d} min"
-
-
-def speed(crops_per_second: float) -> str:
-    """Crops per second in words: ``834 crops/s``, ``2.4 crops/s``."""
-    decimals = 1 if crops_per_second < 10 else 0
-    return f"{crops_per_second:,.{decimals}f} crops/s"
 
 
 def epoch_in_words(line: dict[str, Any], epochs: int, left: float | None = None) -> str:

@@ -13,25 +13,25 @@ import torch
 import yaml
 
 from pose_hrnet.config.recipe import Config
-from pose_hrnet.data.crops import crop_loader, end_workers
+from pose_hrnet.data.loader import crop_loader, end_workers
 from pose_hrnet.evaluation.evaluate import load_evaluation_set, own_decoder
 from pose_hrnet.models.weights.load import initialise
-from pose_hrnet.system.data_parallel import scaled_rate, wrap
-from pose_hrnet.system.distributed import World
+from pose_hrnet.system.choices import LoggerName, Resume
+from pose_hrnet.system.distributed import World, wrap
 from pose_hrnet.system.files import check_room, write_text
 from pose_hrnet.system.interrupts import Interrupts
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import counted
 from pose_hrnet.training.assemble import build_model
 from pose_hrnet.training.data import check_first_images, training_crops, training_data
-from pose_hrnet.training.loggers import LoggerName, RunLogger, check_loggers, open_loggers
+from pose_hrnet.training.loggers import RunLogger, check_loggers, open_loggers
 from pose_hrnet.training.loop import TrainingRun
 from pose_hrnet.training.losses import build_loss
+from pose_hrnet.training.optimizer import build_optimizer, rate_schedule, scaled_rate
 from pose_hrnet.training.pictures import Showcase
 from pose_hrnet.training.report import Report
 from pose_hrnet.training.run_folder import (
     Progressed,
-    Resume,
     at_other_batch,
     bytes_to_come,
     crops_per_step,
@@ -42,7 +42,7 @@ from pose_hrnet.training.run_folder import (
     run_facts,
 )
 from pose_hrnet.training.states import BEST, CheckpointWriter
-from pose_hrnet.training.step import TrainingStep, build_optimizer, rate_schedule
+from pose_hrnet.training.step import TrainingStep
 from pose_hrnet.training.summary import Tell, log_facts, summarize
 
 log = logging.getLogger(__name__)

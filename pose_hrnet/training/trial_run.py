@@ -13,41 +13,35 @@ import numpy as np
 import torch
 
 from pose_hrnet.config.recipe import Config
-from pose_hrnet.data.crops import Crop, crop_loader, end_workers
+from pose_hrnet.data.crops import Crop
+from pose_hrnet.data.loader import crop_loader, end_workers
 from pose_hrnet.evaluation.evaluate import EvaluationSet, load_evaluation_set, own_decoder
 from pose_hrnet.inference.dataset import crops_for, predict_people
 from pose_hrnet.models.build import PoseNetwork
-from pose_hrnet.models.weights.load import ModelCard, initialise
+from pose_hrnet.models.card import ModelCard
+from pose_hrnet.models.weights.load import initialise
+from pose_hrnet.system.choices import LoggerName, Resume
 from pose_hrnet.system.files import check_room
-from pose_hrnet.system.text import counted
-from pose_hrnet.training.assemble import build_model, check_compiler
+from pose_hrnet.system.memory import peak_memory, usable_memory
+from pose_hrnet.system.text import counted, duration, gigabytes, speed
+from pose_hrnet.training.assemble import build_model
 from pose_hrnet.training.data import (
     TrainingData,
     check_first_images,
     training_crops,
     training_data,
 )
-from pose_hrnet.training.loggers import LoggerName, check_loggers
+from pose_hrnet.training.loggers import check_loggers
 from pose_hrnet.training.losses import HeatmapLoss, build_loss
-from pose_hrnet.training.memory import (
-    HEADROOM,
-    batch_advice,
-    gigabytes,
-    measure,
-    no_larger,
-    peak_memory,
-    trial,
-    usable_memory,
-)
+from pose_hrnet.training.memory import HEADROOM, batch_advice, measure, no_larger, trial
+from pose_hrnet.training.optimizer import build_optimizer
 from pose_hrnet.training.run_folder import (
     Progressed,
-    Resume,
     bytes_to_come,
     crops_per_step_before,
     load_run,
 )
-from pose_hrnet.training.step import TrainingStep, build_optimizer
-from pose_hrnet.training.summary import duration, speed
+from pose_hrnet.training.step import TrainingStep, check_compiler
 
 Result: TypeAlias = Literal["OK", "note", "fault", "left out"]
 

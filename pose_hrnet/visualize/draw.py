@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pose_hrnet.evaluation.main_number import main_number
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
 from pose_hrnet.system.files import replace_file
 
@@ -155,13 +154,16 @@ def enlarged(image: Image, height: int) -> Image:
     )
 
 
-def draw_training_curve(lines: Sequence[dict[str, Any]], path: Path) -> None:
+def draw_training_curve(
+    lines: Sequence[dict[str, Any]], path: Path, scores: Sequence[str] = ()
+) -> None:
     """Plot loss and scores over epochs, the learning rate below them.
 
     Args:
-        lines: Of ``metrics.jsonl``: ``epoch`` and ``loss``, ``lr`` if known, and the metric's
-            numbers where evaluated.
+        lines: Of ``metrics.jsonl``: ``epoch`` and ``loss``, ``lr`` if known, and scores where
+            evaluated.
         path: PNG to write.
+        scores: Names of the scores to draw, those that there are, the main one first.
     """
     # The object interface: no display and no global pyplot state.
     from matplotlib.figure import Figure
@@ -178,11 +180,11 @@ def draw_training_curve(lines: Sequence[dict[str, Any]], path: Path) -> None:
     rate.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
     rate.grid(alpha=0.3)
     rate.xaxis.get_major_locator().set_params(integer=True)
-    scored = [x for x in lines if main_number(x)]
+    scored = [x for x in lines if any(name in x for name in scores)]
     handles = loss.get_lines()
     if scored:
         ap = loss.twinx()
-        names = [n for n in ("AP", "AP50", "AR", "PCKh", "PCKh@0.1") if n in scored[0]]
+        names = [name for name in scores if name in scored[0]]
         at = [x["epoch"] for x in scored]
         for name, color in zip(names, ("tab:blue", "tab:cyan", "tab:orange"), strict=False):
             ap.plot(at, [x[name] for x in scored], color=color, marker=".", label=name)

@@ -14,18 +14,11 @@ from typing import get_args
 import pytest
 from typer.testing import CliRunner
 
-from pose_hrnet.benchmark import suite
 from pose_hrnet.cli import benchmark, export, options, weights
 from pose_hrnet.cli.app import app, demo
-from pose_hrnet.config import recipe as config
 from pose_hrnet.config.files import find_config, load_config
 from pose_hrnet.data.images import read_rgb
-from pose_hrnet.evaluation.metrics import coco_ap
-from pose_hrnet.inference.backends import sessions as backends
-from pose_hrnet.keypoints import geometry
-from pose_hrnet.models import cards
-from pose_hrnet.system import device
-from pose_hrnet.training import loggers
+from pose_hrnet.system import choices as literals
 from tests.helpers.builders import make_people, write_annotations, write_images
 from tests.training.test_train import TINY
 
@@ -233,7 +226,7 @@ def faulty(worker):
 def test_a_killed_loader_process_is_one_sentence_and_a_fault_is_not(
     begin, run_folder, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("pose_hrnet.data.crops._set_up_worker", begin)
+    monkeypatch.setattr("pose_hrnet.data.loader._set_up_worker", begin)
     done = CliRunner().invoke(app, [
         "evaluate", "-c", str(run_folder / "training/best.safetensors"), "--workers", "1",
         "--annotations", str(run_folder / "drawn/annotations.json"),
@@ -278,16 +271,16 @@ def test_tools_are_the_commands():
 def test_choices_are_those_of_the_settings():
     """The command line has enums of its own, so that ``--help`` does without torch."""
     for choices, names in (
-        (options.Nms, config.NmsName),
-        (options.Metric, config.MetricName),
-        (options.Precision, device.Precision),
-        (options.Backend, backends.Backend),
-        (options.Evaluator, coco_ap.Evaluator),
-        (options.Logger, loggers.LoggerName),
-        (weights.Codec, geometry.CodecName),
-        (export.Format, cards.ExportFormat),
-        (benchmark.Section, suite.SectionName),
+        (options.Nms, literals.NmsName),
+        (options.Metric, literals.MetricName),
+        (options.Precision, literals.Precision),
+        (options.Backend, literals.Backend),
+        (options.Evaluator, literals.Evaluator),
+        (options.Logger, literals.LoggerName),
+        (weights.Codec, literals.CodecName),
+        (export.Format, literals.ExportFormat),
+        (benchmark.Section, literals.SectionName),
     ):
         assert {choice.value for choice in choices} == set(get_args(names))
-    assert set(benchmark.BACKENDS) == set(get_args(backends.Backend))
-    assert set(benchmark.PRECISIONS) == set(get_args(device.Precision))
+    assert set(benchmark.BACKENDS) == set(get_args(literals.Backend))
+    assert set(benchmark.PRECISIONS) == set(get_args(literals.Precision))

@@ -14,13 +14,21 @@ import torch
 import typer
 
 from pose_hrnet.cli.processes import _is_of_others, _told_to_end
-from pose_hrnet.config.recipe import OptimizerConfig
+from pose_hrnet.config.training import OptimizerConfig
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
-from pose_hrnet.models.weights.load import ModelCard, save_model
-from pose_hrnet.system.data_parallel import keep_gradients, scaled_rate, unwrap, wrap
-from pose_hrnet.system.distributed import ProcessLost, World, join_world
+from pose_hrnet.models.card import ModelCard
+from pose_hrnet.models.weights.load import save_model
+from pose_hrnet.system.distributed import (
+    ProcessLost,
+    World,
+    join_world,
+    keep_gradients,
+    unwrap,
+    wrap,
+)
 from pose_hrnet.system.launch import Place, place
+from pose_hrnet.training.optimizer import scaled_rate
 from tests.helpers import process_worker
 from tests.helpers.builders import make_people, write_annotations, write_images
 

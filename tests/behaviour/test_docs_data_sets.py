@@ -11,8 +11,8 @@ import yaml
 
 from pose_hrnet.config.files import known_keys, parse_config
 from pose_hrnet.config.recipe import Config
-from pose_hrnet.data.formats.results import load_people
 from pose_hrnet.data.formats.skeletons import find_skeleton
+from pose_hrnet.data.people import load_people
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs/data_sets.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from pose_hrnet.config.files import load_config
-from pose_hrnet.data.crops import CropDataset, crop_loader, end_workers
+from pose_hrnet.data.crops import CropDataset
+from pose_hrnet.data.loader import crop_loader, end_workers
 from pose_hrnet.system.interrupts import SIGNALS, Interrupted, Interrupts
 from pose_hrnet.system.progress import SILENT
 from pose_hrnet.training.states import LAST, read_newest_state

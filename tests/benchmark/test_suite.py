@@ -16,13 +16,14 @@ from typer.testing import CliRunner
 from pose_hrnet import HRNet
 from pose_hrnet.benchmark import timing
 from pose_hrnet.benchmark.evaluation import benchmark_evaluation
-from pose_hrnet.benchmark.limits import limit_note, matrix_rates
 from pose_hrnet.benchmark.loading import Way, benchmark_loading, open_source
 from pose_hrnet.benchmark.machine import describe, machine_facts
 from pose_hrnet.benchmark.model import (
     BASELINE,
     ModelChoice,
     benchmark_model,
+    limit_note,
+    matrix_rates,
     plain_model,
     random_checkpoint,
     random_crops,
@@ -32,10 +33,11 @@ from pose_hrnet.benchmark.timing import Measurement, Pace, Row, Variant, measure
 from pose_hrnet.cli.app import app
 from pose_hrnet.config.files import load_config
 from pose_hrnet.deploy.export import export_model
-from pose_hrnet.inference.model import load_pose_model
+from pose_hrnet.inference.load import load_pose_model
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
-from pose_hrnet.models.weights.load import ModelCard, load_model, save_model
+from pose_hrnet.models.card import ModelCard
+from pose_hrnet.models.weights.load import load_model, save_model
 from tests.behaviour.test_cli import run_here
 from tests.deploy.test_export import Tiny
 from tests.helpers.builders import make_people, write_annotations, write_images

@@ -9,8 +9,9 @@ import pytest
 
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.hrnet import HRNet
-from pose_hrnet.models.weights.load import ModelCard, save_model
+from pose_hrnet.models.weights.load import save_model
 from tests.behaviour.test_cli import run_here
 from tests.helpers.builders import make_people, write_annotations, write_images
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from pose_hrnet.config.recipe import AugmentConfig
+from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.appearance import change_appearance
-from pose_hrnet.data.crops import CropDataset, crop_loader
+from pose_hrnet.data.crops import CropDataset
+from pose_hrnet.data.loader import crop_loader
 from tests.helpers.builders import make_people, write_images
 
 RNG = np.random.default_rng(0)

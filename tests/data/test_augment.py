@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pose_hrnet.config.recipe import AugmentConfig
+from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.augment import Region, draw_region
 from pose_hrnet.keypoints.skeleton import COCO17
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pose_hrnet.data.formats.coco import read_annotations
-from pose_hrnet.data.formats.results import load_people, training_people
+from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.keypoints.skeleton import COCO17
 from tests.helpers.annotation_files import CATEGORY, IMAGES, NAN, keypoints, person, write
 

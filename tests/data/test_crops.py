@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from pose_hrnet.config.recipe import AugmentConfig
-from pose_hrnet.data.crops import CropDataset, EpochSampler, crop_loader, cut
-from pose_hrnet.data.formats.results import load_people, training_people
+from pose_hrnet.config.training import AugmentConfig
+from pose_hrnet.data.crops import CropDataset, cut
+from pose_hrnet.data.loader import EpochSampler, crop_loader
+from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.skeleton import COCO17
 from tests.helpers.builders import make_people, write_images

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pose_hrnet.config.recipe import AugmentConfig
+from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.crops import CropDataset, cut
-from pose_hrnet.data.formats.results import load_people, training_people
-from pose_hrnet.data.images import ImageError, read_rgb
-from pose_hrnet.data.jpeg import REDUCTIONS, Decoder, ImageFiles
+from pose_hrnet.data.images import ImageError, ImageFiles, read_rgb
+from pose_hrnet.data.jpeg import REDUCTIONS, FastJpeg, picture_decoder
+from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.keypoints.geometry import compose, crop_affines, invert
 from tests.helpers.builders import make_people
 
@@ -43,7 +43,7 @@ def save(
 
 def crop_of(path: Path, decode: str, reduction: float, size_wh=None) -> np.ndarray:
     """A crop that is as much coarser than the image as the picture may be."""
-    taken = Decoder(decode)(path, path.read_bytes(), size_wh, reduction)
+    taken = picture_decoder(decode)(path, path.read_bytes(), size_wh, reduction)
     affine = crop_affines([[370.0, 330.0]], [[64 * reduction, 48 * reduction]], (64, 48))[0]
     if taken.affine is not None:
         affine = compose(affine, invert(taken.affine))
@@ -67,7 +67,7 @@ def test_fast_shows_the_same_at_the_same_place(tmp_path, orientation, reduction)
     shift, difference = shift_and_difference(exact, fast)
     assert shift < 0.15
     assert difference < 3
-    taken = Decoder("fast")(path, path.read_bytes(), None, reduction)
+    taken = FastJpeg()(path, path.read_bytes(), None, reduction)
     assert taken.pixels.shape == (-(-SIZE_WH[1] // reduction), -(-SIZE_WH[0] // reduction), 4)
 
 
@@ -94,7 +94,7 @@ def test_other_colours_are_the_same(tmp_path, mode, options):
 def test_other_formats_are_decoded_exactly(tmp_path):
     path = tmp_path / "a.png"
     Image.fromarray(picture()).save(path)
-    taken = Decoder("fast")(path, path.read_bytes(), None, 8)
+    taken = FastJpeg()(path, path.read_bytes(), None, 8)
     np.testing.assert_array_equal(taken.pixels, picture())
 
 
@@ -106,14 +106,14 @@ def test_truncated_files_are_treated_alike(tmp_path, kept, tail):
     outcomes = []
     for decode in ("exact", "fast"):
         try:
-            outcomes.append(Decoder(decode)(path, data, None, 2).pixels.tobytes())
+            outcomes.append(picture_decoder(decode)(path, data, None, 2).pixels.tobytes())
         except ImageError as error:
             outcomes.append(str(error))
     assert outcomes[0] == outcomes[1]
 
 
 def test_memory_is_used_again(tmp_path):
-    path, decoder = save(tmp_path / "a.jpg"), Decoder("fast")
+    path, decoder = save(tmp_path / "a.jpg"), FastJpeg()
     first, second = (decoder(path, path.read_bytes(), None, 1).pixels for _ in range(2))
     assert np.shares_memory(first, second)
 
@@ -126,7 +126,7 @@ def test_fast_crops_of_real_persons_agree_with_the_exact_ones(shared: Path):
     crops = {
         decode: CropDataset(
             people,
-            ImageFiles(people.images, folder, decode),
+            ImageFiles(people.images, folder, picture_decoder(decode)),
             input_wh=(96, 128),
             augmentation=AugmentConfig(),
         )
@@ -152,7 +152,7 @@ def test_a_fast_crop_depends_on_its_key_alone(tmp_path):
     people.boxes_xywh[::2, 2:] *= 0.3  # one finer and one coarser person in each image
     crops = CropDataset(
         people,
-        ImageFiles(people.images, tmp_path, "fast"),
+        ImageFiles(people.images, tmp_path, FastJpeg()),
         input_wh=(32, 32),
         augmentation=AugmentConfig(),
     )
@@ -165,7 +165,8 @@ def test_unsized_images_are_read_as_viewers_show_them(tmp_path):
     path = save(tmp_path / "000001.png", orientation=6, format="JPEG")
     people = make_people(1, size_wh=(0, 0))
     exact, fast = (
-        ImageFiles(people.images, tmp_path, decode).read(0, 1) for decode in ("exact", "fast")
+        ImageFiles(people.images, tmp_path, picture_decoder(decode)).read(0, 1)
+        for decode in ("exact", "fast")
     )
     np.testing.assert_array_equal(exact.pixels, read_rgb(path))
     assert fast.affine is not None

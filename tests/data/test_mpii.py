@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from pose_hrnet.config.recipe import DataSet, EvaluateConfig
+from pose_hrnet.config.data import DataSet
+from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.formats.mpii import load_mpii, read_mpii
 from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.evaluation.metrics.pckh import read_mpii_truth, score_mpii
@@ -17,7 +18,7 @@ from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.records import Poses, object_array
 from pose_hrnet.keypoints.skeleton import MPII16
-from pose_hrnet.models.weights.load import ModelCard
+from pose_hrnet.models.card import ModelCard
 from tests.evaluation.test_evaluate import INPUT_WH, Oracle
 from tests.helpers import mpii_files as files
 from tests.helpers.builders import write_images

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 
 from pose_hrnet.config.files import load_config
-from pose_hrnet.data.crops import crop_loader
-from pose_hrnet.data.formats.results import load_people, training_people
+from pose_hrnet.data.loader import crop_loader
 from pose_hrnet.data.people import (
     check_keypoints,
     choose_skeleton,
     join,
     kind_of,
+    load_people,
     map_keypoints,
     people_to_learn,
+    training_people,
 )
 from pose_hrnet.evaluation.scorer import Scorer
 from pose_hrnet.keypoints.records import People

@@ -11,14 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pose_hrnet.data.formats.results import (
-    load_detections,
-    load_people,
-    poses_to_results,
-    training_people,
-    write_json,
-)
+from pose_hrnet.data.formats.results import load_detections, poses_to_results
+from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.keypoints.records import Poses, object_array
+from pose_hrnet.system.files import write_json
 from tests.helpers.annotation_files import NAN, keypoints, person, write
 
 

@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 
 from pose_hrnet.cli.app import app
 from pose_hrnet.config.files import load_config
-from pose_hrnet.config.recipe import AugmentConfig
+from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.augment import Region, draw_region, reach_xyxy
-from pose_hrnet.data.crops import CropDataset, crop_loader
-from pose_hrnet.data.formats.results import load_people, training_people
+from pose_hrnet.data.crops import CropDataset
+from pose_hrnet.data.loader import crop_loader
+from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, ShardStore, read_index
 from pose_hrnet.data.shards.writer import write_shards
 from pose_hrnet.keypoints.geometry import crop_affines, image_to_input
@@ -260,7 +261,7 @@ def test_command_writes_what_training_reads(tmp_path):
     result = CliRunner().invoke(
         app,
         ["data", "shard", "demo", "--annotations", str(annotations), "--images", str(images),
-         "--output", str(tmp_path / "shards"), "--size", "32x64", "--persons", "4"],
+         "--output", str(tmp_path / "shards"), "--size", "64x32", "--persons", "4"],
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "10 persons in 3 shards" in result.output.replace("\n", " ")

@@ -8,8 +8,15 @@ import re
 
 import pytest
 
-from pose_hrnet.data.formats.skeletons import DEFAULT_SIGMA, find_skeleton, guess_flip_pairs
-from pose_hrnet.keypoints.skeleton import COCO17, CROWDPOSE14, MPII16, SKELETONS, Skeleton
+from pose_hrnet.data.formats.skeletons import DEFAULT_SIGMA, find_skeleton
+from pose_hrnet.keypoints.skeleton import (
+    COCO17,
+    CROWDPOSE14,
+    MPII16,
+    SKELETONS,
+    Skeleton,
+    guess_flip_pairs,
+)
 
 FIVE = ("nose", "left_shoulder", "right_shoulder", "left_wrist", "right_wrist")
 

@@ -14,24 +14,27 @@ import pytest
 import torch
 
 from pose_hrnet import HRNet, PoseEstimator
-from pose_hrnet.config.recipe import DataSet, EvaluateConfig
+from pose_hrnet.config.data import DataSet
+from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.deploy.check import (
     MAX_DIFFERENCE,
     Difference,
     annotated_crops,
-    compare,
+    difference,
     drawn_crops,
 )
 from pose_hrnet.deploy.export import export_model, export_path, trace
-from pose_hrnet.evaluation.compare import compare as compare_choices
+from pose_hrnet.evaluation.compare import compare
 from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.inference.backends.convert import PACKAGES
-from pose_hrnet.inference.dataset import decode_each
-from pose_hrnet.inference.model import load_pose_model, network_model
+from pose_hrnet.inference.load import load_pose_model
+from pose_hrnet.inference.model import decode_each, network_model
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.cards import SUFFIXES
-from pose_hrnet.models.weights.load import LoadedModel, LoadReport, ModelCard, save_model
+from pose_hrnet.models.weights.fit import LoadReport
+from pose_hrnet.models.weights.load import LoadedModel, save_model
 from tests.behaviour.test_cli import run
 from tests.helpers.builders import make_people, write_annotations, write_images
 
@@ -92,14 +95,14 @@ def exported(request, tmp_path_factory, crops):
 
 def test_an_export_answers_as_its_checkpoint_at_every_batch_size(exported, crops):
     model = load_pose_model(exported, device="cpu")
-    difference = compare(reference(), model, crops)
-    assert difference.ok
-    assert difference.keypoints_largest < 0.01
+    found = difference(reference(), model, crops)
+    assert found.ok
+    assert found.keypoints_largest < 0.01
     alone = torch.cat([model(crops[i : i + 1])[0] for i in range(5)])
     torch.testing.assert_close(alone, model(crops[:5])[0], atol=0.01, rtol=0)
     # So that the flip test and the codec are really inside:
-    assert not compare(reference(flip_test=False), model, crops).ok
-    assert not compare(reference("dark"), model, crops).ok
+    assert not difference(reference(flip_test=False), model, crops).ok
+    assert not difference(reference("dark"), model, crops).ok
 
 
 def test_heatmaps_are_the_third_output(exported, crops):
@@ -149,7 +152,7 @@ def test_predict_and_evaluate_take_exports(exported, crops, tmp_path):
         results.append(evaluation.poses.keypoints_image)
     np.testing.assert_allclose(*results, atol=0.05)
     with pytest.raises(ValueError, match="no heatmaps, so that there is nothing to compare"):
-        compare_choices(
+        compare(
             model.network, model.card, data, settings, ("flip",),
             device=model.device, decoder=model.decoder,
         )  # fmt: skip

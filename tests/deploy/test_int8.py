@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from pose_hrnet import HRNet
 from pose_hrnet.cli.app import app
-from pose_hrnet.config.recipe import DataSet
+from pose_hrnet.config.data import DataSet
 from pose_hrnet.deploy.export import export_model
 from pose_hrnet.deploy.int8 import export_int8, prepare
 from pose_hrnet.deploy.quantise import (
@@ -32,17 +32,13 @@ from pose_hrnet.deploy.quantise import (
     with_floats,
 )
 from pose_hrnet.inference.backends.sessions import openvino_core
-from pose_hrnet.inference.model import load_pose_model
+from pose_hrnet.inference.load import load_pose_model
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.cards import ExportCard
-from pose_hrnet.models.weights.load import (
-    LoadedModel,
-    LoadReport,
-    ModelCard,
-    load_model,
-    save_model,
-)
+from pose_hrnet.models.weights.fit import LoadReport
+from pose_hrnet.models.weights.load import LoadedModel, load_model, save_model
 
 SIZE_WH = (64, 96)
 COLOURS = Skeleton("colours", ("red", "green", "blue"), (), (), (0.1,) * 3, (), (1.0,) * 3)

@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pose_hrnet.data.formats.results import poses_to_results, write_json
+from pose_hrnet.data.formats.results import poses_to_results
 from pose_hrnet.evaluation.metrics.coco_ap import score_poses, score_results
 from pose_hrnet.evaluation.metrics.coco_results import read_results, results_of_poses
 from pose_hrnet.evaluation.metrics.coco_truth import read_truth
 from pose_hrnet.keypoints.records import Poses, object_array
+from pose_hrnet.system.files import write_json
 from tests.helpers.builders import make_people, write_annotations
 
 

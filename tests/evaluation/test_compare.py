@@ -11,16 +11,18 @@ import numpy as np
 import pytest
 import torch
 
-from pose_hrnet.config.recipe import DataSet, EvaluateConfig
+from pose_hrnet.config.data import DataSet
+from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.crops import CropDataset
-from pose_hrnet.data.formats.results import load_people, training_people
+from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.evaluation.compare import Combination, combinations, compare, parse_items
 from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.hrnet import HRNet
-from pose_hrnet.models.weights.load import ModelCard, save_model
+from pose_hrnet.models.weights.load import save_model
 from tests.helpers.builders import make_people, write_annotations, write_images
 
 ALL = ("flip", "shift", "codec", "nms")

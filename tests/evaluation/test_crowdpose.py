@@ -7,8 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from pose_hrnet.data.formats.results import load_people
-from pose_hrnet.data.people import kind_of
+from pose_hrnet.data.people import kind_of, load_people
 from pose_hrnet.evaluation.metrics.crowdpose import score_crowdpose
 from pose_hrnet.keypoints.skeleton import CROWDPOSE14
 

@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from pose_hrnet.config.recipe import DataSet, EvaluateConfig
-from pose_hrnet.data.crops import CropDataset, EpochSampler
-from pose_hrnet.data.formats.results import load_people, training_people
-from pose_hrnet.evaluation.evaluate import evaluate, people_to_predict
+from pose_hrnet.config.data import DataSet
+from pose_hrnet.config.recipe import EvaluateConfig
+from pose_hrnet.data.crops import CropDataset
+from pose_hrnet.data.loader import EpochSampler
+from pose_hrnet.data.people import load_people, people_to_predict, training_people
+from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.evaluation.metrics.coco_ap import score_results
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
-from pose_hrnet.models.weights.load import ModelCard
+from pose_hrnet.models.card import ModelCard
 from tests.helpers.builders import make_people, write_annotations, write_images
 
 INPUT_WH = (96, 128)

@@ -12,11 +12,12 @@ import typer
 
 from pose_hrnet.cli.console import one_sentence_errors_of_all
 from pose_hrnet.cli.processes import joined
-from pose_hrnet.config.recipe import DataSet, EvaluateConfig
+from pose_hrnet.config.data import DataSet
+from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.evaluation.compare import compare
 from pose_hrnet.models.build import build_network
 from pose_hrnet.models.weights.load import load_model
-from pose_hrnet.system.data_parallel import keep_gradients, unwrap, wrap
+from pose_hrnet.system.distributed import keep_gradients, unwrap, wrap
 from pose_hrnet.training.losses import weighted_mse
 
 CPU = torch.device("cpu")

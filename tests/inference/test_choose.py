@@ -16,15 +16,16 @@ from pose_hrnet.cli.app import app
 from pose_hrnet.cli.options import expected_crops
 from pose_hrnet.deploy.check import compare, drawn_crops
 from pose_hrnet.inference.backends import choose as acceleration
-from pose_hrnet.inference.backends.choose import FEW_CROPS, MANY_CROPS, agrees, choose
+from pose_hrnet.inference.backends.choose import FEW_CROPS, MANY_CROPS, choose
 from pose_hrnet.inference.backends.convert import _digest, converted_session
-from pose_hrnet.inference.backends.networks import FoldedNetwork, folded
+from pose_hrnet.inference.backends.networks import FoldedNetwork, agrees, folded
 from pose_hrnet.inference.dataset import _evaluation_mode
-from pose_hrnet.inference.model import load_pose_model
+from pose_hrnet.inference.load import load_pose_model
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.simple_baseline import SimpleBaseline
-from pose_hrnet.models.weights.load import ModelCard, load_model, save_model
+from pose_hrnet.models.weights.load import load_model, save_model
 from tests.helpers.builders import make_people, write_annotations, write_images
 
 SMALL = {"stem_width": 8, "stem_blocks": 1, "stage_modules": (1, 1, 1), "branch_blocks": 1}
@@ -182,7 +183,7 @@ def test_auto_precision_is_what_the_cpu_multiplies(monkeypatch):
         ("onnx", "bf16", "ONNX Runtime computes in fp32"),
         ("eager", "fp16", "does not compute in fp16"),
         ("openvino", "fp16", "does not compute in fp16"),
-        ("compile", "fp32", "needs a C\\+\\+ compiler"),
+        ("compile", "fp32", "needs the compiler"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(backend, precision, message, monkeypatch):
@@ -204,7 +205,7 @@ def test_a_missing_extra_is_named(backend, extra, checkpoint, monkeypatch):
 def test_auto_falls_back_to_what_it_can_prove(checkpoint, monkeypatch, caplog):
     pytest.importorskip("openvino")
     assert load_pose_model(checkpoint, device="cpu").backend == "openvino"
-    monkeypatch.setattr("pose_hrnet.inference.model.agrees", lambda *_: False)
+    monkeypatch.setattr("pose_hrnet.inference.load.agrees", lambda *_: False)
     model = load_pose_model(checkpoint, device="cpu")
     assert model.backend == "eager"
     assert "openvino gives other heatmaps here" in model.choice
@@ -213,7 +214,7 @@ def test_auto_falls_back_to_what_it_can_prove(checkpoint, monkeypatch, caplog):
     def fails(*_):
         raise RuntimeError("it runs,\nbut not here")
 
-    monkeypatch.setattr("pose_hrnet.inference.model.agrees", fails)
+    monkeypatch.setattr("pose_hrnet.inference.load.agrees", fails)
     model = load_pose_model(checkpoint, device="cpu")
     assert "eager, fp32: openvino cannot be used, it runs, but not here" in model.choice
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from pose_hrnet.inference.dataset import Decoder
+from pose_hrnet.inference.model import Decoder
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
 

@@ -14,11 +14,13 @@ import pytest
 import torch
 
 from pose_hrnet import HRNet, PoseEstimator
+from pose_hrnet.data.formats.results import load_boxes
 from pose_hrnet.data.images import read_rgb
-from pose_hrnet.inference.files import find_images, load_boxes, predict_files
+from pose_hrnet.inference.files import find_images, predict_files
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
-from pose_hrnet.models.weights.load import ModelCard, save_model
+from pose_hrnet.models.card import ModelCard
+from pose_hrnet.models.weights.load import save_model
 from tests.helpers.builders import make_people, write_images
 
 SMALL = {

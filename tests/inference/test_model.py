@@ -14,13 +14,15 @@ from typer.testing import CliRunner
 
 from pose_hrnet import HRNet, PoseEstimator
 from pose_hrnet.cli.app import app
-from pose_hrnet.config.recipe import DataSet, EvaluateConfig
+from pose_hrnet.config.data import DataSet
+from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.evaluation.evaluate import evaluate
-from pose_hrnet.inference.model import load_pose_model
+from pose_hrnet.inference.load import load_pose_model
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17, SKELETONS
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.cards import HeatmapModelCard
-from pose_hrnet.models.weights.load import ModelCard, save_model
+from pose_hrnet.models.weights.load import save_model
 from tests.helpers.builders import make_people, write_annotations, write_images
 
 SIZE_WH = (32, 48)
@@ -260,8 +262,8 @@ def tinypose(shared, tmp_path):
 
 def test_a_real_model_finds_real_keypoints(tinypose, shared):
     """The fixed batch of one in the file is freed, and flips agree."""
-    from pose_hrnet.data.formats.results import load_people, training_people
     from pose_hrnet.data.images import read_rgb
+    from pose_hrnet.data.people import load_people, training_people
 
     people = training_people(load_people(shared / "coco_sample/person_keypoints.json"))
     row = int(np.argmax(people.areas))

@@ -10,8 +10,9 @@ import torch
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.build import build_network
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.hrnet import HRNet
-from pose_hrnet.models.weights.load import ModelCard, load_model, save_model
+from pose_hrnet.models.weights.load import load_model, save_model
 
 TINY = {"width": 8, "stem_width": 4, "stem_blocks": 1, "stage_modules": [1, 1, 1]}
 

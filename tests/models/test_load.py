@@ -17,8 +17,9 @@ from torch import Tensor
 
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.hrnet import HRNet
-from pose_hrnet.models.weights.load import ModelCard, initialise, load_model, save_model
+from pose_hrnet.models.weights.load import initialise, load_model, save_model
 
 TINY: dict[str, Any] = {
     "stem_width": 4, "stem_blocks": 2, "stage_modules": (1, 2, 2), "branch_blocks": 1

@@ -9,7 +9,7 @@ import torch
 
 from pose_hrnet.data.crops import Crop
 from pose_hrnet.system.progress import SILENT
-from pose_hrnet.training.epoch import READ_EVERY, Epoch
+from pose_hrnet.training.loop import READ_EVERY, Epoch
 from pose_hrnet.training.run_folder import EpochPart, Progressed
 
 

@@ -8,21 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from pose_hrnet.config.recipe import TrainConfig
+from pose_hrnet.config.training import TrainConfig
+from pose_hrnet.system.memory import peak_memory, resident_memory, usable_memory
+from pose_hrnet.system.text import gigabytes
 from pose_hrnet.training import memory
 from pose_hrnet.training.memory import (
     HEADROOM,
     BatchTooLarge,
     StepMemory,
     batch_advice,
-    gigabytes,
     is_out_of_memory,
     measure,
     named_out_of_memory,
     named_out_of_memory_in_evaluation,
-    peak_memory,
-    resident_memory,
-    usable_memory,
 )
 
 CPU = torch.device("cpu")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from pose_hrnet.training.ema import MovingAverage
+from pose_hrnet.training.optimizer import MovingAverage
 
 
 def network():

@@ -8,21 +8,16 @@ import numpy as np
 import pytest
 import torch
 
+from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.files import load_config
-from pose_hrnet.config.recipe import DataSet, EvaluateConfig
+from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.evaluation.evaluate import load_evaluation_set, own_decoder
+from pose_hrnet.evaluation.matching import MIN_KEYPOINTS, Match, best_and_worst, match_best
 from pose_hrnet.keypoints.geometry import xywh_to_xyxy
 from pose_hrnet.keypoints.records import Poses, object_array
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.training.assemble import build_model
-from pose_hrnet.training.pictures import (
-    MIN_KEYPOINTS,
-    TALL,
-    Match,
-    Showcase,
-    best_and_worst,
-    match_best,
-)
+from pose_hrnet.training.pictures import TALL, Showcase
 from tests.helpers.builders import make_people, write_annotations, write_images
 
 

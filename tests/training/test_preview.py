@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pose_hrnet.config.files import load_config
-from pose_hrnet.config.recipe import AugmentConfig
+from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.images import read_rgb
 from pose_hrnet.training.assemble import build_model
 from pose_hrnet.training.data import training_crops, training_data

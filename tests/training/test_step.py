@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from pose_hrnet.config.files import load_config
-from pose_hrnet.data.prefetch import on_device
+from pose_hrnet.data.loader import on_device
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.models.build import build_network
 from pose_hrnet.training.assemble import architecture_of
 from pose_hrnet.training.losses import weighted_mse
-from pose_hrnet.training.step import TrainingStep, build_optimizer
+from pose_hrnet.training.optimizer import build_optimizer
+from pose_hrnet.training.step import TrainingStep
 from tests.helpers.builders import make_batch, make_people
 
 TINY = [

@@ -10,20 +10,19 @@ import pytest
 import torch
 
 from pose_hrnet.config.files import load_config
-from pose_hrnet.config.recipe import OptimizerConfig
+from pose_hrnet.config.training import OptimizerConfig
 from pose_hrnet.evaluation.evaluate import load_evaluation_set
 from pose_hrnet.system.progress import SILENT
+from pose_hrnet.system.text import duration, speed
 from pose_hrnet.training.assemble import build_model
 from pose_hrnet.training.data import training_data
 from pose_hrnet.training.report import TIMED_STEPS, WARM_UP_STEPS, Report
 from pose_hrnet.training.summary import (
     Facts,
-    duration,
     epoch_in_words,
     log_facts,
     result_facts,
     schedule_in_words,
-    speed,
     summarize,
 )
 from tests.helpers.builders import make_people, write_annotations, write_images

@@ -19,13 +19,14 @@ import pytest
 import torch
 
 from pose_hrnet.config.files import load_config
-from pose_hrnet.config.recipe import OptimizerConfig
+from pose_hrnet.config.training import OptimizerConfig
 from pose_hrnet.models.weights.load import load_model
 from pose_hrnet.training.memory import BatchTooLarge
+from pose_hrnet.training.optimizer import build_optimizer, rate_schedule
 from pose_hrnet.training.report import read_metrics
 from pose_hrnet.training.run_folder import EpochPart, Progressed
 from pose_hrnet.training.states import CheckpointWriter
-from pose_hrnet.training.step import TrainingStep, build_optimizer, rate_schedule
+from pose_hrnet.training.step import TrainingStep
 from pose_hrnet.training.train import train
 from tests.helpers.builders import make_people, write_annotations, write_images
 

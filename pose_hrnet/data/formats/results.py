@@ -1,7 +1,7 @@
-"""COCO annotation, detection and result files <-> `People` and `Poses`.
+"""Detections in, results out: COCO box files -> `People`, `Poses` -> COCO results.
 
 Rows that cannot be used are left out and told as `Problem`s; a file of the wrong form is a
-`ValueError`. Format: https://cocodataset.org/#format-data (Lin et al., ECCV 2014).
+`ValueError`. Format: https://cocodataset.org/#format-results (Lin et al., ECCV 2014).
 """
 
 from __future__ import annotations
@@ -10,17 +10,15 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
 
-from pose_hrnet.data.formats.coco import read_annotations
 from pose_hrnet.data.formats.rows import (
     Problem,
-    Source,
     decode_rows,
     explain_strays,
     read_json,
@@ -28,79 +26,12 @@ from pose_hrnet.data.formats.rows import (
 )
 from pose_hrnet.keypoints.records import ImageId, Images, People, Poses, object_array
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
-from pose_hrnet.system.files import replace_file
 from pose_hrnet.system.text import counted
 
 log = logging.getLogger(__name__)
 
 
-def load_people(
-    annotations: Source,
-    *,
-    skeleton: Skeleton = COCO17,
-    category: str | int | None = None,
-    on_bad: Literal["report", "raise"] = "report",
-) -> People:
-    """Load every person of an annotation file, crowds and persons without keypoints included.
-
-    Ids may be integers or strings. A missing ``area`` is the box's, a missing ``iscrowd`` is 0,
-    missing keypoints are unlabelled, and ``num_keypoints`` is not read. Left out and reported are
-    annotations with a box that is not finite, has no area or lies outside its image, with a wrong
-    number of keypoints, with labelled keypoints that are not finite, with a visibility other than
-    0, 1 or 2, with an id that came before, or of an image that the file does not list.
-
-    Args:
-        annotations: COCO keypoint JSON.
-        skeleton: The keypoints of the category.
-        category: Name or id; None: the one that has keypoints, or else is called ``person``.
-        on_bad: Whether a bad row is logged (one warning for the file) or ends the loading.
-
-    Returns:
-        N persons in the file's order; `boxes_xywh` are as the file has them, not clipped.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is no annotation file of this skeleton, has no usable person, or
-            has a bad row and `on_bad` is ``"raise"``.
-    """
-    file = read_annotations(annotations, skeleton=skeleton, category=category)
-    if file.problems and on_bad == "raise":
-        raise ValueError(
-            f"{annotations}: {file.problems[0].sentence}"
-            + (f" (and {len(file.problems) - 1} more bad rows)" if len(file.problems) > 1 else "")
-        )
-    if not len(file.people):
-        reasons = [summarise(file.problems) or "no annotation has this category_id"]
-        reasons += filter(None, [explain_strays(file.problems, file.people.images)])
-        raise ValueError(
-            f"{annotations} has no usable person of category {file.category.id!r} "
-            f"({file.category.name}): {'; '.join(reasons)}"
-        )
-    if file.problems:
-        log.warning("%s: %s", annotations, summarise(file.problems))
-    return file.people
-
-
-def training_people(people: People) -> People:
-    """The persons that the official code trains on, and evaluates with ground-truth boxes.
-
-    Left out are crowds and persons without a labelled keypoint, an area or a box inside the
-    image. Boxes are clipped to ``[x1, y1, x2 - x1, y2 - y1]`` with ``x1 = max(0, x)`` and
-    ``x2 = min(W - 1, x1 + max(0, w - 1))``, the same in y; where the image size is unknown, only
-    against 0. A box that clips to a single point has no crop and is left out, too.
-
-    Returns:
-        The remaining persons, in order; may be none.
-    """
-    boxes = people.boxes_xywh
-    sizes = people.images.sizes_wh[people.image_index]
-    last_pixel = np.where(sizes > 0, sizes - 1, np.inf)
-    low = np.maximum(0, boxes[:, :2])
-    high = np.minimum(last_pixel, low + np.maximum(0, boxes[:, 2:] - 1))
-    keep = ~people.is_crowd & (people.visibility > 0).any(axis=1) & (people.areas > 0)
-    keep &= (high >= low).all(axis=1) & (high > low).any(axis=1)
-    clipped = np.concatenate([low, high - low], axis=1).astype(np.float32)
-    return replace(people, boxes_xywh=clipped)[keep]
+PERSON = 1  # COCO's category_id
 
 
 class Detection(msgspec.Struct, gc=False):
@@ -258,6 +189,65 @@ def _rows_by_name(images: Images) -> dict[str, int]:
     return {name: row for name, row in shorter if uses[name] == 1} | found
 
 
+@dataclass(frozen=True)
+class ImageBoxes:
+    """One image in a box file: rows of box and score; its id, None where it has but a name."""
+
+    rows: list[list[float]]
+    image_id: ImageId | None
+
+
+def load_boxes(path: Path) -> dict[str, ImageBoxes]:
+    """Person boxes per image from a detection file.
+
+    Entries of other categories are passed over; boxes that are not finite or have no area, and
+    boxes without a finite score, are left out with one warning.
+
+    Args:
+        path: JSON list of ``{"image_id" or "file_name", "bbox": [x, y, w, h], "score",
+            "category_id"}``; the score and the category may be missing and are then 1.
+
+    Returns:
+        The boxes for each file name, or else image id as text.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not such a list, or has no usable person box.
+    """
+    problems: list[Problem] = []
+    entries = list(decode_detections(path, problems))
+    if problems:
+        raise ValueError(
+            f"{path}: {problems[0].sentence}; expected "
+            '{"image_id" or "file_name": ..., "bbox": [x, y, w, h], "score": ...}'
+        )
+    known: dict[str, ImageBoxes] = {}
+    bad: list[str] = []
+    persons = 0
+    for position, entry in enumerate(entries):
+        if entry.category_id not in (None, PERSON):
+            continue
+        persons += 1
+        name, (x, y, w, h, score) = str(entry.image), entry.numbers
+        row = [x, y, x + w, y + h, score]
+        if np.isfinite(row).all() and row[0] < row[2] and row[1] < row[3]:
+            known.setdefault(name, ImageBoxes([], entry.image_id)).rows.append(row)
+        else:
+            bad.append(f"entry {position} (image {name}, box [{x:g}, {y:g}, {w:g}, {h:g}])")
+    if not known:
+        raise ValueError(
+            f"{path} has no usable person box: of {counted(len(entries), 'entry')}, {persons} "
+            f"with category_id {PERSON} or none, {len(bad)} of these not finite or without area"
+        )
+    if bad:
+        log.warning(
+            "%s: left out %d of %s, without area or not finite: %s%s",
+            path, len(bad), counted(persons, "person box"),
+            ", ".join(bad[:3]), ", ..." if len(bad) > 3 else "",
+        )  # fmt: skip
+    return known
+
+
 def poses_to_results(poses: Poses, category_id: int | str = 1) -> list[dict[str, Any]]:
     """COCO keypoint results: ``{image_id, category_id, keypoints, score}`` per pose.
 
@@ -280,35 +270,3 @@ def poses_to_results(poses: Poses, category_id: int | str = 1) -> list[dict[str,
         {"image_id": image_id, "category_id": category_id, "keypoints": row, "score": score}
         for image_id, row, score in columns
     ]
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON in one piece: under a temporary name, then renamed; NaN becomes null.
-
-    NumPy scalars and arrays are written as numbers and lists.
-
-    Raises:
-        TypeError: If a value has no JSON form; nothing is written.
-    """
-    data = msgspec.json.encode(value, enc_hook=_plain)
-    with replace_file(Path(path)) as temporary:
-        temporary.write_bytes(data)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} has no JSON form; give plain values")
-
-
-__all__ = [
-    "Detection",
-    "decode_detections",
-    "load_detections",
-    "load_people",
-    "names_of",
-    "poses_to_results",
-    "read_detections",
-    "training_people",
-    "write_json",
-]

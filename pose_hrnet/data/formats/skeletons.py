@@ -15,7 +15,14 @@ from typing import Any
 import msgspec
 
 from pose_hrnet.data.formats.coco import Category, read_category
-from pose_hrnet.keypoints.skeleton import COCO17, SKELETONS, Skeleton, known_skeleton, words_of
+from pose_hrnet.keypoints.skeleton import (
+    COCO17,
+    SKELETONS,
+    Skeleton,
+    guess_flip_pairs,
+    known_skeleton,
+    words_of,
+)
 from pose_hrnet.system.files import read_yaml
 
 log = logging.getLogger(__name__)
@@ -32,7 +39,8 @@ _UPPER_PARTS = frozenset(
         "thorax", "chest", "shoulder", "elbow", "wrist", "hand", "arm", "finger", "thumb",
     ]
 )  # fmt: skip
-_OTHER_SIDE = {"left": "right", "l": "r"}
+
+
 _COCO_SIGMAS = dict(zip(COCO17.keypoint_names, COCO17.sigmas, strict=True))
 
 
@@ -174,40 +182,6 @@ def skeleton_of(
     )
 
 
-def guess_flip_pairs(
-    names: Sequence[str],
-) -> tuple[tuple[tuple[int, int], ...], tuple[str, ...]]:
-    """Pair names that differ in left and right alone.
-
-    Understood are a word of its own (``left_eye``, ``eye_left``, ``leftEye``, ``L-eye``,
-    ``eye.l``) and a beginning or an end without a gap (``lefteye``, ``leye``, ``eyeright``) where
-    the other side is there, too.
-
-    Returns:
-        Index pairs (left, right), and the names with a side in them whose other side is missing.
-    """
-    words = [words_of(name) for name in names]
-    place = {key: k for k, key in enumerate(words)}
-    found: dict[int, int] = {}
-    for k, key in enumerate(words):
-        other = place.get(tuple(_OTHER_SIDE.get(word, word) for word in key), k)
-        if other != k:
-            found[k] = other
-    joined = {name.lower(): k for k, name in enumerate(names)}
-    for name, k in joined.items():
-        for left, right in _OTHER_SIDE.items():
-            turned = [right + name.removeprefix(left)] if name.startswith(left) else []
-            if name.endswith("left"):
-                turned.append(name.removesuffix("left") + "right")
-            other = next((joined[t] for t in turned if t in joined), k)
-            if other != k and not {k, other} & {*found, *found.values()}:
-                found[k] = other
-    sides = {"left", "right", "l", "r"}
-    paired = {*found, *found.values()}
-    lonely = [names[k] for k, key in enumerate(words) if k not in paired and sides & set(key)]
-    return tuple(sorted(found.items())), tuple(lonely)
-
-
 class _Index:
     """Looks keypoints up by name, and says in one sentence what is wrong.
 
@@ -260,6 +234,3 @@ def _links(category: Category, source: Path) -> tuple[tuple[int, int], ...]:
             "correct it, or give links in a skeleton YAML"
         )
     return tuple((a - first, b - first) for a, b in pairs)
-
-
-__all__ = ["DEFAULT_SIGMA", "SkeletonFile", "find_skeleton", "guess_flip_pairs", "skeleton_of"]

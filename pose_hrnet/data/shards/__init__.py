@@ -1,1 +1,5 @@
-"""Training persons in tar files."""
+"""Training persons cut out with a margin, in tar files of a folder or URL.
+
+writer   writes them, with their index
+reader   reads them one by one, in any order
+"""

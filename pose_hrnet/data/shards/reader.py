@@ -22,13 +22,16 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
-from pose_hrnet.config.recipe import AugmentConfig
-from pose_hrnet.data.images import ImageError
-from pose_hrnet.data.jpeg import Decode, Decoder, Picture
-from pose_hrnet.data.loader import SampleKey, Share
+from pose_hrnet.config.training import AugmentConfig
+from pose_hrnet.data.crops import SampleKey
+from pose_hrnet.data.images import ImageError, Picture
+from pose_hrnet.data.jpeg import picture_decoder
+from pose_hrnet.data.loader import Share
 from pose_hrnet.keypoints.records import Images, People, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
-from pose_hrnet.system.files import replace_file
+from pose_hrnet.system.choices import Decode
+from pose_hrnet.system.extras import import_extra
+from pose_hrnet.system.files import cache_folder, replace_file
 
 INDEX_NAME = "index.json"
 FORMAT = "pose-hrnet crop shards, version 1"
@@ -171,11 +174,7 @@ class ShardStore:
     """
 
     root: str
-    cache: Path = field(
-        default_factory=lambda: (
-            Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pose-hrnet/shards"
-        )
-    )
+    cache: Path = field(default_factory=lambda: cache_folder("shards"))
 
     def fetch(self, name: str, digest: str) -> Path:
         """Local path of a shard, downloaded if it is not there yet.
@@ -271,13 +270,13 @@ class ShardPictures:
     Args:
         index: Where they are.
         store: The files.
-        decode: See `pose_hrnet.data.jpeg.Decoder`.
+        decode: See `pose_hrnet.data.jpeg.picture_decoder`.
     """
 
     def __init__(self, index: ShardIndex, store: ShardStore, decode: Decode = "exact") -> None:
         self.index = index
         self.store = store
-        self.decoder = Decoder(decode)
+        self.decoder = picture_decoder(decode)
         self.reduces = self.decoder.reduces
         self._open: dict[tuple[int, int], BinaryIO] = {}
 
@@ -372,13 +371,7 @@ def _download(url: str, path: Path) -> None:
 
 
 def _fsspec() -> Any:
-    try:
-        import fsspec
-    except ImportError as error:
-        raise ValueError(
-            "reading shards from a URL needs fsspec: pip install 'pose-hrnet[remote]'"
-        ) from error
-    return fsspec
+    return import_extra("fsspec", "remote")
 
 
 __all__ = ["ShardIndex", "ShardPictures", "ShardSampler", "ShardStore", "read_index"]

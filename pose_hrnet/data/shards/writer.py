@@ -20,15 +20,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_hrnet.config.recipe import AugmentConfig
+from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.augment import Region, reach_xyxy
-from pose_hrnet.data.formats.results import write_json
 from pose_hrnet.data.images import ImageError, Pixels, read_rgb
 from pose_hrnet.data.shards.reader import FORMAT, INDEX_NAME, Cut, Entry, IndexFile, Sample, Shard
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.records import People
 from pose_hrnet.keypoints.skeleton import Skeleton
-from pose_hrnet.system.files import replace_file
+from pose_hrnet.system.files import replace_file, write_json
 from pose_hrnet.system.progress import SILENT, Bar, Progress
 from pose_hrnet.system.text import counted
 

@@ -15,10 +15,11 @@ from pose_hrnet.data.formats.coco import (
     read_category,
     stand_for,
 )
-from pose_hrnet.data.formats.results import read_detections, training_people
+from pose_hrnet.data.formats.results import read_detections
 from pose_hrnet.data.formats.rows import explain_strays
 from pose_hrnet.data.formats.skeletons import skeleton_of
 from pose_hrnet.data.images import ImageError, ImageFacts, read_facts, read_rgb
+from pose_hrnet.data.people import training_people
 from pose_hrnet.data.validation.checks import Finding, Severity, check_annotations, found
 from pose_hrnet.keypoints.records import Images
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
@@ -74,7 +75,7 @@ def validate(
         detections: COCO detection results JSON.
         skeleton: The keypoints of the category; None: those that it names, which are
             COCO's if they are missing or only spelt in another way.
-        category: As `pose_hrnet.data.formats.results.load_people` takes it.
+        category: As `pose_hrnet.data.people.load_people` takes it.
         workers: Threads that open images.
         progress: Watches the images being opened.
 

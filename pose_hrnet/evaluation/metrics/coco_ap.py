@@ -17,7 +17,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,10 +34,7 @@ from pose_hrnet.evaluation.metrics.coco_results import (
 )
 from pose_hrnet.evaluation.metrics.coco_truth import Truth, read_truth
 from pose_hrnet.keypoints.records import ImageId, Poses
-
-Evaluator: TypeAlias = Literal["fast", "pycocotools"]
-"""fast: pycocotools with our matching of all images at once; pycocotools: its own loop. The ten
-numbers are the same to the last bit."""
+from pose_hrnet.system.choices import Evaluator
 
 COCO_METRICS: tuple[str, ...] = (
     "AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL"

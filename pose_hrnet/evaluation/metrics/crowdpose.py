@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 
 from pose_hrnet.data.formats.rows import AnnotationRows, Source, decode_rows, open_annotations
-from pose_hrnet.evaluation.metrics.coco_ap import CocoScores, Evaluator, score_results
+from pose_hrnet.evaluation.metrics.coco_ap import CocoScores, score_results
 from pose_hrnet.evaluation.metrics.coco_truth import Truth, read_truth
 from pose_hrnet.keypoints.records import ImageId
 from pose_hrnet.keypoints.skeleton import CROWDPOSE14
+from pose_hrnet.system.choices import Evaluator
 from pose_hrnet.system.text import counted
 
 AREA_OVER_BOX = 0.53

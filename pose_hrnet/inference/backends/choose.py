@@ -1,33 +1,16 @@
-"""A checkpoint's network made fast: which program runs it and in which arithmetic, and why.
-
-What comes out maps uint8 crops to float32 heatmaps, as the network that went in, so that flip
-test, decoder and evaluation are the same for all. `eager` in fp32 runs the layers as they are, and
-is the reference that the others agree with.
-"""
+"""Which program runs a model and in which arithmetic, and why."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from torch import nn
 
-from pose_hrnet.inference.backends.convert import converted_session
-from pose_hrnet.inference.backends.networks import (
-    CompiledNetwork,
-    FoldedNetwork,
-    GraphedNetwork,
-    SessionNetwork,
-    channels_last,
-)
-from pose_hrnet.inference.backends.sessions import Backend, Runner
-from pose_hrnet.inference.dataset import PoseCard
 from pose_hrnet.models.cards import SUFFIXES
-from pose_hrnet.system.device import Arithmetic, Precision, arithmetic, pick_device
+from pose_hrnet.system.choices import Arithmetic, Backend, Precision, Runner
+from pose_hrnet.system.device import arithmetic, missing_compiler, pick_device
 from pose_hrnet.system.text import counted
 
 FEW_CROPS = 100
@@ -35,10 +18,6 @@ FEW_CROPS = 100
 MANY_CROPS = 5_000
 """From so many crops on, compiling for a minute pays on CUDA. On CPUs it hardly ever does: after
 folding, compiled code is 5 % faster than oneDNN's layers, one by one, with HRNet-W32 in bf16."""
-
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-# Largest difference of a heatmap, over the largest value, up to which two programs agree.
-_AGREEMENT = {"fp32": 1e-3, "bf16": 0.1, "fp16": 0.02}
 
 
 @dataclass(frozen=True)
@@ -99,8 +78,11 @@ def choose(
 
 def _runner(backend: Backend, where: torch.device, crops: int | None) -> tuple[Runner, str]:
     """The program, and why."""
-    if backend == "compile" and (missing := _missing_to_compile(where)):
-        raise ValueError(f"backend compile needs {missing}; install it, or use backend eager")
+    if backend == "compile" and (missing := missing_compiler(where)):
+        raise ValueError(
+            f"backend compile needs the compiler {missing}, which is not found; install it, or "
+            "use backend eager"
+        )
     if backend != "auto":
         return backend, "as asked for"
     if where.type not in ("cpu", "cuda"):
@@ -111,20 +93,9 @@ def _runner(backend: Backend, where: torch.device, crops: int | None) -> tuple[R
         return "openvino", "the fastest here, OpenVINO is installed"
     if where.type == "cpu":
         return "eager", "OpenVINO would be faster: pip install 'pose-hrnet[openvino]'"
-    if crops is not None and crops >= MANY_CROPS and not _missing_to_compile(where):
+    if crops is not None and crops >= MANY_CROPS and not missing_compiler(where):
         return "compile", f"about {crops} crops are worth the minute that compiling takes"
     return "eager", "the fastest here without compiling"
-
-
-def _missing_to_compile(where: torch.device) -> str | None:
-    if where.type == "cuda":
-        return None if find_spec("triton") else "the package triton"
-    return None if cpp_compiler() else "a C++ compiler such as g++, and none was found"
-
-
-def cpp_compiler() -> str | None:
-    """The C++ compiler that torch would call; None if there is none."""
-    return os.environ.get("CXX") or next(filter(shutil.which, ("g++", "clang++", "cl")), None)
 
 
 def choose_for_file(
@@ -170,57 +141,3 @@ def choose_for_file(
     if chosen != "openvino" or (precision == "auto" and quantised):
         return Choice(chosen, "fp32", reason)
     return replace(choose("openvino", precision, device), reason=reason)
-
-
-def accelerate(
-    network: nn.Module, card: PoseCard, choice: Choice, device: str = "auto"
-) -> tuple[nn.Module, torch.device]:
-    """The network as the choice says, and where it takes its crops.
-
-    Args:
-        network: Layers of torch with buffers `mean` and `std`: uint8 crops to heatmaps.
-        card: Its input size.
-        choice: From `choose`.
-        device: As of `choose`.
-
-    Raises:
-        ValueError: If a package is missing, or the network cannot be converted.
-    """
-    network = network.eval()
-    if choice.backend in ("openvino", "onnx"):
-        session = converted_session(
-            FoldedNetwork(network), card.codec.input_wh, choice.backend, device, choice.precision
-        )
-        return SessionNetwork(session).eval(), session.device
-    where = pick_device(device)
-    if choice.backend == "eager" and choice.precision == "fp32":
-        return channels_last(network.to(where)), where
-    folded = FoldedNetwork(network, _DTYPES[choice.precision]).to(where)
-    if choice.backend == "compile":
-        return CompiledNetwork(folded, card.codec.input_wh).eval(), where
-    return (GraphedNetwork(folded).eval() if where.type == "cuda" else folded), where
-
-
-@torch.inference_mode()
-def agrees(
-    fast: nn.Module,
-    where: torch.device,
-    reference: nn.Module,
-    card: PoseCard,
-    precision: Arithmetic,
-) -> bool:
-    """Whether a network gives, for a crop of noise, the heatmaps of the reference on the CPU.
-
-    Args:
-        fast: What is to prove itself.
-        where: Takes its crops.
-        reference: The layers that it was made from.
-        card: Their input size.
-        precision: The arithmetic of `fast`, which decides how near is near.
-    """
-    width, height = card.codec.input_wh
-    generator = torch.Generator().manual_seed(0)
-    crop = torch.randint(0, 256, (1, 3, height, width), dtype=torch.uint8, generator=generator)
-    expected = reference(crop)
-    limit = _AGREEMENT[precision] * float(expected.abs().max())
-    return bool((fast(crop.to(where)).cpu() - expected).abs().max() <= limit)

@@ -1,4 +1,4 @@
-"""A network of torch layers converted in memory, for OpenVINO and ONNX Runtime to run.
+"""A network of torch layers converted for OpenVINO and ONNX Runtime to run.
 
 Tracing and converting HRNet-W32 takes OpenVINO about ten seconds, so that what came out is kept in
 the user's cache folder, under the digest of the weights; only the latest few stay.
@@ -20,16 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-import pose_hrnet
-from pose_hrnet.inference.backends.sessions import (
-    Session,
-    import_extra,
-    one_line,
-    open_onnx,
-    open_openvino,
-)
-from pose_hrnet.models.cards import ExportFormat
-from pose_hrnet.system.device import Precision
+from pose_hrnet.inference.backends.sessions import Session, open_onnx, open_openvino
+from pose_hrnet.system.choices import ExportFormat, Precision
+from pose_hrnet.system.extras import import_extra, installed_version
+from pose_hrnet.system.files import cache_folder
+from pose_hrnet.system.text import one_line
 
 log = logging.getLogger(__name__)
 
@@ -167,14 +162,9 @@ def _to_openvino(network: nn.Module, input_wh: tuple[int, int]) -> Any:
     return openvino_model(traced(_Rows(network), input_wh), input_wh)
 
 
-def _cache_folder() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "pose_hrnet" / "openvino"
-
-
 def _digest(network: nn.Module, input_wh: tuple[int, int]) -> str:
     """Of all that the converted network depends on."""
-    versions = (pose_hrnet.__version__, version("torch"), version("openvino"))
+    versions = (installed_version("pose-hrnet"), version("torch"), version("openvino"))
     digest = hashlib.sha256(repr((input_wh, versions)).encode())
     digest.update(repr(network).encode())
     for name, value in network.state_dict().items():
@@ -186,7 +176,7 @@ def _digest(network: nn.Module, input_wh: tuple[int, int]) -> str:
 def _kept_session(name: str, device: str, precision: Precision) -> Session | None:
     """What an earlier run kept, opened; None if there is nothing, or nothing that can be read."""
     try:
-        kept = _cache_folder() / name
+        kept = cache_folder("openvino") / name
         if not (kept.is_file() and kept.with_suffix(".bin").is_file()):
             return None
         session = open_openvino(kept, device, precision)
@@ -202,7 +192,7 @@ def _keep(model: Any, name: str) -> Path | None:
     """Put a model into the cache, and take the oldest out; None, and no error, if it cannot."""
     ov = import_extra("openvino", "openvino")
     try:
-        path = _cache_folder() / name
+        path = cache_folder("openvino") / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             draft = Path(folder) / path.name

@@ -1,6 +1,9 @@
-"""Networks of torch layers for inference: folded, compiled, recorded, or run by another program.
+"""Networks for inference: folded, compiled, recorded, or run by another program.
 
-All map ``(B, 3, H, W)`` uint8 RGB crops to ``(B, K, h, w)`` float32 heatmaps.
+What a checkpoint's network becomes maps ``(B, 3, H, W)`` uint8 RGB crops to ``(B, K, h, w)``
+float32 heatmaps, as the network that went in, so that flip test, decoder and evaluation are the
+same for all. `eager` in fp32 runs the layers as they are, and is the reference that the others
+agree with.
 """
 
 from __future__ import annotations
@@ -14,10 +17,78 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from pose_hrnet.inference.backends.sessions import Session, one_line
+from pose_hrnet.inference.backends.choose import Choice
+from pose_hrnet.inference.backends.convert import converted_session
+from pose_hrnet.inference.backends.sessions import Session
+from pose_hrnet.inference.model import PoseCard
+from pose_hrnet.models.cards import HeatmapModelCard
 from pose_hrnet.models.network import normalised
+from pose_hrnet.system.choices import Arithmetic
+from pose_hrnet.system.device import pick_device
+from pose_hrnet.system.text import one_line
 
 log = logging.getLogger(__name__)
+
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+# Largest difference of a heatmap, over the largest value, up to which two programs agree.
+_AGREEMENT = {"fp32": 1e-3, "bf16": 0.1, "fp16": 0.02}
+
+
+def accelerate(
+    network: nn.Module, card: PoseCard, choice: Choice, device: str = "auto"
+) -> tuple[nn.Module, torch.device]:
+    """The network as the choice says, and where it takes its crops.
+
+    Args:
+        network: Layers of torch with buffers `mean` and `std`: uint8 crops to heatmaps.
+        card: Its input size.
+        choice: From `choose`.
+        device: As of `choose`.
+
+    Raises:
+        ValueError: If a package is missing, or the network cannot be converted.
+    """
+    network = network.eval()
+    if choice.backend in ("openvino", "onnx"):
+        session = converted_session(
+            FoldedNetwork(network), card.codec.input_wh, choice.backend, device, choice.precision
+        )
+        return SessionNetwork(session).eval(), session.device
+    where = pick_device(device)
+    if choice.backend == "eager" and choice.precision == "fp32":
+        return channels_last(network.to(where)), where
+    folded = FoldedNetwork(network, _DTYPES[choice.precision]).to(where)
+    if choice.backend == "compile":
+        return CompiledNetwork(folded, card.codec.input_wh).eval(), where
+    return (CudaGraphNetwork(folded).eval() if where.type == "cuda" else folded), where
+
+
+@torch.inference_mode()
+def agrees(
+    fast: nn.Module,
+    where: torch.device,
+    reference: nn.Module,
+    card: PoseCard,
+    precision: Arithmetic,
+) -> bool:
+    """Whether a network gives, for a crop of noise, the heatmaps of the reference on the CPU.
+
+    Args:
+        fast: What is to prove itself.
+        where: Takes its crops.
+        reference: The layers that it was made from.
+        card: Their input size.
+        precision: The arithmetic of `fast`, which decides how near is near.
+    """
+    width, height = card.codec.input_wh
+    generator = torch.Generator().manual_seed(0)
+    crop = torch.randint(0, 256, (1, 3, height, width), dtype=torch.uint8, generator=generator)
+    expected = reference(crop)
+    limit = _AGREEMENT[precision] * float(expected.abs().max())
+    return bool((fast(crop.to(where)).cpu() - expected).abs().max() <= limit)
 
 
 class FoldedNetwork(nn.Module):
@@ -131,7 +202,7 @@ class CompiledNetwork(nn.Module):
         return heatmaps.clone() if self.on_cuda else heatmaps  # the next run reuses its memory
 
 
-class GraphedNetwork(nn.Module):
+class CudaGraphNetwork(nn.Module):
     """A network on CUDA, recorded as a CUDA graph for each batch size.
 
     HRNet's hundreds of small layers take longer to launch than to compute, one crop above all.
@@ -171,6 +242,55 @@ class GraphedNetwork(nn.Module):
         with torch.cuda.graph(graph):
             heatmaps = self.network(crops)
         return graph, crops, heatmaps
+
+
+class ExportedNetwork(nn.Module):
+    """An export of ours: maps ``(B, 3, H, W)`` uint8 crops to keypoints and scores."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Keypoints ``(B, K, 2)`` in input pixels, and scores ``(B, K)``."""
+        keypoints_input, scores, *_ = self.session.run_images(images)
+        return keypoints_input, scores
+
+
+class ForeignNetwork(nn.Module):
+    """A heatmap model of others: normalises as its card says, and picks the heatmaps."""
+
+    def __init__(self, session: Session, card: HeatmapModelCard) -> None:
+        super().__init__()
+        self.session, self.card = session, card
+        names = session.output_names
+        if isinstance(card.output, str) and card.output not in names:
+            raise ValueError(f"output {card.output!r} is not among its outputs {', '.join(names)}")
+        self.position = card.output if isinstance(card.output, int) else names.index(card.output)
+        if not 0 <= self.position < len(names):
+            raise ValueError(f"output {self.position} is not among its {len(names)} outputs")
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` uint8 RGB -> ``(B, K, h, w)`` heatmaps."""
+        card = self.card
+        values = images.flip(1) if card.colour == "BGR" else images
+        mean, std = (values.new_tensor(v, dtype=torch.float32) for v in (card.mean, card.std))
+        values = (values * card.scale - mean[:, None, None]) / std[:, None, None]
+        if card.layout == "NHWC":
+            values = values.permute(0, 2, 3, 1)
+        values = values.to(self.session.input_dtype).contiguous()
+        return torch.cat(
+            [self._run(part) for part in torch.split(values, self._batch(len(values)))]
+        )
+
+    def _batch(self, count: int) -> int:
+        """Crops per run: what the file insists on, or all."""
+        return self.session.input_shape[0] or max(count, 1)
+
+    def _run(self, values: Tensor) -> Tensor:
+        short = self._batch(len(values)) - len(values)
+        padded = torch.cat([values, values[:1].expand(short, -1, -1, -1)]) if short else values
+        return self.session.run(padded)[self.position][: len(values)]
 
 
 def _rounded_up(count: int) -> int:

@@ -1,7 +1,6 @@
 """Exported files opened by the programs that run them: ONNX Runtime, OpenVINO, torch.export.
 
-Each opener returns a `Session`, a function on tensors and what the file says about its input. The
-runtimes are extras of the installation, and are imported where they are used.
+Each opener returns a `Session`, a function on tensors and what the file says about its input.
 """
 
 from __future__ import annotations
@@ -9,21 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pose_hrnet.inference.backends.program_files import read_program
-from pose_hrnet.system.device import Precision, pick_device
-
-Runner: TypeAlias = Literal["eager", "compile", "openvino", "onnx"]
-"""What runs a network: layers of torch as they are or compiled, OpenVINO, ONNX Runtime."""
-Backend: TypeAlias = Literal["auto", Runner]
-"""What may be asked for; ``auto``: the best choice here."""
+from pose_hrnet.system.choices import Precision, Runner
+from pose_hrnet.system.device import pick_device
+from pose_hrnet.system.extras import import_extra
+from pose_hrnet.system.text import one_line
 
 
 @dataclass(frozen=True)
@@ -50,30 +46,6 @@ class Session:
         """Run what takes ``(B, H, W, 3)`` on ``(B, 3, H, W)`` crops."""
         # They were made in that order; the permutation of a permutation copies nothing.
         return self.run(images.permute(0, 2, 3, 1).contiguous())
-
-
-def import_extra(module: str, extra: str) -> Any:
-    """Import a package that only some installations have.
-
-    Raises:
-        ValueError: If it is missing, with the command that installs it.
-    """
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise ValueError(
-            f"{module} cannot be imported ({error}), which is needed here; "
-            f"install it with: pip install 'pose-hrnet[{extra}]'"
-        ) from None
-
-
-def one_line(error: BaseException, limit: int = 300) -> str:
-    """What went wrong inside a library, as the middle of a sentence.
-
-    Of a long message both ends are kept: some begin, and some end, with what matters.
-    """
-    text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    return text if len(text) <= limit else f"{text[: limit // 3]} ... {text[-2 * limit // 3 :]}"
 
 
 def open_onnx(path: Path, device: str = "auto") -> Session:

@@ -1,1 +1,11 @@
-"""Files of weights, of ours and of other toolkits."""
+"""Files of weights, of ours and of other toolkits.
+
+files     reads and writes them; runs no code from them
+layouts   which network a state dict is of, by names and shapes
+foreign   what decoding needs of other toolkits' files, and where that is from
+mmpose    the settings inside MMPose's checkpoints
+read      a file, opened and understood
+fit       what of it fits a network
+load      load, save, initialise
+inspect   what a file is, in words
+"""

@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from pose_hrnet.models.weights.layouts import few
 from pose_hrnet.system.files import replace_file
+from pose_hrnet.system.text import few
 
 _CARD_KEY = "pose_hrnet"
 """Where safetensors metadata holds the card, as JSON."""

@@ -14,12 +14,13 @@ from typing import Any, TypeVar, get_args
 from torch import Tensor
 
 from pose_hrnet.keypoints.codec import HeatmapCodec
-from pose_hrnet.keypoints.geometry import BOX_PADDING, CodecName
+from pose_hrnet.keypoints.geometry import BOX_PADDING
 from pose_hrnet.keypoints.skeleton import Skeleton, official_skeleton
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD
 from pose_hrnet.models.weights.layouts import Layout
 from pose_hrnet.models.weights.mmpose import FileSettings
+from pose_hrnet.system.choices import CodecName
 
 FROM_FILE = "the file"
 FROM_NAME = "the file's name"

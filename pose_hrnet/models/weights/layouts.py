@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from pose_hrnet.system.text import counted
+from pose_hrnet.system.text import counted, few
 
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 """Names of a state dict and the shapes of its tensors."""
@@ -62,12 +62,6 @@ class Layout:
     def predicts(self) -> bool:
         """Whether there is a heatmap head."""
         return bool(self.architecture["num_keypoints"])
-
-
-def few(names: Iterable[str]) -> str:
-    """Three of the names for a message, and dots for the rest."""
-    every = list(names)
-    return ", ".join(every[:3]) + (", ..." if len(every) > 3 else "")
 
 
 def identify(shapes: Shapes) -> Layout:

@@ -15,27 +15,16 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from pose_hrnet.keypoints.geometry import CodecName
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.build import PoseNetwork
-from pose_hrnet.models.card import CARD_FORMAT, ModelCard
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.weights.files import write_checkpoint
-from pose_hrnet.models.weights.fit import LoadReport, fit
+from pose_hrnet.models.weights.fit import LoadReport, fit, head_by_name
 from pose_hrnet.models.weights.foreign import Given
-from pose_hrnet.models.weights.head import head_by_name
-from pose_hrnet.models.weights.layouts import few, size_of
+from pose_hrnet.models.weights.layouts import size_of
 from pose_hrnet.models.weights.read import open_weights, shapes_of
-from pose_hrnet.system.text import counted
-
-__all__ = [
-    "CARD_FORMAT",
-    "LoadReport",
-    "LoadedModel",
-    "ModelCard",
-    "initialise",
-    "load_model",
-    "save_model",
-]
+from pose_hrnet.system.choices import CodecName
+from pose_hrnet.system.text import counted, few
 
 log = logging.getLogger(__name__)
 

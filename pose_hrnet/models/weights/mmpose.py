@@ -12,9 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from pose_hrnet.data.formats.skeletons import guess_flip_pairs
-from pose_hrnet.keypoints.geometry import CodecName
-from pose_hrnet.keypoints.skeleton import Skeleton, known_skeleton
+from pose_hrnet.keypoints.skeleton import Skeleton, guess_flip_pairs, known_skeleton
+from pose_hrnet.system.choices import CodecName
 
 Triple: TypeAlias = tuple[float, float, float]
 

@@ -1,11 +1,63 @@
-"""A moving average of a network's weights, which scores better than the weights it follows."""
+"""The optimiser, its learning rate over the steps, and the moving average of the weights."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from pose_hrnet.config.training import OptimizerConfig
+
+
+def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """Adam, AdamW or Nesterov SGD over all parameters."""
+    parameters, decay = list(model.parameters()), config.weight_decay
+    # Fused: one pass over all parameters instead of a dozen small operations for each. It can also
+    # be told on the device not to change them.
+    if config.name == "sgd":
+        sgd = torch.optim.SGD(
+            parameters, lr=config.lr, momentum=0.9, nesterov=True, weight_decay=decay, fused=True
+        )
+        # If its first update is left out, PyTorch takes unset memory for the momentum.
+        for parameter in parameters:
+            sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return sgd
+    optimizer = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
+    return optimizer(parameters, lr=config.lr, weight_decay=decay, fused=True)
+
+
+def rate_schedule(
+    config: OptimizerConfig, steps_per_epoch: int, epochs: int
+) -> Callable[[int], float]:
+    """The learning rate as a function of the number of finished steps, and of nothing else."""
+    total = steps_per_epoch * epochs
+
+    def rate(step: int) -> float:
+        warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+        if config.schedule == "cosine":
+            return config.lr * warmup * 0.5 * (1 + math.cos(math.pi * min(step / total, 1.0)))
+        passed = sum(step >= epoch * steps_per_epoch for epoch in config.step_epochs)
+        return config.lr * warmup * config.step_factor**passed
+
+    return rate
+
+
+def scaled_rate(config: OptimizerConfig, crops_per_step: int) -> float:
+    """The learning rate for the crops of one optimiser step.
+
+    ``lr * crops_per_step / lr_batch``: the linear rule of Goyal et al., "Accurate, Large Minibatch
+    SGD" (2017).
+
+    Args:
+        config: `lr`, and `lr_batch`, the crops that it is meant for; None: `lr` as it stands.
+        crops_per_step: Batch size times accumulated batches times processes.
+    """
+    if config.lr_batch is None:
+        return config.lr
+    return config.lr * crops_per_step / config.lr_batch
 
 
 class MovingAverage:

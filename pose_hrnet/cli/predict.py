@@ -1,0 +1,84 @@
+"""``pose-hrnet predict``: poses in images and folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pose_hrnet.cli.console import (
+    RichProgress,
+    one_sentence_errors,
+    say,
+)
+from pose_hrnet.cli.options import (
+    Backend,
+    BackendOption,
+    Card,
+    Checkpoint,
+    Device,
+    FlipTest,
+    Output,
+    Precision,
+    PrecisionOption,
+    expected_crops,
+)
+from pose_hrnet.system.text import counted
+
+if TYPE_CHECKING:
+    pass
+
+
+@one_sentence_errors
+def predict(
+    inputs: Annotated[list[Path], typer.Argument(help="Images, and folders of images.")],
+    checkpoint: Checkpoint,
+    output: Output,
+    boxes: Annotated[
+        Path | None, typer.Option(help="Detection JSON; without it, an image is one crop.")
+    ] = None,
+    overlays: Annotated[bool, typer.Option(help="Draw the poses on the images.")] = True,
+    min_score: Annotated[float, typer.Option(help="Keypoints below it are not drawn.")] = 0.2,
+    flip_test: FlipTest = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Crops per forward pass.")] = 32,
+    device: Device = "auto",
+    precision: PrecisionOption = Precision.auto,
+    card: Card = None,
+    backend: BackendOption = Backend.auto,
+) -> None:
+    """Predict poses in images and folders: COCO results JSON, CSV, and overlays.
+
+    Exit code 1 if some image could not be read; the rest is done all the same.
+
+    Example: `pose-hrnet predict -c best.safetensors photos/ --boxes boxes.json --output out`
+    """
+    from pose_hrnet.inference.estimator import PoseEstimator
+    from pose_hrnet.inference.files import find_images, predict_files
+
+    crops = expected_crops(boxes) if boxes else len(find_images(inputs, skip=output / "overlays"))
+    estimator = PoseEstimator.from_checkpoint(
+        checkpoint,
+        card=card,
+        backend=backend.value,
+        device=device,
+        precision=precision.value,
+        flip_test=flip_test,
+        batch_size=batch_size,
+        crops=crops,
+    )
+    done = predict_files(
+        estimator,
+        inputs,
+        output,
+        boxes=boxes,
+        overlays=overlays,
+        min_score=min_score,
+        progress=RichProgress(),
+    )
+    say(
+        f"{counted(done.persons, 'person')} in {counted(done.images, 'image')}; "
+        f"{counted(len(done.failures), 'image')} could not be read; written to {output}",
+    )
+    if done.failures:
+        raise typer.Exit(1)

@@ -1,0 +1,280 @@
+"""Loads any model that predicts keypoints: a checkpoint, an export, a heatmap model of others."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pose_hrnet.inference.backends.choose import Choice, choose, choose_for_file
+from pose_hrnet.inference.backends.networks import (
+    ExportedNetwork,
+    ForeignNetwork,
+    accelerate,
+    agrees,
+)
+from pose_hrnet.inference.backends.sessions import Session, open_onnx, open_openvino, open_program
+from pose_hrnet.inference.model import Decoder, PoseCard, PoseModel
+from pose_hrnet.models.cards import (
+    CARD_SUFFIXES,
+    SUFFIXES,
+    ExportCard,
+    HeatmapModelCard,
+    card_path,
+)
+from pose_hrnet.models.weights.load import load_model
+from pose_hrnet.system.choices import Backend, Precision
+from pose_hrnet.system.text import one_line
+
+log = logging.getLogger(__name__)
+
+
+def load_pose_model(
+    path: str | Path,
+    *,
+    card: Path | None = None,
+    backend: Backend = "auto",
+    device: str = "auto",
+    precision: Precision = "fp32",
+    flip_test: bool | None = None,
+    flip_shift: int | None = None,
+    crops: int | None = None,
+) -> PoseModel:
+    """Load any model that predicts keypoints.
+
+    Files ending in ``.onnx``, ``.xml`` and ``.pt2`` with a JSON card beside them are exports of
+    ours. With a YAML card - given, or of the same name beside them, or named in place of the model
+    - they are heatmap models of others. All other files are checkpoints.
+
+    Args:
+        path: The model, or the YAML card that names it.
+        card: The YAML card of a heatmap model.
+        backend: What runs it; ``auto``: the best choice for a checkpoint (see `choose`), and for
+            other files what they are for. ``openvino`` runs ONNX files, too.
+        device: ``auto``, ``cpu``, ``cuda`` ...
+        precision: Arithmetic; ``auto``: the fastest. That of exported files is their own, but
+            OpenVINO can run them in bf16.
+        flip_test: None: as exported, and on for heatmaps.
+        flip_shift: Cells to shift the mirrored heatmaps by; None: the card's.
+        crops: About how many will be predicted, for the choice; None: unknown.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If the file is no model, its card contradicts it or what is asked for, or the
+            runtime is not installed.
+    """
+    path = Path(path)
+    if path.suffix.lower() in CARD_SUFFIXES:
+        path, card = _model_of(path), path
+    if path.suffix.lower() not in SUFFIXES.values():
+        if card is not None:
+            raise ValueError(
+                f"{path} is no exported model, so that no card applies to it; "
+                f"give a file ending in {', '.join(SUFFIXES.values())}"
+            )
+        choice = choose(backend, precision, device, crops=crops)  # before the file is read
+        return _checkpoint(path, backend, choice, device, flip_test is not False, flip_shift)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such model file; check the path")
+    if card is None and card_path(path).is_file():
+        export = ExportCard.read(path)
+        quantised = export.weights == "int8"
+        choice = choose_for_file(path, backend, device, precision, quantised=quantised)
+        session = _open(path, choice, device)
+        return _export(path, session, export, choice, flip_test, flip_shift)
+    card = card or next((c for s in CARD_SUFFIXES if (c := path.with_suffix(s)).is_file()), None)
+    if card is None:
+        raise FileNotFoundError(
+            f"{path} has no card beside it; an export has {card_path(path).name}, and for a "
+            f"heatmap model write {path.with_suffix('.yaml').name}, or give the card's path"
+        )
+    described = HeatmapModelCard.read(card)
+    choice = choose_for_file(path, backend, device, precision)
+    session = _open(path, choice, device)
+    return _heatmap_model(path, session, described, choice, flip_test is not False, flip_shift)
+
+
+def _model_of(card: Path) -> Path:
+    """The model file that a YAML card names, or that has its name."""
+    named = HeatmapModelCard.read(card).model
+    if named is not None:
+        return card.parent / named
+    found = [path for suffix in SUFFIXES.values() if (path := card.with_suffix(suffix)).is_file()]
+    if len(found) != 1:
+        raise ValueError(
+            f"{card} does not say which model file it describes; add the line model: FILE"
+        )
+    return found[0]
+
+
+def _open(path: Path, choice: Choice, device: str) -> Session:
+    if choice.backend == "onnx":
+        return open_onnx(path, device)
+    if choice.backend == "openvino":
+        return open_openvino(path, device, choice.precision)
+    return open_program(path, device)
+
+
+def _checkpoint(
+    path: Path,
+    backend: Backend,
+    choice: Choice,
+    device: str,
+    flip_test: bool,
+    flip_shift: int | None,
+) -> PoseModel:
+    loaded = load_model(path)
+    card = loaded.card
+    network, where, choice = _fast_network(loaded.model, card, backend, choice, device)
+    decoder = Decoder(
+        card.codec,
+        card.skeleton.flip_index,
+        flip_test,
+        flip_shift,
+        choice.precision,
+        own_precision=True,
+    )
+    chosen, summary = choice.summary, loaded.report.summary()
+    if (choice.backend, choice.precision) != ("eager", "fp32"):
+        chosen = f"{chosen}; the reference is --backend eager --precision fp32"
+    return PoseModel(network, card, decoder, where, choice.backend, summary, chosen)
+
+
+def _fast_network(
+    network: nn.Module, card: PoseCard, backend: Backend, choice: Choice, device: str
+) -> tuple[nn.Module, torch.device, Choice]:
+    """The network as chosen; what was not asked for by name must prove itself, or is not used."""
+    if backend != "auto" or choice.backend == "eager":
+        return (*accelerate(network, card, choice, device), choice)
+    try:
+        fast, where = accelerate(network, card, choice, device)
+        if agrees(fast, where, network, card, choice.precision):
+            return fast, where, choice
+        reason = f"{choice.backend} gives other heatmaps here"
+    except (ValueError, RuntimeError) as error:
+        reason = f"{choice.backend} cannot be used, {one_line(error)}"
+    choice = replace(choice, backend="eager", reason=reason)
+    log.warning("%s; the layers of torch run instead", reason)
+    return (*accelerate(network, card, choice, device), choice)
+
+
+def _export(
+    path: Path,
+    session: Session,
+    card: ExportCard,
+    choice: Choice,
+    flip_test: bool | None,
+    flip_shift: int | None,
+) -> PoseModel:
+    codec, skeleton = card.checkpoint.codec, card.checkpoint.skeleton
+    if flip_test not in (None, card.flip_test):
+        held = "holds" if card.flip_test else "does not hold"
+        raise ValueError(
+            f"{path} {held} the flip test, which cannot be changed any more; export the "
+            f"checkpoint {'without' if card.flip_test else 'with'} --flip-test"
+        )
+    if flip_shift not in (None, codec.flip_shift):
+        raise ValueError(
+            f"{path} has its flip shift built in ({codec.flip_shift}), and {flip_shift} was asked "
+            "for; leave it out"
+        )
+    width, height = codec.input_wh
+    network = ExportedNetwork(session)
+    _check_input(path, session, (height, width, 3), torch.uint8)
+    points, scores = _first_run(path, network, codec.input_wh)
+    count = skeleton.num_keypoints
+    if points.shape != (1, count, 2) or scores.shape != (1, count):
+        raise ValueError(
+            f"{path}: the model gives keypoints of shape {tuple(points.shape)} and scores of "
+            f"shape {tuple(scores.shape)}, but its card has {count} keypoints; export it again"
+        )
+    decoder = Decoder(
+        codec, skeleton.flip_index, card.flip_test, precision=choice.precision, in_graph=True
+    )
+    return PoseModel(
+        network,
+        card.checkpoint,
+        decoder,
+        session.device,
+        session.backend,
+        f"{path} ({card.format} export, {card.weights}, run by {session.backend})",
+        choice.summary,
+        card.weights,
+    )
+
+
+def _heatmap_model(
+    path: Path,
+    session: Session,
+    card: HeatmapModelCard,
+    choice: Choice,
+    flip_test: bool,
+    flip_shift: int | None,
+) -> PoseModel:
+    width, height = card.input_wh
+    sides = (3, height, width) if card.layout == "NCHW" else (height, width, 3)
+    _check_input(path, session, sides)
+    try:
+        network = ForeignNetwork(session, card)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; the card names another") from None
+    (heatmaps,) = _first_run(path, network, card.input_wh)
+    expected = (card.skeleton.num_keypoints, *card.codec.heatmap_hw)
+    if tuple(heatmaps.shape[1:]) != expected:
+        raise ValueError(
+            f"{path}: output {card.output!r} has shape {tuple(heatmaps.shape)}, but its card "
+            f"says {expected[0]} keypoints and heatmaps {expected[1]} high and {expected[2]} wide "
+            f"(stride {card.stride}); correct skeleton, stride or output in the card"
+        )
+    decoder = Decoder(
+        card.codec,
+        card.skeleton.flip_index,
+        flip_test,
+        flip_shift,
+        choice.precision,
+        own_precision=True,
+    )
+    return PoseModel(
+        network,
+        card,
+        decoder,
+        session.device,
+        session.backend,
+        f"{path} (heatmap model, run by {session.backend})",
+        choice.summary,
+        weights=None,
+    )
+
+
+def _check_input(
+    path: Path, session: Session, sides: tuple[int, int, int], dtype: torch.dtype | None = None
+) -> None:
+    found = session.input_shape
+    fits = len(found) == 4 and all(
+        side in (None, wanted) for side, wanted in zip(found[1:], sides, strict=True)
+    )
+    if not fits or dtype not in (None, session.input_dtype):
+        shown = ["?" if side is None else side for side in found]
+        raise ValueError(
+            f"{path}: the model takes {session.input_dtype} of shape {shown}, but its card says "
+            f"{sides} after the batch; give the card that belongs to it"
+        )
+
+
+def _first_run(
+    path: Path, network: ExportedNetwork | ForeignNetwork, input_wh: tuple[int, int]
+) -> tuple[Tensor, ...]:
+    """The outputs for one black crop, so that what does not run is noticed at once."""
+    session = network.session
+    black = torch.zeros(1, 3, input_wh[1], input_wh[0], dtype=torch.uint8, device=session.device)
+    try:
+        outputs = network(black)
+    except Exception as error:  # the runtimes' exceptions have no common base
+        raise ValueError(
+            f"{path}: {session.backend} cannot run this model on a crop of {input_wh[0]} x "
+            f"{input_wh[1]} pixels ({one_line(error)}); give the card that belongs to it"
+        ) from None
+    return outputs if isinstance(outputs, tuple) else (outputs,)

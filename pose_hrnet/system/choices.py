@@ -1,0 +1,36 @@
+"""Choices that settings and options are made of, each written once; imports nothing of ours."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+Arithmetic: TypeAlias = Literal["fp32", "bf16", "fp16"]
+Precision: TypeAlias = Literal["auto", Arithmetic]
+Runner: TypeAlias = Literal["eager", "compile", "openvino", "onnx"]
+"""What runs a network: layers of torch as they are or compiled, OpenVINO, ONNX Runtime."""
+Backend: TypeAlias = Literal["auto", Runner]
+"""What may be asked for; ``auto``: the best choice here."""
+ExportFormat: TypeAlias = Literal["onnx", "openvino", "torch"]
+
+CodecName: TypeAlias = Literal["gaussian", "dark", "udp"]  # see pose_hrnet.keypoints.codec
+Alignment: TypeAlias = Literal["official", "udp"]
+Head: TypeAlias = Literal["v1", "v2"]
+"""Of HRNet: heatmaps from the finest branch, or from all branches."""
+
+AnnotationKind: TypeAlias = Literal["coco", "crowdpose", "mpii"]
+"""Kinds of annotations, each with the metric of that name."""
+MetricName: TypeAlias = Literal["auto", AnnotationKind]
+Decode: TypeAlias = Literal["exact", "fast"]
+
+LossName: TypeAlias = Literal["mse", "ohkm", "awing"]
+LoggerName: TypeAlias = Literal["tensorboard", "wandb", "mlflow"]
+Resume: TypeAlias = Literal["never", "auto", "must"]
+"""Whether to go on with the run that a folder holds: auto starts a new one if it holds none."""
+
+NmsName: TypeAlias = Literal["oks", "soft_oks", "soft_oks_decayed", "none"]
+"""Removal of duplicate poses; see pose_hrnet.keypoints.oks."""
+Evaluator: TypeAlias = Literal["fast", "pycocotools"]
+"""fast: pycocotools with our matching of all images at once; pycocotools: its own loop. The ten
+numbers are the same to the last bit."""
+CompareItem: TypeAlias = Literal["flip", "shift", "codec", "nms"]
+SectionName: TypeAlias = Literal["loading", "codec", "evaluation", "model"]
