@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -14,8 +15,8 @@ from typer.testing import CliRunner
 from pose_hrnet import HRNet, PoseEstimator
 from pose_hrnet.cli.app import app
 from pose_hrnet.cli.options import expected_crops
-from pose_hrnet.deploy.check import compare, drawn_crops
-from pose_hrnet.inference.backends import choose as acceleration
+from pose_hrnet.deploy.check import difference, drawn_crops
+from pose_hrnet.inference.backends import choose as choosing
 from pose_hrnet.inference.backends.choose import FEW_CROPS, MANY_CROPS, choose
 from pose_hrnet.inference.backends.convert import _digest, converted_session
 from pose_hrnet.inference.backends.networks import FoldedNetwork, agrees, folded
@@ -90,9 +91,9 @@ def test_folding_changes_nothing_but_the_rounding(reference):
 def test_backends_agree_with_the_reference(backend, checkpoint, reference, crops):
     model = load(checkpoint, backend)
     assert (model.backend, model.decoder.precision) == (backend, "fp32")
-    difference = compare(reference, model, crops)  # in batches of 7 and 2
-    assert difference.keypoints_median < 0.01
-    assert difference.ok, difference.summary()
+    apart = difference(reference, model, crops)  # in batches of 7 and 2
+    assert apart.keypoints_median < 0.01
+    assert apart.ok, apart.summary()
     alone = torch.cat([model(crops[i : i + 1])[0] for i in range(3)])
     assert (alone - model(crops[:3])[0]).norm(dim=-1).median() < 0.01
 
@@ -102,7 +103,7 @@ def test_compiled_code_agrees_with_the_reference_at_every_batch_size(checkpoint,
     for precision, bound in (("fp32", 0.01), ("bf16", 1.0)):
         model = load(checkpoint, "compile", precision=precision)
         before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
-        assert compare(reference, model, crops).keypoints_median < bound
+        assert difference(reference, model, crops).keypoints_median < bound
         for count in (1, 2, 5, 9):
             points, _ = model(crops[:count])
             assert len(points) == count
@@ -147,7 +148,7 @@ def without(*missing):
     ],
 )
 def test_auto_on_a_cpu(missing, crops, expected, monkeypatch):
-    monkeypatch.setattr(acceleration, "find_spec", without(*missing))
+    monkeypatch.setattr(choosing, "find_spec", without(*missing))
     choice = choose("auto", "fp32", "cpu", crops=crops)
     assert (choice.backend, choice.precision) == (expected, "fp32")
     assert ("pip install" in choice.reason) == (bool(missing))
@@ -162,8 +163,9 @@ def test_auto_on_a_cpu(missing, crops, expected, monkeypatch):
     ],
 )
 def test_auto_on_cuda(missing, crops, expected, monkeypatch):
-    monkeypatch.setattr(acceleration, "find_spec", without(*missing))
-    monkeypatch.setattr(acceleration, "pick_device", torch.device)
+    monkeypatch.setattr(choosing, "find_spec", without(*missing))
+    monkeypatch.setattr("pose_hrnet.system.device.find_spec", without(*missing))
+    monkeypatch.setattr(choosing, "pick_device", torch.device)
     assert choose("auto", "fp16", "cuda", crops=crops).backend == expected
 
 
@@ -187,7 +189,7 @@ def test_auto_precision_is_what_the_cpu_multiplies(monkeypatch):
     ],
 )
 def test_what_cannot_be_is_one_sentence(backend, precision, message, monkeypatch):
-    monkeypatch.setattr(acceleration.shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.delenv("CXX", raising=False)
     with pytest.raises(ValueError, match=message) as error:
         choose(backend, precision, "cpu")
