@@ -29,7 +29,7 @@ class Epoch:
     Args:
         step: Learns.
         batches: Those that are left of the epoch, for this process.
-        rate: Learning rate by number of finished steps of the run.
+        rate: Learning rate by finished steps of the run and the seconds that they took.
         done: How far the run has come; changed with every step.
         accumulate: Batches per step.
         bar: Watches.
@@ -40,7 +40,7 @@ class Epoch:
         self,
         step: TrainingStep,
         batches: Iterable[Crop],
-        rate: Callable[[int], float],
+        rate: Callable[[int, float], float],
         done: Progressed,
         *,
         accumulate: int,
@@ -52,6 +52,8 @@ class Epoch:
         self.world = world or World.alone()
         self._unread: list[tuple[Tensor, int, int]] = []
         """Of each step: its loss, and here how many images could not be read; all its samples."""
+        self.seconds = done.seconds
+        """Of learning so far, on average over the processes, as of the last look at the loss."""
         self._note = ""
 
     def steps(self) -> Iterator[None]:
@@ -62,6 +64,7 @@ class Epoch:
         """
         self.step.model.train()
         part = self.done.part
+        self._read_clock()
         self.bar.advance_to(part.samples)
         batches = on_device(self.batches, self.step.device)
         began = time.perf_counter()
@@ -71,7 +74,7 @@ class Epoch:
             part.seconds_waited += time.perf_counter() - asked
             if not group:
                 break
-            loss = self.step(group, self.rate(self.done.step))
+            loss = self.step(group, self.rate(self.done.step, self.seconds))
             readable = torch.cat([torch.as_tensor(batch.readable) for batch in group])
             samples = self._samples_of_all(len(readable))
             self._unread.append((loss, int((~readable).sum()), samples))
@@ -104,9 +107,15 @@ class Epoch:
                 part.loss_sum += loss * samples
                 part.unreadable += round(count * self.world.size)
             self._unread.clear()
+            self._read_clock()
             share = part.seconds_waited / max(part.seconds, 1e-9)
             mean = part.loss_sum / part.samples
             self._note = f"loss {mean:.2e}, waiting for data {share:.0%}"
+
+    def _read_clock(self) -> None:
+        """All processes go by the same time, so that their learning rates are the same."""
+        seconds = torch.tensor(self.done.seconds, dtype=torch.float64, device=self.step.device)
+        self.seconds = self.world.mean(seconds).item() if self.world.size > 1 else float(seconds)
 
     def _samples_of_all(self, size: int) -> int:
         """Samples of a step in all processes; those that fill up the last one are not counted."""
@@ -119,7 +128,7 @@ class Epoch:
         """Turn the finished part into the epoch's line."""
         done, part = self.done, self.done.part
         done.epoch += 1
-        line = _line(part, self.rate(done.step - 1))
+        line = _line(part, self.rate(done.step - 1, self.seconds))
         done.lines.append({"epoch": done.epoch, "step": done.step, **line})
         done.part = EpochPart()
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from pose_hrnet.config import Config, CropShards, OptimizerConfig
+from pose_hrnet.config import Config, CropShards, OptimizerConfig, TrainConfig
 from pose_hrnet.device import arithmetic
 from pose_hrnet.evaluate import EvaluationSet
 from pose_hrnet.metrics.main_number import main_number
@@ -89,6 +89,7 @@ class RunSummary:
         """
         train, codec = config.train, config.codec
         steps = self.steps_per_epoch * train.epochs
+        all_steps = "as many as time allows" if train.minutes is not None else f"{steps:,} in all"
         kind = "annotated" if config.data.val.boxes is None else "detected"
         boxes = counted(self.validation_boxes, f"{kind} box")
         every = train.evaluate_every
@@ -103,7 +104,7 @@ class RunSummary:
             if used
         ]
         return Facts(
-            f"training for {counted(train.epochs, 'epoch')}",
+            f"training for {length_in_words(train)}",
             (
                 ("data", _source(config)),
                 (
@@ -132,8 +133,8 @@ class RunSummary:
                 else ("goes on from", f"the save {place}"),
                 ("batch", self._batch(config)),
                 ("learning rate", rate_in_words(config.optimizer, self)),
-                ("schedule", schedule_in_words(config.optimizer, train.epochs)),
-                ("steps", f"{self.steps_per_epoch:,} in an epoch, {steps:,} in all"),
+                ("schedule", schedule_in_words(config.optimizer, train)),
+                ("steps", f"{self.steps_per_epoch:,} in an epoch, {all_steps}"),
                 ("runs on", ", ".join([self.device, self.precision, *extras])),
             ),
         )
@@ -207,16 +208,26 @@ def rate_in_words(config: OptimizerConfig, summary: RunSummary) -> str:
     return words + (f", warm-up of {warm_up}" if config.warmup_steps else "")
 
 
-def schedule_in_words(config: OptimizerConfig, epochs: int) -> str:
+def length_in_words(train: TrainConfig) -> str:
+    """How long a run lasts."""
+    if train.minutes is None:
+        return counted(train.epochs, "epoch")
+    return f"{duration(60 * train.minutes)}, at most {counted(train.epochs, 'epoch')}"
+
+
+def schedule_in_words(config: OptimizerConfig, train: TrainConfig) -> str:
     """How the rate changes over the run."""
+    epochs = train.epochs
     if config.schedule == "cosine":
-        return f"cosine to 0 at epoch {epochs}"
+        end = f"at epoch {epochs}" if train.minutes is None else "when the time is up"
+        return f"cosine to 0 {end}"
     drops = [str(epoch) for epoch in config.step_epochs if epoch < epochs]
     if not drops:
         return "the same throughout"
     listed = drops[0] if len(drops) == 1 else f"{', '.join(drops[:-1])} and {drops[-1]}"
     noun = "epoch" if len(drops) == 1 else "epochs"
-    return f"x {config.step_factor:g} at {noun} {listed} of {epochs}"
+    stretched = "" if train.minutes is None else ", stretched over the time"
+    return f"x {config.step_factor:g} at {noun} {listed} of {epochs}{stretched}"
 
 
 def duration(seconds: float) -> str:

@@ -50,7 +50,7 @@ class TrainingRun:
     """What the loop works with; only `done`, and what `step` holds, change.
 
     `model` is the network as it is scored, not wrapped for several processes; `rate` the learning
-    rate by number of finished steps.
+    rate by number of finished steps, and seconds spent on them.
     """
 
     config: Config
@@ -61,7 +61,7 @@ class TrainingRun:
     sampler: EpochSampler | ShardSampler
     loader: DataLoader[Crop]
     steps_per_epoch: int
-    rate: Callable[[int], float]
+    rate: Callable[[int, float], float]
     facts: dict[str, Any]
     done: Progressed
     device: torch.device
@@ -84,7 +84,7 @@ class TrainingRun:
                         scores = self.score()
                     self.save(checkpoints, is_best=_note_scores(self.done, scores))
                 self.show()
-                if self.done.epoch >= self.config.train.epochs:
+                if self.is_finished():
                     break
                 self.learn_epoch(interrupts, checkpoints)
                 self.save(checkpoints)
@@ -121,6 +121,8 @@ class TrainingRun:
                     epoch.read()
                     self.save(checkpoints)
                 self.stop_if(stop, checkpoints)
+                if train.minutes is not None and epoch.seconds >= 60 * train.minutes:
+                    break
         epoch.finish()
 
     def asked_to_stop(self, interrupts: Interrupts) -> signal.Signals | None:
@@ -152,11 +154,18 @@ class TrainingRun:
         best = (self.step.weights(), self.card) if is_best else None
         checkpoints.save({**self.facts, **self.step.state_dict(), **progress}, best)
 
+    def is_finished(self) -> bool:
+        """Whether all epochs are done, or the time for them is over."""
+        done, train = self.done, self.config.train
+        if train.minutes is not None and self.world.any(done.seconds >= 60 * train.minutes):
+            return True
+        return done.epoch >= train.epochs
+
     def evaluation_is_due(self) -> bool:
         """Whether the last finished epoch is one to evaluate, and is not evaluated yet."""
         done, train = self.done, self.config.train
         fresh = bool(done.lines) and done.part.samples == 0
-        due = done.epoch >= train.epochs or done.epoch % train.evaluate_every == 0
+        due = self.is_finished() or done.epoch % train.evaluate_every == 0
         return fresh and due and main_number(done.lines[-1]) is None
 
     def score(self) -> dict[str, float]:
@@ -203,7 +212,7 @@ class TrainingRun:
     def where_it_goes_on(self) -> str:
         """What to say of a run that is resumed."""
         done, epochs = self.done, self.config.train.epochs
-        if done.epoch < epochs or self.evaluation_is_due():
+        if not self.is_finished() or self.evaluation_is_due():
             return f"resumed {self.place()}"
         best = f"best {main_number(done.lines[-1])} {done.best_score:.3f}"
         count = f"{done.epoch} of {counted(epochs, 'epoch')}"

@@ -10,7 +10,7 @@ import pytest
 import torch
 from builders import make_people, write_annotations, write_images
 
-from pose_hrnet.config import OptimizerConfig
+from pose_hrnet.config import OptimizerConfig, TrainConfig
 from pose_hrnet.config_files import load_config
 from pose_hrnet.evaluate import load_evaluation_set
 from pose_hrnet.progress import SILENT
@@ -95,7 +95,7 @@ def test_summary_fits_a_screen(config, tmp_path):
     ],
 )
 def test_schedule_in_words(settings, words):
-    assert schedule_in_words(OptimizerConfig(**settings), 210) == words
+    assert schedule_in_words(OptimizerConfig(**settings), TrainConfig(epochs=210)) == words
 
 
 def test_numbers_in_words():
