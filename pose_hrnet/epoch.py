@@ -53,7 +53,7 @@ class Epoch:
         self._unread: list[tuple[Tensor, int, int]] = []
         """Of each step: its loss, and here how many images could not be read; all its samples."""
         self.seconds = done.seconds
-        """Of learning so far, on average over the processes, as of the last look at the loss."""
+        """Of learning so far, on average over the processes; of several, as of the last look."""
         self._note = ""
 
     def steps(self) -> Iterator[None]:
@@ -84,6 +84,8 @@ class Epoch:
             now = time.perf_counter()
             part.seconds += now - began  # before the read, which compares the waiting with it
             began = now
+            if self.world.size == 1:
+                self._read_clock()
             if len(self._unread) == READ_EVERY:
                 self.read()
             self.bar.advance(samples, note=self._note)
