@@ -129,7 +129,11 @@ class TrainConfig(Section):
     """The training run."""
 
     epochs: PositiveInt = 210
-    """Passes over the training persons."""
+    """Passes over the training persons; at most, where `minutes` is set."""
+    minutes: Positive | None = None
+    """Learn for so long, evaluations and saves apart, with the rate falling over this time
+    as it would over `epochs`; such a run ends, and resumes, where the clock says, not exactly.
+    null: for `epochs`."""
     batch_size: PositiveInt = 32
     """Crops per forward pass and process (official: 32 on each of 4 GPUs)."""
     accumulate: PositiveInt = 1

@@ -60,7 +60,7 @@ class Epoch:
     Args:
         step: Learns.
         batches: Those that are left of the epoch, for this process.
-        rate: Learning rate by number of finished steps of the run.
+        rate: Learning rate by finished steps of the run and the seconds that they took.
         done: How far the run has come; changed with every step.
         accumulate: Batches per step.
         bar: Watches.
@@ -71,7 +71,7 @@ class Epoch:
         self,
         step: TrainingStep,
         batches: Iterable[Crop],
-        rate: Callable[[int], float],
+        rate: Callable[[int, float], float],
         done: Progressed,
         *,
         accumulate: int,
@@ -83,6 +83,8 @@ class Epoch:
         self.world = world or World.alone()
         self._unread: list[tuple[Tensor, int, int]] = []
         """Of each step: its loss, and here how many images could not be read; all its samples."""
+        self.seconds = done.seconds
+        """Of learning so far, on average over the processes; of several, as of the last look."""
         self._note = ""
 
     def steps(self) -> Iterator[None]:
@@ -93,6 +95,7 @@ class Epoch:
         """
         self.step.model.train()
         part = self.done.part
+        self._read_clock()
         self.bar.advance_to(part.samples)
         batches = on_device(self.batches, self.step.device)
         began = time.perf_counter()
@@ -102,7 +105,7 @@ class Epoch:
             part.seconds_waited += time.perf_counter() - asked
             if not group:
                 break
-            loss = self.step(group, self.rate(self.done.step))
+            loss = self.step(group, self.rate(self.done.step, self.seconds))
             readable = torch.cat([torch.as_tensor(batch.readable) for batch in group])
             samples = self._samples_of_all(len(readable))
             self._unread.append((loss, int((~readable).sum()), samples))
@@ -112,6 +115,8 @@ class Epoch:
             now = time.perf_counter()
             part.seconds += now - began  # before the read, which compares the waiting with it
             began = now
+            if self.world.size == 1:
+                self._read_clock()
             if len(self._unread) == READ_EVERY:
                 self.read()
             self.bar.advance(samples, note=self._note)
@@ -135,9 +140,17 @@ class Epoch:
                 part.loss_sum += loss * samples
                 part.unreadable += round(count * self.world.size)
             self._unread.clear()
+            self._read_clock()
             share = part.seconds_waited / max(part.seconds, 1e-9)
             mean = part.loss_sum / part.samples
             self._note = f"loss {mean:.2e}, waiting for data {share:.0%}"
+
+    def _read_clock(self) -> None:
+        """All processes go by the same time, so that their learning rates are the same."""
+        self.seconds = self.done.seconds
+        if self.world.size > 1:
+            mine = torch.tensor(self.seconds, dtype=torch.float64, device=self.step.device)
+            self.seconds = self.world.mean(mine).item()
 
     def _samples_of_all(self, size: int) -> int:
         """Samples of a step in all processes; those that fill up the last one are not counted."""
@@ -150,7 +163,7 @@ class Epoch:
         """Turn the finished part into the epoch's line."""
         done, part = self.done, self.done.part
         done.epoch += 1
-        line = _line(part, self.rate(done.step - 1))
+        line = _line(part, self.rate(done.step - 1, self.seconds))
         done.lines.append({"epoch": done.epoch, "step": done.step, **line})
         done.part = EpochPart()
 
@@ -172,7 +185,7 @@ class TrainingRun:
     """What the loop works with; only `done`, and what `step` holds, change.
 
     `model` is the network as it is scored, not wrapped for several processes; `rate` the learning
-    rate by number of finished steps.
+    rate by number of finished steps, and seconds spent on them.
     """
 
     config: Config
@@ -183,7 +196,7 @@ class TrainingRun:
     sampler: EpochSampler | ShardSampler
     loader: DataLoader[Crop]
     steps_per_epoch: int
-    rate: Callable[[int], float]
+    rate: Callable[[int, float], float]
     facts: dict[str, Any]
     done: Progressed
     device: torch.device
@@ -206,7 +219,7 @@ class TrainingRun:
                         scores = self.score()
                     self.save(checkpoints, is_best=_note_scores(self.done, scores))
                 self.show()
-                if self.done.epoch >= self.config.train.epochs:
+                if self.is_finished():
                     break
                 self.learn_epoch(interrupts, checkpoints)
                 self.save(checkpoints)
@@ -243,6 +256,8 @@ class TrainingRun:
                     epoch.read()
                     self.save(checkpoints)
                 self.stop_if(stop, checkpoints)
+                if train.minutes is not None and epoch.seconds >= 60 * train.minutes:
+                    break
         epoch.finish()
 
     def asked_to_stop(self, interrupts: Interrupts) -> signal.Signals | None:
@@ -274,11 +289,18 @@ class TrainingRun:
         best = (self.step.weights(), self.card) if is_best else None
         checkpoints.save({**self.facts, **self.step.state_dict(), **progress}, best)
 
+    def is_finished(self) -> bool:
+        """Whether all epochs are done, or the time for them is over."""
+        done, train = self.done, self.config.train
+        if train.minutes is not None and self.world.any(done.seconds >= 60 * train.minutes):
+            return True
+        return done.epoch >= train.epochs
+
     def evaluation_is_due(self) -> bool:
         """Whether the last finished epoch is one to evaluate, and is not evaluated yet."""
         done, train = self.done, self.config.train
         fresh = bool(done.lines) and done.part.samples == 0
-        due = done.epoch >= train.epochs or done.epoch % train.evaluate_every == 0
+        due = self.is_finished() or done.epoch % train.evaluate_every == 0
         return fresh and due and main_number(done.lines[-1]) is None
 
     def score(self) -> dict[str, float]:
@@ -325,7 +347,7 @@ class TrainingRun:
     def where_it_goes_on(self) -> str:
         """What to say of a run that is resumed."""
         done, epochs = self.done, self.config.train.epochs
-        if done.epoch < epochs or self.evaluation_is_due():
+        if not self.is_finished() or self.evaluation_is_due():
             return f"resumed {self.place()}"
         best = f"best {main_number(done.lines[-1])} {done.best_score:.3f}"
         count = f"{done.epoch} of {counted(epochs, 'epoch')}"

@@ -30,16 +30,25 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Op
 
 
 def rate_schedule(
-    config: OptimizerConfig, steps_per_epoch: int, epochs: int
-) -> Callable[[int], float]:
-    """The learning rate as a function of the number of finished steps, and of nothing else."""
+    config: OptimizerConfig, steps_per_epoch: int, epochs: int, minutes: float | None = None
+) -> Callable[[int, float], float]:
+    """The learning rate by the number of finished steps, and the seconds spent on them.
+
+    Args:
+        config: The schedule.
+        steps_per_epoch: Optimiser steps.
+        epochs: Of the whole run.
+        minutes: If given, the run ends after so much time in place of so many epochs, and the
+            schedule is stretched over it; else the seconds decide nothing.
+    """
     total = steps_per_epoch * epochs
 
-    def rate(step: int) -> float:
+    def rate(step: int, seconds: float) -> float:
+        done = step if minutes is None else seconds / (60 * minutes) * total
         warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
         if config.schedule == "cosine":
-            return config.lr * warmup * 0.5 * (1 + math.cos(math.pi * min(step / total, 1.0)))
-        passed = sum(step >= epoch * steps_per_epoch for epoch in config.step_epochs)
+            return config.lr * warmup * 0.5 * (1 + math.cos(math.pi * min(done / total, 1.0)))
+        passed = sum(done >= epoch * steps_per_epoch for epoch in config.step_epochs)
         return config.lr * warmup * config.step_factor**passed
 
     return rate

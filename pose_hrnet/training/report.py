@@ -45,6 +45,7 @@ class Report:
         output: Folder of the run.
         finished_epochs: Epochs that an earlier part of the run has finished.
         epochs: Epochs of the whole run.
+        minutes: Of learning, if they and not the epochs end the run.
         loggers: Take numbers and pictures, too; they are closed with the report.
         tell: Takes the summaries of start and end.
     """
@@ -55,11 +56,12 @@ class Report:
         finished_epochs: int,
         *,
         epochs: int,
+        minutes: float | None = None,
         loggers: Sequence[RunLogger] = (),
         tell: Tell = log_facts,
     ) -> None:
         self.output = output
-        self.epochs = epochs
+        self.epochs, self.minutes = epochs, minutes
         self.loggers = Loggers(loggers)
         self.tell = tell
         self.finished_before = finished_epochs
@@ -79,7 +81,7 @@ class Report:
             crops: Crops in an epoch.
             epoch: Epochs that are finished.
         """
-        if self.has_told_speed:
+        if self.has_told_speed or self.minutes is not None:  # which tell how long it takes
             return bar
         self.has_told_speed = True
         return _TimedBar(bar, crops * (self.epochs - epoch))
@@ -95,7 +97,7 @@ class Report:
         if main_number(line) is not None:
             draw_training_curve(lines, self.output / "curve.png", CURVE_SCORES)
         self.loggers.scalars(line["epoch"], line)
-        log.info("%s", epoch_in_words(line, self.epochs, self._seconds_left(line["epoch"])))
+        log.info("%s", epoch_in_words(line, self.epochs, self._seconds_left(lines)))
 
     def pictures(self, pictures: Mapping[str, NDArray[np.uint8]], epoch: int) -> None:
         """Keep the pictures of an evaluation.
@@ -125,8 +127,11 @@ class Report:
         """Finish what the loggers write."""
         self.loggers.close()
 
-    def _seconds_left(self, epoch: int) -> float | None:
+    def _seconds_left(self, lines: list[dict[str, Any]]) -> float | None:
         """From what this part of the run took so far, evaluations included."""
+        if self.minutes is not None:
+            return max(0.0, 60 * self.minutes - sum(float(line["seconds"]) for line in lines))
+        epoch = int(lines[-1]["epoch"])
         done = epoch - self.finished_before
         if done < 1:
             return None

@@ -100,6 +100,11 @@ class Progressed:
     lines: list[dict[str, Any]] = field(default_factory=list)
     part: EpochPart = field(default_factory=EpochPart)
 
+    @property
+    def seconds(self) -> float:
+        """Spent on learning so far, evaluations apart."""
+        return sum(float(line["seconds"]) for line in self.lines) + self.part.seconds
+
     def place(self, epochs: int, steps_per_epoch: int) -> str:
         """How far that is, in words."""
         if self.part.steps:

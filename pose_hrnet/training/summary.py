@@ -13,7 +13,7 @@ import torch
 
 from pose_hrnet.config.data import CropShards
 from pose_hrnet.config.recipe import Config
-from pose_hrnet.config.training import OptimizerConfig
+from pose_hrnet.config.training import OptimizerConfig, TrainConfig
 from pose_hrnet.evaluation.evaluate import EvaluationSet
 from pose_hrnet.evaluation.scorer import main_number
 from pose_hrnet.keypoints.records import People
@@ -91,6 +91,7 @@ class RunSummary:
         """
         train, codec = config.train, config.codec
         steps = self.steps_per_epoch * train.epochs
+        all_steps = "as many as time allows" if train.minutes is not None else f"{steps:,} in all"
         kind = "annotated" if config.data.val.boxes is None else "detected"
         boxes = counted(self.validation_boxes, f"{kind} box")
         every = train.evaluate_every
@@ -105,7 +106,7 @@ class RunSummary:
             if used
         ]
         return Facts(
-            f"training for {counted(train.epochs, 'epoch')}",
+            f"training for {length_in_words(train)}",
             (
                 ("data", _source(config)),
                 (
@@ -134,8 +135,8 @@ class RunSummary:
                 else ("goes on from", f"the save {place}"),
                 ("batch", self._batch(config)),
                 ("learning rate", rate_in_words(config.optimizer, self)),
-                ("schedule", schedule_in_words(config.optimizer, train.epochs)),
-                ("steps", f"{self.steps_per_epoch:,} in an epoch, {steps:,} in all"),
+                ("schedule", schedule_in_words(config.optimizer, train)),
+                ("steps", f"{self.steps_per_epoch:,} in an epoch, {all_steps}"),
                 ("runs on", ", ".join([self.device, self.precision, *extras])),
             ),
         )
@@ -209,16 +210,26 @@ def rate_in_words(config: OptimizerConfig, summary: RunSummary) -> str:
     return words + (f", warm-up of {warm_up}" if config.warmup_steps else "")
 
 
-def schedule_in_words(config: OptimizerConfig, epochs: int) -> str:
+def length_in_words(train: TrainConfig) -> str:
+    """How long a run lasts."""
+    if train.minutes is None:
+        return counted(train.epochs, "epoch")
+    return f"{duration(60 * train.minutes)}, at most {counted(train.epochs, 'epoch')}"
+
+
+def schedule_in_words(config: OptimizerConfig, train: TrainConfig) -> str:
     """How the rate changes over the run."""
+    epochs = train.epochs
     if config.schedule == "cosine":
-        return f"cosine to 0 at epoch {epochs}"
+        end = f"at epoch {epochs}" if train.minutes is None else "when the time is up"
+        return f"cosine to 0 {end}"
     drops = [str(epoch) for epoch in config.step_epochs if epoch < epochs]
     if not drops:
         return "the same throughout"
     listed = drops[0] if len(drops) == 1 else f"{', '.join(drops[:-1])} and {drops[-1]}"
     noun = "epoch" if len(drops) == 1 else "epochs"
-    return f"x {config.step_factor:g} at {noun} {listed} of {epochs}"
+    stretched = "" if train.minutes is None else ", stretched over the time"
+    return f"x {config.step_factor:g} at {noun} {listed} of {epochs}{stretched}"
 
 
 def epoch_in_words(line: dict[str, Any], epochs: int, left: float | None = None) -> str:

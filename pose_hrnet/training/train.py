@@ -144,7 +144,14 @@ def train(
         if world.is_main:
             write_text(output / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
             opened = open_loggers(loggers, output, config.model_dump(mode="json"), done.epoch)
-        report = Report(output, done.epoch, epochs=config.train.epochs, loggers=opened, tell=tell)
+        report = Report(
+            output,
+            done.epoch,
+            epochs=config.train.epochs,
+            minutes=config.train.minutes,
+            loggers=opened,
+            tell=tell,
+        )
         try:
             run = TrainingRun(
                 config=config,
@@ -159,6 +166,7 @@ def train(
                     config.optimizer.model_copy(update={"lr": base_rate}),
                     steps_per_epoch,
                     config.train.epochs,
+                    config.train.minutes,
                 ),
                 facts=run_facts(card, config, people, world.size),
                 done=done,

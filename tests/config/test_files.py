@@ -99,7 +99,7 @@ def test_overrides_are_typed_and_do_not_touch_the_rest():
         ("loss.name=huber", "loss.name = 'huber': input should be 'mse', 'ohkm' or 'awing'"),
         ("loss.keypoint_weights=offical", "= 'offical': expected null, official, or a list of"),
         ("loss.keypoint_weights=[1, -1]", "expected null, official, or a list of one number"),
-        ("train.joint_weights=true", "the nearest known key is 'loss.keypoint_weights'"),
+        ("train.keypoint_weights=true", "the nearest known key is 'loss.keypoint_weights'"),
         ("augment.dropout_size=[0.4, 0.2]", "augment.dropout_size = [0.4, 0.2]: expected two"),
         ("augment.photometric_probabilty=1", "nearest known key is 'augment.photometric_prob"),
         ("data.train=[]", "data.train"),

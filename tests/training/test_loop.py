@@ -37,7 +37,9 @@ def batch(size, readable):
 def epoch_of(batches, done, accumulate=2):
     step = FakeStep()
     bar = type(SILENT)()
-    return step, Epoch(step, batches, lambda n: n / 10, done, accumulate=accumulate, bar=bar)
+    return step, Epoch(
+        step, batches, lambda n, seconds: n / 10, done, accumulate=accumulate, bar=bar
+    )
 
 
 def test_losses_are_averaged_over_the_persons():

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pose_hrnet.config.files import load_config
-from pose_hrnet.config.training import OptimizerConfig
+from pose_hrnet.config.training import OptimizerConfig, TrainConfig
 from pose_hrnet.evaluation.evaluate import load_evaluation_set
 from pose_hrnet.system.progress import SILENT
 from pose_hrnet.system.text import duration, speed
@@ -94,7 +94,7 @@ def test_summary_fits_a_screen(config, tmp_path):
     ],
 )
 def test_schedule_in_words(settings, words):
-    assert schedule_in_words(OptimizerConfig(**settings), 210) == words
+    assert schedule_in_words(OptimizerConfig(**settings), TrainConfig(epochs=210)) == words
 
 
 def test_numbers_in_words():

@@ -23,7 +23,7 @@ from pose_hrnet.config.training import OptimizerConfig
 from pose_hrnet.models.weights.load import load_model
 from pose_hrnet.training.memory import BatchTooLarge
 from pose_hrnet.training.optimizer import build_optimizer, rate_schedule
-from pose_hrnet.training.report import read_metrics
+from pose_hrnet.training.report import METRICS, read_metrics
 from pose_hrnet.training.run_folder import EpochPart, Progressed
 from pose_hrnet.training.states import CheckpointWriter
 from pose_hrnet.training.step import TrainingStep
@@ -363,12 +363,34 @@ def test_wrong_folders_are_noticed_before_training(settings, tmp_path):
 def test_step_schedule_warms_up_and_drops():
     config = OptimizerConfig(lr=1.0, step_epochs=(2, 3), warmup_steps=4)
     rate = rate_schedule(config, steps_per_epoch=10, epochs=4)
-    assert [rate(s) for s in (0, 1, 3, 19, 20, 30)] == pytest.approx([0.25, 0.5, 1, 1, 0.1, 0.01])
+    assert [rate(s, 0) for s in (0, 1, 3, 19, 20, 30)] == pytest.approx(
+        [0.25, 0.5, 1, 1, 0.1, 0.01]
+    )
 
 
 def test_cosine_schedule_ends_at_zero():
     rate = rate_schedule(OptimizerConfig(lr=2.0, schedule="cosine"), 10, 4)
-    assert [rate(s) for s in (0, 20, 40)] == pytest.approx([2.0, 1.0, 0.0])
+    assert [rate(s, 0) for s in (0, 20, 40)] == pytest.approx([2.0, 1.0, 0.0])
+
+
+def test_a_schedule_in_minutes_is_stretched_over_them():
+    cosine = rate_schedule(OptimizerConfig(lr=2.0, schedule="cosine"), 10, 4, minutes=2)
+    assert [cosine(5, s) for s in (0, 60, 120, 130)] == pytest.approx([2.0, 1.0, 0.0, 0.0])
+    step = rate_schedule(OptimizerConfig(lr=1.0, step_epochs=(2, 3)), 10, 4, minutes=2)
+    assert [step(0, s) for s in (59, 60, 90)] == pytest.approx([1, 0.1, 0.01])
+
+
+def test_a_run_in_minutes_ends_when_they_are_over(settings, tmp_path):
+    limits = ["train.minutes=0.02", "train.epochs=100000", "train.evaluate_every=100000"]
+    train(load_config("demo", [*settings, *limits]), tmp_path, device="cpu")
+    lines = read_metrics(tmp_path / METRICS)
+    assert sum(line["seconds"] for line in lines[:-1]) < 1.2 <= sum(x["seconds"] for x in lines)
+    assert lines[-1]["lr"] < 1e-5
+    assert "AP" in lines[-1]
+    assert (tmp_path / "best.safetensors").exists()
+    # The time is used up: nothing is left to do for a resumed run.
+    train(load_config("demo", [*settings, *limits]), tmp_path, device="cpu", resume="auto")
+    assert read_metrics(tmp_path / METRICS) == lines
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
