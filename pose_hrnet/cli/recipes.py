@@ -8,6 +8,7 @@ from pose_hrnet.cli.console import one_sentence_errors, say
 
 if TYPE_CHECKING:
     from pose_hrnet.config.recipe import Config
+    from pose_hrnet.models.complexity import Complexity
 
 HEADINGS = ["name", "model", "input", "codec", "GFLOPs", "params", "published", "source"]
 
@@ -23,7 +24,7 @@ def recipes() -> None:
     """
     from pose_hrnet.config.files import config_names, load_config
 
-    costs: dict[str, tuple[str, str]] = {}
+    costs: dict[str, Complexity] = {}
     rows = [_row(name, load_config(path), costs) for name, path in config_names().items()]
     # Not a framed table: eight columns would fold at 80 characters; these lines can be grepped.
     widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)]
@@ -31,27 +32,26 @@ def recipes() -> None:
         say("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
 
 
-def _row(name: str, config: Config, costs: dict[str, tuple[str, str]]) -> list[str]:
+def _row(name: str, config: Config, costs: dict[str, Complexity]) -> list[str]:
     """A recipe as a row of text; `costs` keeps what is counted for the recipes that follow."""
     from pose_hrnet.keypoints.skeleton import COCO17
     from pose_hrnet.models.complexity import complexity
-    from pose_hrnet.training.assemble import architecture_of
-    from pose_hrnet.training.summary import model_name
 
-    architecture = architecture_of(config.model, COCO17.num_keypoints)
+    architecture = config.model.architecture(COCO17.num_keypoints)
     width, height = config.codec.input_wh
     key = f"{architecture} {height}x{width}"
     if key not in costs:
-        cost = complexity(architecture, config.codec.input_wh)
-        costs[key] = f"{cost.published_gflops:6.1f}", f"{cost.parameters / 1e6:5.1f}M"
+        costs[key] = complexity(architecture, config.codec.input_wh)
+    cost = costs[key]
     notes = config.recipe
     published = "" if notes.published is None else f"{notes.published:.1f} {notes.metric}"
     return [
         name,
-        model_name(architecture),
+        cost.label,
         f"{height}x{width}",
         config.codec.name,
-        *costs[key],
+        f"{cost.published_gflops:6.1f}",
+        f"{cost.parameters / 1e6:5.1f}M",
         published,
         notes.source or notes.note or "",
     ]
