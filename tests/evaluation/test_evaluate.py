@@ -17,11 +17,15 @@ from pose_hrnet.data.loader import EpochSampler
 from pose_hrnet.data.people import load_people, people_to_predict, training_people
 from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.evaluation.metrics.coco_ap import score_results
-from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.card import ModelCard
-from tests.helpers.builders import make_people, write_annotations, write_images
+from tests.helpers.builders import (
+    make_people,
+    mirrored_points,
+    write_annotations,
+    write_images,
+)
 
 INPUT_WH = (96, 128)
 
@@ -52,7 +56,7 @@ class Oracle(torch.nn.Module):
         heatmaps = self.codec.encode(points, torch.ones(points.shape[:2]))[0]
         if not flip_test:
             return heatmaps
-        mirrored = torch.from_numpy(geometry.flip_points(points, INPUT_WH[0])).float()
+        mirrored = mirrored_points(points, INPUT_WH[0])
         swapped = mirrored[:, list(COCO17.flip_index)]
         return torch.cat([heatmaps, self.codec.encode(swapped, torch.ones(points.shape[:2]))[0]])
 
