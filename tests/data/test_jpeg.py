@@ -16,6 +16,7 @@ from pose_hrnet.data.jpeg import REDUCTIONS, FastJpeg, picture_decoder
 from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.keypoints.geometry import CropFrames, compose, invert
 from tests.helpers.builders import make_people
+from tests.helpers.pictures import shift_and_difference
 
 SIZE_WH = (803, 605)  # no multiple of a reduction
 
@@ -49,15 +50,6 @@ def crop_of(path: Path, decode: str, reduction: float, size_wh=None) -> np.ndarr
     if taken.affine is not None:
         affine = compose(affine, invert(taken.affine))
     return cut(taken.pixels, affine, (64, 48))
-
-
-def shift_and_difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """Length of the shift in pixels, by least squares on the gradient, and the mean difference."""
-    first, second = (cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY).astype(np.float64) for crop in (a, b))
-    slopes = np.stack([part[2:-2, 2:-2].ravel() for part in np.gradient((first + second) / 2)])
-    change = (second - first)[2:-2, 2:-2].ravel()
-    shift = np.linalg.lstsq(slopes.T, change, rcond=None)[0]
-    return float(np.hypot(*shift)), float(np.abs(a.astype(float) - b).mean())
 
 
 @pytest.mark.parametrize("reduction", [1, *REDUCTIONS])

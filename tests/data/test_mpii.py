@@ -19,9 +19,9 @@ from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.records import Poses, object_array
 from pose_hrnet.keypoints.skeleton import MPII16
 from pose_hrnet.models.card import ModelCard
-from tests.evaluation.test_evaluate import INPUT_WH, Oracle
 from tests.helpers import mpii_files as files
 from tests.helpers.builders import write_images
+from tests.helpers.oracle import INPUT_WH, Oracle
 
 INDEX = {name: k for k, name in enumerate(MPII16.keypoint_names)}
 

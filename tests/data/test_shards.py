@@ -27,9 +27,9 @@ from pose_hrnet.training.assemble import build_model
 from pose_hrnet.training.data import training_crops, training_data
 from pose_hrnet.training.report import read_metrics
 from pose_hrnet.training.train import train
-from tests.data.test_jpeg import shift_and_difference
 from tests.helpers import mpii_files
 from tests.helpers.builders import make_people, write_annotations, write_images
+from tests.helpers.pictures import shift_and_difference
 
 INPUT_WH = (96, 128)
 LARGEST = AugmentConfig(half_body_probability=0.5)
