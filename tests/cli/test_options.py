@@ -6,7 +6,7 @@ import pytest
 
 from pose_hrnet.cli.options import given
 from pose_hrnet.config.recipe import EvaluateConfig
-from tests.behaviour.test_cli import run_here
+from tests.helpers.command_line import run_here
 
 
 def test_what_is_not_given_is_not_passed_on():
