@@ -15,8 +15,8 @@ class NetworkConfig(Section):
     """What every network has; the other fields are the arguments of its class."""
 
     pretrained: Path | None = None
-    """Weights to start from: an ImageNet checkpoint (official HRNet, torchvision ResNet), or any
-    pose checkpoint."""
+    """Weights to start from: an ImageNet checkpoint, as the published numbers do (the official
+    ``hrnet_w32-*.pth``, torchvision's ``resnet50-*.pth``), or any pose checkpoint; null: none."""
 
     def architecture(self, num_keypoints: int) -> dict[str, Any]:
         """What `pose_hrnet.models.build.build_network` takes."""
@@ -92,9 +92,10 @@ class CodecConfig(Section):
     input_wh: tuple[PositiveInt, PositiveInt] = (192, 256)
     """Network input width and height in pixels, multiples of 4; of 32 is best."""
     sigma: Positive = 2.0
-    """Standard deviation of the target Gaussian in heatmap cells."""
+    """Standard deviation of the target Gaussian in heatmap cells (official: 2; at 384x288 3)."""
     blur_kernel: PositiveInt = 11
-    """dark, udp: odd width in cells of the blur before decoding (17 at 384x288)."""
+    """dark, udp: odd width in cells of the blur before decoding (official: 11; at
+    384x288 17); gaussian has none."""
 
     @model_validator(mode="after")
     def _sides_fit_the_network(self) -> CodecConfig:
