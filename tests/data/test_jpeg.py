@@ -14,7 +14,7 @@ from pose_hrnet.data.crops import CropDataset, cut
 from pose_hrnet.data.images import ImageError, ImageFiles, read_rgb
 from pose_hrnet.data.jpeg import REDUCTIONS, FastJpeg, picture_decoder
 from pose_hrnet.data.people import load_people, training_people
-from pose_hrnet.keypoints.geometry import compose, crop_affines, invert
+from pose_hrnet.keypoints.geometry import CropFrames, compose, invert
 from tests.helpers.builders import make_people
 from tests.helpers.pictures import shift_and_difference
 
@@ -45,7 +45,8 @@ def save(
 def crop_of(path: Path, decode: str, reduction: float, size_wh=None) -> np.ndarray:
     """A crop that is as much coarser than the image as the picture may be."""
     taken = picture_decoder(decode)(path, path.read_bytes(), size_wh, reduction)
-    affine = crop_affines([[370.0, 330.0]], [[64 * reduction, 48 * reduction]], (64, 48))[0]
+    size_wh = [64 * reduction, 48 * reduction]
+    affine = CropFrames.of_regions([[370, 330]], [size_wh], (64, 48), "official").affines[0]
     if taken.affine is not None:
         affine = compose(affine, invert(taken.affine))
     return cut(taken.pixels, affine, (64, 48))

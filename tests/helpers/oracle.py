@@ -6,10 +6,10 @@ import torch
 
 from pose_hrnet.data.crops import CropDataset
 from pose_hrnet.data.loader import EpochSampler
-from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.card import ModelCard
+from tests.helpers.builders import mirrored_points
 
 INPUT_WH = (96, 128)
 
@@ -40,6 +40,6 @@ class Oracle(torch.nn.Module):
         heatmaps = self.codec.encode(points, torch.ones(points.shape[:2]))[0]
         if not flip_test:
             return heatmaps
-        mirrored = torch.from_numpy(geometry.flip_points(points, INPUT_WH[0])).float()
+        mirrored = mirrored_points(points, INPUT_WH[0])
         swapped = mirrored[:, list(COCO17.flip_index)]
         return torch.cat([heatmaps, self.codec.encode(swapped, torch.ones(points.shape[:2]))[0]])

@@ -1,10 +1,19 @@
-"""Counts, sizes and durations in English; messages in one line."""
+"""Counts, sizes and durations in English; names and sizes are read, or named in an error."""
 
 from __future__ import annotations
 
 import pytest
 
-from pose_hrnet.system.text import counted, duration, few, gigabytes, one_line, parse_size, speed
+from pose_hrnet.system.text import (
+    counted,
+    duration,
+    few,
+    gigabytes,
+    one_line,
+    parse_names,
+    parse_size,
+    speed,
+)
 
 
 @pytest.mark.parametrize(
@@ -73,3 +82,11 @@ def test_a_size_is_height_by_width():
     for wrong in ("256", "256x", "x192", "256x192x3", "-1x5", "256 x 192"):
         with pytest.raises(ValueError, match=f"--size is '{wrong}'; expected HEIGHTxWIDTH"):
             parse_size(wrong, "--size")
+
+
+def test_names_are_read_in_any_order_and_mistakes_are_named():
+    known = ("flip", "shift", "nms")
+    assert parse_names("nms, flip,flip", "--compare", known) == ("flip", "nms")
+    for wrong, said in (("flip,shft", "'shft'"), ("", "''"), (",", "','")):
+        with pytest.raises(ValueError, match=f"--compare has {said}; give one or more of flip, "):
+            parse_names(wrong, "--compare", known)
