@@ -14,6 +14,8 @@ from pose_hrnet.system.choices import CodecName, Head
 class NetworkConfig(Section):
     """What every network has; the other fields are the arguments of its class."""
 
+    name: str
+    """The network."""
     pretrained: Path | None = None
     """Weights to start from: an ImageNet checkpoint, as the published numbers do (the official
     ``hrnet_w32-*.pth``, torchvision's ``resnet50-*.pth``), or any pose checkpoint; null: none."""
@@ -27,7 +29,7 @@ class HRNetConfig(NetworkConfig):
     """HRNet (Sun et al., CVPR 2019)."""
 
     name: Literal["hrnet"] = "hrnet"
-    """The network; hrnet if it is not named."""
+    """The network; hrnet where none is named."""
     head: Head = "v1"
     """Heatmaps from the finest branch (v1, official), or from all branches (v2)."""
     width: PositiveInt = 32
