@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pose_hrnet.system.text import counted, parse_names
+from pose_hrnet.system.text import counted, format_size, parse_names, parse_size
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,11 @@ def test_names_are_read_in_any_order_and_mistakes_are_named():
     for wrong, said in (("flip,shft", "'shft'"), ("", "''"), (",", "','")):
         with pytest.raises(ValueError, match=f"--compare has {said}; give one or more of flip, "):
             parse_names(wrong, "--compare", known)
+
+
+def test_a_size_is_written_as_it_is_read_height_first():
+    assert parse_size("256x192", "--size") == (192, 256)
+    assert format_size(parse_size("256X192", "--size")) == "256x192"
+    for wrong in ("256", "x192", "256x", "256x-1", "192,256"):
+        with pytest.raises(ValueError, match=r"--size is .* expected HEIGHTxWIDTH"):
+            parse_size(wrong, "--size")
