@@ -12,6 +12,7 @@ import PIL.Image
 import PIL.ImageFile
 
 from pose_hrnet.keypoints.records import Float64, Image, Images
+from pose_hrnet.system.text import format_size
 
 try:
     import cv2
@@ -253,10 +254,11 @@ def orientation_to_apply(
     applied = 1 if wanted_wh == (width, height) else orientation
     upright_wh = (height, width) if applied >= 5 else (width, height)
     if wanted_wh is not None and wanted_wh != upright_wh:
-        turned = f" (turned as EXIF says: {upright_wh[0]} x {upright_wh[1]})"
+        turned = f" (turned as EXIF says: {format_size(upright_wh)})"
         raise ImageError(
-            f"image {path} is {width} x {height} pixels{turned if applied != 1 else ''}, but its "
-            f"annotations say {wanted_wh[0]} x {wanted_wh[1]}; correct one of them",
+            f"image {path} is {format_size(stored_wh)} (height x width) pixels"
+            f"{turned if applied != 1 else ''}, but its "
+            f"annotations say {format_size(wanted_wh)}; correct one of them",
             "wrong size",
         )
     return applied
