@@ -20,7 +20,7 @@ from pose_hrnet.keypoints.records import People
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.complexity import complexity
 from pose_hrnet.system.device import arithmetic
-from pose_hrnet.system.text import counted, duration, speed
+from pose_hrnet.system.text import counted, duration, format_size, speed
 from pose_hrnet.training.data import TrainingData
 from pose_hrnet.training.run_folder import crops_per_step
 
@@ -127,7 +127,7 @@ class RunSummary:
                 ),
                 (
                     "input",
-                    f"{codec.input_wh[1]} x {codec.input_wh[0]} (height x width), "
+                    f"{format_size(codec.input_wh)} (height x width), "
                     f"codec {codec.name}, sigma {codec.sigma:g}",
                 ),
                 ("start from", str(config.model.pretrained or "random weights"))

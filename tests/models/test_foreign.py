@@ -205,7 +205,7 @@ def test_what_the_file_does_not_say_is_logged(
     (message,) = caplog.messages
     assert "sigma 3.0, blur kernel 17, flip shift 1, mean (0.485, 0.456, 0.406)" in message
     assert "box padding 1.25 (assumed, as in the published MMPose recipes)" in message
-    assert "input size 288 wide and 384 high, codec dark (the file's name)" in message
+    assert "input size 384x288, codec dark (the file's name)" in message
 
 
 def test_what_is_given_wins(tmp_path: Path) -> None:
