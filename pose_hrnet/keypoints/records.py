@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 ImageId: TypeAlias = int | str
 Float: TypeAlias = NDArray[np.float32]
+Float64: TypeAlias = NDArray[np.float64]
 
 
 def _expect_shape(
@@ -196,4 +197,4 @@ def object_array(values: Sequence[Any]) -> NDArray[np.object_]:
     return array
 
 
-__all__ = ["Float", "ImageId", "Images", "People", "Poses", "object_array"]
+__all__ = ["Float", "Float64", "ImageId", "Images", "People", "Poses", "object_array"]
