@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from pose_hrnet.data.formats.coco import AnnotationFile, read_annotations
+from pose_hrnet.data.formats.coco import AnnotationFile, read_coco
 from pose_hrnet.data.formats.mpii import MpiiFile, is_mpii, read_mpii
 from pose_hrnet.data.formats.persons import read_persons
 from pose_hrnet.data.formats.results import load_detections
@@ -27,14 +27,14 @@ Annotations: TypeAlias = AnnotationFile | MpiiFile
 """A decoded annotation file of any kind; its `kind` says which."""
 
 
-def read_any(path: Path) -> Annotations:
+def read_annotations(path: Path) -> Annotations:
     """Decode an annotation file, once for all that is asked of it: a list is MPII's.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no annotation file.
     """
-    return read_mpii(path) if is_mpii(path) else read_annotations(path)
+    return read_mpii(path) if is_mpii(path) else read_coco(path)
 
 
 def check_keypoints(file: Annotations, skeleton: Skeleton) -> ImageId:
@@ -103,7 +103,7 @@ def load_people(
         ValueError: If the file is no annotation file of this skeleton, has no usable person, or
             has a bad row and `on_bad` is ``"raise"``.
     """
-    file = read_annotations(annotations) if isinstance(annotations, Path) else annotations
+    file = read_coco(annotations) if isinstance(annotations, Path) else annotations
     persons = read_persons(file, skeleton, category)
     people, problems = persons.people, persons.problems
     if problems and on_bad == "raise":
@@ -198,7 +198,7 @@ def people_to_learn(
         ValueError: If the file is malformed, the mapping names unknown keypoints, or no person
             has a keypoint to learn.
     """
-    own, file = skeleton, read_any(annotations)
+    own, file = skeleton, read_annotations(annotations)
     names = file.category().keypoint_names
     same = skeleton.reads(names) and not skeleton.renames(names)
     if source is not None or mapping or not same:

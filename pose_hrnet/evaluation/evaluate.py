@@ -13,7 +13,7 @@ from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.formats.results import poses_to_results
 from pose_hrnet.data.loader import crop_loader
-from pose_hrnet.data.people import check_keypoints, people_to_predict, read_any
+from pose_hrnet.data.people import check_keypoints, people_to_predict, read_annotations
 from pose_hrnet.evaluation.metrics.coco_ap import CocoScores
 from pose_hrnet.evaluation.metrics.pckh import MpiiScores
 from pose_hrnet.evaluation.scorer import Scorer
@@ -145,7 +145,7 @@ def load_evaluation_set(
     data: DataSet, skeleton: Skeleton, *, min_box_score: float = 0.0
 ) -> EvaluationSet:
     """Read annotations, once, and boxes; arguments and errors as of `people_to_predict`."""
-    file = read_any(data.annotations)
+    file = read_annotations(data.annotations)
     category_id = check_keypoints(file, skeleton)
     scorer = Scorer.of(file, data, skeleton)
     people = people_to_predict(file, data.boxes, skeleton, min_box_score=min_box_score)

@@ -11,7 +11,7 @@ from pose_hrnet.config.data import DataSet
 from pose_hrnet.data.formats.mpii import MpiiFile
 from pose_hrnet.data.formats.results import poses_to_results
 from pose_hrnet.data.formats.skeletons import find_skeleton, skeleton_of
-from pose_hrnet.data.people import Annotations, read_any
+from pose_hrnet.data.people import Annotations, read_annotations
 from pose_hrnet.evaluation.metrics.coco_ap import CocoScores, score_poses, score_results
 from pose_hrnet.evaluation.metrics.coco_truth import Truth
 from pose_hrnet.evaluation.metrics.crowdpose import CrowdTruth, score_crowdpose
@@ -160,7 +160,7 @@ def score_file(
         FileNotFoundError: If a file is missing.
         ValueError: If a file is malformed, or the annotations are MPII's.
     """
-    file = read_any(annotations)
+    file = read_annotations(annotations)
     if isinstance(file, MpiiFile) or metric == "mpii":
         raise ValueError(
             f"PCKh of {annotations} needs to know whose pose each result is, which results files "

@@ -143,7 +143,7 @@ class AnnotationFile:
         return _choose_category(self.categories, wanted, self.path)
 
 
-def read_annotations(path: Path) -> AnnotationFile:
+def read_coco(path: Path) -> AnnotationFile:
     """Decode an annotation file, row by row: one malformed row does not spoil it.
 
     Raises:
@@ -321,6 +321,6 @@ __all__ = [
     "AnnotationFile",
     "AnnotationRows",
     "Category",
-    "read_annotations",
     "read_category",
+    "read_coco",
 ]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pose_hrnet.data.formats.coco import read_annotations
+from pose_hrnet.data.formats.coco import read_coco
 from pose_hrnet.data.formats.persons import AnnotatedPersons, read_persons
 from pose_hrnet.data.formats.results import read_detections
 from pose_hrnet.data.formats.rows import explain_strays
@@ -79,7 +79,7 @@ def validate(
         FileNotFoundError: If a file or the folder is missing.
         ValueError: If the annotations or the detections cannot be read at all.
     """
-    file = read_annotations(annotations)
+    file = read_coco(annotations)
     if skeleton is None:
         chosen = file.category(category)
         alike = COCO17.reads(chosen.keypoint_names)

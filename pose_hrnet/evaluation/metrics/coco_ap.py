@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval, Params
 
-from pose_hrnet.data.formats.coco import read_annotations
+from pose_hrnet.data.formats.coco import read_coco
 from pose_hrnet.evaluation.metrics.coco_matching import match_images
 from pose_hrnet.evaluation.metrics.coco_results import (
     Results,
@@ -137,7 +137,7 @@ def score_poses(
 def _truth(annotations: Path | Truth, num_keypoints: int) -> Truth:
     if isinstance(annotations, Truth):
         return annotations
-    return Truth.of(read_annotations(annotations), num_keypoints)
+    return Truth.of(read_coco(annotations), num_keypoints)
 
 
 def _score(
@@ -227,7 +227,7 @@ def _person_rows(persons: Persons) -> list[dict[str, Any]]:
     return _rows(
         image_id=persons.image_numbers.tolist(),
         category_id=persons.category_numbers.tolist(),
-        keypoints=persons.keypoints.reshape(len(persons), -1),
+        keypoints=map(np.ravel, persons.keypoints),
         num_keypoints=persons.num_keypoints.tolist(),
         bbox=persons.boxes_xywh.tolist(),
         area=persons.areas.tolist(),
