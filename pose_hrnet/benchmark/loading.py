@@ -21,11 +21,13 @@ from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, ShardStore, read_index
 from pose_hrnet.data.shards.writer import write_shards
 from pose_hrnet.data.synthetic.dataset import synthesize
+from pose_hrnet.keypoints.codec import HeatmapCodec
+from pose_hrnet.keypoints.geometry import BOX_PADDING
 from pose_hrnet.keypoints.records import People
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.system.choices import Decode
 from pose_hrnet.system.progress import SILENT, Progress
-from pose_hrnet.system.text import counted
+from pose_hrnet.system.text import counted, format_size
 
 BASELINE = "exact, persons, 0 workers"
 BATCH = 32
@@ -82,8 +84,8 @@ class CropSource:
         return crop_loader(dataset, batch_size=BATCH, workers=way.workers, sampler=sampler)
 
     def _crops(self, people: People, pictures: ImageFiles | ShardPictures) -> CropDataset:
-        augmentation = AugmentConfig()
-        return CropDataset(people, pictures, input_wh=self.input_wh, augmentation=augmentation)
+        codec = HeatmapCodec(input_wh=self.input_wh)
+        return CropDataset(people, pictures, codec, BOX_PADDING, augmentation=AugmentConfig())
 
 
 def all_ways(workers: Sequence[int]) -> list[Way]:
@@ -167,17 +169,16 @@ def benchmark_loading(
         for loader in loaders:
             end_workers(loader)
         cv2.setNumThreads(threads)
-    width, height = source.input_wh
     amount = len(source.people)
     return Measurement(
         "loading",
-        f"{counted(amount, 'augmented training crop')} of {height}x{width} from "
+        f"{counted(amount, 'augmented training crop')} of {format_size(source.input_wh)} from "
         f"{counted(len(np.unique(source.people.image_index)), 'image')}",
         "crop",
         amount,
         BASELINE,
         rows,
-        {"input_wh": [width, height], "batch": BATCH},
+        {"input_wh": list(source.input_wh), "batch": BATCH},
     )
 
 

@@ -1,7 +1,8 @@
 """One typed configuration per run: the sections of its YAML file (see `pose_hrnet.config.files`).
 
-Networks, codecs, losses and metrics take plain values; whole sections are taken by the crops
-(`AugmentConfig`) and by what predicts and scores a data set (`DataSet`, `EvaluateConfig`).
+Networks, codecs and losses take plain values. Whole sections are taken by the crops
+(`AugmentConfig`), by what predicts and scores a data set (`DataSet`, `EvaluateConfig`) and by the
+optimiser and its schedule (`OptimizerConfig`).
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pose_hrnet.config.base import PositiveInt, Section
+from pose_hrnet.config.base import Positive, PositiveInt, Section
 from pose_hrnet.config.data import DataConfig
-from pose_hrnet.config.model import CodecConfig, ModelConfig
+from pose_hrnet.config.model import CodecConfig, HRNetConfig, ModelConfig
 from pose_hrnet.config.training import AugmentConfig, LossConfig, OptimizerConfig, TrainConfig
 from pose_hrnet.system.choices import NmsName
 
@@ -39,7 +40,7 @@ class EvaluateConfig(Section):
 
 
 class RecipeNotes(Section):
-    """What a recipe should reach, and who says so; decides nothing."""
+    """What a recipe should reach, who says so, and what it costs; decides nothing."""
 
     published: Annotated[float, Field(ge=0, le=100)] | None = None
     """The published number in percent; null: none is published for these settings."""
@@ -49,6 +50,10 @@ class RecipeNotes(Section):
     """Who published it."""
     note: str | None = None
     """What to know before comparing."""
+    parameters: Positive | None = None
+    """Numbers that the network learns, in millions."""
+    gflops: Positive | None = None
+    """Its multiply-adds on one crop, counted as papers do; see `pose_hrnet.models.complexity`."""
 
 
 class Config(Section):
@@ -56,7 +61,7 @@ class Config(Section):
 
     recipe: RecipeNotes = RecipeNotes()
     data: DataConfig
-    model: ModelConfig = ModelConfig()
+    model: ModelConfig = HRNetConfig()
     codec: CodecConfig = CodecConfig()
     augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()

@@ -10,6 +10,8 @@ import pytest
 from pycocotools.cocoeval import COCOeval
 
 from pose_hrnet.data.formats.coco import read_coco
+
+# Private: ten numbers could agree by chance; here it is every OKS, match and curve.
 from pose_hrnet.evaluation.metrics import coco_matching
 from pose_hrnet.evaluation.metrics.coco_ap import (
     _evaluate,

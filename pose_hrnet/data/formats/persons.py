@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pose_hrnet.data.formats.coco import AnnotationFile, AnnotationRows, Category
 from pose_hrnet.data.formats.rows import Problem
-from pose_hrnet.keypoints.records import Float, Float64, Images, People
+from pose_hrnet.keypoints.records import Float32, Float64, Images, People
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.text import counted
 
@@ -129,8 +129,8 @@ def check_names(category: Category, skeleton: Skeleton, owner: object) -> None:
 def judge(
     file: AnnotationFile,
     rows: AnnotationRows,
-    boxes: Float | Float64,
-    keypoints: Float | Float64,
+    boxes: Float32 | Float64,
+    keypoints: Float32 | Float64,
     rules: Collection[str] = tuple(RULES),
 ) -> tuple[NDArray[np.bool_], list[Problem]]:
     """Find the rows that can be used; each other one becomes a problem.
