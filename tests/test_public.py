@@ -21,15 +21,6 @@ NAMES = {
 HEAVY = {
     "torch", "torchvision", "torch._dynamo", "cv2", "numpy", "pydantic", "matplotlib", "scipy",
 }  # fmt: skip
-    "torch",
-    "torchvision",
-    "torch._dynamo",
-    "cv2",
-    "numpy",
-    "pydantic",
-    "matplotlib",
-    "scipy",
-}
 
 
 def test_eighteen_names_and_the_version():
