@@ -44,8 +44,8 @@ def test_eighteen_names_and_the_version():
     ],
 )
 def test_an_import_brings_in_only_what_it_needs(statement, allowed):
-    """No torchvision to predict, for one: it brings in the compiler of torch, and takes as long and
-    as much memory as torch itself."""
+    """No torchvision to predict, for one: it brings in the compiler of torch, as long and as large
+    as torch itself."""
     code = f"import sys; {statement}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert HEAVY & set(done.stdout.split()) <= allowed
