@@ -21,7 +21,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 def test_the_package_is_twelve_rooms():
     here = {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
-    assert here - {"__init__.pyi"} == ROOMS | {"__init__.py", "__main__.py", "py.typed"}
+    assert here == ROOMS | {"__init__.py", "__init__.pyi", "__main__.py", "py.typed"}
 
 
 def test_files_stay_short():
@@ -53,5 +53,21 @@ def test_no_test_imports_a_test():
         for path in sorted(TESTS.rglob("*.py"))
         for line in path.read_text(encoding="utf-8").splitlines()
         if re.match(r"\s*(from|import) tests\.(?!helpers\b)", line)
+    ]
+    assert found == []
+
+
+def test_private_names_of_the_package_are_used_with_a_reason():
+    """A file of tests that uses one says why, in a comment that begins with ``Private:``."""
+    private = re.compile(
+        r"from pose_hrnet[\w.]* import .*\b_[a-z]|pose_hrnet[\w.]*\._[a-z]"  # imported, patched
+        r"|setattr\([\w.]+, \"_[a-z]|(?<![\".\w])(?!self\b)[a-z]\w*\._(?!replace|asdict)[a-z]"
+    )
+    found = [
+        str(path.relative_to(TESTS))
+        for path in sorted(TESTS.rglob("*.py"))
+        if path != Path(__file__)
+        and private.search(text := path.read_text(encoding="utf-8"))
+        and "# Private: " not in text
     ]
     assert found == []

@@ -181,7 +181,7 @@ def summarize(
         keypoints_per_person=float((data.people.visibility > 0).sum(axis=1).mean()),
         validation_images=len(held_out.people.images),
         validation_boxes=len(held_out.people),
-        model=model_name(card.architecture),
+        model=cost.label,
         parameters=cost.parameters,
         gflops=cost.published_gflops,
         effective_batch=batch,
@@ -191,14 +191,6 @@ def summarize(
         device=_device_name(device),
         precision=arithmetic(device, config.train.precision),
     )
-
-
-def model_name(architecture: dict[str, Any]) -> str:
-    """The network as papers call it."""
-    if architecture["name"] == "resnet":
-        return f"SimpleBaseline-{architecture['depth']}"
-    head = "" if architecture["head"] == "v1" else f" {architecture['head']}"
-    return f"HRNet-W{architecture['width']}{head}"
 
 
 def rate_in_words(config: OptimizerConfig, summary: RunSummary) -> str:
