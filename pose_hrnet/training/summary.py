@@ -14,15 +14,11 @@ import torch
 from pose_hrnet.config.data import CropShards
 from pose_hrnet.config.recipe import Config
 from pose_hrnet.config.training import OptimizerConfig, TrainConfig
-from pose_hrnet.evaluation.evaluate import EvaluationSet
 from pose_hrnet.evaluation.scorer import main_number
-from pose_hrnet.keypoints.records import People
-from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.complexity import complexity
 from pose_hrnet.system.device import arithmetic
 from pose_hrnet.system.text import counted, duration, speed
-from pose_hrnet.training.data import TrainingData
-from pose_hrnet.training.run_folder import crops_per_step
+from pose_hrnet.training.assemble import Assembly
 
 log = logging.getLogger(__name__)
 
@@ -151,45 +147,25 @@ class RunSummary:
         )
 
 
-def summarize(
-    config: Config,
-    card: ModelCard,
-    data: TrainingData,
-    held_out: EvaluationSet,
-    device: torch.device,
-    *,
-    rate: float | None = None,
-    processes: int = 1,
-) -> RunSummary:
-    """Collect the facts of a run.
-
-    Args:
-        config: Everything that decides it.
-        card: Of the network.
-        data: The persons to learn from.
-        held_out: The persons to score on.
-        device: Where it runs.
-        rate: The learning rate after the warm-up; None: `optimizer.lr` as it stands.
-        processes: Copies of the network that learn together.
-    """
+def summarize(parts: Assembly) -> RunSummary:
+    """Collect the facts of a run."""
+    card, people, held_out = parts.card, parts.data.people, parts.held_out
     cost = complexity(card.architecture, card.codec.input_wh)
-    batch = crops_per_step(config, processes)
-    persons = len(data.people)
     return RunSummary(
-        training_images=_images_of(data.people),
-        training_persons=persons,
-        keypoints_per_person=float((data.people.visibility > 0).sum(axis=1).mean()),
+        training_images=len(np.unique(people.image_index)),
+        training_persons=len(people),
+        keypoints_per_person=float((people.visibility > 0).sum(axis=1).mean()),
         validation_images=len(held_out.people.images),
         validation_boxes=len(held_out.people),
         model=model_name(card.architecture),
         parameters=cost.parameters,
         gflops=cost.published_gflops,
-        effective_batch=batch,
-        rate=config.optimizer.lr if rate is None else rate,
-        steps_per_epoch=-(-persons // batch),
-        processes=processes,
-        device=_device_name(device),
-        precision=arithmetic(device, config.train.precision),
+        effective_batch=parts.crops_per_step,
+        rate=parts.base_rate,
+        steps_per_epoch=parts.steps_per_epoch,
+        processes=parts.world.size,
+        device=_device_name(parts.device),
+        precision=arithmetic(parts.device, parts.config.train.precision),
     )
 
 
@@ -277,10 +253,6 @@ def result_facts(lines: Sequence[dict[str, Any]], best: Path) -> Facts:
         if top is not scored[-1]:
             rows.insert(1, ("last", f"{name} {scored[-1][name]:.3f}"))
     return Facts(f"trained for {counted(len(lines), 'epoch')}", (*rows, ("checkpoint", str(best))))
-
-
-def _images_of(people: People) -> int:
-    return len(np.unique(people.image_index))
 
 
 def _source(config: Config) -> str:

@@ -274,9 +274,9 @@ def test_a_disk_that_is_really_full_keeps_the_state_before(tmp_path):
     program = f"""
 import torch
 from pathlib import Path
-from pose_hrnet.training.states import CheckpointWriter, read_newest_state
+from pose_hrnet.training.states import StateWriter, read_newest_state
 disk = Path({str(disk)!r})
-writer = CheckpointWriter(disk)
+writer = StateWriter(disk)
 for number in (1, 2, 3, 4):
     state = {{"number": number, "weights": torch.full((20_000,), float(number))}}
     if number == 3:

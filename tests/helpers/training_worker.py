@@ -30,9 +30,9 @@ def learn_and_note(self, batches, rate):
     return loss
 
 
-def go_on_and_note(self, interrupts, checkpoints):
-    go_on(self, interrupts, checkpoints)
-    parameters = {name: value.detach() for name, value in self.model.named_parameters()}
+def go_on_and_note(self):
+    go_on(self)
+    parameters = {name: value.detach() for name, value in self.parts.model.named_parameters()}
     torch.save({"parameters": parameters, "lines": self.done.lines}, TRACE / f"{RANK}.end")
 
 

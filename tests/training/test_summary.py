@@ -11,11 +11,10 @@ import torch
 
 from pose_hrnet.config.files import load_config
 from pose_hrnet.config.training import OptimizerConfig, TrainConfig
-from pose_hrnet.evaluation.evaluate import load_evaluation_set
+from pose_hrnet.system.distributed import World
 from pose_hrnet.system.progress import SILENT
 from pose_hrnet.system.text import duration, speed
-from pose_hrnet.training.assemble import build_model
-from pose_hrnet.training.data import training_data
+from pose_hrnet.training.assemble import Assembly, build_model
 from pose_hrnet.training.report import TIMED_STEPS, WARM_UP_STEPS, Report
 from pose_hrnet.training.summary import (
     Facts,
@@ -50,15 +49,12 @@ def config(tmp_path):
     ])  # fmt: skip
 
 
-def summary_of(config, **settings):
-    _, card = build_model(config)
-    data = training_data(config, card)
-    held_out = load_evaluation_set(config.data.val, card.skeleton)
-    return summarize(config, card, data, held_out, torch.device("cpu"), **settings)
+def summary_of(config, processes=1):
+    return summarize(Assembly(config, torch.device("cpu"), World(size=processes)))
 
 
 def test_facts_are_those_of_the_run(config):
-    summary = summary_of(config, rate=1.25e-4)
+    summary = summary_of(config)
     assert (summary.training_persons, summary.training_images) == (10, 5)
     assert summary.keypoints_per_person == pytest.approx((5 * 10 + 5 * 17) / 10)
     assert (summary.validation_boxes, summary.validation_images) == (6, 3)

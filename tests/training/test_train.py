@@ -25,7 +25,7 @@ from pose_hrnet.training.memory import BatchTooLarge
 from pose_hrnet.training.optimizer import build_optimizer, rate_schedule
 from pose_hrnet.training.report import METRICS, read_metrics
 from pose_hrnet.training.run_folder import EpochPart, Progressed
-from pose_hrnet.training.states import CheckpointWriter
+from pose_hrnet.training.states import StateWriter
 from pose_hrnet.training.step import TrainingStep
 from pose_hrnet.training.train import train
 from tests.helpers.builders import make_people, write_annotations, write_images
@@ -91,10 +91,10 @@ def dies_at(call, function):
 @pytest.mark.parametrize(
     ("where", "call"),
     [
-        ("pose_hrnet.training.train.TrainingStep.__call__", 0),
-        ("pose_hrnet.training.train.TrainingStep.__call__", 4),
-        ("pose_hrnet.training.train.CheckpointWriter.save", 1),
-        ("pose_hrnet.training.train.CheckpointWriter.save", 2),
+        ("pose_hrnet.training.step.TrainingStep.__call__", 0),
+        ("pose_hrnet.training.step.TrainingStep.__call__", 4),
+        ("pose_hrnet.training.train.StateWriter.save", 1),
+        ("pose_hrnet.training.train.StateWriter.save", 2),
         ("pose_hrnet.training.states.torch.save", 0),
         ("pose_hrnet.training.states.torch.save", 2),
         ("pose_hrnet.training.loop.evaluate", 0),
@@ -251,8 +251,8 @@ def test_no_process_is_left_behind(settings, tmp_path, monkeypatch, fails):
     gc.disable()  # a later collection of garbage would hide one
     try:
         if fails:
-            dies = dies_at(2, CheckpointWriter.save)
-            monkeypatch.setattr("pose_hrnet.training.train.CheckpointWriter.save", dies)
+            dies = dies_at(2, StateWriter.save)
+            monkeypatch.setattr("pose_hrnet.training.train.StateWriter.save", dies)
         with pytest.raises(Killed) if fails else nullcontext() as _error:  # keeps its frames
             train(load_config("demo", [*settings, "data.workers=1"]), tmp_path, device="cpu")
         assert multiprocessing.active_children() == []
