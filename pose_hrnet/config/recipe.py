@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pose_hrnet.config.base import PositiveInt, Section
+from pose_hrnet.config.base import Positive, PositiveInt, Section
 from pose_hrnet.config.data import DataConfig
 from pose_hrnet.config.model import CodecConfig, ModelConfig
 from pose_hrnet.config.training import AugmentConfig, LossConfig, OptimizerConfig, TrainConfig
@@ -25,7 +25,8 @@ class EvaluateConfig(Section):
     flip_test: bool = True
     """Average with the heatmaps of the mirrored crop."""
     flip_shift: Annotated[int, Field(ge=0)] | None = None
-    """Cells to shift the mirrored heatmaps by; null: what the codec says (official: 1)."""
+    """Cells to shift the mirrored heatmaps by; null: what the codec says, 1 for gaussian
+    (official) and dark, none for udp."""
     keypoint_threshold: Annotated[float, Field(ge=0)] = 0.2
     """Keypoints above this score count in a pose's score."""
     nms: NmsName = "oks"
@@ -38,7 +39,7 @@ class EvaluateConfig(Section):
 
 
 class RecipeNotes(Section):
-    """What a recipe should reach, and who says so; decides nothing."""
+    """What a recipe should reach, who says so, and what it costs; decides nothing."""
 
     published: Annotated[float, Field(ge=0, le=100)] | None = None
     """The published number in percent; null: none is published for these settings."""
@@ -48,6 +49,10 @@ class RecipeNotes(Section):
     """Who published it."""
     note: str | None = None
     """What to know before comparing."""
+    parameters: Positive | None = None
+    """Numbers that the network learns, in millions."""
+    gflops: Positive | None = None
+    """Its multiply-adds on one crop, counted as papers do; see `pose_hrnet.models.complexity`."""
 
 
 class Config(Section):

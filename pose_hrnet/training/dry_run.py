@@ -31,13 +31,7 @@ from pose_hrnet.system.text import counted, duration, gigabytes, speed
 from pose_hrnet.training.assemble import Assembly
 from pose_hrnet.training.data import TrainingData
 from pose_hrnet.training.loggers import check_loggers
-from pose_hrnet.training.memory import (
-    batch_advice,
-    capped_to,
-    is_out_of_memory,
-    measure,
-    trial,
-)
+from pose_hrnet.training.memory import batch_advice, capped_to, is_out_of_memory, measure, trial
 from pose_hrnet.training.run_folder import (
     Progressed,
     bytes_to_come,
@@ -243,7 +237,7 @@ class _Trial:
                 f"{gigabytes(memory.needed(train.batch_size))}, and {gigabytes(usable)} can be "
                 f"used on {device}: {batch_advice(largest, train.batch_size, train.accumulate)}"
             )
-        tried = _first(batch, affordable)
+        tried = Crop(*(torch.as_tensor(column)[:affordable] for column in batch))
         took = 0.0
 
         def learn() -> None:
@@ -253,17 +247,16 @@ class _Trial:
 
         peak = peak_memory(learn, device)
         self.learned_per_second = len(tried.pixels) / took
+        crops = counted(len(tried.pixels), "crop")
         if len(tried.pixels) < len(batch.pixels):
-            crops = counted(len(tried.pixels), "crop")
             if memory is None:
                 return "OK", f"{crops} of a batch took {took:.1f} s"
             expected = train.batch_size / self.learned_per_second
             return "OK", (
-                f"{crops} took {took:.1f} s, so that a batch of "
-                f"{train.batch_size} should take {expected:.0f} s and "
-                f"{gigabytes(memory.needed(train.batch_size))}"
+                f"{crops} took {took:.1f} s, so that a batch of {train.batch_size} should take "
+                f"{expected:.0f} s and {gigabytes(memory.needed(train.batch_size))}"
             )
-        words = f"{counted(len(batch.pixels), 'crop')} took {took:.2f} s"
+        words = f"{crops} took {took:.2f} s"
         if peak and usable:
             words += f" and {gigabytes(peak)} of {gigabytes(usable)}"
         if memory and usable:
@@ -327,12 +320,9 @@ class _Trial:
             f"the loader gives {speed(loaded)}, the step takes {speed(learned)}: "
             f"{'starved' if starved else 'not starved'}; {words}"
         )
-        if starved:
-            return (
-                "note",
-                words + "; raise data.workers, or try data.decode=fast, data.order=images",
-            )
-        return "OK", words
+        if not starved:
+            return "OK", words
+        return "note", f"{words}; raise data.workers, or set data.decode=fast data.order=images"
 
     def _card(self) -> ModelCard:
         try:
@@ -352,11 +342,6 @@ def _readable(found: str, looked_at: int, bad: int, where: str) -> tuple[Result,
         return "OK", found
     words = f"{found}; {bad} of {looked_at} could not be read, {where}"
     return ("fault" if bad > BAD_SHARE * looked_at else "note"), words
-
-
-def _first(batch: Crop, count: int) -> Crop:
-    """The first crops of a batch."""
-    return Crop(*(torch.as_tensor(column)[:count] for column in batch))
 
 
 def _seconds(call: Callable[[], object]) -> float:

@@ -9,18 +9,16 @@ import shutil
 import signal
 import subprocess
 import sys
-from typing import get_args
 
 import pytest
 from typer.testing import CliRunner
 
-from pose_hrnet.cli import benchmark, export, options, weights
 from pose_hrnet.cli.app import app, demo
 from pose_hrnet.config.files import find_config, load_config
 from pose_hrnet.data.images import read_rgb
-from pose_hrnet.system import choices as literals
 from tests.helpers.builders import make_people, write_annotations, write_images
-from tests.training.test_train import TINY
+from tests.helpers.command_line import run, run_here
+from tests.helpers.training_runs import TINY
 
 COMMANDS = [
     "demo", "train", "evaluate", "score", "predict", "export", "recipes",
@@ -28,28 +26,6 @@ COMMANDS = [
     "data synthesize", "data validate", "data preview",
     "weights inspect", "weights convert",
 ]  # fmt: skip
-
-
-def run(*arguments, code=0):
-    """Run ``python -m pose_hrnet`` and return standard output and error."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pose_hrnet", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=280,
-    )
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout, " ".join(done.stderr.split())
-
-
-def run_here(*arguments, code=0):
-    """As `run`, in this process: without the seconds that importing torch takes."""
-    done = CliRunner().invoke(app, [*map(str, arguments)])
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    assert done.exit_code == code, done.output
-    return done.stdout, " ".join(done.stderr.split())
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -266,21 +242,3 @@ def test_tools_are_the_commands():
         )
         assert done.returncode == 0
         assert f"tools/{name}.py" in done.stdout
-
-
-def test_choices_are_those_of_the_settings():
-    """The command line has enums of its own, so that ``--help`` does without torch."""
-    for choices, names in (
-        (options.Nms, literals.NmsName),
-        (options.Metric, literals.MetricName),
-        (options.Precision, literals.Precision),
-        (options.Backend, literals.Backend),
-        (options.Evaluator, literals.Evaluator),
-        (options.Logger, literals.LoggerName),
-        (weights.Codec, literals.CodecName),
-        (export.Format, literals.ExportFormat),
-        (benchmark.Section, literals.SectionName),
-    ):
-        assert {choice.value for choice in choices} == set(get_args(names))
-    assert set(benchmark.BACKENDS) == set(get_args(literals.Backend))
-    assert set(benchmark.PRECISIONS) == set(get_args(literals.Precision))
