@@ -230,7 +230,7 @@ def result_facts(lines: Sequence[dict[str, Any]], best: Path) -> Facts:
 
     Args:
         lines: Of ``metrics.jsonl``.
-        best: The checkpoint of the best epoch.
+        best: The weights of the best epoch.
     """
     seconds = sum(line["seconds"] for line in lines)
     crops = sum(line["samples_per_second"] * line["seconds"] for line in lines)
@@ -245,14 +245,14 @@ def result_facts(lines: Sequence[dict[str, Any]], best: Path) -> Facts:
     scored = [line for line in lines if main_number(line)]
     if scored:
         name = main_number(scored[0]) or "AP"
-        # The first of equal ones: the checkpoint that was kept.
+        # The first of equal ones: its weights were kept.
         top = max(scored, key=lambda line: float(line[name]))
         others = [n for n in ("AP50", "AP75", "AR", "PCKh@0.1") if n in top]
         values = ", ".join(f"{n} {top[n]:.3f}" for n in (name, *others))
         rows.insert(0, ("best", f"epoch {top['epoch']}: {values}"))
         if top is not scored[-1]:
             rows.insert(1, ("last", f"{name} {scored[-1][name]:.3f}"))
-    return Facts(f"trained for {counted(len(lines), 'epoch')}", (*rows, ("checkpoint", str(best))))
+    return Facts(f"trained for {counted(len(lines), 'epoch')}", (*rows, ("weights", str(best))))
 
 
 def _source(config: Config) -> str:

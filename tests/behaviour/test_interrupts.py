@@ -54,11 +54,11 @@ def whole(settings, tmp_path_factory):
 
 SLOWED = """
 import os, time
-from pose_hrnet.training import states as checkpointing
+from pose_hrnet.training import states
 from pose_hrnet.training import step as training_step
 from pose_hrnet.cli.app import main
 
-learn, save = training_step.TrainingStep.__call__, checkpointing._save
+learn, save = training_step.TrainingStep.__call__, states._save
 
 def learn_slowly(self, batches, rate):
     loss = learn(self, batches, rate)
@@ -74,7 +74,7 @@ def save_slowly(state, path):
     time.sleep(float(os.environ["SAVE_SECONDS"]))
     path.write_bytes(content)
 
-training_step.TrainingStep.__call__, checkpointing._save = learn_slowly, save_slowly
+training_step.TrainingStep.__call__, states._save = learn_slowly, save_slowly
 main()
 """
 """The command line, but steps are counted in a file, and they and the saves take a while."""
@@ -260,8 +260,8 @@ for _ in range(2):
     in_own_mounts(f"{sys.executable} {tmp_path}/program.py > {tmp_path}/said", disk)
     small, fixed = (tmp_path / "said").read_text().splitlines()
     assert re.fullmatch(
-        r"2 error: the disk of \S+disk has 0 MB free, but the run needs about \d+ MB for its "
-        "checkpoints; make room, or choose another --output",
+        r"2 error: the disk of \S+disk has 0 MB free, but the run needs about \d+ MB for "
+        "states and weights; make room, or choose another --output",
         small,
     )
     assert re.fullmatch(r"2 error: \S+disk cannot be written to \(read-only.*--output", fixed)

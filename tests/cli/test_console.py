@@ -6,11 +6,11 @@ import pytest
 import typer
 
 from pose_hrnet.cli import console
-from pose_hrnet.system.launch import Place
+from pose_hrnet.system.launch import Rank
 
 
 def test_commands_of_one_process_refuse_several(monkeypatch, capsys):
-    monkeypatch.setattr(console, "HERE", Place(size=2))
+    monkeypatch.setattr(console, "HERE", Rank(size=2))
     with pytest.raises(typer.Exit) as raised:
         console.one_sentence_errors(lambda: None)()
     assert raised.value.exit_code == 2

@@ -122,7 +122,7 @@ def test_results_name_the_first_best_epoch():
     assert rows["last"] == "AP 0.300"
     assert rows["learning took"] == "50 s, 34 crops/s"
     assert rows["waiting for data"] == "11% of it"
-    assert rows["checkpoint"].endswith("best.safetensors")
+    assert rows["weights"].endswith("best.safetensors")
 
 
 def test_time_left_is_told_once_the_first_steps_are_timed(tmp_path, caplog, monkeypatch):
