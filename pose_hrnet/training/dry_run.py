@@ -7,11 +7,11 @@ Nothing is left behind in the output folder.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from time import perf_counter
 from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -194,22 +194,22 @@ class _Trial:
         _needed(self.data, "training data")
         loader, workers = self.parts.loader, self.config.data.workers
         seen = bad = timed = 0
-        began = time.perf_counter()
+        began = perf_counter()
         try:
             for number, batch in enumerate(loader, start=1):
                 self.batch = self.batch or batch
                 seen += len(batch.pixels)
                 bad += int((~torch.as_tensor(batch.readable)).sum())
                 if number <= workers:  # the processes start, and fill their queues
-                    began = time.perf_counter()
+                    began = perf_counter()
                     continue
                 timed += len(batch.pixels)
-                if time.perf_counter() - began > LOADING_SECONDS:
+                if perf_counter() - began > LOADING_SECONDS:
                     break
         finally:
             end_workers(loader)
         if timed:
-            self.loaded_per_second = timed / (time.perf_counter() - began)
+            self.loaded_per_second = timed / (perf_counter() - began)
         rate = f", {speed(self.loaded_per_second)}" if self.loaded_per_second else ""
         processes = counted(workers, "process") if workers else "no processes"
         found = f"{counted(seen, 'crop')} read by {processes}{rate}"
@@ -345,6 +345,6 @@ def _readable(found: str, looked_at: int, bad: int, where: str) -> tuple[Result,
 
 
 def _seconds(call: Callable[[], object]) -> float:
-    began = time.perf_counter()
+    began = perf_counter()
     call()
-    return time.perf_counter() - began
+    return perf_counter() - began
