@@ -11,6 +11,7 @@ from torch import nn
 
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
+from pose_hrnet.data.crops import CropDataset
 from pose_hrnet.data.formats.results import poses_to_results
 from pose_hrnet.data.loader import crop_loader
 from pose_hrnet.data.people import (
@@ -21,7 +22,7 @@ from pose_hrnet.data.people import (
 from pose_hrnet.evaluation.metrics.coco_ap import CocoScores
 from pose_hrnet.evaluation.metrics.pckh import MpiiScores
 from pose_hrnet.evaluation.scorer import Scorer
-from pose_hrnet.inference.dataset import Inference, crops_for, predict_people
+from pose_hrnet.inference.dataset import Inference, predict_people
 from pose_hrnet.inference.model import Decoder, PoseCard
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import BOX_PADDING
@@ -203,7 +204,7 @@ def evaluate(
         FileNotFoundError: If the annotations or the boxes are missing.
     """
     chosen = load_evaluation_set(data, card.skeleton, min_box_score=test.min_box_score)
-    dataset = crops_for(card, chosen.people, data.images)
+    dataset = CropDataset(chosen.people, data.images, card.codec, card.box_padding)
     decoder = decoder or own_decoder(card, test, precision)
     world = world or World.alone()
     loader = crop_loader(

@@ -18,10 +18,10 @@ import numpy as np
 import torch
 
 from pose_hrnet.config.recipe import Config
-from pose_hrnet.data.crops import Crop
+from pose_hrnet.data.crops import CropBatch, CropDataset
 from pose_hrnet.data.loader import crop_loader, end_workers
 from pose_hrnet.evaluation.evaluate import EvaluationSet
-from pose_hrnet.inference.dataset import crops_for, predict_people
+from pose_hrnet.inference.dataset import predict_people
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.choices import LoggerName, Resume
 from pose_hrnet.system.device import pick_device
@@ -130,7 +130,7 @@ class _Trial:
     data: TrainingData | None = None
     held_out: EvaluationSet | None = None
     is_resumed: bool = False
-    batch: Crop | None = None
+    batch: CropBatch | None = None
     loaded_per_second: float | None = None
     learned_per_second: float | None = None
     predicted_per_second: float | None = None
@@ -153,8 +153,9 @@ class _Trial:
         self.held_out = self.parts.held_out
         people, images = self.held_out.people, self.held_out.data.images
         rows = np.unique(np.linspace(0, len(people) - 1, LOOKED_AT).astype(int))
-        batch = crops_for(card, people, images).__getitems__([(0, row) for row in rows.tolist()])
-        bad = int((~torch.as_tensor(batch.readable)).sum())
+        crops = CropDataset(people, images, card.codec, card.box_padding)
+        batch = crops.batch([(0, row) for row in rows.tolist()])
+        bad = int((~batch.readable).sum())
         found = f"{counted(len(people), 'person')} to predict"
         return _readable(found, len(rows), bad, f"see {images}")
 
@@ -199,7 +200,7 @@ class _Trial:
             for number, batch in enumerate(loader, start=1):
                 self.batch = self.batch or batch
                 seen += len(batch.pixels)
-                bad += int((~torch.as_tensor(batch.readable)).sum())
+                bad += int((~batch.readable).sum())
                 if number <= workers:  # the processes start, and fill their queues
                     began = perf_counter()
                     continue
@@ -237,7 +238,7 @@ class _Trial:
                 f"{gigabytes(memory.needed(train.batch_size))}, and {gigabytes(usable)} can be "
                 f"used on {device}: {batch_advice(largest, train.batch_size, train.accumulate)}"
             )
-        tried = Crop(*(torch.as_tensor(column)[:affordable] for column in batch))
+        tried = CropBatch(*(column[:affordable] for column in batch))
         took = 0.0
 
         def learn() -> None:
@@ -279,7 +280,7 @@ class _Trial:
 
         def run(count: int) -> None:
             people = held_out.people[np.resize(np.arange(len(held_out.people)), count)]
-            dataset = crops_for(card, people, held_out.data.images)
+            dataset = CropDataset(people, held_out.data.images, card.codec, card.box_padding)
             loader = crop_loader(dataset, batch_size=count, workers=0)
             predict_people(self.parts.model, decoder, dataset, loader, device=self.device)
 

@@ -17,7 +17,7 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from pose_hrnet.data.crops import Crop
+from pose_hrnet.data.crops import CropBatch
 from pose_hrnet.data.loader import on_device
 from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.evaluation.scorer import main_number
@@ -184,10 +184,10 @@ class TrainingRun:
         count = f"{done.epoch} of {counted(epochs, 'epoch')}"
         return f"the run in {self.output} is finished: {count}, {best}"
 
-    def _count(self, loss: Tensor, group: list[Crop]) -> int:
+    def _count(self, loss: Tensor, group: list[CropBatch]) -> int:
         """Count a step; returns its samples, of all processes."""
         done, part = self.done, self.done.part
-        readable = torch.cat([torch.as_tensor(batch.readable) for batch in group])
+        readable = torch.cat([batch.readable for batch in group])
         samples = len(readable)
         if self.world.size > 1:  # those that fill up the last step are not counted
             samples = min(samples * self.world.size, self.persons - part.samples)

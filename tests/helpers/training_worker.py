@@ -25,7 +25,7 @@ learn, go_on, handle = TrainingStep.__call__, TrainingRun.to_the_end, Interrupts
 
 def learn_and_note(self, batches, rate):
     loss = learn(self, batches, rate)
-    rows = [int(row) for batch in batches for row in batch.row]
+    rows = [int(row) for batch in batches for row in batch.rows]
     steps = TRACE / f"{RANK}.steps"
     with steps.open("a") as file:
         file.write(json.dumps({"pid": os.getpid(), "rows": rows, "loss": loss.item()}) + "\n")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pose_hrnet.config.files import load_config
-from pose_hrnet.data.crops import Crop
+from pose_hrnet.data.crops import CropBatch
 from pose_hrnet.system.interrupts import Interrupts
 from pose_hrnet.training import loop
 from pose_hrnet.training.assemble import Assembly
@@ -54,7 +54,7 @@ class Watcher:
 def batch(size, readable):
     empty = torch.zeros(size)
     flags = torch.arange(size) < readable
-    return Crop(torch.zeros(size, 4, 4, 3), empty, empty, empty, empty, flags)
+    return CropBatch(torch.zeros(size, 4, 4, 3), empty, empty, empty, empty, flags)
 
 
 class Clock:
