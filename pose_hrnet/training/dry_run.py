@@ -227,8 +227,7 @@ class _Trial:
         step.model.train()
         run = trial(step, self.parts.card)
         run(1)  # slower than all that follow
-        one = _seconds(lambda: run(1))
-        affordable = max(2, int(STEP_SECONDS / one))
+        affordable = max(2, int(STEP_SECONDS / _seconds(lambda: run(1))))
         memory = measure(run, min(train.batch_size, 4 * affordable), device)
         usable = usable_memory(device)
         if memory and usable and not memory.fits(train.batch_size, usable):

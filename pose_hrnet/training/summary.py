@@ -209,15 +209,21 @@ def schedule_in_words(config: OptimizerConfig, train: TrainConfig) -> str:
 
 
 def epoch_in_words(line: dict[str, Any], epochs: int, left: float | None = None) -> str:
-    """A line of ``metrics.jsonl``, and the time left in seconds if it is known."""
+    """A line of ``metrics.jsonl``, short enough for a terminal of 80 columns.
+
+    Args:
+        line: Of an epoch. Its waiting for data is told from 5 % on, its learning rate is not.
+        epochs: Of the run.
+        left: Seconds that are left of it, if that is known.
+    """
     score = main_number(line)
     parts = [
         f"epoch {line['epoch']}/{epochs}: loss {line['loss']:.2e}",
         *([] if score is None else [f"{score} {line[score]:.3f}"]),
-        f"lr {line['lr']:.1e}",
         speed(line["samples_per_second"]),
-        f"{line['data_wait']:.0%} data wait",
     ]
+    if line["data_wait"] >= 0.05:
+        parts.append(f"wait {line['data_wait']:.0%}")
     if line.get("unreadable"):
         parts.append(f"{line['unreadable']} unreadable")
     if left:

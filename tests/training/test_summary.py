@@ -107,11 +107,16 @@ def test_numbers_in_words():
 
 def test_a_line_for_each_epoch():
     assert epoch_in_words({**LINE, "AP": 0.5123}, 10, 12_000.0) == (
-        "epoch 3/10: loss 4.12e-04, AP 0.512, lr 1.0e-03, 34 crops/s, 3% data wait, "
-        "3 h 20 min left"
+        "epoch 3/10: loss 4.12e-04, AP 0.512, 34 crops/s, 3 h 20 min left"
     )
-    bad = epoch_in_words({**LINE, "unreadable": 2}, 3)
-    assert bad == "epoch 3/3: loss 4.12e-04, lr 1.0e-03, 34 crops/s, 3% data wait, 2 unreadable"
+    bad = epoch_in_words({**LINE, "unreadable": 2, "data_wait": 0.13}, 3)
+    assert bad == "epoch 3/3: loss 4.12e-04, 34 crops/s, wait 13%, 2 unreadable"
+
+
+def test_an_epoch_is_one_line_of_a_terminal():
+    """80 columns, of which the level of a message takes nine."""
+    line = {**LINE, "epoch": 170, "PCKh": 0.905, "samples_per_second": 1234.0}
+    assert len(epoch_in_words(line, 210, 190_000.0)) <= 80 - 9
 
 
 def test_results_name_the_first_best_epoch():
