@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from pose_hrnet.data.crops import Crop, CropDataset
 from pose_hrnet.inference.model import Decoder, decode_each
 from pose_hrnet.keypoints import geometry
-from pose_hrnet.keypoints.records import Poses, object_array
+from pose_hrnet.keypoints.records import Float32, Poses, object_array
 from pose_hrnet.system.distributed import World
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import counted
@@ -78,7 +78,7 @@ class _Batch:
 
     row: NDArray[np.int64]
     readable: NDArray[np.bool_]
-    decoded: list[tuple[NDArray[np.float32], NDArray[np.float32]]]
+    decoded: list[tuple[Float32, Float32]]
 
 
 def predict_each(
@@ -182,8 +182,8 @@ def _joined(
 def _poses(
     dataset: CropDataset,
     row: NDArray[np.int64],
-    keypoints_image: NDArray[np.float32],
-    keypoint_scores: NDArray[np.float32],
+    keypoints_image: Float32,
+    keypoint_scores: Float32,
 ) -> Poses:
     """Poses of the N crops of these rows, with the boxes' scores and the crops' areas."""
     people = dataset.people[row]

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import BOX_PADDING
 from pose_hrnet.keypoints.skeleton import Skeleton
-from pose_hrnet.models.build import PoseNetwork, build_network
-from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD, INPUT_MULTIPLE
+from pose_hrnet.models.build import build_network
+from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD, INPUT_MULTIPLE, HeatmapNetwork
 
 CARD_FORMAT = 1
 """Version of the card's layout: raised when an older reader could misread a newer card."""
@@ -56,7 +56,7 @@ class ModelCard:
         if self.colour != "RGB":
             raise ValueError(f"the card names colour order {self.colour!r}; only 'RGB' is known")
 
-    def build(self) -> PoseNetwork:
+    def build(self) -> HeatmapNetwork:
         """A network of this architecture and normalisation, freshly initialised.
 
         Raises:

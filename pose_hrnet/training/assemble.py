@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
 
-from pose_hrnet.config.model import ModelConfig
 from pose_hrnet.config.recipe import Config
 from pose_hrnet.data.crops import Crop
 from pose_hrnet.data.loader import crop_loader
 from pose_hrnet.evaluation.evaluate import EvaluationSet, load_evaluation_set, own_decoder
 from pose_hrnet.keypoints.codec import HeatmapCodec
-from pose_hrnet.models.build import PoseNetwork, build_network
+from pose_hrnet.models.build import build_network
 from pose_hrnet.models.card import ModelCard
+from pose_hrnet.models.network import HeatmapNetwork
 from pose_hrnet.models.weights.load import initialise
 from pose_hrnet.system.distributed import World, wrap
 from pose_hrnet.training.data import (
@@ -49,7 +48,7 @@ class Assembly:
         self.config, self.device, self.world = config, device, world or World.alone()
 
     @property
-    def model(self) -> PoseNetwork:
+    def model(self) -> HeatmapNetwork:
         """The network on its device, not wrapped for several processes."""
         return self._network[0]
 
@@ -59,7 +58,7 @@ class Assembly:
         return self._network[1]
 
     @cached_property
-    def _network(self) -> tuple[PoseNetwork, ModelCard]:
+    def _network(self) -> tuple[HeatmapNetwork, ModelCard]:
         torch.manual_seed(self.config.train.seed)
         model, card = build_model(self.config)
         model.to(self.device)
@@ -164,7 +163,7 @@ class Assembly:
         return initialise(self.model, path, self.card.skeleton.keypoint_names).summary()
 
 
-def build_model(config: Config) -> tuple[PoseNetwork, ModelCard]:
+def build_model(config: Config) -> tuple[HeatmapNetwork, ModelCard]:
     """A freshly initialised network and the card that travels with its weights.
 
     Raises:
@@ -172,7 +171,7 @@ def build_model(config: Config) -> tuple[PoseNetwork, ModelCard]:
         ValueError: If it does not name them.
     """
     skeleton = skeleton_to_learn(config.data)
-    model = build_network(architecture_of(config.model, skeleton.num_keypoints))
+    model = build_network(config.model.architecture(skeleton.num_keypoints))
     card = ModelCard(
         architecture=model.architecture,
         skeleton=skeleton,
@@ -185,19 +184,3 @@ def build_model(config: Config) -> tuple[PoseNetwork, ModelCard]:
         box_padding=config.data.box_padding,
     )
     return model, card
-
-
-def architecture_of(config: ModelConfig, num_keypoints: int) -> dict[str, Any]:
-    """What `build_network` takes, from the configuration."""
-    if config.name == "resnet":
-        return {"name": config.name, "depth": config.depth, "num_keypoints": num_keypoints}
-    return {
-        "name": config.name,
-        "head": config.head,
-        "width": config.width,
-        "num_keypoints": num_keypoints,
-        "stem_width": config.stem_width,
-        "stem_blocks": config.stem_blocks,
-        "stage_modules": config.stage_modules,
-        "branch_blocks": config.branch_blocks,
-    }

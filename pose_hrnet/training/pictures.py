@@ -18,9 +18,8 @@ from pose_hrnet.evaluation.evaluate import EvaluationSet
 from pose_hrnet.evaluation.matching import Match, best_and_worst, match_best
 from pose_hrnet.inference.model import Decoder, PoseCard
 from pose_hrnet.keypoints.geometry import CropFrames
-from pose_hrnet.keypoints.records import People, Poses
+from pose_hrnet.keypoints.records import Image, People, Poses
 from pose_hrnet.visualize.draw import (
-    Image,
     add_title,
     draw_heatmaps,
     draw_poses,

@@ -17,7 +17,7 @@ from pose_hrnet.config.training import OptimizerConfig, TrainConfig
 from pose_hrnet.evaluation.scorer import main_number
 from pose_hrnet.models.complexity import complexity
 from pose_hrnet.system.device import arithmetic
-from pose_hrnet.system.text import counted, duration, speed
+from pose_hrnet.system.text import counted, duration, format_size, speed
 from pose_hrnet.training.assemble import Assembly
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ class RunSummary:
                 ),
                 (
                     "input",
-                    f"{codec.input_wh[1]} x {codec.input_wh[0]} (height x width), "
+                    f"{format_size(codec.input_wh)} (height x width), "
                     f"codec {codec.name}, sigma {codec.sigma:g}",
                 ),
                 ("start from", str(config.model.pretrained or "random weights"))
@@ -157,7 +157,7 @@ def summarize(parts: Assembly) -> RunSummary:
         keypoints_per_person=float((people.visibility > 0).sum(axis=1).mean()),
         validation_images=len(held_out.people.images),
         validation_boxes=len(held_out.people),
-        model=model_name(card.architecture),
+        model=cost.label,
         parameters=cost.parameters,
         gflops=cost.published_gflops,
         effective_batch=parts.crops_per_step,
@@ -167,14 +167,6 @@ def summarize(parts: Assembly) -> RunSummary:
         device=_device_name(parts.device),
         precision=arithmetic(parts.device, parts.config.train.precision),
     )
-
-
-def model_name(architecture: dict[str, Any]) -> str:
-    """The network as papers call it."""
-    if architecture["name"] == "resnet":
-        return f"SimpleBaseline-{architecture['depth']}"
-    head = "" if architecture["head"] == "v1" else f" {architecture['head']}"
-    return f"HRNet-W{architecture['width']}{head}"
 
 
 def rate_in_words(config: OptimizerConfig, summary: RunSummary) -> str:

@@ -202,6 +202,7 @@ def faulty(worker):
 def test_a_killed_loader_process_is_one_sentence_and_a_fault_is_not(
     begin, run_folder, tmp_path, monkeypatch
 ):
+    # Private: it is the first thing that a loader process does.
     monkeypatch.setattr("pose_hrnet.data.loader._set_up_worker", begin)
     done = CliRunner().invoke(app, [
         "evaluate", "-c", str(run_folder / "training/best.safetensors"), "--workers", "1",

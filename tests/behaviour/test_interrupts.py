@@ -58,12 +58,12 @@ WATCHED = """
 import os, time
 from pathlib import Path
 from pose_hrnet.system.interrupts import Interrupts
-from pose_hrnet.training import states
+import torch
 from pose_hrnet.training.step import TrainingStep
 from pose_hrnet.cli.app import main
 
 TRACE = Path(os.environ["TRACE"])
-learn, save, handle = TrainingStep.__call__, states._save, Interrupts._handle
+learn, save, handle = TrainingStep.__call__, torch.save, Interrupts._handle
 
 def note(word):
     with TRACE.open("a") as file:
@@ -79,25 +79,25 @@ def learn_and_note(self, batches, rate):
     hold(f"step {TRACE.read_text().count('step')}")
     return loss
 
-def save_and_note(state, path):
-    save(state, path)
-    content = path.read_bytes()
-    path.write_bytes(content[: len(content) // 2])
+def save_and_note(state, file):
+    save(state, file)
+    file.flush()
+    content = Path(file.name).read_bytes()
+    file.truncate(len(content) // 2)
     note("half a save")
     hold("half a save")
-    path.write_bytes(content)
+    file.seek(0)
+    file.write(content)
 
 def handle_and_note(self, number, frame):
     handle(self, number, frame)
     note("signal")
 
-TrainingStep.__call__, states._save = learn_and_note, save_and_note
-Interrupts._handle = handle_and_note
+TrainingStep.__call__, torch.save = learn_and_note, save_and_note
+Interrupts._handle = handle_and_note  # private: nothing else says that it was called
 main()
 """
 """The command line, but steps, saves and signals are noted in a file, and it can be held at one.
-
-Private names, because a signal is to come in the midst of what they do.
 """
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pycocotools.cocoeval import COCOeval
 
+# Private: ten numbers could agree by chance; here it is every OKS, match and curve.
 from pose_hrnet.evaluation.metrics import coco_matching
 from pose_hrnet.evaluation.metrics.coco_ap import _evaluate, _index, _rows, _sigmas, score_results
 from pose_hrnet.evaluation.metrics.coco_results import read_results

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose_hrnet.data.formats.rows import Problem, Source, decode_rows, open_annotations
-from pose_hrnet.keypoints.records import Float, ImageId, Images, People, object_array
+from pose_hrnet.keypoints.records import Float32, ImageId, Images, People, object_array
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton, spelling_of
 from pose_hrnet.system.text import counted
 
@@ -49,7 +49,7 @@ class AnnotationFile:
     people: People
     problems: tuple[Problem, ...]
     category: Category
-    stated_areas: Float
+    stated_areas: Float32
     stated_num_keypoints: NDArray[np.int32]
 
 
@@ -135,9 +135,9 @@ class _Columns:
 
     ids: list[ImageId]
     image_index: NDArray[np.int32]
-    boxes_xywh: Float
-    keypoints: Float
-    areas: Float
+    boxes_xywh: Float32
+    keypoints: Float32
+    areas: Float32
     num_keypoints: NDArray[np.int32]
     is_crowd: NDArray[np.bool_]
 

@@ -15,10 +15,9 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from pose_hrnet.data.formats.rows import Problem, read_json, summarise
-from pose_hrnet.keypoints.records import Images, People, object_array
+from pose_hrnet.keypoints.records import Float64, Images, People, object_array
 from pose_hrnet.keypoints.skeleton import MPII16
 
 log = logging.getLogger(__name__)
@@ -45,7 +44,7 @@ class MpiiFile:
 
     people: People
     rows: int
-    head_boxes: NDArray[np.float64]
+    head_boxes: Float64
     problems: tuple[Problem, ...]
 
 
@@ -139,7 +138,7 @@ def _people(kept: list[_Person], numbers: list[int]) -> People:
     )
 
 
-def _head_box(person: _Person) -> NDArray[np.float64]:
+def _head_box(person: _Person) -> Float64:
     """``[x1, y1, x2, y2]`` or ``[[x1, y1], [x2, y2]]`` as four numbers; NaN if it is neither."""
     given = person.head_box or person.headbox
     try:

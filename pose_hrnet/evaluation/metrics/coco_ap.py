@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval, Params
 
@@ -33,7 +32,7 @@ from pose_hrnet.evaluation.metrics.coco_results import (
     results_of_poses,
 )
 from pose_hrnet.evaluation.metrics.coco_truth import Truth, read_truth
-from pose_hrnet.keypoints.records import ImageId, Poses
+from pose_hrnet.keypoints.records import Float64, ImageId, Poses
 from pose_hrnet.system.choices import Evaluator
 
 COCO_METRICS: tuple[str, ...] = (
@@ -144,7 +143,7 @@ def _score(
     truth: Truth,
     found: Results,
     image_ids: Iterable[ImageId] | None,
-    sigmas: NDArray[np.float64],
+    sigmas: Float64,
     evaluator: Evaluator,
     notes: list[str],
     metrics: Sequence[str] = COCO_METRICS,
@@ -165,9 +164,9 @@ def _score(
     return CocoScores(values, counts, (*notes, *_explain_missing(values)), told)
 
 
-def _sigmas(sigmas: Sequence[float] | None) -> NDArray[np.float64]:
+def _sigmas(sigmas: Sequence[float] | None) -> Float64:
     """Use pycocotools' own array for COCO's sigmas: 0.26 / 10 is not 0.026 in the last bit."""
-    coco: NDArray[np.float64] = Params("keypoints").kpt_oks_sigmas
+    coco: Float64 = Params("keypoints").kpt_oks_sigmas
     given = coco if sigmas is None else np.asarray(sigmas, dtype=np.float64)
     is_coco = given.shape == coco.shape and np.allclose(given, coco, rtol=1e-12, atol=0)
     return coco if is_coco else given
@@ -185,7 +184,7 @@ def _evaluate(
     truth: Truth,
     found: Results,
     images: list[int],
-    sigmas: NDArray[np.float64],
+    sigmas: Float64,
     evaluator: Evaluator,
 ) -> tuple[Any, str]:
     """Run pycocotools without its printing; say how it matched."""

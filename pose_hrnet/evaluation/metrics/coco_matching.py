@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools.cocoeval import Params
 
-from pose_hrnet.evaluation.metrics.coco_results import Double, Results
+from pose_hrnet.evaluation.metrics.coco_results import Results
+from pose_hrnet.keypoints.records import Float64
 
 Bools: TypeAlias = NDArray[np.bool_]
 Rows: TypeAlias = NDArray[np.intp]
@@ -67,9 +68,9 @@ class _Persons:
     """G persons of one category, in the order of their images."""
 
     image_numbers: Rows
-    keypoints: Double  # (G, K, 3)
-    boxes_xywh: Double
-    areas: Double
+    keypoints: Float64  # (G, K, 3)
+    boxes_xywh: Float64
+    areas: Float64
     is_crowd: Bools
     is_ignored: Bools
 
@@ -111,7 +112,7 @@ def _pairs(result_images: Rows, person_images: Rows) -> tuple[Rows, Rows]:
     return result, np.arange(len(result)) + np.repeat(first - starts, counts)
 
 
-def _oks(truth: _Persons, found: Results, person: Rows, result: Rows, sigmas: Double) -> Double:
+def _oks(truth: _Persons, found: Results, person: Rows, result: Rows, sigmas: Float64) -> Float64:
     """OKS of each pair ``(P,)``, by the operations, and in the order, of `COCOeval.computeOks`."""
     variances = (sigmas * 2) ** 2
     visible = truth.keypoints[..., 2] > 0
@@ -146,7 +147,7 @@ def _equally_visible(counts: Rows, person: Rows) -> Iterator[tuple[int, Rows]]:
         yield from ((count, pairs[i : i + _CHUNK]) for i in range(0, len(pairs), _CHUNK))
 
 
-def _outside(areas: Double, params: Params) -> Bools:
+def _outside(areas: Float64, params: Params) -> Bools:
     """Whether an area lies outside of each of A size ranges, ``(N, A)``."""
     low, high = np.array(params.areaRng, np.float64).T
     outside: Bools = (areas[:, None] < low) | (areas[:, None] > high)
@@ -154,7 +155,7 @@ def _outside(areas: Double, params: Params) -> Bools:
 
 
 def _match(
-    oks: Double,
+    oks: Float64,
     result: Rows,
     person: Rows,
     ranks: Rows,

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.io import loadmat
 
 from pose_hrnet.data.formats.mpii import FIRST_PIXEL, MpiiFile, read_mpii
-from pose_hrnet.evaluation.metrics.pck import Double, keypoint_errors, share
-from pose_hrnet.keypoints.records import Poses
+from pose_hrnet.evaluation.metrics.pck import keypoint_errors, share
+from pose_hrnet.keypoints.records import Float64, Poses
 from pose_hrnet.keypoints.skeleton import MPII16
 from pose_hrnet.system.text import counted
 
@@ -64,9 +64,9 @@ class MpiiTruth:
         head_sizes: ``(N,)`` float64 pixels; 0 where unknown: such a person is not scored.
     """
 
-    joints: Double
+    joints: Float64
     labelled: NDArray[np.bool_]
-    head_sizes: Double
+    head_sizes: Float64
 
 
 def read_mpii_truth(annotations: Path, head_sizes: Path | None = None) -> MpiiTruth:
@@ -109,7 +109,7 @@ def score_mpii(truth: MpiiTruth, poses: Poses, rows: ArrayLike) -> MpiiScores:
     return MpiiScores(_summarise(errors), _per_joint(errors), counts, tuple(notes))
 
 
-def _summarise(errors: Double) -> dict[str, float]:
+def _summarise(errors: Float64) -> dict[str, float]:
     """The official table from ``(N, 16)`` errors in head sizes, NaN where not labelled."""
     names = MPII16.keypoint_names
     half = _pckh(errors, 0.5)
@@ -124,7 +124,7 @@ def _summarise(errors: Double) -> dict[str, float]:
     return {name: -1.0 if np.isnan(value) else value for name, value in values.items()}
 
 
-def _per_joint(errors: Double) -> dict[str, dict[str, float]]:
+def _per_joint(errors: Float64) -> dict[str, dict[str, float]]:
     half, tenth = (np.nan_to_num(_pckh(errors, limit), nan=-1.0) for limit in (0.5, 0.1))
     return {
         name: {"PCKh@0.5": float(half[k]), "PCKh@0.1": float(tenth[k])}
@@ -132,11 +132,11 @@ def _per_joint(errors: Double) -> dict[str, dict[str, float]]:
     }
 
 
-def _pckh(errors: Double, threshold: float) -> Double:
+def _pckh(errors: Float64, threshold: float) -> Float64:
     return share(errors <= threshold, ~np.isnan(errors))
 
 
-def _mean(errors: Double, threshold: float) -> float:
+def _mean(errors: Float64, threshold: float) -> float:
     """Weighted by how often each joint is labelled, that is, over all labelled joints."""
     kept = [k for k, name in enumerate(MPII16.keypoint_names) if name not in LEFT_OUT]
     errors = errors[:, kept].reshape(-1, 1)
@@ -179,7 +179,7 @@ def _read_mat(path: Path, file: MpiiFile) -> MpiiTruth:
     return MpiiTruth(joints - FIRST_PIXEL, ~missing, sizes)
 
 
-def _load_mat(path: Path) -> dict[str, Double]:
+def _load_mat(path: Path) -> dict[str, Float64]:
     """The arrays of a ``gt_valid.mat``, in their shapes."""
     count = MPII16.num_keypoints
     shapes = {"pos_gt_src": (count, 2), "jnt_missing": (count,), "headboxes_src": (2, 2)}
