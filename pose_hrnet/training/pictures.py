@@ -13,7 +13,7 @@ from torch import nn
 
 from pose_hrnet.data.crops import CropDataset, cut
 from pose_hrnet.data.images import ImageError, read_rgb
-from pose_hrnet.data.people import annotated_people
+from pose_hrnet.data.people import annotated_people, read_annotations
 from pose_hrnet.evaluation.evaluate import EvaluationSet
 from pose_hrnet.evaluation.matching import Match, best_and_worst, match_best
 from pose_hrnet.inference.model import Decoder, PoseCard
@@ -149,7 +149,7 @@ class Showcase:
         held_out = self.held_out
         if held_out.data.boxes is None:
             return held_out.people
-        return annotated_people(held_out.data.annotations, self.card.skeleton)
+        return annotated_people(read_annotations(held_out.data.annotations), self.card.skeleton)
 
 
 def _beside(left: Image, right: Image) -> Image:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.io import loadmat
 
-from pose_hrnet.data.formats.mpii import FIRST_PIXEL, MpiiFile, read_mpii
+from pose_hrnet.data.formats.mpii import FIRST_PIXEL, MpiiFile
 from pose_hrnet.evaluation.metrics.pck import keypoint_errors, share
 from pose_hrnet.keypoints.records import Float64, Poses
 from pose_hrnet.keypoints.skeleton import MPII16
@@ -68,21 +68,20 @@ class MpiiTruth:
     labelled: NDArray[np.bool_]
     head_sizes: Float64
 
+    @classmethod
+    def of(cls, file: MpiiFile, head_sizes: Path | None = None) -> MpiiTruth:
+        """Joints and head sizes of a file's persons.
 
-def read_mpii_truth(annotations: Path, head_sizes: Path | None = None) -> MpiiTruth:
-    """Read joints and head sizes.
+        Args:
+            file: The MPII file that is predicted.
+            head_sizes: The official ``gt_valid.mat``, whose joints and visibility are then the
+                truth, too. None: the file's own joints and ``head_box``.
 
-    Args:
-        annotations: The MPII file that is predicted.
-        head_sizes: The official ``gt_valid.mat``, whose joints and visibility are then the truth,
-            too. None: the file's own joints and ``head_box``.
-
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If a file is malformed, they differ in length, or no head has a size.
-    """
-    file = read_mpii(annotations)
-    return _read_mat(head_sizes, file) if head_sizes else _own_truth(file, annotations)
+        Raises:
+            FileNotFoundError: If there is no such ``gt_valid.mat``.
+            ValueError: If it is malformed or of another length, or no head has a size.
+        """
+        return _read_mat(head_sizes, file) if head_sizes else _own_truth(file)
 
 
 def score_mpii(truth: MpiiTruth, poses: Poses, rows: ArrayLike) -> MpiiScores:
@@ -143,7 +142,7 @@ def _mean(errors: Float64, threshold: float) -> float:
     return float(_pckh(errors, threshold)[0])
 
 
-def _own_truth(file: MpiiFile, path: Path) -> MpiiTruth:
+def _own_truth(file: MpiiFile) -> MpiiTruth:
     shape = (file.rows, MPII16.num_keypoints)
     joints, labelled = np.zeros((*shape, 2)), np.zeros(shape, np.bool_)
     sizes = np.zeros(file.rows)
@@ -155,7 +154,7 @@ def _own_truth(file: MpiiFile, path: Path) -> MpiiTruth:
     sizes[place] = HEAD_SIZE_FACTOR * np.nan_to_num(diagonals)
     if not (sizes > 0).any():
         raise ValueError(
-            f"{path} has no head_box, and PCKh is measured in head sizes; give the official "
+            f"{file} has no head_box, and PCKh is measured in head sizes; give the official "
             "gt_valid.mat as head_sizes, or a head_box [x1, y1, x2, y2] for each person"
         )
     return MpiiTruth(joints, labelled, sizes)
@@ -201,4 +200,4 @@ def _load_mat(path: Path) -> dict[str, Float64]:
     return found
 
 
-__all__ = ["MpiiScores", "MpiiTruth", "read_mpii_truth", "score_mpii"]
+__all__ = ["MpiiScores", "MpiiTruth", "score_mpii"]
