@@ -94,7 +94,8 @@ def handle_and_note(self, number, frame):
     note("signal")
 
 TrainingStep.__call__, torch.save = learn_and_note, save_and_note
-Interrupts._handle = handle_and_note  # private: nothing else says that it was called
+# Private: nothing else says that it was called.
+Interrupts._handle = handle_and_note
 main()
 """
 """The command line, but steps, saves and signals are noted in a file, and it can be held at one.

@@ -46,5 +46,6 @@ def go_on_and_note(self):
 
 
 TrainingStep.__call__, TrainingRun.to_the_end = learn_and_note, go_on_and_note
-Interrupts._handle = handle_and_note  # private: there is no other way to know that it was called
+# Private: nothing else says that it was called.
+Interrupts._handle = handle_and_note
 main()

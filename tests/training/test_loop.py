@@ -33,6 +33,19 @@ class FakeStep:
     def check(self, name):
         self.checked.append(name)
 
+    def state_dict(self):
+        return {}
+
+
+class Writer:
+    """Keeps what it is told to save."""
+
+    def __init__(self):
+        self.saved = []
+
+    def save(self, state, best=None):
+        self.saved.append(state["progressed"])
+
 
 class Watcher:
     """Keeps what a bar is told to show."""
@@ -84,9 +97,8 @@ def run_of(tmp_path):
         data = SimpleNamespace(people=make_people(4), sampler=SimpleNamespace())
         vars(parts).update(data=data, loader=batches, step=FakeStep(), rate=rate)
         report = Report(tmp_path, 0, epochs=config.train.epochs)
-        return TrainingRun(
-            parts, done or Progressed(), tmp_path, report, Interrupts(), None, progress=Watcher()
-        )
+        done, writer = done or Progressed(), Writer()
+        return TrainingRun(parts, done, tmp_path, report, Interrupts(), writer, progress=Watcher())
 
     return make
 
@@ -106,15 +118,13 @@ def test_losses_are_averaged_over_the_persons(run_of, clock):
     assert done.part == EpochPart()
 
 
-def test_the_loss_is_looked_at_now_and_then_and_before_a_save(run_of, clock, monkeypatch):
+def test_the_loss_is_looked_at_now_and_then_and_before_a_save(run_of, clock):
     batches = (clock.after(1.0, batch(1, 1)) for _ in range(25))
     run = run_of(batches, "train.save_every=13")
-    sums = []
-    monkeypatch.setattr(run, "_save", lambda: sums.append(run.done.part.loss_sum))
     run.learn_epoch()
     assert READ_EVERY == 10
     assert run.step.checked == [f"epoch 1, step {n}" for n in (10, 13, 23, 25)]
-    assert sums[0] == sum(range(14))
+    assert run.writer.saved[0]["part"]["loss_sum"] == sum(range(14))
     assert run.done.lines[0]["loss"] == sum(range(26)) / 25
 
 
