@@ -46,7 +46,7 @@ def run_folder(tmp_path_factory):
         for key, name in (("annotations", "annotations.json"), ("images", "images"))
     ]
     tiny = [f"--set={setting}" for setting in [*TINY, "train.epochs=1"]]
-    run("train", "demo", "--output", folder / "training", *paths, *tiny)
+    run_here("train", "demo", "--output", folder / "training", *paths, *tiny)
     return folder
 
 
