@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pose_hrnet.system.device import pick_device, usable_cores
-from pose_hrnet.system.launch import Place, place
+from pose_hrnet.system.launch import Rank, own_rank
 
 if TYPE_CHECKING:  # a PyTorch that is built without it has no such module
     from torch.distributed.distributed_c10d import Store
@@ -226,7 +226,7 @@ def join_world(device: str = "auto", *, timeout: timedelta = TIMEOUT) -> World:
         ValueError: If this PyTorch cannot do it.
         ProcessLost: If the others do not come.
     """
-    here = place()
+    here = own_rank()
     if here.size == 1:
         return World.alone()
     if not dist.is_available():
@@ -263,7 +263,7 @@ def leave_world() -> None:
         dist.destroy_process_group()
 
 
-def use_cores(here: Place) -> None:
+def use_cores(here: Rank) -> None:
     """Share the CPU's cores among this machine's processes, if nobody has said how.
 
     torchrun sets OMP_NUM_THREADS to 1, in which the user's own 1 cannot be told from its default,

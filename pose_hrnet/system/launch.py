@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Place:
+class Rank:
     """A process among those that work on the same command.
 
     Attributes:
@@ -28,19 +28,19 @@ class Place:
         return self.rank == 0
 
 
-def place() -> Place:
-    """This process's place, from the environment that torchrun gives it; alone without one.
+def own_rank() -> Rank:
+    """This process's rank, from the environment that torchrun gives it; alone without one.
 
     The variables are those of `torch.distributed`'s ``env://``, so that other launchers that set
     them serve as well.
     """
     if "MASTER_ADDR" not in os.environ:
-        return Place()
+        return Rank()
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
     rank, size, local_rank, local_size = (os.environ.get(name) for name in names)
     if rank is None or size is None:
-        return Place()
-    return Place(int(rank), int(size), int(local_rank or 0), int(local_size or 1))
+        return Rank()
+    return Rank(int(rank), int(size), int(local_rank or 0), int(local_size or 1))
 
 
-__all__ = ["Place", "place"]
+__all__ = ["Rank", "own_rank"]

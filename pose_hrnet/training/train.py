@@ -61,7 +61,7 @@ def train(
 ) -> Path:
     """Train a model; see `pose_hrnet.training.run_folder` for what it leaves in `output`.
 
-    Several processes call it alike; see `pose_hrnet.cli.processes.joined`.
+    Several processes call it alike; see `pose_hrnet.cli.processes.distributed_command`.
 
     Args:
         config: Everything that decides the run.
