@@ -127,8 +127,9 @@ def dies_unnoticed(world, folder):
     """Process 0 ends while process 1 computes; torchrun tells it."""
     world.barrier()
     if world.rank == 0:
-        time.sleep(2)  # until process 1 has left the barrier, too
+        world.store.wait(["has left the barrier"])
         os.kill(os.getpid(), signal.SIGKILL)
+    world.store.set("has left the barrier", "1")
     time.sleep(100)
 
 
