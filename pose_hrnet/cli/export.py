@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pose_hrnet.config.data import DataSet
-    from pose_hrnet.inference.model import PoseCard
+    from pose_hrnet.models.card import ModelCard
 
 FAILED = 1
 
@@ -150,8 +150,9 @@ def export(
     if not done.ok:
         say(f"{path} was not written: the export differs too much from the checkpoint")
         raise typer.Exit(FAILED)
-    if done.card.quantisation is not None:
-        print_quantisation(done.card.quantisation)
+    facts = done.card.export
+    if facts is not None and facts.quantisation is not None:
+        print_quantisation(facts.quantisation)
     say(f"{path}\n{path}.json")
     if compiled:
         package, difference = compile_program(path, crops, bound=max_difference)
@@ -186,7 +187,7 @@ def _data(
     return DataSet(annotations=annotations, images=images, boxes=boxes)
 
 
-def _crops(card: PoseCard, data: DataSet | None) -> Tensor:
+def _crops(card: ModelCard, data: DataSet | None) -> Tensor:
     from pose_hrnet.deploy.check import annotated_crops, drawn_crops
 
     return drawn_crops(card) if data is None else annotated_crops(card, data)

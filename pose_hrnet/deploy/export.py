@@ -31,7 +31,7 @@ from pose_hrnet.inference.backends.program_files import read_program
 from pose_hrnet.inference.backends.sessions import open_compiled
 from pose_hrnet.inference.load import load_pose_model
 from pose_hrnet.inference.model import Decoder, PoseModel, network_model
-from pose_hrnet.models.cards import SUFFIXES, ExportCard
+from pose_hrnet.models.card import SUFFIXES, ExportFacts, ModelCard
 from pose_hrnet.models.weights.load import LoadedModel
 from pose_hrnet.system.choices import ExportFormat
 from pose_hrnet.system.device import cpp_compiler
@@ -73,7 +73,7 @@ class Export:
     """
 
     path: Path
-    card: ExportCard
+    card: ModelCard
     difference: Difference | None
 
     @property
@@ -128,28 +128,28 @@ def export_model(
         OSError: If the files cannot be written.
     """
     model = network_model(checkpoint.model, checkpoint.card, device="cpu", flip_test=flip_test)
-    card = ExportCard(
-        fmt, checkpoint.card, flip_test, heatmaps, "fp32", package_versions(fmt), measured={}
-    )
+    facts = ExportFacts(fmt, flip_test, heatmaps, "fp32", package_versions(fmt))
+    card = replace(checkpoint.card, export=facts)
     write = {"onnx": _write_onnx, "openvino": _write_openvino, "torch": _write_program}[fmt]
     import_packages(fmt)
     program = trace(model, heatmaps=heatmaps)
     with draft_folder(path) as folder:
         draft = folder / path.name
         try:
-            write(program, draft, card)
+            write(program, draft, facts, card.codec.input_wh)
         except Exception as error:  # the converters' errors have no common base
             raise ValueError(
                 f"the network cannot be written in format {fmt} ({one_line(error)}); it may have "
                 "an operator that the converter does not know, so try another format"
             ) from error
-        card.write(draft)
+        card.write_beside(draft)
         found = None
         if check_crops is not None:
             exported = load_pose_model(draft, device="cpu")
             found = difference(model, exported, check_crops, bound)
-            card = replace(card, measured={"difference": asdict(found)})
-            card.write(draft)
+            facts = replace(facts, measured={"difference": asdict(found)})
+            card = replace(card, export=facts)
+            card.write_beside(draft)
         if found is None or found.ok:
             put_in_place(folder, path.parent)
     return Export(path, card, found)
@@ -223,20 +223,26 @@ def package_versions(fmt: ExportFormat) -> dict[str, str]:
     return found
 
 
-def _write_program(program: ExportedProgram, path: Path, card: ExportCard) -> None:
+def _write_program(
+    program: ExportedProgram, path: Path, facts: ExportFacts, input_wh: tuple[int, int]
+) -> None:
     torch.export.save(program, path)
 
 
-def _write_onnx(program: ExportedProgram, path: Path, card: ExportCard) -> None:
-    onnx_program(program, card.outputs).save(path, external_data=False)
+def _write_onnx(
+    program: ExportedProgram, path: Path, facts: ExportFacts, input_wh: tuple[int, int]
+) -> None:
+    onnx_program(program, facts.outputs).save(path, external_data=False)
 
 
-def _write_openvino(program: ExportedProgram, path: Path, card: ExportCard) -> None:
+def _write_openvino(
+    program: ExportedProgram, path: Path, facts: ExportFacts, input_wh: tuple[int, int]
+) -> None:
     ov = import_extra("openvino", "openvino")
-    model = openvino_model(program, card.checkpoint.codec.input_wh)
+    model = openvino_model(program, input_wh)
     _name_convolutions(model, program)
     model.inputs[0].get_tensor().set_names({"crops"})
-    for output, name in zip(model.outputs, card.outputs, strict=True):
+    for output, name in zip(model.outputs, facts.outputs, strict=True):
         output.get_tensor().set_names({name})
     ov.save_model(model, path, compress_to_fp16=False)
 

@@ -23,8 +23,8 @@ from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.evaluation.scorer import main_number
 from pose_hrnet.inference.dataset import crops_for
 from pose_hrnet.inference.load import load_pose_model
-from pose_hrnet.inference.model import PoseCard
 from pose_hrnet.keypoints.records import ImageId, People
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.weights.load import LoadedModel
 from pose_hrnet.system.files import draft_folder, put_in_place, write_json
 from pose_hrnet.system.progress import SILENT, Progress
@@ -52,7 +52,7 @@ class Calibration:
 
 
 def prepare(
-    card: PoseCard, data: DataSet, calibration: DataSet | None, count: int, folder: Path
+    card: ModelCard, data: DataSet, calibration: DataSet | None, count: int, folder: Path
 ) -> Calibration:
     """Choose calibration crops at random.
 
@@ -151,9 +151,12 @@ def export_int8(
                 f"the checkpoint's {metric} on {data.annotations} is {before:.4f}, so that no "
                 "drop can be measured; give data that it was trained for"
             )
-        versions = {**done.card.versions, "nncf": version("nncf")}
-        card = replace(done.card, weights="int8", versions=versions)
-        card.write(target)
+        facts = done.card.export
+        assert facts is not None
+        versions = {**facts.versions, "nncf": version("nncf")}
+        facts = replace(facts, weights="int8", versions=versions)
+        card = replace(done.card, export=facts)
+        card.write_beside(target)
         quantised = quantise(
             source,
             target,
@@ -165,8 +168,8 @@ def export_int8(
         )
         exact, rounded = (load_pose_model(file, device="cpu") for file in (source, target))
         found = difference(exact, rounded, crops, bound)
-        card = replace(
-            card,
+        facts = replace(
+            facts,
             quantisation={
                 **prepared.facts,
                 "metric": metric,
@@ -179,7 +182,8 @@ def export_int8(
                 "difference": asdict(found),
             },
         )
-        card.write(target)
+        card = replace(card, export=facts)
+        card.write_beside(target)
         put_in_place(target.parent, path.parent)
     return Export(path, card, done.difference)
 
@@ -196,7 +200,7 @@ def _score(path: Path, data: DataSet, workers: int, progress: Progress) -> tuple
     return float(values[name]), name
 
 
-def _crops(card: PoseCard, people: People, rows: NDArray[np.intp], data: DataSet) -> Tensor:
+def _crops(card: ModelCard, people: People, rows: NDArray[np.intp], data: DataSet) -> Tensor:
     dataset = crops_for(card, people, data.images)
     crops = [dataset[0, int(row)] for row in rows]
     readable = [crop.pixels for crop in crops if crop.readable]

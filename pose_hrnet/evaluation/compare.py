@@ -26,8 +26,9 @@ from pose_hrnet.evaluation.evaluate import (
 from pose_hrnet.evaluation.metrics.coco_ap import CocoScores
 from pose_hrnet.evaluation.metrics.pckh import MpiiScores
 from pose_hrnet.inference.dataset import Inference, crops_for, predict_each
-from pose_hrnet.inference.model import Decoder, PoseCard
+from pose_hrnet.inference.model import Decoder
 from pose_hrnet.keypoints.codec import HeatmapCodec
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.choices import (
     Alignment,
     CodecName,
@@ -86,7 +87,7 @@ class Combination:
             words.append(f"nms {self.nms}")
         return tuple(words)
 
-    def decoder(self, card: PoseCard, precision: Precision) -> Decoder:
+    def decoder(self, card: ModelCard, precision: Precision) -> Decoder:
         """The decoder that this combination stands for."""
         codec = card.codec if self.codec == "argmax" else card.codec.as_codec(self.codec)
         return Decoder(
@@ -230,7 +231,7 @@ def combinations(
 
 def compare(
     model: nn.Module,
-    card: PoseCard,
+    card: ModelCard,
     data: DataSet,
     test: EvaluateConfig,
     compared: Sequence[CompareItem],

@@ -22,12 +22,13 @@ from pose_hrnet.evaluation.metrics.coco_ap import CocoScores
 from pose_hrnet.evaluation.metrics.pckh import MpiiScores
 from pose_hrnet.evaluation.scorer import Scorer
 from pose_hrnet.inference.dataset import Inference, crops_for, predict_people
-from pose_hrnet.inference.model import Decoder, PoseCard
+from pose_hrnet.inference.model import Decoder
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import BOX_PADDING
 from pose_hrnet.keypoints.oks import oks_nms, rescore, soft_oks_nms
 from pose_hrnet.keypoints.records import ImageId, People, Poses
 from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.choices import AnnotationKind, Evaluator, Precision
 from pose_hrnet.system.device import arithmetic
 from pose_hrnet.system.distributed import World
@@ -158,7 +159,7 @@ def load_evaluation_set(
     return EvaluationSet(data, people, category_id, scorer)
 
 
-def own_decoder(card: PoseCard, test: EvaluateConfig, precision: Precision) -> Decoder:
+def own_decoder(card: ModelCard, test: EvaluateConfig, precision: Precision) -> Decoder:
     """The card's codec with the flip test of the settings."""
     return Decoder(
         card.codec, card.skeleton.flip_index, test.flip_test, test.flip_shift, precision
@@ -167,7 +168,7 @@ def own_decoder(card: PoseCard, test: EvaluateConfig, precision: Precision) -> D
 
 def evaluate(
     model: nn.Module,
-    card: PoseCard,
+    card: ModelCard,
     data: DataSet,
     test: EvaluateConfig,
     *,
@@ -233,7 +234,7 @@ def evaluate(
 def score_inference(
     inference: Inference,
     chosen: EvaluationSet,
-    card: PoseCard,
+    card: ModelCard,
     decoder: Decoder,
     test: EvaluateConfig,
     *,

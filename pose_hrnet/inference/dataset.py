@@ -18,10 +18,11 @@ from torch.utils.data import DataLoader
 from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.crops import Crop, CropDataset
 from pose_hrnet.data.images import Pictures
-from pose_hrnet.inference.model import Decoder, PoseCard, decode_each
+from pose_hrnet.inference.model import Decoder, decode_each
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.records import People, Poses, object_array
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.distributed import World
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import counted
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def crops_for(
-    card: PoseCard,
+    card: ModelCard,
     people: People,
     pictures: Path | Pictures,
     *,

@@ -17,13 +17,13 @@ from pose_hrnet.inference.backends.networks import (
     agrees,
 )
 from pose_hrnet.inference.backends.sessions import Session, open_onnx, open_openvino, open_program
-from pose_hrnet.inference.model import Decoder, PoseCard, PoseModel
-from pose_hrnet.models.cards import (
+from pose_hrnet.inference.model import Decoder, PoseModel
+from pose_hrnet.models.card import (
     CARD_SUFFIXES,
     SUFFIXES,
-    ExportCard,
-    HeatmapModelCard,
+    ModelCard,
     card_path,
+    described_model,
 )
 from pose_hrnet.models.weights.load import load_model
 from pose_hrnet.system.choices import Backend, Precision
@@ -68,7 +68,7 @@ def load_pose_model(
     """
     path = Path(path)
     if path.suffix.lower() in CARD_SUFFIXES:
-        path, card = _model_of(path), path
+        path, card = described_model(path), path
     if path.suffix.lower() not in SUFFIXES.values():
         if card is not None:
             raise ValueError(
@@ -80,34 +80,21 @@ def load_pose_model(
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such model file; check the path")
     if card is None and card_path(path).is_file():
-        export = ExportCard.read(path)
-        quantised = export.weights == "int8"
+        exported = ModelCard.read_beside(path)
+        quantised = exported.export is not None and exported.export.weights == "int8"
         choice = choose_for_file(path, backend, device, precision, quantised=quantised)
         session = _open(path, choice, device)
-        return _export(path, session, export, choice, flip_test, flip_shift)
+        return _export(path, session, exported, choice, flip_test, flip_shift)
     card = card or next((c for s in CARD_SUFFIXES if (c := path.with_suffix(s)).is_file()), None)
     if card is None:
         raise FileNotFoundError(
             f"{path} has no card beside it; an export has {card_path(path).name}, and for a "
             f"heatmap model write {path.with_suffix('.yaml').name}, or give the card's path"
         )
-    described = HeatmapModelCard.read(card)
+    described = ModelCard.read_yaml(card)
     choice = choose_for_file(path, backend, device, precision)
     session = _open(path, choice, device)
     return _heatmap_model(path, session, described, choice, flip_test is not False, flip_shift)
-
-
-def _model_of(card: Path) -> Path:
-    """The model file that a YAML card names, or that has its name."""
-    named = HeatmapModelCard.read(card).model
-    if named is not None:
-        return card.parent / named
-    found = [path for suffix in SUFFIXES.values() if (path := card.with_suffix(suffix)).is_file()]
-    if len(found) != 1:
-        raise ValueError(
-            f"{card} does not say which model file it describes; add the line model: FILE"
-        )
-    return found[0]
 
 
 def _open(path: Path, choice: Choice, device: str) -> Session:
@@ -144,7 +131,7 @@ def _checkpoint(
 
 
 def _fast_network(
-    network: nn.Module, card: PoseCard, backend: Backend, choice: Choice, device: str
+    network: nn.Module, card: ModelCard, backend: Backend, choice: Choice, device: str
 ) -> tuple[nn.Module, torch.device, Choice]:
     """The network as chosen; what was not asked for by name must prove itself, or is not used."""
     if backend != "auto" or choice.backend == "eager":
@@ -164,17 +151,18 @@ def _fast_network(
 def _export(
     path: Path,
     session: Session,
-    card: ExportCard,
+    card: ModelCard,
     choice: Choice,
     flip_test: bool | None,
     flip_shift: int | None,
 ) -> PoseModel:
-    codec, skeleton = card.checkpoint.codec, card.checkpoint.skeleton
-    if flip_test not in (None, card.flip_test):
-        held = "holds" if card.flip_test else "does not hold"
+    codec, skeleton, facts = card.codec, card.skeleton, card.export
+    assert facts is not None
+    if flip_test not in (None, facts.flip_test):
+        held = "holds" if facts.flip_test else "does not hold"
         raise ValueError(
             f"{path} {held} the flip test, which cannot be changed any more; export the "
-            f"checkpoint {'without' if card.flip_test else 'with'} --flip-test"
+            f"checkpoint {'without' if facts.flip_test else 'with'} --flip-test"
         )
     if flip_shift not in (None, codec.flip_shift):
         raise ValueError(
@@ -192,42 +180,42 @@ def _export(
             f"shape {tuple(scores.shape)}, but its card has {count} keypoints; export it again"
         )
     decoder = Decoder(
-        codec, skeleton.flip_index, card.flip_test, precision=choice.precision, in_graph=True
+        codec, skeleton.flip_index, facts.flip_test, precision=choice.precision, in_graph=True
     )
     return PoseModel(
         network,
-        card.checkpoint,
+        card,
         decoder,
         session.device,
         session.backend,
-        f"{path} ({card.format} export, {card.weights}, run by {session.backend})",
+        f"{path} ({facts.format} export, {facts.weights}, run by {session.backend})",
         choice.summary,
-        card.weights,
+        facts.weights,
     )
 
 
 def _heatmap_model(
     path: Path,
     session: Session,
-    card: HeatmapModelCard,
+    card: ModelCard,
     choice: Choice,
     flip_test: bool,
     flip_shift: int | None,
 ) -> PoseModel:
-    width, height = card.input_wh
+    width, height = card.codec.input_wh
     sides = (3, height, width) if card.layout == "NCHW" else (height, width, 3)
     _check_input(path, session, sides)
     try:
         network = ForeignNetwork(session, card)
     except ValueError as error:
         raise ValueError(f"{path}: {error}; the card names another") from None
-    (heatmaps,) = _first_run(path, network, card.input_wh)
+    (heatmaps,) = _first_run(path, network, card.codec.input_wh)
     expected = (card.skeleton.num_keypoints, *card.codec.heatmap_hw)
     if tuple(heatmaps.shape[1:]) != expected:
         raise ValueError(
             f"{path}: output {card.output!r} has shape {tuple(heatmaps.shape)}, but its card "
             f"says {expected[0]} keypoints and heatmaps {expected[1]} high and {expected[2]} wide "
-            f"(stride {card.stride}); correct skeleton, stride or output in the card"
+            f"(stride {card.codec.stride}); correct skeleton, stride or output in the card"
         )
     decoder = Decoder(
         card.codec,

@@ -9,31 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from pose_hrnet.keypoints.codec import HeatmapCodec
-from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.choices import Precision, Runner
 from pose_hrnet.system.device import autocast, pick_device
-
-
-class PoseCard(Protocol):
-    """What cropping and decoding need to know of a model, whatever kind of file it came from."""
-
-    @property
-    def codec(self) -> HeatmapCodec:
-        """Decodes its heatmaps; holds input size and crop alignment."""
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """The keypoints that it predicts."""
-
-    @property
-    def box_padding(self) -> float:
-        """Factor by which boxes are enlarged before cropping."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +153,7 @@ class PoseModel:
     """
 
     network: nn.Module
-    card: PoseCard
+    card: ModelCard
     decoder: Decoder
     device: torch.device
     backend: Runner = "eager"
@@ -195,7 +179,7 @@ class PoseModel:
 
 def network_model(
     network: nn.Module,
-    card: PoseCard,
+    card: ModelCard,
     *,
     device: str = "auto",
     precision: Precision = "fp32",

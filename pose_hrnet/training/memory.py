@@ -18,7 +18,8 @@ from torch import nn
 
 from pose_hrnet.config.training import TrainConfig
 from pose_hrnet.data.crops import Crop
-from pose_hrnet.inference.model import Decoder, PoseCard
+from pose_hrnet.inference.model import Decoder
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.memory import peak_memory, usable_memory
 from pose_hrnet.system.text import gigabytes
 from pose_hrnet.training.step import TrainingStep
@@ -170,7 +171,7 @@ def _fits_after(
     return min(memory.largest_batch(usable), batch_size - 1), usable
 
 
-def trial(step: TrainingStep, card: PoseCard) -> Callable[[int], object]:
+def trial(step: TrainingStep, card: ModelCard) -> Callable[[int], object]:
     """A training step on black crops, as a function of their number.
 
     The learning rate is 0, but batch norm's averages and the optimiser's moments do change.

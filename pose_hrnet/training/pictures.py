@@ -17,9 +17,10 @@ from pose_hrnet.data.people import annotated_people
 from pose_hrnet.evaluation.evaluate import EvaluationSet
 from pose_hrnet.evaluation.matching import Match, best_and_worst, match_best
 from pose_hrnet.inference.dataset import crops_for
-from pose_hrnet.inference.model import Decoder, PoseCard
+from pose_hrnet.inference.model import Decoder
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.records import People, Poses
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.visualize.draw import (
     Image,
     add_title,
@@ -54,7 +55,7 @@ class Showcase:
         device: Where it runs.
     """
 
-    card: PoseCard
+    card: ModelCard
     held_out: EvaluationSet
     decoder: Decoder
     device: torch.device

@@ -172,7 +172,8 @@ def summarize(
         rate: The learning rate after the warm-up; None: `optimizer.lr` as it stands.
         processes: Copies of the network that learn together.
     """
-    cost = complexity(card.architecture, card.codec.input_wh)
+    architecture = card.architecture or {}  # of a network of ours there is one
+    cost = complexity(architecture, card.codec.input_wh)
     batch = crops_per_step(config, processes)
     persons = len(data.people)
     return RunSummary(
@@ -181,7 +182,7 @@ def summarize(
         keypoints_per_person=float((data.people.visibility > 0).sum(axis=1).mean()),
         validation_images=len(held_out.people.images),
         validation_boxes=len(held_out.people),
-        model=model_name(card.architecture),
+        model=model_name(architecture),
         parameters=cost.parameters,
         gflops=cost.published_gflops,
         effective_batch=batch,

@@ -31,8 +31,7 @@ from pose_hrnet.inference.load import load_pose_model
 from pose_hrnet.inference.model import decode_each, network_model
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
-from pose_hrnet.models.card import ModelCard
-from pose_hrnet.models.cards import SUFFIXES
+from pose_hrnet.models.card import SUFFIXES, ModelCard
 from pose_hrnet.models.weights.fit import LoadReport
 from pose_hrnet.models.weights.load import LoadedModel, save_model
 from tests.behaviour.test_cli import run

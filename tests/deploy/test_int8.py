@@ -36,7 +36,6 @@ from pose_hrnet.inference.load import load_pose_model
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.card import ModelCard
-from pose_hrnet.models.cards import ExportCard
 from pose_hrnet.models.weights.fit import LoadReport
 from pose_hrnet.models.weights.load import LoadedModel, load_model, save_model
 
@@ -199,9 +198,9 @@ def weight_type(op):
 
 def test_the_card_and_the_table_hold_both_scores(exported):
     path, said = exported
-    card = ExportCard.read(path)
-    facts = card.quantisation
-    assert (card.weights, facts["metric"], facts["layers_in_floating_point"]) == ("int8", "AP", [])
+    card = ModelCard.read_beside(path)
+    facts = card.export.quantisation
+    assert (card.export.weights, facts["metric"], facts["layers_in_floating_point"]) == ("int8", "AP", [])
     assert facts["before"] > 0.95
     assert facts["before"] - facts["after"] <= facts["max_drop"] == 0.002
     assert facts["calibration"]["crops"] == facts["calibration"]["images"] == COUNT // 2
@@ -209,7 +208,7 @@ def test_the_card_and_the_table_hold_both_scores(exported):
     assert facts["bytes"][1] == sum(sizes)
     assert facts["layers"] == len(convolutions_of(path))
     assert 0 < facts["difference"]["keypoints_median"] < 2
-    assert {"nncf", "openvino", "torch"} <= set(card.versions)
+    assert {"nncf", "openvino", "torch"} <= set(card.export.versions)
     assert f"│ AP │ {facts['before']:.4f} │ {facts['after']:.4f} │" in said
     assert f"convolutions in floating point: 0 of {facts['layers']}" in said
     written = {file.name for file in path.parent.iterdir()}
@@ -264,7 +263,7 @@ def test_layers_that_hurt_are_returned(data, tmp_path, exports_are_loud):
     """Neither the first layer's weights nor what it gives the second can be rounded."""
     path = tmp_path / "out/a.xml"
     done = export_int8(straight(loud=1e5), path, data)
-    facts = done.card.quantisation
+    facts = done.card.export.quantisation
     assert facts["after"] >= facts["before"] - 0.002 > 0.9
     assert facts["layers_in_floating_point"] == ["layers.0", "layers.1"]
     layers = {op.get_friendly_name(): op for op in read(path).get_ops() if is_convolution(op)}
@@ -387,4 +386,4 @@ def test_cards_of_before_are_read(exported, tmp_path):
     content = json.loads(Path(f"{exported[0]}.json").read_text())
     del content["quantisation"]
     (tmp_path / "a.xml.json").write_text(json.dumps(content))
-    assert ExportCard.read(tmp_path / "a.xml").quantisation is None
+    assert ModelCard.read_beside(tmp_path / "a.xml").export.quantisation is None

@@ -21,7 +21,6 @@ from pose_hrnet.inference.load import load_pose_model
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17, SKELETONS
 from pose_hrnet.models.card import ModelCard
-from pose_hrnet.models.cards import HeatmapModelCard
 from pose_hrnet.models.weights.load import save_model
 from tests.helpers.builders import make_people, write_annotations, write_images
 
@@ -146,7 +145,7 @@ def test_files_that_cannot_be_run(tmp_path):
         load_pose_model(path)
     (tmp_path / "bad.yaml").write_text("a: [")
     with pytest.raises(ValueError, match="not valid YAML"):
-        HeatmapModelCard.read(tmp_path / "bad.yaml")
+        ModelCard.read_yaml(tmp_path / "bad.yaml")
 
 
 def test_operators_that_are_not_supported(tmp_path):
@@ -170,12 +169,12 @@ def test_operators_that_are_not_supported(tmp_path):
 
 def test_a_card_names_skeleton_and_flip_shift(tmp_path):
     for name, skeleton in SKELETONS.items():
-        card = HeatmapModelCard.read(write_card(tmp_path / "a.yaml", skeleton=name))
+        card = ModelCard.read_yaml(write_card(tmp_path / "a.yaml", skeleton=name))
         assert card.skeleton == skeleton
     shifts = [(None, "dark", 1), (None, "udp", 0), (0, "dark", 0), (2, "udp", 2)]
     for given, codec, expected in shifts:
         path = write_card(tmp_path / "a.yaml", codec=codec, flip_shift=given)
-        assert HeatmapModelCard.read(path).codec.flip_shift == expected
+        assert ModelCard.read_yaml(path).codec.flip_shift == expected
 
 
 @pytest.fixture(scope="module")
