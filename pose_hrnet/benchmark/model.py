@@ -136,8 +136,8 @@ class _Loaded:
         model = self.predict
         if not isinstance(model, PoseModel):
             return None
-        said = self.name == f"{model.backend} {model.decoder.precision}"
-        return None if said else f"{self.name}: {model.choice}"
+        said = self.name == f"{model.choice.backend} {model.choice.precision}"
+        return None if said else f"{self.name}: {model.choice.summary}"
 
     def variant(self, crops: Tensor) -> Variant:
         return Variant(self.name, partial(self._work, crops), self.seconds)
@@ -256,7 +256,7 @@ def plain_model(
     where = pick_device(device)
     loaded = load_model(checkpoint)
     network = loaded.model.float().to(where).to(memory_format=torch.contiguous_format)
-    decoder = Decoder(loaded.card.codec, loaded.card.skeleton.flip_index, flip_test)
+    decoder = Decoder.of(loaded.card, flip_test=flip_test)
     return PlainModel(network.eval(), decoder, where), loaded.card
 
 

@@ -120,14 +120,13 @@ def evaluate(
         facts = {
             "checkpoint": str(checkpoint),
             "weights": model.weights,
-            "backend": model.backend,
+            "backend": model.choice.backend,
         }
         bars = RichProgress()
-        say(f"{model.summary}\n{model.choice}")
+        say(f"{model.summary}\n{model.choice.summary}")
         if compared:
             comparison = run_comparison(
-                model.network, model.card, data, test, compared,
-                device=model.device, decoder=model.decoder, workers=workers,
+                model, data, test, compared, workers=workers,
                 evaluator=evaluator.value, world=world, progress=bars,
             ).with_provenance(facts)  # fmt: skip
             if world.is_main:
@@ -138,8 +137,7 @@ def evaluate(
             say("and of the own one, whose poses alone are kept:")
         else:
             evaluation = run_evaluation(
-                model.network, model.card, data, test,
-                device=model.device, decoder=model.decoder, workers=workers,
+                model, data, test, workers=workers,
                 evaluator=evaluator.value, world=world, progress=bars,
             ).with_provenance(facts)  # fmt: skip
             if world.is_main:

@@ -30,7 +30,7 @@ from pose_hrnet.inference.backends.networks import ExportedNetwork
 from pose_hrnet.inference.backends.program_files import read_program
 from pose_hrnet.inference.backends.sessions import open_compiled
 from pose_hrnet.inference.load import load_pose_model
-from pose_hrnet.inference.model import Decoder, PoseModel, network_model
+from pose_hrnet.inference.model import Decoder, PoseModel
 from pose_hrnet.models.card import SUFFIXES, ExportFacts, ModelCard
 from pose_hrnet.models.weights.load import LoadedModel
 from pose_hrnet.system.choices import ExportFormat
@@ -127,7 +127,9 @@ def export_model(
         ValueError: If an extra is missing, or the network cannot be exported in this format.
         OSError: If the files cannot be written.
     """
-    model = network_model(checkpoint.model, checkpoint.card, device="cpu", flip_test=flip_test)
+    decoder = Decoder.of(checkpoint.card, flip_test=flip_test)
+    network = checkpoint.model.eval().cpu()
+    model = PoseModel(network, checkpoint.card, decoder, torch.device("cpu"))
     facts = ExportFacts(fmt, flip_test, heatmaps, "fp32", package_versions(fmt))
     card = replace(checkpoint.card, export=facts)
     write = {"onnx": _write_onnx, "openvino": _write_openvino, "torch": _write_program}[fmt]

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pose_hrnet.config.data import DataSet
-from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.people import check_keypoints, people_to_predict
 from pose_hrnet.deploy.check import MAX_DIFFERENCE, difference
 from pose_hrnet.deploy.export import Export, export_model
@@ -191,10 +190,7 @@ def export_int8(
 def _score(path: Path, data: DataSet, workers: int, progress: Progress) -> tuple[float, str]:
     """The main number of a model file on a data set, and its name."""
     model = load_pose_model(path, device="cpu")
-    values = evaluate(
-        model.network, model.card, data, EvaluateConfig(),
-        device=model.device, decoder=model.decoder, workers=workers, progress=progress,
-    ).scores.values  # fmt: skip
+    values = evaluate(model, data, workers=workers, progress=progress).scores.values
     name = main_number(values)
     assert name is not None  # every metric has one
     return float(values[name]), name

@@ -6,9 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.formats.results import poses_to_results
@@ -22,18 +19,20 @@ from pose_hrnet.evaluation.metrics.coco_ap import CocoScores
 from pose_hrnet.evaluation.metrics.pckh import MpiiScores
 from pose_hrnet.evaluation.scorer import Scorer
 from pose_hrnet.inference.dataset import Inference, crops_for, predict_people
-from pose_hrnet.inference.model import Decoder
+from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import BOX_PADDING
 from pose_hrnet.keypoints.oks import oks_nms, rescore, soft_oks_nms
 from pose_hrnet.keypoints.records import ImageId, People, Poses
 from pose_hrnet.keypoints.skeleton import Skeleton
-from pose_hrnet.models.card import ModelCard
-from pose_hrnet.system.choices import AnnotationKind, Evaluator, Precision
+from pose_hrnet.system.choices import AnnotationKind, Evaluator
 from pose_hrnet.system.device import arithmetic
 from pose_hrnet.system.distributed import World
 from pose_hrnet.system.files import write_json
 from pose_hrnet.system.progress import SILENT, Progress
+
+USUAL = EvaluateConfig()
+"""The settings of an evaluation unless others are given."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class Evaluation:
         boxes = "the annotated boxes"
         if facts["boxes"] != "ground truth":
             boxes = f"the boxes of {Path(facts['boxes']).name}"
-        usual: dict[str, Any] = EvaluateConfig().model_dump() | {
+        usual: dict[str, Any] = USUAL.model_dump() | {
             "flip_shift_cells": codec.flip_shift if facts["flip_test"] else None,
             "box_padding": BOX_PADDING,
             "precision": "fp32",
@@ -159,22 +158,11 @@ def load_evaluation_set(
     return EvaluationSet(data, people, category_id, scorer)
 
 
-def own_decoder(card: ModelCard, test: EvaluateConfig, precision: Precision) -> Decoder:
-    """The card's codec with the flip test of the settings."""
-    return Decoder(
-        card.codec, card.skeleton.flip_index, test.flip_test, test.flip_shift, precision
-    )
-
-
 def evaluate(
-    model: nn.Module,
-    card: ModelCard,
+    model: PoseModel,
     data: DataSet,
-    test: EvaluateConfig,
+    test: EvaluateConfig = USUAL,
     *,
-    device: torch.device,
-    precision: Precision = "fp32",
-    decoder: Decoder | None = None,
     workers: int = 0,
     evaluator: Evaluator = "fast",
     world: World | None = None,
@@ -186,14 +174,11 @@ def evaluate(
     same, which is what one process would return.
 
     Args:
-        model: The network; it is put into evaluation mode and left in the mode it had.
-        card: What belongs to its weights: codec, skeleton, box padding.
+        model: From `load_model`, or around a network at hand, which is put into evaluation mode
+            and left in the mode it had.
         data: Annotations, image folder and boxes.
-        test: Test-time settings.
-        device: Where the network is.
-        precision: Arithmetic of the forward pass.
-        decoder: From crops to keypoints; None: `own_decoder`. Given, the settings of the flip test
-            and the precision are its own.
+        test: Batch size, rescoring, NMS. The flip test is the model's; see
+            `PoseModel.with_test_settings`.
         workers: Loader processes.
         evaluator: What matches poses with persons; both give the same numbers.
         world: The processes that predict; None: this one alone.
@@ -203,9 +188,8 @@ def evaluate(
         ValueError: If the data is malformed, or no image could be read.
         FileNotFoundError: If the annotations or the boxes are missing.
     """
-    chosen = load_evaluation_set(data, card.skeleton, min_box_score=test.min_box_score)
-    dataset = crops_for(card, chosen.people, data.images)
-    decoder = decoder or own_decoder(card, test, precision)
+    chosen = load_evaluation_set(data, model.card.skeleton, min_box_score=test.min_box_score)
+    dataset = crops_for(model.card, chosen.people, data.images)
     world = world or World.alone()
     loader = crop_loader(
         dataset,
@@ -214,19 +198,10 @@ def evaluate(
         rank=world.rank,
         world_size=world.size,
     )
-    inference = predict_people(
-        model, decoder, dataset, loader, device=device, world=world, progress=progress
-    )
+    inference = predict_people(model, dataset, loader, world=world, progress=progress)
     return world.on_main(
         lambda: score_inference(
-            inference,
-            chosen,
-            card,
-            decoder,
-            test,
-            device=device,
-            evaluator=evaluator,
-            processes=world.size,
+            inference, chosen, model, test, evaluator=evaluator, processes=world.size
         )
     )
 
@@ -234,11 +209,9 @@ def evaluate(
 def score_inference(
     inference: Inference,
     chosen: EvaluationSet,
-    card: ModelCard,
-    decoder: Decoder,
+    model: PoseModel,
     test: EvaluateConfig,
     *,
-    device: torch.device,
     evaluator: Evaluator = "fast",
     processes: int = 1,
 ) -> Evaluation:
@@ -247,16 +220,15 @@ def score_inference(
     Args:
         inference: The predicted poses, with the boxes' scores.
         chosen: What was predicted.
-        card: Skeleton and box padding.
-        decoder: What made the poses: codec, flip test, precision.
+        model: What predicted them.
         test: Settings of rescoring and NMS.
-        device: Where the network ran.
         evaluator: What matches poses with persons; both give the same numbers.
         processes: How many predicted.
 
     Raises:
         ValueError: If there are no poses because no image could be read.
     """
+    card, decoder = model.card, model.decoder
     data = chosen.data
     if not len(inference.poses):
         raise ValueError(
@@ -288,7 +260,7 @@ def score_inference(
         "nms_area": "padded crop (official)",
         "keypoint_threshold": test.keypoint_threshold,
         "min_box_score": test.min_box_score,
-        "precision": arithmetic(device, decoder.precision),
+        "precision": arithmetic(model.device, decoder.precision),
         "processes": processes,
         "evaluator": scores.evaluator if isinstance(scores, CocoScores) else None,
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -12,13 +11,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 from torch.utils.data import DataLoader
 
 from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.crops import Crop, CropDataset
 from pose_hrnet.data.images import Pictures
-from pose_hrnet.inference.model import Decoder, decode_each
+from pose_hrnet.inference.model import Decoder, PoseModel, decode_each
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.records import People, Poses, object_array
@@ -77,30 +75,17 @@ class Inference:
     rows: NDArray[np.int64]
 
 
-@contextmanager
-def _evaluation_mode(model: nn.Module) -> Iterator[None]:
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)
-
-
 def predict_people(
-    model: nn.Module,
-    decoder: Decoder,
+    model: PoseModel,
     dataset: CropDataset,
     loader: DataLoader[Crop],
     *,
-    device: torch.device,
     world: World | None = None,
     progress: Progress = SILENT,
 ) -> Inference:
     """Predict every person of a data set; see `predict_each`, of which this is the case of one."""
-    return predict_each(
-        model, [decoder], dataset, loader, device=device, world=world, progress=progress
-    )[0]
+    decoders = [model.decoder]
+    return predict_each(model, decoders, dataset, loader, world=world, progress=progress)[0]
 
 
 @dataclass(frozen=True)
@@ -119,12 +104,11 @@ class _Batch:
 
 
 def predict_each(
-    model: nn.Module,
+    model: PoseModel,
     decoders: Sequence[Decoder],
     dataset: CropDataset,
     loader: DataLoader[Crop],
     *,
-    device: torch.device,
     world: World | None = None,
     progress: Progress = SILENT,
 ) -> list[Inference]:
@@ -133,12 +117,11 @@ def predict_each(
     Heatmaps live for one batch, in which every decoder has its turn; what is kept are keypoints.
 
     Args:
-        model: The network, on the device; it is put into evaluation mode and left in the mode
+        model: Gives the heatmaps; its network is put into evaluation mode and left in the mode
             that it had.
         decoders: From crops to keypoints; see `decode_each`.
         dataset: The crops.
         loader: Their batches, unshuffled; of several processes, this one's share of them.
-        device: Where the network runs.
         world: The processes that predict; None: this one alone.
         progress: Watches.
 
@@ -152,8 +135,8 @@ def predict_each(
     world = world or World.alone()
     own: list[_Batch] = []
     watcher = progress if world.is_main else SILENT
-    with _evaluation_mode(model), watcher.task("predict", len(dataset), "persons") as bar:
-        for done, batch in _predicted(model, decoders, loader, device):
+    with model.evaluating(), watcher.task("predict", len(dataset), "persons") as bar:
+        for done, batch in _predicted(model, decoders, loader):
             own.append(batch)
             bar.advance_to(min(len(dataset), done * world.size))  # the others are about as far
     # Batch b was dealt to process b mod size.
@@ -180,20 +163,18 @@ def predict_each(
 
 @torch.inference_mode()
 def _predicted(
-    model: nn.Module,
+    model: PoseModel,
     decoders: Sequence[Decoder],
     loader: DataLoader[Crop],
-    device: torch.device,
 ) -> Iterator[tuple[int, _Batch]]:
     """Every batch of a loader, predicted, and how many crops that makes so far."""
     done = 0
     for batch in loader:
-        images = batch.pixels.to(device, non_blocking=True).permute(0, 3, 1, 2)
         decoded = []
-        for keypoints_input, values in decode_each(decoders, model, images):
+        for keypoints_input, values in decode_each(model, decoders, batch.pixels):
             points = geometry.input_to_image(keypoints_input.cpu(), batch.affine)
             decoded.append((points.astype(np.float32), values.cpu().numpy()))
-        done += len(images)
+        done += len(batch.pixels)
         yield done, _Batch(np.asarray(batch.row), np.asarray(batch.readable), decoded)
 
 

@@ -85,7 +85,7 @@ class PoseEstimator:
     """Poses of the persons in RGB images.
 
     Args:
-        model: From `load_pose_model`, or `network_model` for a network at hand.
+        model: From `load_pose_model`; or around a network at hand.
         batch_size: Crops per forward pass.
 
     Example:
@@ -141,13 +141,13 @@ class PoseEstimator:
             flip_test=flip_test,
             crops=crops,
         )
-        log.info("%s", model.choice)
+        log.info("%s", model.choice.summary)
         return cls(model, batch_size=batch_size)
 
     @property
     def summary(self) -> str:
         """What was loaded, what runs it and why."""
-        return "\n".join(filter(None, (self.model.summary, self.model.choice)))
+        return "\n".join(filter(None, (self.model.summary, self.model.choice.summary)))
 
     @property
     def skeleton(self) -> Skeleton:

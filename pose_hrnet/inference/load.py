@@ -116,18 +116,21 @@ def _checkpoint(
     loaded = load_model(path)
     card = loaded.card
     network, where, choice = _fast_network(loaded.model, card, backend, choice, device)
-    decoder = Decoder(
-        card.codec,
-        card.skeleton.flip_index,
-        flip_test,
-        flip_shift,
-        choice.precision,
-        own_precision=True,
-    )
-    chosen, summary = choice.summary, loaded.report.summary()
+    decoder = _decoder(card, choice, flip_test, flip_shift)
     if (choice.backend, choice.precision) != ("eager", "fp32"):
-        chosen = f"{chosen}; the reference is --backend eager --precision fp32"
-    return PoseModel(network, card, decoder, where, choice.backend, summary, chosen)
+        reference = "the reference is --backend eager --precision fp32"
+        choice = replace(choice, reason=f"{choice.reason}; {reference}")
+    return PoseModel(network, card, decoder, where, choice, loaded.report.summary())
+
+
+def _decoder(
+    card: ModelCard, choice: Choice, flip_test: bool, flip_shift: int | None = None
+) -> Decoder:
+    """Of a network that keeps to its arithmetic by itself."""
+    decoder = Decoder.of(
+        card, flip_test=flip_test, flip_shift=flip_shift, precision=choice.precision
+    )
+    return replace(decoder, own_precision=True)
 
 
 def _fast_network(
@@ -158,17 +161,6 @@ def _export(
 ) -> PoseModel:
     codec, skeleton, facts = card.codec, card.skeleton, card.export
     assert facts is not None
-    if flip_test not in (None, facts.flip_test):
-        held = "holds" if facts.flip_test else "does not hold"
-        raise ValueError(
-            f"{path} {held} the flip test, which cannot be changed any more; export the "
-            f"checkpoint {'without' if facts.flip_test else 'with'} --flip-test"
-        )
-    if flip_shift not in (None, codec.flip_shift):
-        raise ValueError(
-            f"{path} has its flip shift built in ({codec.flip_shift}), and {flip_shift} was asked "
-            "for; leave it out"
-        )
     width, height = codec.input_wh
     network = ExportedNetwork(session)
     _check_input(path, session, (height, width, 3), torch.uint8)
@@ -179,19 +171,10 @@ def _export(
             f"{path}: the model gives keypoints of shape {tuple(points.shape)} and scores of "
             f"shape {tuple(scores.shape)}, but its card has {count} keypoints; export it again"
         )
-    decoder = Decoder(
-        codec, skeleton.flip_index, facts.flip_test, precision=choice.precision, in_graph=True
-    )
-    return PoseModel(
-        network,
-        card,
-        decoder,
-        session.device,
-        session.backend,
-        f"{path} ({facts.format} export, {facts.weights}, run by {session.backend})",
-        choice.summary,
-        facts.weights,
-    )
+    decoder = replace(_decoder(card, choice, facts.flip_test), in_graph=True)
+    summary = f"{path} ({facts.format} export, {facts.weights}, run by {session.backend})"
+    model = PoseModel(network, card, decoder, session.device, choice, summary)
+    return model.with_test_settings(flip_test=flip_test, flip_shift=flip_shift)
 
 
 def _heatmap_model(
@@ -217,24 +200,9 @@ def _heatmap_model(
             f"says {expected[0]} keypoints and heatmaps {expected[1]} high and {expected[2]} wide "
             f"(stride {card.codec.stride}); correct skeleton, stride or output in the card"
         )
-    decoder = Decoder(
-        card.codec,
-        card.skeleton.flip_index,
-        flip_test,
-        flip_shift,
-        choice.precision,
-        own_precision=True,
-    )
-    return PoseModel(
-        network,
-        card,
-        decoder,
-        session.device,
-        session.backend,
-        f"{path} (heatmap model, run by {session.backend})",
-        choice.summary,
-        weights=None,
-    )
+    decoder = _decoder(card, choice, flip_test, flip_shift)
+    summary = f"{path} (heatmap model, run by {session.backend})"
+    return PoseModel(network, card, decoder, session.device, choice, summary)
 
 
 def _check_input(

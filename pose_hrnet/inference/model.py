@@ -8,16 +8,18 @@ torch, or a file that a runtime has opened.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from pose_hrnet.inference.backends.choose import Choice
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.models.card import ModelCard
-from pose_hrnet.system.choices import Precision, Runner
-from pose_hrnet.system.device import autocast, pick_device
+from pose_hrnet.system.choices import Precision
+from pose_hrnet.system.device import autocast
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,18 @@ class Decoder:
     refine: bool = True
     own_precision: bool = False
     in_graph: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        card: ModelCard,
+        *,
+        flip_test: bool = True,
+        flip_shift: int | None = None,
+        precision: Precision = "fp32",
+    ) -> Decoder:
+        """How the heatmaps of a model are decoded, as its card says."""
+        return cls(card.codec, card.skeleton.flip_index, flip_test, flip_shift, precision)
 
     @property
     def shift_cells(self) -> int | None:
@@ -99,40 +113,7 @@ class Decoder:
         return self.codec.decode(self.heatmaps(model, images), refine=self.refine)
 
 
-def decode_each(
-    decoders: Sequence[Decoder], model: nn.Module, images: Tensor
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Decode the same crops in several ways; the network sees each view once.
-
-    Args:
-        decoders: Of one crop alignment and input size. The network runs as the first of them
-            would run it by itself, so that its result is the same to the bit.
-        model: As in `Decoder.views`; with one decoder that is `in_graph`, such a graph.
-        images: As in `Decoder.views`.
-
-    Yields:
-        What each decoder makes of the crops: keypoints ``(B, K, 2)`` and scores ``(B, K)``.
-
-    Raises:
-        ValueError: If there are several decoders, and one is `in_graph`.
-    """
-    if len(decoders) == 1:
-        yield decoders[0](model, images)
-        return
-    if any(decoder.in_graph for decoder in decoders):
-        raise ValueError(
-            "the exported model holds its decoder, and gives no heatmaps to decode in other ways; "
-            "use the checkpoint that it was made from"
-        )
-    straight, mirrored = decoders[0].views(model, images)
-    if mirrored is None and any(decoder.flip_test for decoder in decoders):
-        mirrored = decoders[0].run(model, images.flip(-1))
-    merged: dict[int | None, Tensor] = {}
-    for decoder in decoders:
-        if decoder.shift_cells not in merged:
-            merged[decoder.shift_cells] = decoder.merge(straight, mirrored)
-        heatmaps = merged[decoder.shift_cells]
-        yield decoder.codec.decode(heatmaps, refine=decoder.refine)
+PLAIN = Choice("eager", "fp32", "the layers of torch as they are")
 
 
 @dataclass(frozen=True)
@@ -142,24 +123,27 @@ class PoseModel:
     Attributes:
         network: Maps ``(B, 3, H, W)`` uint8 RGB crops to heatmaps, or with a decoder that is
             `in_graph` to keypoints and scores.
-        card: Codec, skeleton and box padding.
+        card: Codec, skeleton, box padding, and what was built into an export.
         decoder: From crops to keypoints.
         device: Where the network takes its crops.
-        backend: What runs it.
+        choice: What runs it, in which arithmetic, and why.
         summary: What was loaded, in plain words.
-        choice: What runs it, in which arithmetic, and why, in one line.
-        weights: Type that they are stored in: int8 in the layers of a quantised export; None:
-            not known, of models of others.
     """
 
     network: nn.Module
     card: ModelCard
     decoder: Decoder
     device: torch.device
-    backend: Runner = "eager"
+    choice: Choice = PLAIN
     summary: str = ""
-    choice: str = ""
-    weights: Literal["fp32", "int8"] | None = "fp32"
+
+    @property
+    def weights(self) -> Literal["fp32", "int8"] | None:
+        """Type that the weights are stored in: int8 in the layers of a quantised export; None: not
+        known, of models of others."""
+        if self.card.export is not None:
+            return self.card.export.weights
+        return None if self.card.architecture is None else "fp32"
 
     @torch.inference_mode()
     def __call__(self, crops: Tensor) -> tuple[Tensor, Tensor]:
@@ -172,33 +156,127 @@ class PoseModel:
             ``keypoints_input`` ``(B, K, 2)`` in input pixels and ``scores`` ``(B, K)``, on the
             CPU.
         """
-        images = crops.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
-        keypoints_input, scores = self.decoder(self.network, images)
+        keypoints_input, scores = self.decoder(self.network, self.images(crops))
         return keypoints_input.cpu(), scores.cpu()
 
+    @torch.inference_mode()
+    def heatmaps(self, crops: Tensor) -> Tensor:
+        """The heatmaps that are decoded, with the flip test averaged in.
 
-def network_model(
-    network: nn.Module,
-    card: ModelCard,
-    *,
-    device: str = "auto",
-    precision: Precision = "fp32",
-    flip_test: bool = True,
-    flip_shift: int | None = None,
-) -> PoseModel:
-    """A network of torch layers as a `PoseModel`; the network is moved and set to evaluate.
+        Args:
+            crops: As of `__call__`.
+
+        Returns:
+            ``(B, K, H/4, W/4)`` float32 on the CPU.
+
+        Raises:
+            ValueError: If the model is an export, which gives keypoints.
+        """
+        self._check_heatmaps()
+        return self.decoder.heatmaps(self.network, self.images(crops)).cpu()
+
+    def images(self, crops: Tensor) -> Tensor:
+        """Crops ``(B, H, W, 3)`` as the network takes them: ``(B, 3, H, W)`` on its device."""
+        return crops.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+
+    def with_test_settings(
+        self,
+        *,
+        flip_test: bool | None = None,
+        flip_shift: int | None = None,
+        codec: HeatmapCodec | None = None,
+        refine: bool | None = None,
+    ) -> PoseModel:
+        """The same network, decoded otherwise; what is None stays as it is.
+
+        Args:
+            flip_test: Average with the mirrored crop.
+            flip_shift: Cells to shift the mirrored heatmaps by.
+            codec: Decodes the heatmaps.
+            refine: Step from the highest cell to a fraction of a cell; False: plain argmax.
+
+        Raises:
+            ValueError: If another setting is built into an export.
+        """
+        wanted = {
+            "flip_test": flip_test,
+            "flip_shift": flip_shift,
+            "codec": codec,
+            "refine": refine,
+        }
+        changes: dict[str, Any] = {
+            name: value for name, value in wanted.items() if value is not None
+        }
+        if self.decoder.in_graph:
+            self._check_built_in(changes)
+            return self
+        return replace(self, decoder=replace(self.decoder, **changes))
+
+    @contextmanager
+    def evaluating(self) -> Iterator[PoseModel]:
+        """Evaluation mode while the block runs; the network is left in the mode it had."""
+        was_training = self.network.training
+        self.network.eval()
+        try:
+            yield self
+        finally:
+            self.network.train(was_training)
+
+    def _check_built_in(self, changes: dict[str, Any]) -> None:
+        decoder = self.decoder
+        if changes.get("flip_test", decoder.flip_test) != decoder.flip_test:
+            held = "holds" if decoder.flip_test else "does not hold"
+            raise ValueError(
+                f"the export {held} the flip test, which cannot be changed any more; export the "
+                f"checkpoint {'without' if decoder.flip_test else 'with'} --flip-test"
+            )
+        shift = decoder.codec.flip_shift
+        if changes.get("flip_shift", shift) != shift:
+            raise ValueError(
+                f"the export has its flip shift built in ({shift}), and {changes['flip_shift']} "
+                "was asked for; leave it out"
+            )
+        if changes.get("codec", decoder.codec) != decoder.codec or not changes.get("refine", True):
+            self._check_heatmaps()
+
+    def _check_heatmaps(self) -> None:
+        if self.decoder.in_graph:
+            raise ValueError(
+                "the exported model holds its decoder, and gives no heatmaps to decode in other "
+                "ways; use the checkpoint that it was made from"
+            )
+
+
+@torch.inference_mode()
+def decode_each(
+    model: PoseModel, decoders: Sequence[Decoder], crops: Tensor
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Decode the same crops in several ways; the network sees each view once.
 
     Args:
-        network: Maps crops to heatmaps.
-        card: What belongs to its weights.
-        device: As of `pick_device`.
-        precision: Arithmetic of the forward pass.
-        flip_test: Average with the mirrored crop.
-        flip_shift: Cells to shift the mirrored heatmaps by; None: the codec's own.
+        model: Gives the heatmaps.
+        decoders: Of one crop alignment and input size. The network runs as the first of them
+            would run it by itself, so that its result is the same to the bit.
+        crops: ``(B, H, W, 3)`` uint8 RGB, on any device.
+
+    Yields:
+        What each decoder makes of the crops: keypoints ``(B, K, 2)`` in input pixels and scores
+        ``(B, K)``, on the model's device.
 
     Raises:
-        ValueError: If the device is not present.
+        ValueError: If there are several decoders, and the model is an export.
     """
-    where = pick_device(device)
-    decoder = Decoder(card.codec, card.skeleton.flip_index, flip_test, flip_shift, precision)
-    return PoseModel(network.eval().to(where), card, decoder, where)
+    images = model.images(crops)
+    if len(decoders) == 1:
+        yield decoders[0](model.network, images)
+        return
+    model._check_heatmaps()
+    straight, mirrored = decoders[0].views(model.network, images)
+    if mirrored is None and any(decoder.flip_test for decoder in decoders):
+        mirrored = decoders[0].run(model.network, images.flip(-1))
+    merged: dict[int | None, Tensor] = {}
+    for decoder in decoders:
+        if decoder.shift_cells not in merged:
+            merged[decoder.shift_cells] = decoder.merge(straight, mirrored)
+        heatmaps = merged[decoder.shift_cells]
+        yield decoder.codec.decode(heatmaps, refine=decoder.refine)

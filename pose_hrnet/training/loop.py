@@ -26,6 +26,7 @@ from pose_hrnet.data.loader import EpochSampler, on_device
 from pose_hrnet.data.shards.reader import ShardSampler
 from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.evaluation.scorer import main_number
+from pose_hrnet.inference.model import Decoder, PoseModel
 from pose_hrnet.models.build import PoseNetwork
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.distributed import World
@@ -307,23 +308,27 @@ class TrainingRun:
         """The metric's numbers on the validation set, in the training's arithmetic."""
         network = self.step.to_score(self.model)
         self.world.copy_from_main(network)  # what is saved: batch statistics are each one's own
-        decoder, test = self.showcase.decoder, self.config.test
-        again = trial_prediction(network, decoder, self.device)
+        test = self.config.test
+        decoder = Decoder.of(
+            self.card,
+            flip_test=test.flip_test,
+            flip_shift=test.flip_shift,
+            precision=self.config.train.precision,
+        )
+        model = PoseModel(network, self.card, decoder, self.device)
+        again = trial_prediction(model)
         largest = min(test.batch_size, len(self.showcase.held_out.people))
         with named_out_of_memory_in_evaluation(again, largest, self.device):
             evaluation = evaluate(
-                network,
-                self.card,
+                model,
                 self.config.data.val,
                 test,
-                device=self.device,
-                decoder=decoder,
                 workers=self.config.data.workers,
                 world=self.world,
                 progress=self.progress,
             )
         if self.world.is_main:
-            pictures = self.showcase.pictures(evaluation.poses, network)
+            pictures = self.showcase.pictures(model, evaluation.poses)
             with self._full_disk_does_not_end_it():
                 self.report.pictures(pictures, self.done.epoch)
         return dict(evaluation.scores.values)

@@ -14,7 +14,7 @@ import yaml
 
 from pose_hrnet.config.recipe import Config
 from pose_hrnet.data.loader import crop_loader, end_workers
-from pose_hrnet.evaluation.evaluate import load_evaluation_set, own_decoder
+from pose_hrnet.evaluation.evaluate import load_evaluation_set
 from pose_hrnet.models.weights.load import initialise
 from pose_hrnet.system.choices import LoggerName, Resume
 from pose_hrnet.system.distributed import World, wrap
@@ -172,9 +172,7 @@ def train(
                 done=done,
                 device=where,
                 report=report,
-                showcase=Showcase(
-                    card, held_out, own_decoder(card, config.test, config.train.precision), where
-                ),
+                showcase=Showcase(held_out),
                 progress=progress,
                 world=world,
             )

@@ -15,8 +15,9 @@ import torch
 from pose_hrnet.config.recipe import Config
 from pose_hrnet.data.crops import Crop
 from pose_hrnet.data.loader import crop_loader, end_workers
-from pose_hrnet.evaluation.evaluate import EvaluationSet, load_evaluation_set, own_decoder
+from pose_hrnet.evaluation.evaluate import EvaluationSet, load_evaluation_set
 from pose_hrnet.inference.dataset import crops_for, predict_people
+from pose_hrnet.inference.model import Decoder, PoseModel
 from pose_hrnet.models.build import PoseNetwork
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.weights.load import initialise
@@ -253,13 +254,19 @@ class TrialRun:
         # A forward pass is about a third of a step.
         affordable = max(2, int(STEP_SECONDS * learned * 3 / passes))
         size = min(test.batch_size, len(held_out.people), affordable)
-        decoder = own_decoder(card, test, self.config.train.precision)
+        decoder = Decoder.of(
+            card,
+            flip_test=test.flip_test,
+            flip_shift=test.flip_shift,
+            precision=self.config.train.precision,
+        )
+        tried = PoseModel(model, card, decoder, self.device)
 
         def run(count: int) -> None:
             people = held_out.people[np.resize(np.arange(len(held_out.people)), count)]
             dataset = crops_for(card, people, held_out.data.images)
             loader = crop_loader(dataset, batch_size=count, workers=0)
-            predict_people(model, decoder, dataset, loader, device=self.device)
+            predict_people(tried, dataset, loader)
 
         memory, usable = measure(run, size, self.device), usable_memory(self.device)
         if memory is not None and usable is not None:

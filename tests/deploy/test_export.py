@@ -28,7 +28,7 @@ from pose_hrnet.evaluation.compare import compare
 from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.inference.backends.convert import PACKAGES
 from pose_hrnet.inference.load import load_pose_model
-from pose_hrnet.inference.model import decode_each, network_model
+from pose_hrnet.inference.model import decode_each
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.card import SUFFIXES, ModelCard
@@ -36,6 +36,7 @@ from pose_hrnet.models.weights.fit import LoadReport
 from pose_hrnet.models.weights.load import LoadedModel, save_model
 from tests.behaviour.test_cli import run
 from tests.helpers.builders import make_people, write_annotations, write_images
+from tests.helpers.pose_models import pose_model
 
 SIZE_WH = (64, 96)
 
@@ -63,7 +64,7 @@ def tiny(codec_name):
 
 def reference(codec_name="udp", **options):
     loaded = tiny(codec_name)
-    return network_model(loaded.model, loaded.card, device="cpu", **options)
+    return pose_model(loaded.model, loaded.card, **options)
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +108,7 @@ def test_an_export_answers_as_its_checkpoint_at_every_batch_size(exported, crops
 def test_heatmaps_are_the_third_output(exported, crops):
     model = load_pose_model(exported, device="cpu")
     _, scores, heatmaps = model.network.session.run(crops[:3])
-    original = reference()
-    expected = original.decoder.heatmaps(original.network, crops[:3].permute(0, 3, 1, 2))
-    torch.testing.assert_close(heatmaps, expected.detach(), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(heatmaps, reference().heatmaps(crops[:3]), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(scores, heatmaps.amax(dim=(2, 3)), atol=1e-4, rtol=1e-4)
 
 
@@ -144,19 +143,14 @@ def test_predict_and_evaluate_take_exports(exported, crops, tmp_path):
     settings = EvaluateConfig(batch_size=3, nms="none")
     results = []
     for model in models:
-        evaluation = evaluate(
-            model.network, model.card, data, settings, device=model.device, decoder=model.decoder
-        )
+        evaluation = evaluate(model, data, settings)
         assert evaluation.provenance["flip_test"] is True
         results.append(evaluation.poses.keypoints_image)
     np.testing.assert_allclose(*results, atol=0.05)
     with pytest.raises(ValueError, match="no heatmaps, so that there is nothing to compare"):
-        compare(
-            model.network, model.card, data, settings, ("flip",),
-            device=model.device, decoder=model.decoder,
-        )  # fmt: skip
+        compare(model, data, settings, ("flip",))
     with pytest.raises(ValueError, match="gives no heatmaps to decode in other ways"):
-        list(decode_each([model.decoder] * 2, model.network, crops.permute(0, 3, 1, 2)))
+        list(decode_each(model, [model.decoder] * 2, crops))
 
 
 def test_what_is_built_in_cannot_be_asked_away(exported):

@@ -200,7 +200,11 @@ def test_the_card_and_the_table_hold_both_scores(exported):
     path, said = exported
     card = ModelCard.read_beside(path)
     facts = card.export.quantisation
-    assert (card.export.weights, facts["metric"], facts["layers_in_floating_point"]) == ("int8", "AP", [])
+    assert (card.export.weights, facts["metric"], facts["layers_in_floating_point"]) == (
+        "int8",
+        "AP",
+        [],
+    )
     assert facts["before"] > 0.95
     assert facts["before"] - facts["after"] <= facts["max_drop"] == 0.002
     assert facts["calibration"]["crops"] == facts["calibration"]["images"] == COUNT // 2

@@ -90,7 +90,7 @@ def test_folding_changes_nothing_but_the_rounding(reference):
 @pytest.mark.parametrize("backend", ["openvino", "onnx"])
 def test_backends_agree_with_the_reference(backend, checkpoint, reference, crops):
     model = load(checkpoint, backend)
-    assert (model.backend, model.decoder.precision) == (backend, "fp32")
+    assert (model.choice.backend, model.decoder.precision) == (backend, "fp32")
     apart = difference(reference, model, crops)  # in batches of 7 and 2
     assert apart.keypoints_median < 0.01
     assert apart.ok, apart.summary()
@@ -206,11 +206,11 @@ def test_a_missing_extra_is_named(backend, extra, checkpoint, monkeypatch):
 
 def test_auto_falls_back_to_what_it_can_prove(checkpoint, monkeypatch, caplog):
     pytest.importorskip("openvino")
-    assert load_pose_model(checkpoint, device="cpu").backend == "openvino"
+    assert load_pose_model(checkpoint, device="cpu").choice.backend == "openvino"
     monkeypatch.setattr("pose_hrnet.inference.load.agrees", lambda *_: False)
     model = load_pose_model(checkpoint, device="cpu")
-    assert model.backend == "eager"
-    assert "openvino gives other heatmaps here" in model.choice
+    assert model.choice.backend == "eager"
+    assert "openvino gives other heatmaps here" in model.choice.summary
     assert "openvino gives other heatmaps here" in caplog.text
 
     def fails(*_):
@@ -218,7 +218,7 @@ def test_auto_falls_back_to_what_it_can_prove(checkpoint, monkeypatch, caplog):
 
     monkeypatch.setattr("pose_hrnet.inference.load.agrees", fails)
     model = load_pose_model(checkpoint, device="cpu")
-    assert "eager, fp32: openvino cannot be used, it runs, but not here" in model.choice
+    assert "eager, fp32: openvino cannot be used, it runs, but not here" in model.choice.summary
 
 
 def test_networks_that_differ_do_not_agree(checkpoint, reference):
@@ -336,9 +336,9 @@ def test_the_estimator_tells_what_it_chose(checkpoint):
 
 
 def test_the_reference_is_named_unless_it_runs(checkpoint, reference):
-    assert reference.choice == "eager, fp32: as asked for"
+    assert reference.choice.summary == "eager, fp32: as asked for"
     other = load_pose_model(checkpoint, backend="eager", device="cpu", precision="bf16")
-    assert other.choice.endswith("; the reference is --backend eager --precision fp32")
+    assert other.choice.summary.endswith("; the reference is --backend eager --precision fp32")
 
 
 def test_what_torch_does_not_know_decides_its_arithmetic_by_itself(monkeypatch):

@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 from pose_hrnet import HRNet, PoseEstimator
 from pose_hrnet.cli.app import app
 from pose_hrnet.config.data import DataSet
-from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.inference.load import load_pose_model
 from pose_hrnet.keypoints.codec import HeatmapCodec
@@ -285,14 +284,7 @@ def test_average_precision_on_real_people(tinypose, shared, part, expected):
         images=shared / "coco" / part,
     )
     model = load_pose_model(tinypose)
-    evaluation = evaluate(
-        model.network,
-        model.card,
-        data,
-        EvaluateConfig(),
-        device=model.device,
-        decoder=model.decoder,
-    )
+    evaluation = evaluate(model, data)
     assert evaluation.scores.values["AP"] == pytest.approx(expected, abs=0.005)
 
 
