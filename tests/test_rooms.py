@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from configparser import ConfigParser
@@ -10,6 +11,7 @@ from statistics import median
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "pose_hrnet"
+TESTS = ROOT / "tests"
 ROOMS = {
     "system", "keypoints", "config", "visualize", "data", "models", "inference", "evaluation",
     "training", "deploy", "benchmark", "cli",
@@ -42,3 +44,14 @@ def test_every_folder_is_installed():
 def test_the_command_line_alone_imports_neither_torch_nor_opencv():
     code = "import sys, pose_hrnet.cli.app; sys.exit(bool({'torch', 'cv2'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_no_test_imports_a_test():
+    """What two of them need is in tests/helpers."""
+    found = [
+        f"{path.relative_to(TESTS)}: {line}"
+        for path in sorted(TESTS.rglob("*.py"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.match(r"\s*(from|import) tests\.(?!helpers\b)", line)
+    ]
+    assert found == []

@@ -44,8 +44,8 @@ def loop_decode(
 def main() -> None:
     """Print the table."""
     torch.set_num_threads(1)
-    heatmaps, affines = made_up_heatmaps(INPUT_WH)
-    loop = Variant.ready("loop", partial(loop_decode, heatmaps.numpy(), affines))
+    heatmaps, frames = made_up_heatmaps(INPUT_WH)
+    loop = Variant.ready("loop", partial(loop_decode, heatmaps.numpy(), frames.affines))
     rows = measure([loop, *decode_variants(INPUT_WH)], "loop", Pace(), name="codec")
     cells = [
         [row.variant, f"{(row.seconds or 0) / PERSONS * 1000:.4f}", f"{row.ratio or 0:.1f}"]

@@ -34,7 +34,7 @@ from pose_hrnet.data.images import read_rgb
 from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.inference.load import load_pose_model
 from pose_hrnet.inference.model import PoseModel
-from pose_hrnet.keypoints import geometry
+from pose_hrnet.keypoints.geometry import CropFrames, xywh_to_xyxy, xyxy_to_xywh
 from pose_hrnet.keypoints.records import People
 from pose_hrnet.models.weights.load import LoadedModel, load_model
 from pose_hrnet.system.choices import Backend, Precision
@@ -56,7 +56,7 @@ def jobs_of(people: People, folder: Path, count: int) -> list[Job]:
     """The first images with persons, until there are `count` persons."""
     jobs: list[Job] = []
     for image in np.unique(people.image_index):
-        boxes = geometry.xywh_to_xyxy(people.boxes_xywh[people.image_index == image])
+        boxes = xywh_to_xyxy(people.boxes_xywh[people.image_index == image])
         jobs.append((folder / people.images.file_names[int(image)], boxes))
         if sum(len(boxes) for _, boxes in jobs) >= count:
             break
@@ -70,18 +70,17 @@ def plain(loaded: LoadedModel, jobs: list[Job], flip_test: bool) -> NDArray[np.f
     codec = card.codec
     for path, boxes in jobs:
         image = read_rgb(path)
-        centers, sizes = geometry.crop_regions(
-            geometry.xyxy_to_xywh(boxes), codec.input_wh, padding=card.box_padding
+        frames = CropFrames.of_boxes(
+            xyxy_to_xywh(boxes), codec.input_wh, codec.alignment, padding=card.box_padding
         )
-        affines = geometry.crop_affines(centers, sizes, codec.input_wh, alignment=codec.alignment)
-        crops = np.stack([cut(image, affine, codec.input_wh) for affine in affines])
+        crops = np.stack([cut(image, affine, codec.input_wh) for affine in frames.affines])
         images = torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous()
         heatmaps = loaded.model(images)
         if flip_test:
             mirrored = loaded.model(images.flip(-1))
             heatmaps = (heatmaps + codec.flip_back(mirrored, card.skeleton.flip_index)) / 2
         points_input, _ = codec.decode(heatmaps)
-        found.append(geometry.input_to_image(points_input.numpy(), affines))
+        found.append(frames.to_image(points_input.numpy()))
     return np.concatenate(found)
 
 

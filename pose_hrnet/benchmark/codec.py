@@ -12,29 +12,30 @@ from torch import Tensor
 
 from pose_hrnet.benchmark.timing import Measurement, Pace, Variant, measure
 from pose_hrnet.keypoints.codec import HeatmapCodec
-from pose_hrnet.keypoints.geometry import crop_affines, input_to_image
+from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.system.choices import CodecName
 from pose_hrnet.system.progress import SILENT, Progress
 
 PERSONS, KEYPOINTS = 64, 17
 
 
-def made_up_heatmaps(input_wh: tuple[int, int]) -> tuple[Tensor, NDArray[np.float64]]:
-    """``(PERSONS, 17, H/4, W/4)`` noisy Gaussians, and the ``(PERSONS, 2, 3)`` crops' affines."""
+def made_up_heatmaps(input_wh: tuple[int, int]) -> tuple[Tensor, CropFrames]:
+    """``(PERSONS, 17, H/4, W/4)`` noisy Gaussians, and where their crops lie."""
     generator = torch.Generator().manual_seed(0)
     points = _points(input_wh, generator)
     heatmaps, _ = HeatmapCodec(input_wh=input_wh).encode(points, torch.ones(PERSONS, KEYPOINTS))
     heatmaps += 0.05 * torch.randn(heatmaps.shape, generator=generator)
     rng = np.random.default_rng(0)
     sizes = np.tile(np.array(input_wh, np.float64) * 0.8, (PERSONS, 1))
-    return heatmaps, crop_affines(rng.uniform(0, 400, (PERSONS, 2)), sizes, input_wh)
+    centers = rng.uniform(0, 400, (PERSONS, 2))
+    return heatmaps, CropFrames.of_regions(centers, sizes, input_wh, "official")
 
 
 def decode_variants(input_wh: tuple[int, int]) -> list[Variant]:
     """Heatmaps to image pixels with each codec."""
-    heatmaps, affines = made_up_heatmaps(input_wh)
+    heatmaps, frames = made_up_heatmaps(input_wh)
     return [
-        Variant.ready(codec.name, partial(_decode, codec, heatmaps, affines))
+        Variant.ready(codec.name, partial(_decode, codec, heatmaps, frames))
         for codec in _codecs(input_wh)
     ]
 
@@ -87,7 +88,5 @@ def _points(input_wh: tuple[int, int], generator: torch.Generator) -> Tensor:
     return (0.1 + 0.8 * share) * torch.tensor(input_wh)
 
 
-def _decode(
-    codec: HeatmapCodec, heatmaps: Tensor, affines: NDArray[np.float64]
-) -> NDArray[np.floating]:
-    return input_to_image(codec.decode(heatmaps)[0].numpy(), affines)
+def _decode(codec: HeatmapCodec, heatmaps: Tensor, frames: CropFrames) -> NDArray[np.floating]:
+    return frames.to_image(codec.decode(heatmaps)[0].numpy())

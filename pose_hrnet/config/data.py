@@ -78,7 +78,8 @@ class DataSet(AnnotatedImages):
     """A data set to predict, from its annotated boxes or a detector's."""
 
     boxes: Path | None = None
-    """Detection JSON ``[{image_id, category_id, bbox, score}]``; null: the annotated boxes."""
+    """Detection JSON ``[{image_id, category_id, bbox, score}]``, which COCO's published numbers
+    come from; null: the annotated boxes."""
     metric: MetricName = "auto"
     """What scores the poses; auto: the one that the kind of annotations is known by."""
     head_sizes: Path | None = None
@@ -94,7 +95,7 @@ class DataConfig(Section):
     """Persons to score on."""
     skeleton: str | None = None
     """Keypoints to learn: coco17, mpii16, crowdpose14 or a YAML file; null: as annotated."""
-    workers: Annotated[int, Field(ge=0)] = 4
+    workers: Annotated[int, Field(ge=0)] = 8
     """Loader processes; 0 loads in the main process."""
     decode: Literal["exact", "fast"] = "exact"
     """How training JPEGs are decoded; fast: quicker, reduced where large, off by 1 to 2 levels."""

@@ -31,8 +31,8 @@ class ModelConfig(Section):
     branch_blocks: PositiveInt = 4
     """hrnet: residual blocks per branch and module."""
     pretrained: Path | None = None
-    """Weights to start from: an ImageNet checkpoint (official HRNet, torchvision ResNet), or any
-    pose checkpoint."""
+    """Weights to start from: an ImageNet checkpoint, as the published numbers do (the official
+    ``hrnet_w32-*.pth``, torchvision's ``resnet50-*.pth``), or any pose checkpoint; null: none."""
 
     @model_validator(mode="after")
     def _fields_fit_the_network(self) -> ModelConfig:
@@ -56,9 +56,10 @@ class CodecConfig(Section):
     input_wh: tuple[PositiveInt, PositiveInt] = (192, 256)
     """Network input width and height in pixels, multiples of 4; of 32 is best."""
     sigma: Positive = 2.0
-    """Standard deviation of the target Gaussian in heatmap cells."""
+    """Standard deviation of the target Gaussian in heatmap cells (official: 2; at 384x288 3)."""
     blur_kernel: PositiveInt = 11
-    """dark, udp: odd width in cells of the blur before decoding (17 at 384x288)."""
+    """dark, udp: odd width in cells of the blur before decoding (official: 11; at
+    384x288 17); gaussian has none."""
 
     @model_validator(mode="after")
     def _sides_fit_the_network(self) -> CodecConfig:

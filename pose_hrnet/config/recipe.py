@@ -25,7 +25,8 @@ class EvaluateConfig(Section):
     flip_test: bool = True
     """Average with the heatmaps of the mirrored crop."""
     flip_shift: Annotated[int, Field(ge=0)] | None = None
-    """Cells to shift the mirrored heatmaps by; null: what the codec says (official: 1)."""
+    """Cells to shift the mirrored heatmaps by; null: what the codec says, 1 for gaussian
+    (official) and dark, none for udp."""
     keypoint_threshold: Annotated[float, Field(ge=0)] = 0.2
     """Keypoints above this score count in a pose's score."""
     nms: NmsName = "oks"

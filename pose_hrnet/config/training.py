@@ -17,15 +17,18 @@ class AugmentConfig(Section):
     """
 
     half_body_probability: Probability = 0.3
-    """Chance that a person is cropped to the upper or the lower body."""
+    """Chance that a person is cropped to the upper or the lower body (official: 0.3 for COCO,
+    0 for MPII and SimpleBaseline)."""
     half_body_min_keypoints: Annotated[int, Field(ge=0)] = 8
     """Half body applies to persons with more labelled keypoints than this."""
     upper_body_probability: Probability = 0.69
     """Chance of the upper body then (official: randn() < 0.5, which is 0.69)."""
     scale_std: Annotated[float, Field(ge=0, lt=1)] = 0.35
-    """Standard deviation of the region's size factor, which is clipped to 1 +- this."""
+    """Standard deviation of the region's size factor, which is clipped to 1 +- this (official:
+    0.35 for COCO, 0.25 for MPII, 0.3 for SimpleBaseline)."""
     rotation_std: Annotated[float, Field(ge=0)] = 45.0
-    """Standard deviation of the rotation in degrees, which is clipped to +- twice this."""
+    """Standard deviation of the rotation in degrees, which is clipped to +- twice this (official:
+    45 for COCO, 30 for MPII, 40 for SimpleBaseline)."""
     rotation_probability: Probability = 0.6
     """Chance that a crop is rotated."""
     flip_probability: Probability = 0.5
@@ -107,12 +110,13 @@ class OptimizerConfig(Section):
     name: Literal["adam", "adamw", "sgd"] = "adam"
     """adam (official), adamw, or sgd with Nesterov momentum 0.9."""
     lr: Positive = 1e-3
-    """Learning rate after the warm-up."""
+    """Learning rate after the warm-up (official: 1e-3 for 128 crops per step)."""
     lr_batch: PositiveInt | None = None
     """Batch that `lr` is meant for: the rate is multiplied by (crops per step) / this (linear
     scaling, Goyal et al. 2017); null: `lr` as it stands."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    """adam, sgd: added to the gradient; adamw: decoupled (official: 0)."""
+    """adam, sgd: added to the gradient; adamw: decoupled. 0 is official: the official YAML names
+    1e-4, which its code ignores for Adam."""
     clip_norm: Positive | None = None
     """Largest gradient norm; null: no clipping (official)."""
     schedule: Literal["step", "cosine"] = "step"
@@ -134,14 +138,16 @@ class TrainConfig(Section):
     """Learn for so long, evaluations and saves apart, with the rate falling over this time
     as it would over `epochs`; such a run ends, and resumes, where the clock says, not exactly.
     null: for `epochs`."""
-    batch_size: PositiveInt = 32
-    """Crops per forward pass and process (official: 32 on each of 4 GPUs)."""
+    batch_size: PositiveInt = 128
+    """Crops per forward pass and process (official: 128 per step, 32 on each of 4 GPUs); on less
+    memory lower it and, in proportion, `optimizer.lr`."""
     accumulate: PositiveInt = 1
     """Forward passes per optimiser step; their gradients are averaged."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of initialisation, order and augmentation."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Forward arithmetic; auto: bf16 where the hardware multiplies it, fp16 on older GPUs."""
+    """Forward arithmetic; auto: bf16 where the hardware multiplies it, fp16 on older GPUs, else
+    fp32."""
     channels_last: bool = True
     """Keep images as NHWC in memory, which convolutions are faster on."""
     compile: bool = False
@@ -149,7 +155,8 @@ class TrainConfig(Section):
     sync_batchnorm: bool = False
     """Batch statistics over all processes, not each one's own (official: its own)."""
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Score and keep a moving average of the weights; null: the weights themselves (official)."""
+    """Score and keep a moving average of the weights, 0.9999 say; null: the weights themselves
+    (official)."""
     evaluate_every: PositiveInt = 5
     """Epochs between evaluations; the last epoch is always evaluated."""
     save_every: PositiveInt | None = 500

@@ -19,6 +19,7 @@ from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.augment import Region, draw_region
 from pose_hrnet.data.images import ImageError, ImageFiles, Picture, Pictures
 from pose_hrnet.keypoints import geometry
+from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.records import People
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
 from pose_hrnet.system.choices import Alignment
@@ -111,8 +112,8 @@ class CropDataset(Dataset[Crop]):
         self.augmentation = augmentation
         self.skeleton = skeleton
         self.seed = seed
-        self.centers_image, self.sizes_wh = geometry.crop_regions(
-            people.boxes_xywh, input_wh, padding=box_padding
+        self.frames = CropFrames.of_boxes(
+            people.boxes_xywh, input_wh, alignment, padding=box_padding
         )
         self._change_appearance = None
         if augmentation is not None and augmentation.changes_appearance:
@@ -143,9 +144,9 @@ class CropDataset(Dataset[Crop]):
         draws = [self._draw(key) for key in keys]
         regions = [region for region, _ in draws]
         drawn = dict(zip(keys, regions, strict=True))
-        affines = self._affines(regions, index)
+        frames = self._frames(regions)
         points_image = self.people.keypoints_image[index]
-        keypoints_input = geometry.image_to_input(points_image, affines).astype(np.float32)
+        keypoints_input = frames.to_input(points_image).astype(np.float32)
         visible = (self.people.visibility[index] > 0).astype(np.float32)
         flipped = [position for position, region in enumerate(regions) if region.flip]
         if flipped:
@@ -161,7 +162,7 @@ class CropDataset(Dataset[Crop]):
                 pixels[positions], visible[positions], readable[positions] = 0, 0, False
                 continue
             for position in positions:
-                self._cut(picture, affines[position], pixels[position])
+                self._cut(picture, frames.affines[position], pixels[position])
                 if self._change_appearance is not None:
                     rng = draws[position][1]
                     pixels[position] = self._change_appearance(pixels[position], rng=rng)
@@ -169,7 +170,7 @@ class CropDataset(Dataset[Crop]):
             pixels=torch.from_numpy(pixels),
             keypoints_input=torch.from_numpy(keypoints_input),
             visible=torch.from_numpy(visible),
-            affine=torch.from_numpy(affines),
+            affine=torch.from_numpy(frames.affines),
             row=torch.from_numpy(index),
             readable=torch.from_numpy(readable),
         )
@@ -177,7 +178,7 @@ class CropDataset(Dataset[Crop]):
     def _draw(self, key: SampleKey) -> tuple[Region, np.random.Generator]:
         """The region to crop, augmented as the key says, and what its later changes draw from."""
         epoch, index = key
-        region = Region(self.centers_image[index], self.sizes_wh[index])
+        region = Region(self.frames.centers_image[index], self.frames.sizes_wh[index])
         rng = np.random.default_rng((self.seed, epoch, index))
         if self.augmentation is not None:
             region = draw_region(
@@ -190,25 +191,16 @@ class CropDataset(Dataset[Crop]):
             )
         return region, rng
 
-    def _affines(self, regions: Sequence[Region], index: NDArray[np.int64]) -> geometry.Array:
-        """``(B, 2, 3)`` image to input.
-
-        A flipped region is cut out of the mirrored image. The width of that cancels out, so that
-        it is no matter where it is unknown, 0.
-        """
-        flip = np.array([region.flip for region in regions])
-        widths = self.people.images.sizes_wh[self.people.image_index[index], 0]
-        centers = np.array([region.center_image for region in regions], np.float64)
-        centers = np.where(flip[:, None], geometry.flip_points(centers, widths), centers)
-        affines = geometry.crop_affines(
-            centers,
+    def _frames(self, regions: Sequence[Region]) -> CropFrames:
+        """Where the crops of these regions lie."""
+        return CropFrames.of_regions(
+            np.array([region.center_image for region in regions]),
             np.array([region.size_wh for region in regions]),
             self.input_wh,
-            rotations_deg=np.array([region.rotation_deg for region in regions]),
-            alignment=self.alignment,
+            self.alignment,
+            rotations_deg=[region.rotation_deg for region in regions],
+            mirrored=[region.flip for region in regions],
         )
-        mirrored = geometry.mirror_affines(affines, widths)
-        return np.where(flip[:, None, None], mirrored, affines)
 
     def _picture(self, key: SampleKey, drawn: Mapping[SampleKey, Region]) -> Picture | None:
         """The picture of this sample's image; None if it cannot be read."""

@@ -1,8 +1,7 @@
 """Fast JPEG decoding, as coarse as the crops allow.
 
 A coarse picture has its own pixel frame, ``_picture``, beside ``_image``: reduced by s, a pixel
-covers s x s pixels of the image, so that the centres of pixels map as
-``p_picture = (p_image + 0.5) / s - 0.5``.
+covers s x s pixels of the image (see `pose_hrnet.keypoints.geometry.resampled`).
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from pose_hrnet.data.images import (
     exif_orientation,
     orientation_to_apply,
 )
-from pose_hrnet.keypoints.geometry import Array
+from pose_hrnet.keypoints.geometry import Array, compose, resampled
 from pose_hrnet.system.choices import Decode
 
 REDUCTIONS = (8, 4, 2)
@@ -124,4 +123,4 @@ def _image_to_picture(stored_wh: tuple[int, int], orientation: int, factor: int)
     linear = np.array(_STORED_DIRECTIONS[orientation], np.float64)
     from_far_side = linear.sum(axis=1) < 0
     offset = np.where(from_far_side, np.array(stored_wh, np.float64) - 1, 0.0)
-    return np.column_stack([linear, offset + 0.5]) / factor - [0, 0, 0.5]
+    return compose(resampled(1 / factor), np.column_stack([linear, offset]))

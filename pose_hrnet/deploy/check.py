@@ -14,7 +14,7 @@ from pose_hrnet.data.people import people_to_predict
 from pose_hrnet.data.synthetic.dataset import draw_scene
 from pose_hrnet.inference.dataset import crops_for
 from pose_hrnet.inference.model import PoseModel
-from pose_hrnet.keypoints import geometry
+from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.text import counted
 
@@ -94,16 +94,14 @@ def _run(model: PoseModel, crops: Tensor) -> tuple[Tensor, Tensor]:
 def drawn_crops(card: ModelCard, count: int = 32) -> Tensor:
     """Crops of drawn persons, ``(N, H, W, 3)`` uint8 RGB, for checks without images."""
     crops: list[Tensor] = []
+    codec = card.codec
     for index in range(2 * count):
         image, annotations = draw_scene(0, index)
         boxes = np.array([a["bbox"] for a in annotations], np.float64).reshape(-1, 4)
-        centers, sizes = geometry.crop_regions(
-            boxes, card.codec.input_wh, padding=card.box_padding
+        frames = CropFrames.of_boxes(
+            boxes, codec.input_wh, codec.alignment, padding=card.box_padding
         )
-        affines = geometry.crop_affines(
-            centers, sizes, card.codec.input_wh, alignment=card.codec.alignment
-        )
-        crops += [torch.from_numpy(cut(image, affine, card.codec.input_wh)) for affine in affines]
+        crops += [torch.from_numpy(cut(image, a, codec.input_wh)) for a in frames.affines]
         if len(crops) >= count:
             break
     return torch.stack(crops[:count])

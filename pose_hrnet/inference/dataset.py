@@ -211,5 +211,5 @@ def _poses(
         keypoint_scores=keypoint_scores,
         boxes_xyxy=geometry.xywh_to_xyxy(people.boxes_xywh).astype(np.float32),
         scores=people.scores,
-        areas=dataset.sizes_wh[row].prod(axis=1).astype(np.float32),
+        areas=dataset.frames.areas[row].astype(np.float32),
     )

@@ -16,7 +16,7 @@ from pose_hrnet.data.crops import cut
 from pose_hrnet.inference.load import load_pose_model
 from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints import geometry
-from pose_hrnet.keypoints.geometry import Array
+from pose_hrnet.keypoints.geometry import Array, CropFrames
 from pose_hrnet.keypoints.records import Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.choices import Backend, Precision
@@ -40,29 +40,27 @@ class _Sight(Generic[Key]):
         key: What the caller knows it by.
         image: ``(H, W, 3)`` RGB.
         boxes_xyxy: ``(N, 4)``.
-        areas: ``(N,)`` of the padded crops.
-        affines: ``(N, 2, 3)`` image to input.
-        keypoints_image: ``(N, K, 2)``, filled batch by batch.
+        frames: Of the N crops.
+        keypoints_input: ``(N, K, 2)``, filled batch by batch.
         keypoint_scores: ``(N, K)``, likewise.
     """
 
     key: Key
     image: Image
     boxes_xyxy: Array
-    areas: Array
-    affines: Array
-    keypoints_image: NDArray[np.float32]
+    frames: CropFrames
+    keypoints_input: NDArray[np.float32]
     keypoint_scores: NDArray[np.float32]
 
     def poses(self) -> Poses:
         """The finished poses; their image id is 0."""
         return Poses(
             image_ids=object_array([0] * len(self.boxes_xyxy)),
-            keypoints_image=self.keypoints_image,
+            keypoints_image=self.frames.to_image(self.keypoints_input).astype(np.float32),
             keypoint_scores=self.keypoint_scores,
             boxes_xyxy=self.boxes_xyxy.astype(np.float32),
             scores=self.keypoint_scores.mean(axis=1),
-            areas=self.areas.astype(np.float32),
+            areas=self.frames.areas.astype(np.float32),
         )
 
 
@@ -236,7 +234,7 @@ class PoseEstimator:
         batch: _Batch[Key] = _Batch([], [], [])
         for key, image, boxes_xyxy in pictures:
             sight = self._sight(key, image, boxes_xyxy)
-            for row, affine in enumerate(sight.affines):
+            for row, affine in enumerate(sight.frames.affines):
                 if len(batch.crops) >= self.batch_size:  # in the middle of an image
                     yield batch
                     batch = _Batch([], [], [])
@@ -254,16 +252,18 @@ class PoseEstimator:
 
     def _sight(self, key: Key, image: Image, boxes_xyxy: ArrayLike) -> _Sight[Key]:
         codec, boxes = self.card.codec, _checked_boxes(boxes_xyxy)
-        centers, sizes = geometry.crop_regions(
-            geometry.xyxy_to_xywh(boxes), codec.input_wh, padding=self.card.box_padding
+        frames = CropFrames.of_boxes(
+            geometry.xyxy_to_xywh(boxes),
+            codec.input_wh,
+            codec.alignment,
+            padding=self.card.box_padding,
         )
         count = self.skeleton.num_keypoints
         return _Sight(
             key,
             _checked_image(image),
             boxes,
-            sizes.prod(axis=1),
-            geometry.crop_affines(centers, sizes, codec.input_wh, alignment=codec.alignment),
+            frames,
             np.empty((len(boxes), count, 2), np.float32),
             np.empty((len(boxes), count), np.float32),
         )
@@ -271,12 +271,10 @@ class PoseEstimator:
     def _run(self, batch: _Batch[Key]) -> None:
         """Predict the crops, and put their keypoints where they belong."""
         points_input, scores = self.model(torch.from_numpy(np.stack(batch.crops)))
-        affines = np.stack([sight.affines[row] for sight, row in batch.owners])
-        points_image = geometry.input_to_image(points_input.numpy(), affines)
         for (sight, row), points, values in zip(
-            batch.owners, points_image, scores.numpy(), strict=True
+            batch.owners, points_input.numpy(), scores.numpy(), strict=True
         ):
-            sight.keypoints_image[row] = points
+            sight.keypoints_input[row] = points
             sight.keypoint_scores[row] = values
 
 

@@ -2,6 +2,7 @@
 
 The integer coordinate is the centre of a pixel; the centre of the top-left pixel is (0, 0).
 A horizontal flip of an image of width W therefore maps x to W - 1 - x.
+A picture resized by s has its pixel centres at (p + 0.5) s - 0.5 (`resampled`).
 
 Two alignments of a box with the network input exist, and a codec's name picks one for crop,
 encode, decode and flip together:
@@ -14,6 +15,7 @@ encode, decode and flip together:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -43,76 +45,117 @@ def fit_aspect(sizes_wh: ArrayLike, input_wh: tuple[float, float]) -> Array:
     return np.stack([width, width / aspect], axis=-1)
 
 
-def crop_regions(
-    boxes_xywh: ArrayLike, input_wh: tuple[int, int], *, padding: float = BOX_PADDING
-) -> tuple[Array, Array]:
-    """Centre and size of the image region that is cropped for each box.
+@dataclass(frozen=True, eq=False)
+class CropFrames:
+    """N crops: the regions of the image that they show, and how its points lie in them.
+
+    It takes input size and alignment, not a codec: a picture to look at is cropped without one.
+
+    Attributes:
+        centers_image: ``(N, 2)`` centres of the regions.
+        sizes_wh: ``(N, 2)`` sizes of the regions in image pixels.
+        affines: ``(N, 2, 3)`` float64 `image_to_input`:
+            ``p_input = A[:, :2] @ p_image + A[:, 2]``.
+    """
+
+    centers_image: Array
+    sizes_wh: Array
+    affines: Array
+
+    def __len__(self) -> int:
+        return len(self.affines)
+
+    @classmethod
+    def of_boxes(
+        cls,
+        boxes_xywh: ArrayLike,
+        input_wh: tuple[int, int],
+        alignment: Alignment,
+        *,
+        padding: float = BOX_PADDING,
+    ) -> CropFrames:
+        """Upright crops of boxes that are grown to the input's aspect ratio, then padded.
+
+        Args:
+            boxes_xywh: ``(N, 4)`` image pixels.
+            input_wh: Network input size.
+            alignment: How the region meets the input, see the module docstring; the codec's.
+            padding: Factor on the size once its aspect ratio fits.
+        """
+        boxes = np.asarray(boxes_xywh, dtype=np.float64)
+        centers, sizes = boxes[:, :2] + boxes[:, 2:] / 2, fit_aspect(boxes[:, 2:], input_wh)
+        return cls.of_regions(centers, sizes * padding, input_wh, alignment)
+
+    @classmethod
+    def of_regions(
+        cls,
+        centers_image: ArrayLike,
+        sizes_wh: ArrayLike,
+        input_wh: tuple[int, int],
+        alignment: Alignment,
+        *,
+        rotations_deg: ArrayLike = 0.0,
+        mirrored: ArrayLike = False,
+    ) -> CropFrames:
+        """Crops of regions in the input's aspect ratio, turned and mirrored.
+
+        A region turned by ``rotation`` is cropped upright: the image direction (sin r, -cos r)
+        becomes "up" in the crop, as in the official code. A mirrored one is mirrored about its
+        centre, then turned: what the same region of the mirrored image would show.
+
+        Args:
+            centers_image: ``(N, 2)`` image pixels.
+            sizes_wh: ``(N, 2)`` image pixels.
+            input_wh: Network input size.
+            alignment: As in `of_boxes`.
+            rotations_deg: ``(N,)`` or one angle for all.
+            mirrored: ``(N,)`` or one answer for all.
+        """
+        centers = np.asarray(centers_image, dtype=np.float64)
+        sizes = np.asarray(sizes_wh, dtype=np.float64)
+        target = np.asarray(input_wh, dtype=np.float64)
+        if alignment == "udp":
+            scales, target_center = (target - 1) / sizes, (target - 1) / 2
+        else:
+            scales, target_center = np.repeat(target[:1] / sizes[:, :1], 2, axis=1), target / 2
+        angles = np.deg2rad(np.broadcast_to(np.asarray(rotations_deg, np.float64), len(centers)))
+        cos, sin = np.cos(angles), np.sin(angles)
+        rotation = np.stack([np.stack([cos, sin], -1), np.stack([-sin, cos], -1)], axis=1)
+        linear = scales[:, :, None] * rotation
+        linear[np.broadcast_to(np.asarray(mirrored), len(centers)), :, 0] *= -1
+        offset = target_center - np.einsum("nij,nj->ni", linear, centers)
+        return cls(centers, sizes, np.concatenate([linear, offset[:, :, None]], axis=2))
+
+    @property
+    def areas(self) -> Array:
+        """``(N,)`` areas of the regions in square image pixels."""
+        areas: Array = self.sizes_wh.prod(axis=1)
+        return areas
+
+    def to_input(self, points_image: ArrayLike) -> Array:
+        """``(N, K, 2)`` points in image pixels -> the same in input pixels."""
+        return image_to_input(points_image, self.affines)
+
+    def to_image(self, points_input: ArrayLike) -> Array:
+        """``(N, K, 2)`` points in input pixels -> the same in image pixels."""
+        return input_to_image(points_input, self.affines)
+
+
+def resampled(scale_xy: ArrayLike, offset_xy: ArrayLike = 0.0) -> Array:
+    """The map into a picture that is cut off at a corner and resized, as OpenCV resizes.
+
+    A pixel of the resized picture covers 1 / scale pixels of the other, so that centres of pixels
+    map as ``(p - offset + 0.5) * scale - 0.5``.
 
     Args:
-        boxes_xywh: ``(N, 4)`` image pixels.
-        input_wh: Network input size.
-        padding: Factor on the size once its aspect ratio fits.
+        scale_xy: ``(2,)`` pixels of the new picture per pixel of the old, or one for both axes.
+        offset_xy: ``(2,)`` pixels that are cut off left and above, or one for both axes.
 
     Returns:
-        ``centers_image`` ``(N, 2)`` and ``sizes_wh`` ``(N, 2)``, image pixels.
+        ``(2, 3)`` float64.
     """
-    boxes = np.asarray(boxes_xywh, dtype=np.float64)
-    return boxes[:, :2] + boxes[:, 2:] / 2, fit_aspect(boxes[:, 2:], input_wh) * padding
-
-
-def crop_affines(
-    centers_image: ArrayLike,
-    sizes_wh: ArrayLike,
-    input_wh: tuple[int, int],
-    *,
-    rotations_deg: ArrayLike = 0.0,
-    alignment: Alignment = "official",
-) -> Array:
-    """Affine maps from image pixels to input pixels.
-
-    A region turned by ``rotation`` is cropped upright: the image direction (sin r, -cos r) becomes
-    "up" in the crop, as in the official code.
-
-    Args:
-        centers_image: ``(N, 2)`` region centres.
-        sizes_wh: ``(N, 2)`` region sizes in image pixels.
-        input_wh: Network input size (W, H).
-        rotations_deg: ``(N,)`` or one angle for all.
-        alignment: See the module docstring.
-
-    Returns:
-        ``(N, 2, 3)`` float64 ``image_to_input``: ``p_input = A[:, :2] @ p_image + A[:, 2]``.
-    """
-    centers = np.asarray(centers_image, dtype=np.float64)
-    sizes = np.asarray(sizes_wh, dtype=np.float64)
-    target = np.asarray(input_wh, dtype=np.float64)
-    if alignment == "udp":
-        scales, target_center = (target - 1) / sizes, (target - 1) / 2
-    else:
-        scales, target_center = np.repeat(target[:1] / sizes[:, :1], 2, axis=1), target / 2
-    angles = np.deg2rad(np.broadcast_to(np.asarray(rotations_deg, np.float64), len(centers)))
-    cos, sin = np.cos(angles), np.sin(angles)
-    rotation = np.stack([np.stack([cos, sin], -1), np.stack([-sin, cos], -1)], axis=1)
-    linear = scales[:, :, None] * rotation
-    offset = target_center - np.einsum("nij,nj->ni", linear, centers)
-    return np.concatenate([linear, offset[:, :, None]], axis=2)
-
-
-def mirror_affines(affines: ArrayLike, image_widths: ArrayLike) -> Array:
-    """Compose each ``image_to_input`` with a horizontal flip of the image before it.
-
-    Args:
-        affines: ``(N, 2, 3)`` maps that expect coordinates of the flipped image.
-        image_widths: ``(N,)`` or one width in pixels.
-
-    Returns:
-        ``(N, 2, 3)`` maps from the image as it is: x is replaced by ``width - 1 - x``.
-    """
-    mirrored = np.array(affines, dtype=np.float64)
-    last = np.asarray(image_widths, dtype=np.float64) - 1
-    mirrored[:, :, 2] += mirrored[:, :, 0] * last.reshape(-1, 1)
-    mirrored[:, :, 0] *= -1
-    return mirrored
+    scale = np.broadcast_to(np.asarray(scale_xy, np.float64), 2)
+    return np.column_stack([np.diag(scale), (0.5 - np.asarray(offset_xy)) * scale - 0.5])
 
 
 def compose(second: ArrayLike, first: ArrayLike) -> Array:
@@ -124,7 +167,7 @@ def compose(second: ArrayLike, first: ArrayLike) -> Array:
 
 
 def invert(affine: ArrayLike) -> Array:
-    """The inverse of a ``(2, 3)`` map."""
+    """The inverse of a ``(2, 3)`` map, ``(2, 3)``."""
     matrix = np.asarray(affine, np.float64)
     linear = np.linalg.inv(matrix[:, :2])
     return np.column_stack([linear, -linear @ matrix[:, 2]])
@@ -135,7 +178,7 @@ def image_to_input(points_image: ArrayLike, affines: ArrayLike) -> Array:
 
     Args:
         points_image: ``(N, K, 2)``.
-        affines: ``(N, 2, 3)`` from `crop_affines`.
+        affines: ``(N, 2, 3)`` of `CropFrames`.
 
     Returns:
         ``(N, K, 2)`` input pixels.
@@ -159,12 +202,6 @@ def input_to_image(points_input: ArrayLike, affines: ArrayLike) -> Array:
     inverse = np.linalg.inv(matrices[:, :, :2])
     mapped: Array = (points - matrices[:, None, :, 2]) @ inverse.swapaxes(1, 2)
     return mapped
-
-
-def flip_points(points: ArrayLike, widths: ArrayLike) -> Array:
-    """Mirror x of ``(..., 2)`` points in images of these widths ``(...)``, or of one width."""
-    points = np.asarray(points, dtype=np.float64)
-    return np.stack([np.asarray(widths) - 1 - points[..., 0], points[..., 1]], axis=-1)
 
 
 def xywh_to_xyxy(boxes_xywh: ArrayLike) -> Array:

@@ -16,7 +16,7 @@ from pose_hrnet.evaluation.evaluate import EvaluationSet
 from pose_hrnet.evaluation.matching import Match, best_and_worst, match_best
 from pose_hrnet.inference.dataset import crops_for
 from pose_hrnet.inference.model import PoseModel
-from pose_hrnet.keypoints import geometry
+from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.records import People, Poses
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.visualize.draw import (
@@ -130,16 +130,15 @@ class Showcase:
 def _pair(card: ModelCard, image: Image, person: People, pose: Poses | None) -> Image:
     """The crop with the annotated pose, and with the predicted one."""
     width, height = (side * TALL // card.codec.input_wh[1] for side in card.codec.input_wh)
-    centers, sizes = geometry.crop_regions(
-        person.boxes_xywh, (width, height), padding=card.box_padding * WIDER
+    frames = CropFrames.of_boxes(
+        person.boxes_xywh, (width, height), "official", padding=card.box_padding * WIDER
     )
-    affine = geometry.crop_affines(centers, sizes, (width, height))
-    pixels = cut(image, affine[0], (width, height))
-    truth = geometry.image_to_input(person.keypoints_image, affine)
+    pixels = cut(image, frames.affines[0], (width, height))
+    truth = frames.to_input(person.keypoints_image)
     left = draw_poses(pixels, truth, person.visibility > 0, skeleton=card.skeleton)
     if pose is None:
         return _beside(left, pixels)
-    found = geometry.image_to_input(pose.keypoints_image, affine)
+    found = frames.to_input(pose.keypoints_image)
     # Faint ones, too: at the beginning all are.
     right = draw_poses(pixels, found, pose.keypoint_scores, skeleton=card.skeleton, min_score=0)
     return _beside(left, right)

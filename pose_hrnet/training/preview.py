@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pose_hrnet.config.recipe import Config
 from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.crops import Crop, SampleKey
+from pose_hrnet.keypoints.geometry import image_to_input, resampled
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.training.assemble import build_model
@@ -127,10 +128,9 @@ def _with_keypoints(crop: Crop, skeleton: Skeleton) -> Image:
     """The crop, enlarged, with its labelled keypoints."""
     pixels = enlarged(crop.pixels.numpy(), CROP_HEIGHT)
     factor = len(pixels) / len(crop.pixels)
-    # The integer coordinate is the centre of a pixel.
-    points = (crop.keypoints_input.numpy() + 0.5) * factor - 0.5
+    points = image_to_input(crop.keypoints_input[None], resampled(factor)[None])
     visible = crop.visible.numpy()[None]
-    return draw_poses(pixels, points[None], visible, skeleton=skeleton, thickness=2)
+    return draw_poses(pixels, points, visible, skeleton=skeleton, thickness=2)
 
 
 def _write_grid(path: Path, tiles: list[Image], *, columns: int) -> None:

@@ -20,7 +20,8 @@ from pose_hrnet.config.files import find_config, load_config
 from pose_hrnet.data.images import read_rgb
 from pose_hrnet.system import choices as literals
 from tests.helpers.builders import make_people, write_annotations, write_images
-from tests.training.test_train import TINY
+from tests.helpers.command_line import run, run_here
+from tests.helpers.training_runs import TINY
 
 COMMANDS = [
     "demo", "train", "evaluate", "score", "predict", "export", "recipes",
@@ -28,28 +29,6 @@ COMMANDS = [
     "data synthesize", "data validate", "data preview",
     "weights inspect", "weights convert",
 ]  # fmt: skip
-
-
-def run(*arguments, code=0):
-    """Run ``python -m pose_hrnet`` and return standard output and error."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pose_hrnet", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=280,
-    )
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout, " ".join(done.stderr.split())
-
-
-def run_here(*arguments, code=0):
-    """As `run`, in this process: without the seconds that importing torch takes."""
-    done = CliRunner().invoke(app, [*map(str, arguments)])
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    assert done.exit_code == code, done.output
-    return done.stdout, " ".join(done.stderr.split())
 
 
 @pytest.mark.parametrize("command", COMMANDS)

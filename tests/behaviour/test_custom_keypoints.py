@@ -10,8 +10,8 @@ import torch
 
 from pose_hrnet.keypoints.skeleton import COCO17, MPII16
 from pose_hrnet.models.weights.load import load_model
-from tests.behaviour.test_cli import run
-from tests.training.test_train import TINY
+from tests.helpers.command_line import run
+from tests.helpers.training_runs import TINY
 
 NAMES = ("nose", "left_shoulder", "right_shoulder", "left_wrist", "right_wrist")
 

@@ -25,7 +25,7 @@ from pose_hrnet.training.step import TrainingStep
 from pose_hrnet.training.train import train
 from tests.helpers.builders import make_people, write_annotations, write_images
 from tests.helpers.pose_models import pose_model
-from tests.training.test_train import TINY, assert_same_run
+from tests.helpers.training_runs import TINY, assert_same_run
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = ROOT / "tests/helpers/training_worker.py"

@@ -25,7 +25,7 @@ from pose_hrnet.system.progress import SILENT
 from pose_hrnet.training.states import LAST, read_newest_state
 from pose_hrnet.training.train import train
 from tests.helpers.builders import make_people, write_annotations, write_images
-from tests.training.test_train import TINY, assert_same_run
+from tests.helpers.training_runs import TINY, assert_same_run
 
 PATIENCE = 120
 """Seconds; other work may share the machine."""

@@ -38,9 +38,9 @@ from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.weights.load import load_model, save_model
-from tests.behaviour.test_cli import run_here
-from tests.deploy.test_export import Tiny
 from tests.helpers.builders import make_people, write_annotations, write_images
+from tests.helpers.command_line import run_here
+from tests.helpers.networks import ColourMix
 
 ONCE = Pace(rounds=1, turn_seconds=0)
 ROW_KEYS = {
@@ -185,7 +185,7 @@ def test_random_weights_keep_the_signal_alive(tmp_path):
 
 def test_exports_stand_beside_the_checkpoint_or_alone(checkpoint, tmp_path):
     path = tmp_path / "tiny_export.pt2"
-    export_model(replace(load_model(checkpoint), model=Tiny().eval()), path, "torch")
+    export_model(replace(load_model(checkpoint), model=ColourMix().eval()), path, "torch")
     choice = ModelChoice(checkpoint, [path], (), (), (1,), device="cpu")
     (found,) = benchmark_model(choice, ONCE, model_name="tiny")
     assert [row.variant for row in found.rows] == [BASELINE, "tiny_export.pt2"]

@@ -12,8 +12,8 @@ from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.hrnet import HRNet
 from pose_hrnet.models.weights.load import save_model
-from tests.behaviour.test_cli import run_here
 from tests.helpers.builders import make_people, write_annotations, write_images
+from tests.helpers.command_line import run_here
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,8 @@ from pose_hrnet.cli.app import app
 from pose_hrnet.inference.estimator import PoseEstimator
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.models.weights.load import load_model, save_model
-from tests.models.test_foreign import META_1X, in_mmpose
-from tests.models.test_load import card_of, imagenet_layout, same, tiny
-from tests.models.test_mmpose import CONFIG_1X, UDP_1X, changed
+from tests.helpers.mmpose_files import CONFIG_1X, META_1X, UDP_1X, changed, in_mmpose
+from tests.helpers.networks import card_of, imagenet_layout, same, tiny
 
 
 def run(*arguments: object, code: int = 0) -> str:

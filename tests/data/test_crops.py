@@ -51,8 +51,8 @@ def test_crops_equal_the_official_ones(shared: Path):
         if k == image
     ]
     assert len(rows) == len(reference["crop"]) == 12
-    np.testing.assert_allclose(crops.centers_image[rows], reference["center"], atol=1e-3)
-    np.testing.assert_allclose(crops.sizes_wh[rows], reference["scale"] * 200, rtol=1e-5)
+    np.testing.assert_allclose(crops.frames.centers_image[rows], reference["center"], atol=1e-3)
+    np.testing.assert_allclose(crops.frames.sizes_wh[rows], reference["scale"] * 200, rtol=1e-5)
     for number, row in enumerate(rows):
         crop = crops[0, row]
         np.testing.assert_allclose(crop.affine, reference["affine"][number], atol=1e-3)

@@ -14,8 +14,9 @@ from pose_hrnet.data.crops import CropDataset, cut
 from pose_hrnet.data.images import ImageError, ImageFiles, read_rgb
 from pose_hrnet.data.jpeg import REDUCTIONS, FastJpeg, picture_decoder
 from pose_hrnet.data.people import load_people, training_people
-from pose_hrnet.keypoints.geometry import compose, crop_affines, invert
+from pose_hrnet.keypoints.geometry import CropFrames, compose, invert
 from tests.helpers.builders import make_people
+from tests.helpers.pictures import shift_and_difference
 
 SIZE_WH = (803, 605)  # no multiple of a reduction
 
@@ -44,19 +45,11 @@ def save(
 def crop_of(path: Path, decode: str, reduction: float, size_wh=None) -> np.ndarray:
     """A crop that is as much coarser than the image as the picture may be."""
     taken = picture_decoder(decode)(path, path.read_bytes(), size_wh, reduction)
-    affine = crop_affines([[370.0, 330.0]], [[64 * reduction, 48 * reduction]], (64, 48))[0]
+    size_wh = [64 * reduction, 48 * reduction]
+    affine = CropFrames.of_regions([[370, 330]], [size_wh], (64, 48), "official").affines[0]
     if taken.affine is not None:
         affine = compose(affine, invert(taken.affine))
     return cut(taken.pixels, affine, (64, 48))
-
-
-def shift_and_difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """Length of the shift in pixels, by least squares on the gradient, and the mean difference."""
-    first, second = (cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY).astype(np.float64) for crop in (a, b))
-    slopes = np.stack([part[2:-2, 2:-2].ravel() for part in np.gradient((first + second) / 2)])
-    change = (second - first)[2:-2, 2:-2].ravel()
-    shift = np.linalg.lstsq(slopes.T, change, rcond=None)[0]
-    return float(np.hypot(*shift)), float(np.abs(a.astype(float) - b).mean())
 
 
 @pytest.mark.parametrize("reduction", [1, *REDUCTIONS])

@@ -14,14 +14,14 @@ from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.formats.mpii import load_mpii, read_mpii
 from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.evaluation.metrics.pckh import read_mpii_truth, score_mpii
-from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.codec import HeatmapCodec
+from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.records import Poses, object_array
 from pose_hrnet.keypoints.skeleton import MPII16
 from pose_hrnet.models.card import ModelCard
-from tests.evaluation.test_evaluate import INPUT_WH, Oracle
 from tests.helpers import mpii_files as files
 from tests.helpers.builders import write_images
+from tests.helpers.oracle import INPUT_WH, Oracle
 from tests.helpers.pose_models import pose_model
 
 INDEX = {name: k for k, name in enumerate(MPII16.keypoint_names)}
@@ -42,10 +42,10 @@ def poses_at(joints):
 
 def test_crops_are_the_official_ones(tmp_path):
     people = load_mpii(files.write(tmp_path / "valid.json", files.row(), files.row("b.png")))
-    centers, sizes = geometry.crop_regions(people.boxes_xywh, (256, 256))
+    frames = CropFrames.of_boxes(people.boxes_xywh, (256, 256), "official")
     # Official: centre (50, 60 + 15 * 0.5) - 1, and 200 * 0.5 * 1.25 pixels on each side.
-    np.testing.assert_allclose(centers, [[49, 66.5]] * 2)
-    np.testing.assert_allclose(sizes, [[125, 125]] * 2)
+    np.testing.assert_allclose(frames.centers_image, [[49, 66.5]] * 2)
+    np.testing.assert_allclose(frames.sizes_wh, [[125, 125]] * 2)
     np.testing.assert_allclose(people.keypoints_image[0], files.JOINTS - 1)
     assert people.images.file_names == ("a.png", "b.png")
 

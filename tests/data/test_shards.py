@@ -16,20 +16,20 @@ from pose_hrnet.cli.app import app
 from pose_hrnet.config.files import load_config
 from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.augment import Region, draw_region, reach_xyxy
-from pose_hrnet.data.crops import CropDataset
+from pose_hrnet.data.crops import CropDataset, cut
 from pose_hrnet.data.loader import crop_loader
 from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, ShardStore, read_index
 from pose_hrnet.data.shards.writer import write_shards
-from pose_hrnet.keypoints.geometry import crop_affines, image_to_input
+from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.training.assemble import build_model
 from pose_hrnet.training.data import training_crops, training_data
 from pose_hrnet.training.report import read_metrics
 from pose_hrnet.training.train import train
-from tests.data.test_jpeg import shift_and_difference
 from tests.helpers import mpii_files
 from tests.helpers.builders import make_people, write_annotations, write_images
+from tests.helpers.pictures import shift_and_difference
 
 INPUT_WH = (96, 128)
 LARGEST = AugmentConfig(half_body_probability=0.5)
@@ -76,12 +76,11 @@ def test_reach_holds_all_that_augmentation_can_show():
         points = []
         for _ in range(1200):
             drawn = draw_region(*given, LARGEST, rng)
-            affine = crop_affines(
-                drawn.center_image[None], drawn.size_wh[None], INPUT_WH,
+            frames = CropFrames.of_regions(
+                drawn.center_image[None], drawn.size_wh[None], INPUT_WH, "official",
                 rotations_deg=drawn.rotation_deg,
             )  # fmt: skip
-            inverse = np.linalg.inv(np.vstack([affine[0], [0, 0, 1]]))[:2]
-            points.append(image_to_input(corners[None], inverse[None])[0])
+            points.append(frames.to_image(corners[None])[0])
         low, high = np.concatenate(points).min(0), np.concatenate(points).max(0)
         assert (low >= (left - 1e-6, top - 1e-6)).all()
         assert (high <= (right + 1e-6, bottom + 1e-6)).all()
@@ -108,23 +107,20 @@ def test_augmented_crops_of_real_persons_agree_with_those_of_their_images(
         pair = []
         for data, at in ((plain, row), (crops, other)):
             region = draw_region(
-                Region(data.centers_image[at], data.sizes_wh[at]),
+                Region(data.frames.centers_image[at], data.frames.sizes_wh[at]),
                 data.people.keypoints_image[at],
                 data.people.visibility[at],
                 COCO17,
                 LARGEST,
                 np.random.default_rng(seeds),
             )
-            affine = data._affines([region], np.array([at]))[0]
-            reader = data.pictures.read(int(data.people.image_index[at]), 1)
-            pixels = np.empty((INPUT_WH[1], INPUT_WH[0], 3), np.uint8)
-            data._cut(reader, affine, pixels)
-            pair.append(
-                (
-                    pixels,
-                    image_to_input(data.people.keypoints_image[at][None], affine[None])[0],
-                )
-            )
+            frames = CropFrames.of_regions(
+                region.center_image[None], region.size_wh[None], INPUT_WH, "official",
+                rotations_deg=region.rotation_deg, mirrored=region.flip,
+            )  # fmt: skip
+            picture = data.pictures.read(int(data.people.image_index[at]), 1)
+            points = frames.to_input(data.people.keypoints_image[[at]])[0]
+            pair.append((cut(picture.pixels, frames.affines[0], INPUT_WH), points))
         seen = people.visibility[row] > 0
         np.testing.assert_allclose(pair[0][1][seen], pair[1][1][seen], atol=0.6)
         shift, difference = shift_and_difference(pair[0][0], pair[1][0])

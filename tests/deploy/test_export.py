@@ -34,32 +34,19 @@ from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.card import SUFFIXES, ModelCard
 from pose_hrnet.models.weights.fit import LoadReport
 from pose_hrnet.models.weights.load import LoadedModel, save_model
-from tests.behaviour.test_cli import run
 from tests.helpers.builders import make_people, write_annotations, write_images
+from tests.helpers.command_line import run
+from tests.helpers.networks import ColourMix
 from tests.helpers.pose_models import pose_model
 
 SIZE_WH = (64, 96)
-
-
-class Tiny(torch.nn.Module):
-    """Heatmaps that are blurred mixtures of the colours: quick to trace."""
-
-    def __init__(self):
-        super().__init__()
-        generator = torch.Generator().manual_seed(0)
-        self.mix = torch.nn.Conv2d(3, 17, 5, stride=4, padding=2)
-        self.mix.weight.data = torch.rand(17, 3, 1, 1, generator=generator).repeat(1, 1, 5, 5) / 75
-        self.mix.bias.data.zero_()
-
-    def forward(self, images):
-        return self.mix(images.float() / 255)
 
 
 def tiny(codec_name):
     card = ModelCard(
         {"num_keypoints": 17}, COCO17, HeatmapCodec(codec_name, SIZE_WH), box_padding=1.1
     )
-    return LoadedModel(Tiny().eval(), card, LoadReport(Path("tiny"), "test", ()))
+    return LoadedModel(ColourMix().eval(), card, LoadReport(Path("tiny"), "test", ()))
 
 
 def reference(codec_name="udp", **options):
@@ -275,7 +262,7 @@ def test_a_missing_extra_is_named(tmp_path, monkeypatch):
 
 
 def test_networks_that_no_graph_can_hold(tmp_path):
-    class Odd(Tiny):
+    class Odd(ColourMix):
         def forward(self, images):
             return super().forward(images) * (1 if images.sum() > 0 else 2)
 

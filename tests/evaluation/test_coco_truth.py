@@ -8,7 +8,7 @@ import pytest
 
 from pose_hrnet.data.formats.rows import find_twin
 from pose_hrnet.evaluation.metrics.coco_ap import score_results
-from tests.evaluation.test_coco_ap import make_results, make_truth, raw_pycocotools
+from tests.helpers.coco_files import make_results, make_truth, raw_pycocotools
 
 NAN = float("nan")
 GOOD = make_truth()

@@ -17,13 +17,17 @@ from pose_hrnet.data.crops import CropDataset
 from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.evaluation.compare import Combination, combinations, compare, parse_items
 from pose_hrnet.evaluation.evaluate import evaluate
-from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.hrnet import HRNet
 from pose_hrnet.models.weights.load import save_model
-from tests.helpers.builders import make_people, write_annotations, write_images
+from tests.helpers.builders import (
+    make_people,
+    mirrored_points,
+    write_annotations,
+    write_images,
+)
 from tests.helpers.pose_models import pose_model
 
 ALL = ("flip", "shift", "codec", "nms")
@@ -53,11 +57,9 @@ class PerfectNetwork(torch.nn.Module):
             for row in range(len(people)):
                 crop = crops[0, row]
                 pixels, points = crop.pixels.permute(2, 0, 1), crop.keypoints_input
-                mirrored = geometry.flip_points(points, codec.input_wh[0])
+                mirrored = mirrored_points(points, codec.input_wh[0])
                 self.answers[key(pixels)] = points
-                self.answers[key(pixels.flip(-1))] = torch.as_tensor(
-                    mirrored[list(COCO17.flip_index)]
-                ).float()
+                self.answers[key(pixels.flip(-1))] = mirrored[list(COCO17.flip_index)]
 
     def forward(self, images):
         self.crops_seen += len(images)

@@ -8,54 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
-from pose_hrnet.data.crops import CropDataset
-from pose_hrnet.data.loader import EpochSampler
 from pose_hrnet.data.people import load_people, people_to_predict, training_people
 from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.evaluation.metrics.coco_ap import score_results
-from pose_hrnet.keypoints import geometry
-from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
-from pose_hrnet.models.card import ModelCard
 from tests.helpers.builders import make_people, write_annotations, write_images
+from tests.helpers.oracle import Oracle, make_card
 from tests.helpers.pose_models import pose_model
-
-INPUT_WH = (96, 128)
-
-
-def make_card(codec_name="dark"):
-    return ModelCard(
-        architecture={"num_keypoints": 17},
-        skeleton=COCO17,
-        codec=HeatmapCodec(codec_name, INPUT_WH),
-    )
-
-
-class Oracle(torch.nn.Module):
-    """Answers the crops of `people`, in the loader's order, with their own heatmaps."""
-
-    def __init__(self, people, folder, card):
-        super().__init__()
-        crops = CropDataset(people, folder, input_wh=INPUT_WH)
-        order = [index for _, index in EpochSampler(people, shuffle=False)]
-        self.keypoints = torch.stack([crops[0, i].keypoints_input for i in order])
-        self.codec, self.position = card.codec, 0
-
-    def forward(self, images):
-        flip_test = len(images) > 1 and torch.equal(images[0], images[len(images) // 2].flip(-1))
-        count = len(images) // 2 if flip_test else len(images)
-        points = self.keypoints[self.position : self.position + count]
-        self.position += count
-        heatmaps = self.codec.encode(points, torch.ones(points.shape[:2]))[0]
-        if not flip_test:
-            return heatmaps
-        mirrored = torch.from_numpy(geometry.flip_points(points, INPUT_WH[0])).float()
-        swapped = mirrored[:, list(COCO17.flip_index)]
-        return torch.cat([heatmaps, self.codec.encode(swapped, torch.ones(points.shape[:2]))[0]])
 
 
 @pytest.fixture

@@ -108,3 +108,8 @@ def make_batch(size: int, *, seed: int = 0, input_wh: tuple[int, int] = (32, 64)
         row=torch.arange(size),
         readable=torch.ones(size, dtype=torch.bool),
     )
+
+
+def mirrored_points(points: torch.Tensor, width: int) -> torch.Tensor:
+    """Where ``(..., 2)`` points stand in an image of this width that is flipped."""
+    return torch.stack([width - 1 - points[..., 0], points[..., 1]], dim=-1)

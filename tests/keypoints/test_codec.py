@@ -8,13 +8,21 @@ import numpy as np
 import pytest
 import torch
 
-from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.codec import HeatmapCodec
+from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.skeleton import COCO17
+from tests.helpers.builders import mirrored_points
 
 CODEC = HeatmapCodec()
 DARK = HeatmapCodec("dark")
 UDP = HeatmapCodec("udp")
+
+
+def frames_of(reference, alignment):
+    """The crops that a reference file says how it cut."""
+    return CropFrames.of_regions(
+        reference["center"], reference["scale"] * 200, (192, 256), alignment
+    )
 
 
 def continuous_keypoints(n: int, seed: int = 0) -> torch.Tensor:
@@ -112,7 +120,7 @@ def test_half_precision_decodes_like_single():
 def test_flip_back_undoes_a_flip_up_to_the_documented_offset():
     """Cell i stands at pixel 4 i: the unshifted map is 0.75 cells left, the shifted 0.25 right."""
     points = continuous_keypoints(200)
-    mirrored = torch.from_numpy(geometry.flip_points(points.numpy(), 192)).float()
+    mirrored = mirrored_points(points, 192)
     mirrored = mirrored[:, list(COCO17.flip_index)]
     heatmaps, _ = CODEC.encode(mirrored, torch.ones(200, 17))
     for shift, offset in ((0, -0.75), (1, 0.25)):
@@ -124,7 +132,7 @@ def test_flip_back_undoes_a_flip_up_to_the_documented_offset():
 def test_udp_flips_back_without_a_shift():
     points = continuous_keypoints(50)
     heatmaps, _ = UDP.encode(points, torch.ones(50, 17))
-    mirrored = torch.from_numpy(geometry.flip_points(points.numpy(), 192)).float()
+    mirrored = mirrored_points(points, 192)
     flipped, _ = UDP.encode(mirrored[:, list(COCO17.flip_index)], torch.ones(50, 17))
     assert UDP.flip_shift == 0
     torch.testing.assert_close(
@@ -166,14 +174,14 @@ def test_encode_equals_the_official_target(shared: Path):
 def test_decode_equals_the_official_decoder(shared: Path):
     reference = np.load(shared / "reference" / "decode.npz")
     heatmaps = torch.from_numpy(reference["heatmaps"]).float()
-    affines = geometry.crop_affines(reference["center"], reference["scale"] * 200, (192, 256))
+    frames = frames_of(reference, "official")
     peaks, scores = CODEC.peaks(heatmaps)
     refined, _ = CODEC.decode(heatmaps)
     for points_input, key in (
         (peaks * CODEC.stride, "argmax_image"),
         (refined, "quarter_shift_image"),
     ):
-        points_image = geometry.input_to_image(points_input.numpy(), affines)
+        points_image = frames.to_image(points_input.numpy())
         np.testing.assert_allclose(points_image, reference[key], atol=1e-3)
     np.testing.assert_array_equal(scores.numpy(), reference["score"].reshape(scores.shape))
 
@@ -184,8 +192,8 @@ def test_dark_equals_its_reference(shared: Path):
     np.testing.assert_allclose(heatmaps.numpy(), crops["unbiased_target"], atol=5e-4)
     maps = np.load(shared / "reference" / "decode.npz")
     points, _ = DARK.decode(torch.from_numpy(maps["heatmaps"]).float())
-    affines = geometry.crop_affines(maps["center"], maps["scale"] * 200, (192, 256))
-    error = np.abs(geometry.input_to_image(points.numpy(), affines) - maps["dark_image"])
+    frames = frames_of(maps, "official")
+    error = np.abs(frames.to_image(points.numpy()) - maps["dark_image"])
     assert np.median(error) < 1e-3
     assert np.percentile(error, 99) < 1e-3
     # One keypoint is 0.05 px off: a nearly singular Hessian magnifies float32 rounding.
@@ -194,11 +202,9 @@ def test_dark_equals_its_reference(shared: Path):
 
 def test_udp_equals_its_reference(shared: Path):
     crops = np.load(shared / "reference" / "crops_coco_sample.npz")
-    affines = geometry.crop_affines(
-        crops["center"], crops["scale"] * 200, (192, 256), alignment=UDP.alignment
-    )
-    np.testing.assert_allclose(affines, crops["udp_affine"], atol=1e-4)
-    points = torch.from_numpy(geometry.image_to_input(crops["joints_image"], affines))
+    frames = frames_of(crops, UDP.alignment)
+    np.testing.assert_allclose(frames.affines, crops["udp_affine"], atol=1e-4)
+    points = torch.from_numpy(frames.to_input(crops["joints_image"]))
     heatmaps, _ = UDP.encode(points, torch.from_numpy(crops["vis"]))
     np.testing.assert_allclose(heatmaps.numpy(), crops["udp_target"], atol=5e-4)
 
@@ -207,10 +213,7 @@ def test_udp_equals_its_reference(shared: Path):
     # The reference decodes cells by W / (w - 1), though it crops and encodes by (W - 1) / (w - 1):
     # its points are W / (W - 1) too far out, which the official UDP code does not do.
     points_input = points_input * np.array([192 / 191, 256 / 255])
-    affines = geometry.crop_affines(
-        maps["center"], maps["scale"] * 200, (192, 256), alignment=UDP.alignment
-    )
-    points_image = geometry.input_to_image(points_input, affines)
+    points_image = frames_of(maps, UDP.alignment).to_image(points_input)
     seen = maps["score"].reshape(6, 17) > 0  # elsewhere the reference steps from cell (-1, -1)
     assert seen.sum() == 6 * 17 - 1
     for points, key in ((points_input, "udp_input"), (points_image, "udp_image")):

@@ -10,15 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.weights.load import initialise, load_model, save_model
-from tests.models.test_load import card_of, tiny
-
-TINY: dict[str, Any] = {
-    "stem_width": 4, "stem_blocks": 2, "stage_modules": (1, 2, 2), "branch_blocks": 1
-}  # fmt: skip
-FOUR = Skeleton("four", ("a", "b", "c", "d"), ((0, 1),), (), (0.1,) * 4, (0, 1), (1.0,) * 4)
-OFFICIAL_NAME = "pose_hrnet_w8_256x192.pth"
+from tests.helpers.networks import OFFICIAL_NAME, card_of, tiny
 
 
 class Trap:

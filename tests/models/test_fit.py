@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
-from pose_hrnet.keypoints.skeleton import CROWDPOSE14, Skeleton
+from pose_hrnet.keypoints.skeleton import CROWDPOSE14
 from pose_hrnet.models.hrnet import HRNet
 from pose_hrnet.models.weights.load import initialise, load_model, save_model
-from tests.models.test_load import card_of, tiny
-
-TINY: dict[str, Any] = {
-    "stem_width": 4, "stem_blocks": 2, "stage_modules": (1, 2, 2), "branch_blocks": 1
-}  # fmt: skip
-FOUR = Skeleton("four", ("a", "b", "c", "d"), ((0, 1),), (), (0.1,) * 4, (0, 1), (1.0,) * 4)
-OFFICIAL_NAME = "pose_hrnet_w8_256x192.pth"
+from tests.helpers.networks import OFFICIAL_NAME, TINY_SIZES, card_of, tiny
 
 
 @pytest.mark.parametrize("names", [("d", "x", "b"), ("d", "c", "b", "a"), ("a", "b", "c", "d")])
@@ -53,9 +46,9 @@ def test_v2_heads_are_taken_by_name_from_v2_and_start_anew_from_v1(tmp_path: Pat
     names = CROWDPOSE14.keypoint_names
     for head in ("v1", "v2"):
         torch.manual_seed(1)
-        source = HRNet(8, 17, head=head, **TINY)
+        source = HRNet(8, 17, head=head, **TINY_SIZES)
         save_model(tmp_path / head, source.state_dict(), card_of(source))
-        target = HRNet(8, 14, head="v2", **TINY)
+        target = HRNet(8, 14, head="v2", **TINY_SIZES)
         before = target.state_dict()["head.3.weight"].clone()
         report = initialise(target, tmp_path / head, names)
         after = target.state_dict()["head.3.weight"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections import OrderedDict
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,10 +23,16 @@ from pose_hrnet.models.network import IMAGENET_MEAN
 from pose_hrnet.models.simple_baseline import SimpleBaseline
 from pose_hrnet.models.weights.layouts import identify, size_of
 from pose_hrnet.models.weights.load import initialise, load_model, save_model
-from tests.models.test_load import FOUR, TINY, same, tiny
-from tests.models.test_mmpose import CONFIG_0X, CONFIG_1X, UDP_1X, changed, data_set
-
-META_1X = {"cfg": CONFIG_1X, "epoch": 210, "mmengine_version": "0.10.7"}
+from tests.helpers.mmpose_files import (
+    CONFIG_0X,
+    CONFIG_1X,
+    META_1X,
+    UDP_1X,
+    changed,
+    data_set,
+    in_mmpose,
+)
+from tests.helpers.networks import FOUR, TINY_SIZES, same, tiny
 
 
 def heatmaps(model: PoseNetwork) -> Tensor:
@@ -35,14 +40,6 @@ def heatmaps(model: PoseNetwork) -> Tensor:
     images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
     with torch.inference_mode():
         return model.eval()(images)
-
-
-def in_mmpose(model: PoseNetwork, head: str) -> OrderedDict[str, Tensor]:
-    """MMPose's names: the backbone, then the head, each under a prefix."""
-    ours = model.state_dict()
-    heads = [name for name in ours if name.startswith(("final_layer.", "deconv_layers."))]
-    backbone = {f"backbone.{name}": value for name, value in ours.items() if name not in heads}
-    return OrderedDict({**backbone, **{head + name: ours[name] for name in heads}})
 
 
 def prefixed(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -242,7 +239,7 @@ def test_an_unusual_flip_shift_travels(tmp_path: Path) -> None:
 
 def test_bgr_networks_take_rgb(tmp_path: Path) -> None:
     mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
-    bgr = HRNet(8, **TINY, mean=mean, std=std)
+    bgr = HRNet(8, **TINY_SIZES, mean=mean, std=std)
     bgr.load_state_dict(tiny().state_dict())
     in_255 = (("[123.675, 116.28, 103.53]", "[25.5, 51.0, 76.5]"), ("58.395", "127.5"))
     in_255 += (("57.12", "153.0"), ("57.375", "178.5"), ("to_rgb=True", "to_rgb=False"))

@@ -13,60 +13,28 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from pose_hrnet.keypoints.codec import HeatmapCodec
-from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
+from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.hrnet import HRNet
 from pose_hrnet.models.weights.load import initialise, load_model, save_model
-
-TINY: dict[str, Any] = {
-    "stem_width": 4, "stem_blocks": 2, "stage_modules": (1, 2, 2), "branch_blocks": 1
-}  # fmt: skip
-FOUR = Skeleton("four", ("a", "b", "c", "d"), ((0, 1),), (), (0.1,) * 4, (0, 1), (1.0,) * 4)
-OFFICIAL_NAME = "pose_hrnet_w8_256x192.pth"
-
-
-def tiny(width: int = 8, num_keypoints: int = 17, seed: int = 1) -> HRNet:
-    """A small network with every entry, statistics included, away from its initial value."""
-    torch.manual_seed(seed)
-    model = HRNet(width, num_keypoints, **TINY).eval()
-    for value in model.state_dict().values():
-        value.copy_(torch.rand(value.shape) + 0.5 if value.ndim == 1 else torch.randn(value.shape))
-    return model
-
-
-def card_of(model: HRNet, **other: Any) -> ModelCard:
-    codec = HeatmapCodec("gaussian", (96, 128), sigma=1.5)
-    skeleton = COCO17 if model.architecture["num_keypoints"] == 17 else FOUR
-    return ModelCard(
-        **{**{"architecture": model.architecture, "skeleton": skeleton, "codec": codec}, **other}
-    )
-
-
-def same(a: HRNet, b: HRNet) -> bool:
-    left, right = a.state_dict(), b.state_dict()
-    return list(left) == list(right) and all(torch.equal(left[n], right[n]) for n in left)
-
-
-def imagenet_layout(model: HRNet) -> dict[str, Tensor]:
-    """The official classification network: same backbone, other heads, all stage-4 outputs."""
-    state = {n: v for n, v in model.state_dict().items() if not n.startswith("final_layer.")}
-    return state | {
-        "stage4.1.fuse_layers.1.0.0.0.weight": torch.randn(16, 8, 3, 3),
-        "incre_modules.0.0.conv1.weight": torch.randn(8, 8, 1, 1),
-        "final_layer.0.weight": torch.randn(8, 8, 1, 1),
-        "classifier.weight": torch.randn(10, 8),
-    }
-
+from tests.helpers.networks import (
+    FOUR,
+    OFFICIAL_NAME,
+    TINY_SIZES,
+    card_of,
+    imagenet_layout,
+    same,
+    tiny,
+)
 
 # Ours
 
 
 def test_save_then_load_is_equal(tmp_path: Path) -> None:
     normalisation: dict[str, Any] = {"mean": (0.4, 0.5, 0.6), "std": (0.1, 0.2, 0.3)}
-    model = HRNet(8, 4, **TINY, **normalisation).eval()
+    model = HRNet(8, 4, **TINY_SIZES, **normalisation).eval()
     model.load_state_dict(tiny(num_keypoints=4).state_dict())
     card = card_of(model, **normalisation, box_padding=1.1)
     path = tmp_path / "new" / "model.safetensors"

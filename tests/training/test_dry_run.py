@@ -17,7 +17,7 @@ from pose_hrnet.training.dry_run import dry_run
 from pose_hrnet.training.memory import StepMemory
 from pose_hrnet.training.train import train
 from tests.helpers.builders import make_people, write_annotations, write_images
-from tests.training.test_train import TINY
+from tests.helpers.training_runs import TINY
 
 
 @pytest.fixture

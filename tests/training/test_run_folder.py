@@ -17,7 +17,7 @@ from pose_hrnet.training.run_folder import RunMismatch, fingerprint, held, load_
 from pose_hrnet.training.states import LAST, PREVIOUS
 from pose_hrnet.training.train import train
 from tests.helpers.builders import make_people
-from tests.training.test_train import assert_same_run, settings  # noqa: F401 (a fixture)
+from tests.helpers.training_runs import assert_same_run
 
 PEOPLE = make_people(3)
 
@@ -93,7 +93,7 @@ class SecondStepEnds:
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_a_run_goes_on_after_any_step(settings, tmp_path, accumulate):  # noqa: F811
+def test_a_run_goes_on_after_any_step(settings, tmp_path, accumulate):
     """Three batches, the last one smaller: three steps, or two with the last one smaller."""
     changes = ["train.save_every=1", "train.epochs=2", f"train.accumulate={accumulate}"]
     config = load_config("demo", [*settings, *changes])
@@ -112,7 +112,7 @@ def test_a_run_goes_on_after_any_step(settings, tmp_path, accumulate):  # noqa: 
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
-def test_what_a_resumed_run_starts_from_is_its_save(settings, tmp_path):  # noqa: F811
+def test_what_a_resumed_run_starts_from_is_its_save(settings, tmp_path):
     config = load_config("demo", [*settings, "train.save_every=1", "train.epochs=2"])
     told, run = [], tmp_path / "run"
     with pytest.raises(Enough):
@@ -127,7 +127,7 @@ def test_what_a_resumed_run_starts_from_is_its_save(settings, tmp_path):  # noqa
     assert "random" not in str(resumed)
 
 
-def test_a_finished_run_says_so_and_does_nothing(settings, tmp_path, caplog):  # noqa: F811
+def test_a_finished_run_says_so_and_does_nothing(settings, tmp_path, caplog):
     config = load_config("demo", [*settings, "train.epochs=1"])
     train(config, tmp_path, device="cpu")
     before = {p: p.stat().st_mtime_ns for p in tmp_path.iterdir() if p.suffix in (".pt", ".jsonl")}
@@ -172,7 +172,7 @@ def test_two_trainings_do_not_share_a_folder(tmp_path):
         pass
 
 
-def test_a_run_that_is_at_work_stays_as_it_is(settings, tmp_path):  # noqa: F811
+def test_a_run_that_is_at_work_stays_as_it_is(settings, tmp_path):
     """Before its first save its folder looks empty; another command must not write there."""
     folder = tmp_path / "run"
     config = load_config("demo", settings)

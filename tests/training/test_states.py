@@ -12,7 +12,7 @@ from pose_hrnet.config.files import load_config
 from pose_hrnet.models.weights.load import load_model
 from pose_hrnet.training.assemble import build_model
 from pose_hrnet.training.states import LAST, PREVIOUS, CheckpointWriter, read_newest_state
-from tests.training.test_train import dies_at
+from tests.helpers.training_runs import dies_at
 
 
 def state(number):

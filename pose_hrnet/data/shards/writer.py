@@ -25,6 +25,7 @@ from pose_hrnet.data.augment import Region, reach_xyxy
 from pose_hrnet.data.images import ImageError, Pixels, read_rgb
 from pose_hrnet.data.shards.reader import FORMAT, INDEX_NAME, Cut, Entry, IndexFile, Sample, Shard
 from pose_hrnet.keypoints import geometry
+from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.records import People
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.files import replace_file, write_json
@@ -173,15 +174,15 @@ def _stored(cutter: _Cutter, row: int) -> tuple[Sample, bytes]:
         (width, height) if width and height else None,
     )
     box = people.boxes_xywh[row : row + 1].astype(np.float64)
-    centers, sizes = geometry.crop_regions(box, input_wh, padding=cutter.cut.box_padding)
+    frames = CropFrames.of_boxes(box, input_wh, "official", padding=cutter.cut.box_padding)
     reach = reach_xyxy(
-        Region(centers[0], sizes[0]),
+        Region(frames.centers_image[0], frames.sizes_wh[0]),
         people.keypoints_image[row],
         people.visibility[row],
         cutter.skeleton,
         cutter.augmentation,
     )
-    factor = max(1.0, sizes[0, 0] / (input_wh[0] * cutter.detail))
+    factor = max(1.0, frames.sizes_wh[0, 0] / (input_wh[0] * cutter.detail))
     pixels, to_stored = _cut_out(image, reach, factor)
     corners = geometry.image_to_input(geometry.xywh_to_xyxy(box).reshape(1, 2, 2), to_stored[None])
     points = geometry.image_to_input(people.keypoints_image[row][None], to_stored[None])[0]
@@ -216,9 +217,7 @@ def _cut_out(
         stored_wh = np.maximum(1, np.round((high - low) / factor)).astype(int)
         pixels = np.asarray(cv2.resize(pixels, stored_wh.tolist(), interpolation=cv2.INTER_AREA))
     scale = np.array(pixels.shape[1::-1]) / (high - low)
-    # A stored pixel covers 1 / scale pixels of the image: (p - low + 0.5) * scale - 0.5.
-    offset = (0.5 - low) * scale - 0.5
-    return pixels.astype(np.uint8, copy=False), np.column_stack([np.diag(scale), offset])
+    return pixels.astype(np.uint8, copy=False), geometry.resampled(scale, low)
 
 
 __all__ = ["PERSONS_PER_SHARD", "QUALITY", "write_shards"]
