@@ -20,7 +20,6 @@ from pose_hrnet.inference.backends import choose as choosing
 from pose_hrnet.inference.backends.choose import FEW_CROPS, MANY_CROPS, choose
 from pose_hrnet.inference.backends.convert import _digest, converted_session
 from pose_hrnet.inference.backends.networks import FoldedNetwork, agrees, folded
-from pose_hrnet.inference.dataset import _evaluation_mode
 from pose_hrnet.inference.load import load_pose_model
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
@@ -107,7 +106,7 @@ def test_compiled_code_agrees_with_the_reference_at_every_batch_size(checkpoint,
         for count in (1, 2, 5, 9):
             points, _ = model(crops[:count])
             assert len(points) == count
-        with _evaluation_mode(model.network):
+        with model.evaluating():
             model(crops)
         assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == before
 
