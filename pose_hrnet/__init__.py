@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pose_hrnet.config.files import load_config
     from pose_hrnet.inference.estimator import PoseEstimator
+    from pose_hrnet.inference.load import load_model
     from pose_hrnet.keypoints.records import People, Poses
     from pose_hrnet.keypoints.skeleton import COCO17
     from pose_hrnet.models.hrnet import HRNet
-    from pose_hrnet.models.weights.load import load_model
 
 try:
     __version__ = version("pose-hrnet")
@@ -33,7 +33,7 @@ _HOME = {
     "PoseEstimator": "pose_hrnet.inference.estimator",
     "Poses": "pose_hrnet.keypoints.records",
     "load_config": "pose_hrnet.config.files",
-    "load_model": "pose_hrnet.models.weights.load",
+    "load_model": "pose_hrnet.inference.load",
 }
 
 __all__ = [

@@ -23,11 +23,11 @@ from pose_hrnet.benchmark.timing import (
 )
 from pose_hrnet.config.data import CropShards
 from pose_hrnet.config.recipe import Config
-from pose_hrnet.inference.load import load_pose_model
+from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import Decoder, PoseModel
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.complexity import complexity
-from pose_hrnet.models.weights.load import load_model, save_model
+from pose_hrnet.models.weights.load import load_network, save_model
 from pose_hrnet.system.choices import Backend, Precision
 from pose_hrnet.system.device import pick_device, usable_cores
 from pose_hrnet.system.progress import SILENT, Progress
@@ -254,14 +254,14 @@ def plain_model(
         ValueError: If it is no checkpoint, or the device is not present.
     """
     where = pick_device(device)
-    loaded = load_model(checkpoint)
-    network = loaded.model.float().to(where).to(memory_format=torch.contiguous_format)
-    decoder = Decoder.of(loaded.card, flip_test=flip_test)
-    return PlainModel(network.eval(), decoder, where), loaded.card
+    layers, card, _ = load_network(checkpoint)
+    network = layers.float().to(where).to(memory_format=torch.contiguous_format)
+    decoder = Decoder.of(card, flip_test=flip_test)
+    return PlainModel(network.eval(), decoder, where), card
 
 
 def _limit(checkpoint: Path, choice: ModelChoice) -> str:
-    card = load_model(checkpoint).card
+    card = load_network(checkpoint).card
     passes = 2 if choice.averages else 1
     multiply_adds = complexity(card.architecture or {}, card.codec.input_wh).multiply_adds
     return limit_note(matrix_rates(pick_device(choice.device)), 2.0 * passes * multiply_adds)
@@ -302,14 +302,14 @@ def _attempt(name: str, load: Callable[[], tuple[Predict, ModelCard]]) -> _Loade
 def _load_checkpoint(
     path: Path, backend: Backend, device: str, precision: Precision, flip_test: bool | None
 ) -> tuple[Predict, ModelCard]:
-    model = load_pose_model(
+    model = load_model(
         path, backend=backend, device=device, precision=precision, flip_test=flip_test
     )
     return model, model.card
 
 
 def _load_export(path: Path, device: str, flip_test: bool | None) -> tuple[Predict, ModelCard]:
-    model = load_pose_model(path, device=device, precision="auto", flip_test=flip_test)
+    model = load_model(path, device=device, precision="auto", flip_test=flip_test)
     return model, model.card
 
 

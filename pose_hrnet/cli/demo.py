@@ -25,7 +25,7 @@ from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.evaluation.metrics.coco_ap import CocoScores
 from pose_hrnet.evaluation.metrics.pckh import MpiiScores
 from pose_hrnet.inference.estimator import PoseEstimator
-from pose_hrnet.inference.load import load_pose_model
+from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.system.files import write_json
 from pose_hrnet.system.progress import SILENT, Progress
@@ -70,7 +70,7 @@ def run_demo(
     with _timed(seconds, "train"):
         best = _trained(config, output / "training", progress)
     with _timed(seconds, "evaluate"):
-        model = load_pose_model(best, backend="eager", flip_test=config.test.flip_test)
+        model = load_model(best, backend="eager", flip_test=config.test.flip_test)
         evaluation = evaluate(
             model,
             config.data.val,

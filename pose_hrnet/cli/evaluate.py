@@ -89,20 +89,19 @@ def evaluate(
     from pose_hrnet.evaluation.compare import compare as run_comparison
     from pose_hrnet.evaluation.compare import parse_items
     from pose_hrnet.evaluation.evaluate import evaluate as run_evaluation
-    from pose_hrnet.inference.load import load_pose_model
+    from pose_hrnet.inference.load import load_model
 
     with joined(device) as world:
         compared = () if compare is None else parse_items(compare)
-        model = load_pose_model(
+        model = load_model(
             checkpoint,
             card=card,
             backend=backend.value,
             device=str(world.device(device)) if world.size > 1 else device,
             precision=precision.value,
             flip_test=flip_test,
-            flip_shift=flip_shift,
             crops=expected_crops(boxes or annotations),
-        )
+        ).with_test_settings(flip_shift=flip_shift)
         data = DataSet(
             annotations=annotations,
             images=images,

@@ -100,7 +100,7 @@ def export(
     Example: `pose-hrnet export -c best.safetensors --format openvino --flip-test -o exported`
     """
     from pose_hrnet.deploy.export import compile_program, export_model, export_path
-    from pose_hrnet.models.weights.load import load_model
+    from pose_hrnet.inference.load import load_model
 
     if compiled and fmt is not Format.torch:
         raise ValueError(f"--compile needs --format torch, and the format is {fmt.value}")
@@ -115,36 +115,33 @@ def export(
             "--int8 needs persons to calibrate and score on; give --annotations and --images"
         )
     path = export_path(output, checkpoint, fmt.value)
-    loaded = load_model(checkpoint)
-    crops = _crops(loaded.card, data) if check else None
+    model = load_model(
+        checkpoint, backend="eager", precision="fp32", device="cpu", flip_test=flip_test
+    )
+    crops = _crops(model.card, data) if check else None
     if int8 and data is not None:
-        from pose_hrnet.deploy.int8 import export_int8
+        from pose_hrnet.deploy.int8 import Int8Settings, export_int8
 
         done = export_int8(
-            loaded,
+            model,
             path,
             data,
-            calibration=calibration,
-            count=calibration_crops,
-            max_drop=max_drop,
-            flip_test=flip_test,
+            Int8Settings(calibration, calibration_crops, max_drop, workers),
             heatmaps=heatmaps,
             check_crops=crops,
             bound=max_difference,
-            workers=workers,
             progress=RichProgress(),
         )
     else:
         done = export_model(
-            loaded,
+            model,
             path,
             fmt.value,
-            flip_test=flip_test,
             heatmaps=heatmaps,
             check_crops=crops,
             bound=max_difference,
         )
-    say(loaded.report.summary())
+    say(model.summary)
     if done.difference is not None:
         say(done.difference.summary())
     if not done.ok:

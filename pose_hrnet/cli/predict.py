@@ -55,18 +55,19 @@ def predict(
     """
     from pose_hrnet.inference.estimator import PoseEstimator
     from pose_hrnet.inference.files import find_images, predict_files
+    from pose_hrnet.inference.load import load_model
 
     crops = expected_crops(boxes) if boxes else len(find_images(inputs, skip=output / "overlays"))
-    estimator = PoseEstimator.from_checkpoint(
+    model = load_model(
         checkpoint,
-        card=card,
         backend=backend.value,
-        device=device,
         precision=precision.value,
+        device=device,
         flip_test=flip_test,
-        batch_size=batch_size,
+        card=card,
         crops=crops,
     )
+    estimator = PoseEstimator(model, batch_size=batch_size)
     done = predict_files(
         estimator,
         inputs,

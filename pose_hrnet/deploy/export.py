@@ -8,6 +8,7 @@ inside, on a quarter of the bytes that floats would take.
 
 from __future__ import annotations
 
+import copy
 import re
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -29,10 +30,9 @@ from pose_hrnet.inference.backends.convert import (
 from pose_hrnet.inference.backends.networks import ExportedNetwork
 from pose_hrnet.inference.backends.program_files import read_program
 from pose_hrnet.inference.backends.sessions import open_compiled
-from pose_hrnet.inference.load import load_pose_model
+from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import Decoder, PoseModel
 from pose_hrnet.models.card import SUFFIXES, ExportFacts, ModelCard
-from pose_hrnet.models.weights.load import LoadedModel
 from pose_hrnet.system.choices import ExportFormat
 from pose_hrnet.system.device import cpp_compiler
 from pose_hrnet.system.extras import import_extra
@@ -100,22 +100,21 @@ def export_path(output: Path, checkpoint: Path, fmt: ExportFormat) -> Path:
 
 
 def export_model(
-    checkpoint: LoadedModel,
+    model: PoseModel,
     path: Path,
     fmt: ExportFormat,
     *,
-    flip_test: bool = False,
     heatmaps: bool = False,
     check_crops: Tensor | None = None,
     bound: float = MAX_DIFFERENCE,
 ) -> Export:
-    """Write a checkpoint as a graph with a card beside it, checked before it takes its place.
+    """Write a model as a graph with a card beside it, checked before it takes its place.
 
     Args:
-        checkpoint: The network and its card.
+        model: Layers of torch in fp32, as `load_model` gives them with ``backend="eager"``. Its
+            flip test goes into the graph.
         path: The file, with the format's suffix; its folder is made.
         fmt: ``onnx``, ``openvino`` (a .bin stands beside the .xml) or ``torch``.
-        flip_test: Average with the mirrored crop inside the graph.
         heatmaps: Give the heatmaps as a third output.
         check_crops: ``(N, H, W, 3)`` uint8 RGB crops to compare on; None: no check.
         bound: Input pixels that a keypoint may differ by.
@@ -127,11 +126,9 @@ def export_model(
         ValueError: If an extra is missing, or the network cannot be exported in this format.
         OSError: If the files cannot be written.
     """
-    decoder = Decoder.of(checkpoint.card, flip_test=flip_test)
-    network = checkpoint.model.eval().cpu()
-    model = PoseModel(network, checkpoint.card, decoder, torch.device("cpu"))
-    facts = ExportFacts(fmt, flip_test, heatmaps, "fp32", package_versions(fmt))
-    card = replace(checkpoint.card, export=facts)
+    model = as_layers(model)
+    facts = ExportFacts(fmt, model.decoder.flip_test, heatmaps, "fp32", package_versions(fmt))
+    card = replace(model.card, export=facts)
     write = {"onnx": _write_onnx, "openvino": _write_openvino, "torch": _write_program}[fmt]
     import_packages(fmt)
     program = trace(model, heatmaps=heatmaps)
@@ -147,7 +144,7 @@ def export_model(
         card.write_beside(draft)
         found = None
         if check_crops is not None:
-            exported = load_pose_model(draft, device="cpu")
+            exported = load_model(draft, device="cpu")
             found = difference(model, exported, check_crops, bound)
             facts = replace(facts, measured={"difference": asdict(found)})
             card = replace(card, export=facts)
@@ -155,6 +152,24 @@ def export_model(
         if found is None or found.ok:
             put_in_place(folder, path.parent)
     return Export(path, card, found)
+
+
+def as_layers(model: PoseModel) -> PoseModel:
+    """A copy of a model for tracing: on the CPU, its weights in the order of the dimensions.
+
+    Raises:
+        ValueError: If the model is not made of layers of torch in fp32.
+    """
+    if (model.choice.backend, model.choice.precision) != ("eager", "fp32") or (
+        model.decoder.in_graph
+    ):
+        raise ValueError(
+            f"a model that is run by {model.choice.backend} in {model.choice.precision} cannot be "
+            'exported; load its checkpoint with backend="eager", precision="fp32"'
+        )
+    network: Any = copy.deepcopy(model.network).eval().cpu()
+    network = network.to(memory_format=torch.contiguous_format)
+    return replace(model, network=network, device=torch.device("cpu"))
 
 
 def trace(model: PoseModel, *, heatmaps: bool) -> ExportedProgram:
@@ -206,7 +221,7 @@ def compile_program(
             raise ValueError(f"{program_path} cannot be compiled ({one_line(error)})") from error
         found = None
         if check_crops is not None:
-            reference = load_pose_model(program_path, device="cpu")
+            reference = load_model(program_path, device="cpu")
             compiled = replace(reference, network=ExportedNetwork(open_compiled(draft)))
             found = difference(reference, compiled, check_crops, bound)
         if found is None or found.ok:

@@ -13,13 +13,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from pose_hrnet.data.crops import cut
-from pose_hrnet.inference.load import load_pose_model
+from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.geometry import Array, CropFrames
 from pose_hrnet.keypoints.records import Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
-from pose_hrnet.system.choices import Backend, Precision
 from pose_hrnet.system.text import counted
 from pose_hrnet.system.threads import ahead
 
@@ -83,64 +82,27 @@ class PoseEstimator:
     """Poses of the persons in RGB images.
 
     Args:
-        model: From `load_pose_model`; or around a network at hand.
+        model: From `load_model`, or around a network at hand; or the path of any model file, which
+            is loaded with the fastest arithmetic. What was chosen and why is the `summary`.
         batch_size: Crops per forward pass.
 
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no pose model.
+
     Example:
-        >>> estimator = PoseEstimator.from_checkpoint("best.safetensors")  # doctest: +SKIP
+        >>> estimator = PoseEstimator("best.safetensors")  # doctest: +SKIP
         >>> poses = estimator(image, boxes_xyxy=[[10, 20, 110, 320]])  # doctest: +SKIP
         >>> poses.keypoints_image.shape  # doctest: +SKIP
         (1, 17, 2)
     """
 
-    def __init__(self, model: PoseModel, *, batch_size: int = 32) -> None:
+    def __init__(self, model: PoseModel | str | Path, *, batch_size: int = 32) -> None:
+        if not isinstance(model, PoseModel):
+            model = load_model(model, precision="auto")
         self.model = model
         self.card = model.card
         self.batch_size = batch_size
-
-    @classmethod
-    def from_checkpoint(
-        cls,
-        path: str | Path,
-        *,
-        card: Path | None = None,
-        backend: Backend = "auto",
-        device: str = "auto",
-        precision: Precision = "auto",
-        flip_test: bool | None = None,
-        batch_size: int = 32,
-        crops: int | None = None,
-    ) -> PoseEstimator:
-        """Load a checkpoint, an export, or a heatmap model of others.
-
-        Args:
-            path: The file; all but `batch_size` is as of `load_pose_model`.
-            card: The YAML card of a heatmap model.
-            backend: What runs it; ``auto``: the fastest that is installed.
-            device: ``auto``, ``cpu``, ``cuda`` ...
-            precision: Arithmetic of the forward pass; ``auto``: the fastest of the hardware.
-            flip_test: Average with the mirrored crop: slower and a little better. None: as
-                exported, else on.
-            batch_size: Crops per forward pass.
-            crops: About how many will be predicted, for the choice; None: unknown.
-
-        What was chosen and why is logged, and is the estimator's `summary`.
-
-        Raises:
-            FileNotFoundError: If there is no such file.
-            ValueError: If the file is no pose model.
-        """
-        model = load_pose_model(
-            path,
-            card=card,
-            backend=backend,
-            device=device,
-            precision=precision,
-            flip_test=flip_test,
-            crops=crops,
-        )
-        log.info("%s", model.choice.summary)
-        return cls(model, batch_size=batch_size)
 
     @property
     def summary(self) -> str:

@@ -25,40 +25,38 @@ from pose_hrnet.models.card import (
     card_path,
     described_model,
 )
-from pose_hrnet.models.weights.load import load_model
+from pose_hrnet.models.weights.load import load_network
 from pose_hrnet.system.choices import Backend, Precision
 from pose_hrnet.system.text import one_line
 
 log = logging.getLogger(__name__)
 
 
-def load_pose_model(
+def load_model(
     path: str | Path,
     *,
-    card: Path | None = None,
     backend: Backend = "auto",
-    device: str = "auto",
     precision: Precision = "fp32",
+    device: str = "auto",
     flip_test: bool | None = None,
-    flip_shift: int | None = None,
+    card: Path | None = None,
     crops: int | None = None,
 ) -> PoseModel:
     """Load any model that predicts keypoints.
 
-    Files ending in ``.onnx``, ``.xml`` and ``.pt2`` with a JSON card beside them are exports of
-    ours. With a YAML card - given, or of the same name beside them, or named in place of the model
-    - they are heatmap models of others. All other files are checkpoints.
+    Files ending in ``.onnx`` and ``.xml`` with a JSON card beside them are exports of ours. With a
+    YAML card - given, or of the same name beside them, or named in place of the model - they are
+    heatmap models of others. All other files are checkpoints, of ours or of other toolkits.
 
     Args:
         path: The model, or the YAML card that names it.
-        card: The YAML card of a heatmap model.
         backend: What runs it; ``auto``: the best choice for a checkpoint (see `choose`), and for
             other files what they are for. ``openvino`` runs ONNX files, too.
-        device: ``auto``, ``cpu``, ``cuda`` ...
         precision: Arithmetic; ``auto``: the fastest. That of exported files is their own, but
             OpenVINO can run them in bf16.
-        flip_test: None: as exported, and on for heatmaps.
-        flip_shift: Cells to shift the mirrored heatmaps by; None: the card's.
+        device: ``auto``, ``cpu``, ``cuda`` ...
+        flip_test: Average with the mirrored crop; None: as exported, and on for heatmaps.
+        card: The YAML card of a heatmap model.
         crops: About how many will be predicted, for the choice; None: unknown.
 
     Raises:
@@ -76,15 +74,14 @@ def load_pose_model(
                 f"give a file ending in {', '.join(SUFFIXES.values())}"
             )
         choice = choose(backend, precision, device, crops=crops)  # before the file is read
-        return _checkpoint(path, backend, choice, device, flip_test is not False, flip_shift)
+        return _checkpoint(path, backend, choice, device, flip_test)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such model file; check the path")
     if card is None and card_path(path).is_file():
         exported = ModelCard.read_beside(path)
         quantised = exported.export is not None and exported.export.weights == "int8"
         choice = choose_for_file(path, backend, device, precision, quantised=quantised)
-        session = _open(path, choice, device)
-        return _export(path, session, exported, choice, flip_test, flip_shift)
+        return _export(path, _open(path, choice, device), exported, choice, flip_test)
     card = card or next((c for s in CARD_SUFFIXES if (c := path.with_suffix(s)).is_file()), None)
     if card is None:
         raise FileNotFoundError(
@@ -93,8 +90,7 @@ def load_pose_model(
         )
     described = ModelCard.read_yaml(card)
     choice = choose_for_file(path, backend, device, precision)
-    session = _open(path, choice, device)
-    return _heatmap_model(path, session, described, choice, flip_test is not False, flip_shift)
+    return _heatmap_model(path, _open(path, choice, device), described, choice, flip_test)
 
 
 def _open(path: Path, choice: Choice, device: str) -> Session:
@@ -106,30 +102,20 @@ def _open(path: Path, choice: Choice, device: str) -> Session:
 
 
 def _checkpoint(
-    path: Path,
-    backend: Backend,
-    choice: Choice,
-    device: str,
-    flip_test: bool,
-    flip_shift: int | None,
+    path: Path, backend: Backend, choice: Choice, device: str, flip_test: bool | None
 ) -> PoseModel:
-    loaded = load_model(path)
-    card = loaded.card
-    network, where, choice = _fast_network(loaded.model, card, backend, choice, device)
-    decoder = _decoder(card, choice, flip_test, flip_shift)
+    layers, card, report = load_network(path)
+    network, where, choice = _fast_network(layers, card, backend, choice, device)
+    decoder = _decoder(card, choice, flip_test is not False)
     if (choice.backend, choice.precision) != ("eager", "fp32"):
         reference = "the reference is --backend eager --precision fp32"
         choice = replace(choice, reason=f"{choice.reason}; {reference}")
-    return PoseModel(network, card, decoder, where, choice, loaded.report.summary())
+    return PoseModel(network, card, decoder, where, choice, report.summary())
 
 
-def _decoder(
-    card: ModelCard, choice: Choice, flip_test: bool, flip_shift: int | None = None
-) -> Decoder:
+def _decoder(card: ModelCard, choice: Choice, flip_test: bool) -> Decoder:
     """Of a network that keeps to its arithmetic by itself."""
-    decoder = Decoder.of(
-        card, flip_test=flip_test, flip_shift=flip_shift, precision=choice.precision
-    )
+    decoder = Decoder.of(card, flip_test=flip_test, precision=choice.precision)
     return replace(decoder, own_precision=True)
 
 
@@ -157,7 +143,6 @@ def _export(
     card: ModelCard,
     choice: Choice,
     flip_test: bool | None,
-    flip_shift: int | None,
 ) -> PoseModel:
     codec, skeleton, facts = card.codec, card.skeleton, card.export
     assert facts is not None
@@ -174,7 +159,7 @@ def _export(
     decoder = replace(_decoder(card, choice, facts.flip_test), in_graph=True)
     summary = f"{path} ({facts.format} export, {facts.weights}, run by {session.backend})"
     model = PoseModel(network, card, decoder, session.device, choice, summary)
-    return model.with_test_settings(flip_test=flip_test, flip_shift=flip_shift)
+    return model.with_test_settings(flip_test=flip_test)
 
 
 def _heatmap_model(
@@ -182,8 +167,7 @@ def _heatmap_model(
     session: Session,
     card: ModelCard,
     choice: Choice,
-    flip_test: bool,
-    flip_shift: int | None,
+    flip_test: bool | None,
 ) -> PoseModel:
     width, height = card.codec.input_wh
     sides = (3, height, width) if card.layout == "NCHW" else (height, width, 3)
@@ -200,7 +184,7 @@ def _heatmap_model(
             f"says {expected[0]} keypoints and heatmaps {expected[1]} high and {expected[2]} wide "
             f"(stride {card.codec.stride}); correct skeleton, stride or output in the card"
         )
-    decoder = _decoder(card, choice, flip_test, flip_shift)
+    decoder = _decoder(card, choice, flip_test is not False)
     summary = f"{path} (heatmap model, run by {session.backend})"
     return PoseModel(network, card, decoder, session.device, choice, summary)
 

@@ -32,12 +32,12 @@ from pose_hrnet.deploy.quantise import (
     with_floats,
 )
 from pose_hrnet.inference.backends.sessions import openvino_core
-from pose_hrnet.inference.load import load_pose_model
+from pose_hrnet.inference.load import load_model
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.card import ModelCard
-from pose_hrnet.models.weights.fit import LoadReport
-from pose_hrnet.models.weights.load import LoadedModel, load_model, save_model
+from pose_hrnet.models.weights.load import load_network, save_model
+from tests.helpers.pose_models import pose_model
 
 SIZE_WH = (64, 96)
 COLOURS = Skeleton("colours", ("red", "green", "blue"), (), (), (0.1,) * 3, (), (1.0,) * 3)
@@ -108,9 +108,9 @@ class Straight(torch.nn.Module):
         return self.final_layer(x)
 
 
-def straight(codec="udp", loud=0.0):
+def straight(codec="udp", loud=0.0, flip_test=False):
     card = ModelCard({"num_keypoints": 3}, COLOURS, HeatmapCodec(codec, SIZE_WH))
-    return LoadedModel(Straight(loud).eval(), card, LoadReport(Path("straight"), "test", ()))
+    return pose_model(Straight(loud).eval(), card, flip_test=flip_test)
 
 
 def small_hrnet(path):
@@ -174,7 +174,7 @@ def exported(tmp_path_factory, data):
 
 def convolutions_of(path):
     """Names of the convolutions in the checkpoint beside an export."""
-    state = load_model(path.with_name("small.safetensors")).model.state_dict()
+    state = load_network(path.with_name("small.safetensors")).network.state_dict()
     return {name.removesuffix(".weight") for name, value in state.items() if value.ndim == 4}
 
 
@@ -256,11 +256,11 @@ def test_options_and_benchmarks_take_it(exported):
     path, _ = exported
     said = command("benchmark", "model", "-c", path, "--quick", "--batches", 1, "--device", "cpu")
     assert "small.xml: openvino, fp32: what a .xml file is for, with INT8 layers" in said
-    model = load_pose_model(path, device="cpu", precision="bf16")
+    model = load_model(path, device="cpu", precision="bf16")
     assert (model.decoder.precision, model.weights) == ("bf16", "int8")
-    assert load_pose_model(path, device="cpu", precision="auto").decoder.precision == "fp32"
+    assert load_model(path, device="cpu", precision="auto").decoder.precision == "fp32"
     with pytest.raises(ValueError, match="cannot be run by backend onnx"):
-        load_pose_model(path, backend="onnx")
+        load_model(path, backend="onnx")
 
 
 def test_layers_that_hurt_are_returned(data, tmp_path, exports_are_loud):
@@ -292,7 +292,7 @@ def test_the_decoder_stays_in_floating_point(codec, tmp_path):
     pytest.importorskip("openvino")
     pytest.importorskip("nncf")
     source = tmp_path / "float.xml"
-    export_model(straight(codec), source, "openvino", flip_test=True)
+    export_model(straight(codec, flip_test=True), source, "openvino")
     crops = np.random.default_rng(0).integers(0, 255, (8, 96, 64, 3), np.uint8)
     quantise(source, tmp_path / "int8.xml", crops, lambda file: 1.0, before=1.0, max_drop=0.0)
     original, quantised = read(source), read(tmp_path / "int8.xml")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from pose_hrnet import HRNet, PoseEstimator
+from pose_hrnet import HRNet, PoseEstimator, load_model
 from pose_hrnet.data.formats.results import load_boxes
 from pose_hrnet.data.images import read_rgb
 from pose_hrnet.inference.files import find_images, predict_files
@@ -46,9 +46,8 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def estimator(checkpoint):
-    return PoseEstimator.from_checkpoint(
-        checkpoint, backend="eager", precision="fp32", device="cpu", batch_size=3
-    )
+    model = load_model(checkpoint, backend="eager", device="cpu")
+    return PoseEstimator(model, batch_size=3)
 
 
 @pytest.fixture
@@ -375,9 +374,8 @@ def test_order_and_failures_are_the_same_however_batches_fall(checkpoint, folder
         (folder / f"{number:06}.png").write_bytes(b"no image")
     written = []
     for size in (1, 2, 16):
-        estimator = PoseEstimator.from_checkpoint(
-            checkpoint, backend="eager", precision="fp32", device="cpu", batch_size=size
-        )
+        model = load_model(checkpoint, backend="eager", device="cpu")
+        estimator = PoseEstimator(model, batch_size=size)
         out = tmp_path / str(size)
         done = predict_files(estimator, [folder], out)
         assert [sentence.count(".png") for sentence in done.failures] == [1, 1, 1]
