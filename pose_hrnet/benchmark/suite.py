@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, get_args
 
 from pose_hrnet.benchmark.codec import benchmark_codec
 from pose_hrnet.benchmark.evaluation import benchmark_evaluation
@@ -45,7 +46,7 @@ class Plan:
         pace: How long to measure.
     """
 
-    sections: Sequence[SectionName]
+    sections: Sequence[SectionName] = get_args(SectionName)
     recipe: str = "coco_w32_256x192"
     checkpoint: Path | None = None
     exported: Sequence[Path] = ()
@@ -60,6 +61,18 @@ class Plan:
     workers: Sequence[int] = (0, 1, 2, 4)
     poses: int = 100_000
     pace: Pace = field(default_factory=Pace)
+
+
+QUICK: dict[str, Any] = {
+    "backends": ("eager",),
+    "precisions": ("fp32",),
+    "batches": (1, 2),
+    "drawn_images": 12,
+    "workers": (0, 1),
+    "poses": 2_000,
+    "pace": Pace(rounds=2, turn_seconds=0.0),
+}
+"""What of a `Plan` makes it one of seconds."""
 
 
 def run_benchmarks(plan: Plan, *, progress: Progress = SILENT) -> Iterator[Measurement]:

@@ -7,7 +7,7 @@ the commands, so that ``--help`` answers at once.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -25,13 +25,11 @@ from pose_hrnet.cli.options import (
     Commands,
     Output,
     ResumeAlone,
+    ShowsDefaults,
 )
 from pose_hrnet.cli.predict import predict
 from pose_hrnet.cli.tables import print_scores
 from pose_hrnet.cli.train import train
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(
     cls=Commands,
@@ -88,7 +86,7 @@ def demo(
 
 
 app.command(cls=ResumeAlone)(train)
-app.command()(evaluate)
+app.command(cls=ShowsDefaults)(evaluate)
 app.command()(score)
 app.command()(predict)
 app.command()(export)

@@ -2,55 +2,46 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from pose_hrnet.cli.console import RichProgress, one_sentence_errors, print_table, say
-from pose_hrnet.cli.options import Device
+from pose_hrnet.cli.options import Device, given, one_of
+from pose_hrnet.system.choices import Backend, Precision, SectionName
+from pose_hrnet.system.text import parse_names
 
 if TYPE_CHECKING:
     from pose_hrnet.benchmark.timing import Measurement
-    from pose_hrnet.system.choices import Backend, Precision
-
-BACKENDS: tuple[Backend, ...] = ("eager", "compile", "openvino", "onnx", "auto")
-PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16", "auto")
-
-_Name = TypeVar("_Name", bound=str)
-
-
-class Section(str, Enum):
-    """What is measured."""
-
-    model = "model"
-    loading = "loading"
-    codec = "codec"
-    evaluation = "evaluation"
 
 
 @one_sentence_errors
 def benchmark(
     sections: Annotated[
-        list[Section] | None, typer.Argument(help="One or several; all without any.")
+        list[str] | None,
+        typer.Argument(metavar=one_of(SectionName), help="One or several; all without any."),
     ] = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option("--checkpoint", "-c", help="As of evaluate; without it, random weights."),
     ] = None,
     model: Annotated[
-        str, typer.Option(help="Recipe or YAML: input size, and network without --checkpoint.")
-    ] = "coco_w32_256x192",
+        str | None,
+        typer.Option(
+            help="Recipe or YAML: input size, and network without --checkpoint; coco_w32_256x192."
+        ),
+    ] = None,
     exported: Annotated[
         list[Path] | None,
         typer.Option("--exported", help="Exported model to stand beside it; may be repeated."),
     ] = None,
     backends: Annotated[
-        str | None, typer.Option(help=f"Some of {','.join(BACKENDS)}; the first four.")
+        str | None, typer.Option(help=f"Some of {','.join(get_args(Backend))}; all but auto.")
     ] = None,
     precisions: Annotated[
-        str | None, typer.Option(help=f"Some of {','.join(PRECISIONS)}; fp32,bf16.")
+        str | None, typer.Option(help=f"Some of {','.join(get_args(Precision))}; fp32,bf16.")
     ] = None,
     batches: Annotated[str | None, typer.Option(help="Crops per call; 1,8,32.")] = None,
     flip_test: Annotated[
@@ -84,27 +75,27 @@ def benchmark(
     """
     from pose_hrnet.benchmark.machine import describe, machine_facts
     from pose_hrnet.benchmark.report import LEGEND, write_markdown, write_report
-    from pose_hrnet.benchmark.suite import Plan, run_benchmarks
-    from pose_hrnet.benchmark.timing import Pace
+    from pose_hrnet.benchmark.suite import QUICK, Plan, run_benchmarks
 
-    plan = Plan(
-        sections=[section.value for section in sections or Section],
+    quickly = QUICK if quick else {}
+    chosen = given(
+        sections=_names("SECTIONS", ",".join(sections) if sections else None, SectionName),
         recipe=model,
         checkpoint=checkpoint,
-        exported=exported or (),
-        backends=_names("--backends", backends, BACKENDS) or BACKENDS[: 1 if quick else 4],
-        precisions=_names("--precisions", precisions, PRECISIONS)
-        or PRECISIONS[: 1 if quick else 2],
-        batches=_numbers("--batches", batches, 1) or ((1, 2) if quick else (1, 8, 32)),
+        exported=exported,
+        backends=_names("--backends", backends, Backend),
+        precisions=_names("--precisions", precisions, Precision),
+        batches=_numbers("--batches", batches, 1),
         flip_test=flip_test,
         device=device,
         annotations=annotations,
         images=images,
-        drawn_images=12 if quick else 240,
-        workers=_numbers("--workers", workers, 0) or ((0, 1) if quick else (0, 1, 2, 4)),
-        poses=poses or (2_000 if quick else 100_000),
-        pace=Pace(rounds or (2 if quick else 7), 0.0 if quick else 0.5),
+        workers=_numbers("--workers", workers, 0),
+        poses=poses,
     )
+    plan = Plan(**{**quickly, **chosen})
+    if rounds is not None:
+        plan = replace(plan, pace=replace(plan.pace, rounds=rounds))
     for file in (json_file, markdown):
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -133,19 +124,20 @@ def print_measurement(measurement: Measurement) -> None:
     say("")
 
 
-def _names(option: str, text: str | None, known: tuple[_Name, ...]) -> tuple[_Name, ...]:
-    """The parts of a comma-separated list, or nothing where it is not given."""
-    names = dict.fromkeys(part.strip() for part in (text or "").split(",") if part.strip())
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise ValueError(f"{option} has {unknown[0]!r}; use some of {','.join(known)}")
-    return tuple(known[known.index(name)] for name in names)
+def _names(option: str, text: str | None, choice: Any) -> tuple[str, ...] | None:
+    """Some names of a choice, where any are given."""
+    return None if text is None else parse_names(text, option, get_args(choice))
 
 
-def _numbers(option: str, text: str | None, least: int) -> tuple[int, ...]:
+def _numbers(option: str, text: str | None, least: int) -> tuple[int, ...] | None:
     """As `_names`, of whole numbers."""
-    parts = [part.strip() for part in (text or "").split(",") if part.strip()]
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",") if part.strip()]
     wrong = [part for part in parts if not part.isdecimal() or int(part) < least]
-    if wrong:
-        raise ValueError(f"{option} has {wrong[0]!r}; give whole numbers from {least}, as in 1,8")
+    if wrong or not parts:
+        raise ValueError(
+            f"{option} has {wrong[0] if wrong else text!r}; give whole numbers from {least}, as "
+            "in 1,8"
+        )
     return tuple(dict.fromkeys(map(int, parts)))

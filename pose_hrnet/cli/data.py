@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pose_hrnet.cli.console import RichProgress, one_sentence_errors, print_table, say
-from pose_hrnet.cli.options import Annotations, Output, SkeletonOption
+from pose_hrnet.cli.options import Annotations, Output, SkeletonOption, given
 from pose_hrnet.system.text import counted, parse_size
 
 app = typer.Typer(no_args_is_help=True, help="Draw, check, look at, and shard data sets.")
@@ -43,7 +43,7 @@ def validate(
         Path | None, typer.Option("--images", help="Folder of images, each of which is opened.")
     ] = None,
     boxes: Annotated[Path | None, typer.Option(help="Detection JSON to check, too.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that open images.")] = 4,
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads that open images.")] = None,
     skeleton: SkeletonOption = None,
 ) -> None:
     """Check a data set, and say what would make its AP 0 or -1. Exit code 1 if there are errors.
@@ -58,8 +58,8 @@ def validate(
         images,
         detections=boxes,
         skeleton=None if skeleton is None else find_skeleton(skeleton, annotations),
-        workers=workers,
         progress=RichProgress(),
+        **given(workers=workers),
     )
     say(
         f"{counted(report.images, 'image')} ({report.images_opened:,} opened), "
@@ -90,11 +90,11 @@ def validate(
 def preview(
     config: Annotated[str, typer.Argument(help="YAML file, or the name of a recipe.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="PNG or JPEG to write.")],
-    count: Annotated[int, typer.Option(min=1, help="Crops.")] = 12,
+    count: Annotated[int | None, typer.Option(min=1, help="Crops; 12.")] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="In place of train.seed: other persons, other draws.")
     ] = None,
-    epoch: Annotated[int, typer.Option(min=0, help="The first is 0.")] = 0,
+    epoch: Annotated[int | None, typer.Option(min=0, help="The first is 0.")] = None,
     each: Annotated[
         bool, typer.Option("--each", help="Show each augmentation on its own, at probability 1.")
     ] = False,
@@ -113,7 +113,7 @@ def preview(
     if seed is not None:
         changes.append(f"train.seed={seed}")
     draw = preview_each if each else preview_training
-    draw(load_config(config, changes), output, count=count, epoch=epoch)
+    draw(load_config(config, changes), output, **given(count=count, epoch=epoch))
     say(f"{output}")
 
 
@@ -135,12 +135,13 @@ def shard(
         ),
     ] = None,
     detail: Annotated[
-        float, typer.Option(min=0.1, help="Largest stored resolution, in that of the input.")
-    ] = 1.0,
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of the JPEGs.")] = 90,
-    persons: Annotated[int, typer.Option(min=1, help="Per shard, at most.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the order of the persons.")] = 0,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+        float | None,
+        typer.Option(min=0.1, help="Largest stored resolution, in that of the input; 1."),
+    ] = None,
+    quality: Annotated[int | None, typer.Option(min=1, max=100, help="Of the JPEGs; 90.")] = None,
+    persons: Annotated[int | None, typer.Option(min=1, help="Per shard, at most; 1000.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the order of the persons.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes.")] = None,
 ) -> None:
     """Cut the training persons out of their images, into tar files that are fast to read.
 
@@ -148,7 +149,7 @@ def shard(
 
     Example: `pose-hrnet data shard coco_w32_256x192 --output data/shards`
     """
-    from pose_hrnet.config.data import DataConfig, TrainingSet
+    from pose_hrnet.config.data import TrainingSet
     from pose_hrnet.config.files import load_config
     from pose_hrnet.config.model import CodecConfig
     from pose_hrnet.config.training import AugmentConfig
@@ -166,7 +167,6 @@ def shard(
         )
     codec = CodecConfig() if settings is None else settings.codec
     augment = AugmentConfig() if settings is None else settings.augment
-    padding = DataConfig.model_fields["box_padding"].default
     choice = None if settings is None else settings.data.skeleton
     skeleton = choose_skeleton(choice or sets[0].skeleton, sets[0].annotations)
     people, folder = training_persons(sets, skeleton)
@@ -177,13 +177,15 @@ def shard(
         input_wh=codec.input_wh if size is None else parse_size(size, "--size"),
         augmentation=augment,
         skeleton=skeleton,
-        box_padding=padding if settings is None else settings.data.box_padding,
-        detail=detail,
-        quality=quality,
-        persons_per_shard=persons,
-        seed=seed,
-        workers=workers,
         progress=RichProgress(),
+        **given(
+            box_padding=None if settings is None else settings.data.box_padding,
+            detail=detail,
+            quality=quality,
+            persons_per_shard=persons,
+            seed=seed,
+            workers=workers,
+        ),
     )
     tars = sorted(output.glob("*.tar"))
     megabytes = sum(tar.stat().st_size for tar in tars) / 1e6

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -15,24 +15,22 @@ from pose_hrnet.cli.console import (
 )
 from pose_hrnet.cli.options import (
     Annotations,
-    Backend,
     BackendOption,
     Card,
     Checkpoint,
     Device,
-    Evaluator,
     EvaluatorOption,
     FlipTest,
-    Metric,
     MetricOption,
-    Nms,
     Output,
-    Precision,
     PrecisionOption,
     SkeletonOption,
     expected_crops,
+    given,
 )
 from pose_hrnet.cli.tables import print_comparison, print_evaluation, print_scores
+from pose_hrnet.system.choices import CompareItem, NmsName
+from pose_hrnet.system.text import parse_names
 
 
 @one_sentence_errors_of_all
@@ -48,27 +46,29 @@ def evaluate(
     flip_shift: Annotated[
         int | None, typer.Option(min=0, help="Cells; the codec's own without it.")
     ] = None,
-    nms: Annotated[Nms, typer.Option(help="Removal of duplicates.")] = Nms.oks,
+    nms: Annotated[NmsName | None, typer.Option(help="Removal of duplicates.")] = None,
     nms_threshold: Annotated[
-        float, typer.Option(min=0.01, max=1, help="OKS of a duplicate.")
-    ] = 0.9,
+        float | None, typer.Option(min=0.01, max=1, help="OKS of a duplicate.")
+    ] = None,
     keypoint_threshold: Annotated[
-        float, typer.Option(min=0, help="Keypoints above it count in the pose score.")
-    ] = 0.2,
-    min_box_score: Annotated[float, typer.Option(help="Leave out weaker detections.")] = 0.0,
+        float | None, typer.Option(min=0, help="Keypoints above it count in the pose score.")
+    ] = None,
+    min_box_score: Annotated[
+        float | None, typer.Option(help="Leave out weaker detections.")
+    ] = None,
     compare: Annotated[
         str | None,
         typer.Option(help="Score every combination of these: flip,shift,codec,nms, or a part."),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Crops per forward pass.")] = 32,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Crops per forward pass.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 1,
-    evaluator: EvaluatorOption = Evaluator.fast,
+    evaluator: EvaluatorOption = "fast",
     device: Device = "auto",
-    precision: PrecisionOption = Precision.fp32,
-    metric: MetricOption = Metric.auto,
+    precision: PrecisionOption = None,
+    metric: MetricOption = "auto",
     head_sizes: Annotated[Path | None, typer.Option(help="MPII's gt_valid.mat.")] = None,
     card: Card = None,
-    backend: BackendOption = Backend.auto,
+    backend: BackendOption = "auto",
 ) -> None:
     """Score a checkpoint on a data set: COCO or CrowdPose AP or MPII PCKh, and what made them.
 
@@ -87,34 +87,37 @@ def evaluate(
     from pose_hrnet.config.data import DataSet
     from pose_hrnet.config.recipe import EvaluateConfig
     from pose_hrnet.evaluation.compare import compare as run_comparison
-    from pose_hrnet.evaluation.compare import parse_items
     from pose_hrnet.evaluation.evaluate import evaluate as run_evaluation
     from pose_hrnet.inference.load import load_model
 
     with joined(device) as world:
-        compared = () if compare is None else parse_items(compare)
+        compared: tuple[CompareItem, ...] = ()
+        if compare is not None:
+            compared = parse_names(compare, "--compare", get_args(CompareItem))
         model = load_model(
             checkpoint,
             card=card,
-            backend=backend.value,
+            backend=backend,
             device=str(world.device(device)) if world.size > 1 else device,
-            precision=precision.value,
             flip_test=flip_test,
             crops=expected_crops(boxes or annotations),
+            **given(precision=precision),
         ).with_test_settings(flip_shift=flip_shift)
         data = DataSet(
             annotations=annotations,
             images=images,
             boxes=boxes,
-            metric=metric.value,
+            metric=metric,
             head_sizes=head_sizes,
         )
         test = EvaluateConfig(
-            batch_size=batch_size,
-            keypoint_threshold=keypoint_threshold,
-            nms=nms.value,
-            nms_threshold=nms_threshold,
-            min_box_score=min_box_score,
+            **given(
+                batch_size=batch_size,
+                keypoint_threshold=keypoint_threshold,
+                nms=nms,
+                nms_threshold=nms_threshold,
+                min_box_score=min_box_score,
+            )
         )
         facts = {
             "checkpoint": str(checkpoint),
@@ -126,7 +129,7 @@ def evaluate(
         if compared:
             comparison = run_comparison(
                 model, data, test, compared, workers=workers,
-                evaluator=evaluator.value, world=world, progress=bars,
+                evaluator=evaluator, world=world, progress=bars,
             ).with_provenance(facts)  # fmt: skip
             if world.is_main:
                 comparison.write(output)
@@ -137,7 +140,7 @@ def evaluate(
         else:
             evaluation = run_evaluation(
                 model, data, test, workers=workers,
-                evaluator=evaluator.value, world=world, progress=bars,
+                evaluator=evaluator, world=world, progress=bars,
             ).with_provenance(facts)  # fmt: skip
             if world.is_main:
                 evaluation.write(output)
@@ -150,8 +153,8 @@ def score(
     results: Annotated[Path, typer.Argument(help="COCO keypoint results JSON of any program.")],
     annotations: Annotations,
     skeleton: SkeletonOption = None,
-    metric: MetricOption = Metric.auto,
-    evaluator: EvaluatorOption = Evaluator.fast,
+    metric: MetricOption = "auto",
+    evaluator: EvaluatorOption = "fast",
 ) -> None:
     """Score any results file with the COCO or CrowdPose keypoint evaluation.
 
@@ -160,7 +163,7 @@ def score(
     from pose_hrnet.evaluation.scorer import score_file
 
     scores, name = score_file(
-        annotations, results, skeleton=skeleton, metric=metric.value, evaluator=evaluator.value
+        annotations, results, skeleton=skeleton, metric=metric, evaluator=evaluator
     )
     print_scores(scores, name)
     counts = []

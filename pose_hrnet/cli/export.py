@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pose_hrnet.cli.console import RichProgress, one_sentence_errors, say
-from pose_hrnet.cli.options import Checkpoint
+from pose_hrnet.cli.options import Checkpoint, given
 from pose_hrnet.cli.tables import print_quantisation
+from pose_hrnet.system.choices import ExportFormat
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,27 +20,15 @@ if TYPE_CHECKING:
 
 FAILED = 1
 
-_FOR_INT8 = (
-    "max_drop", "calibration_crops", "calibration_annotations", "calibration_images", "workers",
-)  # fmt: skip
-
-
-class Format(str, Enum):
-    """Of the exported file."""
-
-    onnx = "onnx"
-    openvino = "openvino"
-    torch = "torch"
-
 
 @one_sentence_errors
 def export(
-    ctx: typer.Context,
     checkpoint: Checkpoint,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder, or model file.")],
     fmt: Annotated[
-        Format, typer.Option("--format", help="onnx, OpenVINO IR, or torch.export program.")
-    ] = Format.onnx,
+        ExportFormat,
+        typer.Option("--format", help="onnx, OpenVINO IR, or torch.export program."),
+    ] = "onnx",
     flip_test: Annotated[
         bool, typer.Option("--flip-test", help="Average with the mirrored crop inside the graph.")
     ] = False,
@@ -63,8 +50,8 @@ def export(
         Path | None, typer.Option("--images", help="Folder of the JSON's file names.")
     ] = None,
     max_difference: Annotated[
-        float, typer.Option(min=0, help="Input pixels that a keypoint may differ by.")
-    ] = 0.1,
+        float | None, typer.Option(min=0, help="Input pixels that a keypoint may differ by; 0.1.")
+    ] = None,
     boxes: Annotated[
         Path | None, typer.Option(help="Detection JSON; without it, annotated boxes.")
     ] = None,
@@ -73,12 +60,14 @@ def export(
         typer.Option("--int8", help="Format openvino: quantise, and score on the annotations."),
     ] = False,
     max_drop: Annotated[
-        float,
-        typer.Option(min=0, help="--int8: AP (or PCKh) that may be lost; layers that hurt stay."),
-    ] = 0.002,
+        float | None,
+        typer.Option(
+            min=0, help="--int8: AP (or PCKh) that may be lost, layers that hurt stay; 0.002."
+        ),
+    ] = None,
     calibration_crops: Annotated[
-        int, typer.Option(min=1, help="--int8: crops that set the ranges.")
-    ] = 300,
+        int | None, typer.Option(min=1, help="--int8: crops that set the ranges; 300.")
+    ] = None,
     calibration_annotations: Annotated[
         Path | None,
         typer.Option(help="--int8: whose crops; without it, up to half of the images serve."),
@@ -86,7 +75,9 @@ def export(
     calibration_images: Annotated[
         Path | None, typer.Option(help="Folder of that JSON's file names.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=0, help="--int8: loader processes.")] = 0,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="--int8: loader processes; none.")
+    ] = None,
 ) -> None:
     """Export a checkpoint: uint8 crops in, keypoints and scores out, any batch size.
 
@@ -102,19 +93,26 @@ def export(
     from pose_hrnet.deploy.export import compile_program, export_model, export_path
     from pose_hrnet.inference.load import load_model
 
-    if compiled and fmt is not Format.torch:
-        raise ValueError(f"--compile needs --format torch, and the format is {fmt.value}")
+    if compiled and fmt != "torch":
+        raise ValueError(f"--compile needs --format torch, and the format is {fmt}")
     if not int8:
-        _refuse(ctx, _FOR_INT8, without="--int8")
+        _refuse(
+            without="--int8",
+            max_drop=max_drop,
+            calibration_crops=calibration_crops,
+            calibration_annotations=calibration_annotations,
+            calibration_images=calibration_images,
+            workers=workers,
+        )
     data = _data(annotations, images, boxes, "--")
     calibration = _data(calibration_annotations, calibration_images, None, "--calibration-")
-    if int8 and fmt is not Format.openvino:
-        raise ValueError(f"--int8 needs --format openvino, and the format is {fmt.value}")
+    if int8 and fmt != "openvino":
+        raise ValueError(f"--int8 needs --format openvino, and the format is {fmt}")
     if int8 and data is None:
         raise ValueError(
             "--int8 needs persons to calibrate and score on; give --annotations and --images"
         )
-    path = export_path(output, checkpoint, fmt.value)
+    path = export_path(output, checkpoint, fmt)
     model = load_model(
         checkpoint, backend="eager", precision="fp32", device="cpu", flip_test=flip_test
     )
@@ -126,20 +124,23 @@ def export(
             model,
             path,
             data,
-            Int8Settings(calibration, calibration_crops, max_drop, workers),
+            Int8Settings(
+                calibration,
+                **given(count=calibration_crops, max_drop=max_drop, workers=workers),
+            ),
             heatmaps=heatmaps,
             check_crops=crops,
-            bound=max_difference,
             progress=RichProgress(),
+            **given(bound=max_difference),
         )
     else:
         done = export_model(
             model,
             path,
-            fmt.value,
+            fmt,
             heatmaps=heatmaps,
             check_crops=crops,
-            bound=max_difference,
+            **given(bound=max_difference),
         )
     say(model.summary)
     if done.difference is not None:
@@ -152,7 +153,7 @@ def export(
         print_quantisation(facts.quantisation)
     say(f"{path}\n{path}.json")
     if compiled:
-        package, difference = compile_program(path, crops, bound=max_difference)
+        package, difference = compile_program(path, crops, **given(bound=max_difference))
         say("" if difference is None else difference.summary())
         if difference is not None and not difference.ok:
             say(f"{package} was not written: it differs too much from {path}")
@@ -160,13 +161,11 @@ def export(
         say(f"{package}")
 
 
-def _refuse(ctx: typer.Context, parameters: Sequence[str], *, without: str) -> None:
+def _refuse(*, without: str, **options: object) -> None:
     """Refuse options that do nothing without another one."""
-    for name in parameters:
-        source = ctx.get_parameter_source(name)
-        if source is not None and source.name != "DEFAULT":
-            option = name.replace("_", "-")
-            raise ValueError(f"--{option} does nothing without {without}; give both, or neither")
+    for name in given(**options):
+        option = name.replace("_", "-")
+        raise ValueError(f"--{option} does nothing without {without}; give both, or neither")
 
 
 def _data(

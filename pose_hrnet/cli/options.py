@@ -2,64 +2,23 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
+
+from pose_hrnet.system.choices import Backend, Evaluator, MetricName, Precision, Resume
 
 
-class Precision(str, Enum):
-    """Arithmetic of the forward pass."""
-
-    auto = "auto"
-    fp32 = "fp32"
-    bf16 = "bf16"
-    fp16 = "fp16"
+def given(**options: Any) -> dict[str, Any]:
+    """The options that were given: the others are not passed on, so that a default stands once."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
-class Nms(str, Enum):
-    """Removal of duplicate poses."""
-
-    oks = "oks"
-    soft_oks = "soft_oks"
-    soft_oks_decayed = "soft_oks_decayed"
-    none = "none"
-
-
-class Backend(str, Enum):
-    """What runs a model."""
-
-    auto = "auto"
-    eager = "eager"
-    compile = "compile"
-    openvino = "openvino"
-    onnx = "onnx"
-
-
-class Metric(str, Enum):
-    """What scores the poses."""
-
-    auto = "auto"
-    coco = "coco"
-    crowdpose = "crowdpose"
-    mpii = "mpii"
-
-
-class Evaluator(str, Enum):
-    """What matches poses with persons for the COCO numbers, which are the same."""
-
-    fast = "fast"
-    pycocotools = "pycocotools"
-
-
-class Resume(str, Enum):
-    """Whether to continue the run that a folder holds."""
-
-    never = "never"
-    auto = "auto"
-    must = "must"
+def one_of(names: Any) -> str:
+    """A choice as the help shows it, for lists, whose choices Typer does not read."""
+    return f"<{'|'.join(get_args(names))}>"
 
 
 class Commands(TyperGroup):
@@ -81,21 +40,26 @@ class ResumeAlone(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """As of any command; Typer knows no option whose value may be left out."""
-        values = {each.value for each in Resume}
         following = [*args[1:], ""]
         said = [
-            "--resume=auto" if arg == "--resume" and after not in values else arg
+            "--resume=auto" if arg == "--resume" and after not in get_args(Resume) else arg
             for arg, after in zip(args, following, strict=True)
         ]
         return super().parse_args(ctx, said)
 
 
-class Logger(str, Enum):
-    """Where the numbers and pictures of a training run go, too."""
+class ShowsDefaults(TyperCommand):
+    """A command whose options are test-time settings; its help takes the defaults from there."""
 
-    tensorboard = "tensorboard"
-    wandb = "wandb"
-    mlflow = "mlflow"
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """As of any command, with the defaults that `EvaluateConfig` has."""
+        from pose_hrnet.config.recipe import EvaluateConfig
+
+        for option in self.params:
+            field = EvaluateConfig.model_fields.get(option.name or "")
+            if isinstance(option, TyperOption) and field and field.default is not None:
+                option.default, option.show_default = field.default, True
+        super().format_help(ctx, formatter)
 
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
@@ -122,13 +86,14 @@ SkeletonOption = Annotated[
     typer.Option("--skeleton", help="coco17, mpii16, crowdpose14 or a YAML; else as annotated."),
 ]
 MetricOption = Annotated[
-    Metric, typer.Option("--metric", help="auto: the one that the annotations are known by.")
+    MetricName, typer.Option("--metric", help="auto: the one that the annotations are known by.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 PrecisionOption = Annotated[
-    Precision,
+    Precision | None,
     typer.Option(
-        help="Arithmetic of the forward pass. auto: bf16 where the hardware multiplies it."
+        help="Arithmetic of the forward pass; fp32 to evaluate, auto to predict. auto: bf16 where "
+        "the hardware multiplies it."
     ),
 ]
 EvaluatorOption = Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,21 +13,17 @@ from pose_hrnet.cli.console import (
     say,
 )
 from pose_hrnet.cli.options import (
-    Backend,
     BackendOption,
     Card,
     Checkpoint,
     Device,
     FlipTest,
     Output,
-    Precision,
     PrecisionOption,
     expected_crops,
+    given,
 )
 from pose_hrnet.system.text import counted
-
-if TYPE_CHECKING:
-    pass
 
 
 @one_sentence_errors
@@ -39,13 +35,17 @@ def predict(
         Path | None, typer.Option(help="Detection JSON; without it, an image is one crop.")
     ] = None,
     overlays: Annotated[bool, typer.Option(help="Draw the poses on the images.")] = True,
-    min_score: Annotated[float, typer.Option(help="Keypoints below it are not drawn.")] = 0.2,
+    min_score: Annotated[
+        float | None, typer.Option(help="Keypoints below it are not drawn; 0.2.")
+    ] = None,
     flip_test: FlipTest = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Crops per forward pass.")] = 32,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Crops per forward pass; 32.")
+    ] = None,
     device: Device = "auto",
-    precision: PrecisionOption = Precision.auto,
+    precision: PrecisionOption = None,
     card: Card = None,
-    backend: BackendOption = Backend.auto,
+    backend: BackendOption = "auto",
 ) -> None:
     """Predict poses in images and folders: COCO results JSON, CSV, and overlays.
 
@@ -60,22 +60,22 @@ def predict(
     crops = expected_crops(boxes) if boxes else len(find_images(inputs, skip=output / "overlays"))
     model = load_model(
         checkpoint,
-        backend=backend.value,
-        precision=precision.value,
+        backend=backend,
+        precision=precision or "auto",
         device=device,
         flip_test=flip_test,
         card=card,
         crops=crops,
     )
-    estimator = PoseEstimator(model, batch_size=batch_size)
+    estimator = PoseEstimator(model, **given(batch_size=batch_size))
     done = predict_files(
         estimator,
         inputs,
         output,
         boxes=boxes,
         overlays=overlays,
-        min_score=min_score,
         progress=RichProgress(),
+        **given(min_score=min_score),
     )
     say(
         f"{counted(done.persons, 'person')} in {counted(done.images, 'image')}; "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -15,15 +15,13 @@ from pose_hrnet.cli.console import (
 )
 from pose_hrnet.cli.options import (
     Device,
-    Logger,
     Output,
-    Resume,
     ResumeOption,
+    one_of,
 )
 from pose_hrnet.cli.tables import print_checks, print_facts
-
-if TYPE_CHECKING:
-    from pose_hrnet.system.choices import LoggerName
+from pose_hrnet.system.choices import LoggerName
+from pose_hrnet.system.text import parse_names
 
 
 @one_sentence_errors_of_all
@@ -33,11 +31,14 @@ def train(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="section.key=value; may be repeated.")
     ] = None,
-    resume: ResumeOption = Resume.never,
+    resume: ResumeOption = "never",
     device: Device = "auto",
     logger: Annotated[
-        list[Logger] | None,
-        typer.Option(help="May be repeated; else TensorBoard where it is installed."),
+        list[str] | None,
+        typer.Option(
+            metavar=one_of(LoggerName),
+            help="May be repeated; else TensorBoard where it is installed.",
+        ),
     ] = None,
     try_out: Annotated[
         bool, typer.Option("--dry-run", help="Check data, memory, folder and speed, and leave.")
@@ -55,16 +56,14 @@ def train(
     """
     from pose_hrnet.config.files import load_config
 
-    loggers: list[LoggerName] | None = [each.value for each in logger] if logger else None
+    loggers = parse_names(",".join(logger), "--logger", get_args(LoggerName)) if logger else None
     if try_out:
         if HERE.size > 1:
             refuse_several("train --dry-run")
         from pose_hrnet.training.dry_run import dry_run
 
         settings = load_config(config, overrides or ())
-        checks = dry_run(
-            settings, output, resume=resume.value, device=device, loggers=loggers or ()
-        )
+        checks = dry_run(settings, output, resume=resume, device=device, loggers=loggers or ())
         print_checks(checks)
         if any(check.result == "fault" for check in checks):
             raise typer.Exit(BAD_INPUT)
@@ -77,7 +76,7 @@ def train(
         run_training(
             settings,
             output,
-            resume=resume.value,
+            resume=resume,
             device=device,
             world=world,
             loggers=loggers,

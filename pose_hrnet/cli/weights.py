@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pose_hrnet.cli.console import one_sentence_errors, print_table, say
+from pose_hrnet.system.choices import CodecName
 from pose_hrnet.system.text import parse_size
 
 if TYPE_CHECKING:
@@ -21,14 +21,6 @@ File = Annotated[Path, typer.Argument(help=".safetensors, .pt or .pth of any too
 
 _SHOWN = 12
 """Names of entries in a list before it is cut short."""
-
-
-class Codec(str, Enum):
-    """How heatmaps are encoded and decoded."""
-
-    gaussian = "gaussian"
-    dark = "dark"
-    udp = "udp"
 
 
 @app.command()
@@ -74,7 +66,7 @@ def inspect(file: File) -> None:
 def convert(
     file: File,
     output: Annotated[Path, typer.Option("--output", "-o", help="The .safetensors to write.")],
-    codec: Annotated[Codec | None, typer.Option(help="Wins over what the file says.")] = None,
+    codec: Annotated[CodecName | None, typer.Option(help="Wins over what the file says.")] = None,
     input_size: Annotated[
         str | None, typer.Option(help="HEIGHTxWIDTH, as in 256x192; wins over the file.")
     ] = None,
@@ -95,7 +87,7 @@ def convert(
         file,
         skeleton=None if annotations is None else find_skeleton(None, annotations),
         input_wh=None if input_size is None else parse_size(input_size, "--input-size"),
-        codec=None if codec is None else codec.value,
+        codec=codec,
         sigma=sigma,
         blur_kernel=blur_kernel,
     )

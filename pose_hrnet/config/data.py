@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from pose_hrnet.config.base import Positive, PositiveInt, Section
 from pose_hrnet.keypoints.geometry import BOX_PADDING
-from pose_hrnet.system.choices import MetricName
+from pose_hrnet.system.choices import Decode, MetricName, Order
 
 
 class AnnotatedImages(Section):
@@ -97,9 +97,9 @@ class DataConfig(Section):
     """Keypoints to learn: coco17, mpii16, crowdpose14 or a YAML file; null: as annotated."""
     workers: Annotated[int, Field(ge=0)] = 8
     """Loader processes; 0 loads in the main process."""
-    decode: Literal["exact", "fast"] = "exact"
+    decode: Decode = "exact"
     """How training JPEGs are decoded; fast: quicker, reduced where large, off by 1 to 2 levels."""
-    order: Literal["persons", "images"] = "persons"
+    order: Order = "persons"
     """Training order; images: the persons of an image share a batch, and its decoding."""
     box_padding: Positive = BOX_PADDING
     """Factor on the person box before it is cropped (official: 1.25)."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from pose_hrnet.config.base import Positive, PositiveInt, Probability, Range, Section, Share
+from pose_hrnet.system.choices import LossName, OptimizerName, Precision, ScheduleName
 
 
 class AugmentConfig(Section):
@@ -84,7 +85,7 @@ class AugmentConfig(Section):
 class LossConfig(Section):
     """What a step lowers; see `pose_hrnet.training.losses`."""
 
-    name: Literal["mse", "ohkm", "awing"] = "mse"
+    name: LossName = "mse"
     """mse (official); ohkm: mse of each person's hardest keypoints; awing: adaptive wing."""
     top_k: PositiveInt = 8
     """Hardest keypoints of each person that count in ohkm."""
@@ -107,7 +108,7 @@ class LossConfig(Section):
 class OptimizerConfig(Section):
     """Optimiser and learning-rate schedule."""
 
-    name: Literal["adam", "adamw", "sgd"] = "adam"
+    name: OptimizerName = "adam"
     """adam (official), adamw, or sgd with Nesterov momentum 0.9."""
     lr: Positive = 1e-3
     """Learning rate after the warm-up (official: 1e-3 for 128 crops per step)."""
@@ -119,7 +120,7 @@ class OptimizerConfig(Section):
     1e-4, which its code ignores for Adam."""
     clip_norm: Positive | None = None
     """Largest gradient norm; null: no clipping (official)."""
-    schedule: Literal["step", "cosine"] = "step"
+    schedule: ScheduleName = "step"
     """step: times `step_factor` at each of `step_epochs`; cosine: down to 0 at the last step."""
     step_epochs: tuple[PositiveInt, ...] = (170, 200)
     """Epochs at whose start a step schedule lowers the rate."""
@@ -145,7 +146,7 @@ class TrainConfig(Section):
     """Forward passes per optimiser step; their gradients are averaged."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of initialisation, order and augmentation."""
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    precision: Precision = "auto"
     """Forward arithmetic; auto: bf16 where the hardware multiplies it, fp16 on older GPUs, else
     fp32."""
     channels_last: bool = True

@@ -159,23 +159,6 @@ class Comparison:
         write_json(output / "comparison.json", self.to_dict())
 
 
-def parse_items(text: str) -> tuple[CompareItem, ...]:
-    """Read ``flip,shift,codec,nms`` or any part of it.
-
-    Raises:
-        ValueError: If an item is unknown, or there is none.
-    """
-    words = [word.strip() for word in text.split(",") if word.strip()]
-    known: tuple[CompareItem, ...] = get_args(CompareItem)
-    unknown = [word for word in words if word not in known]
-    if unknown or not words:
-        raise ValueError(
-            f"--compare has {unknown[0] if unknown else text!r}; "
-            f"give one or more of {', '.join(known)}, separated by commas"
-        )
-    return tuple(item for item in known if item in words)
-
-
 def combinations(
     codec: HeatmapCodec, test: EvaluateConfig, compared: Sequence[CompareItem]
 ) -> tuple[Combination, ...]:

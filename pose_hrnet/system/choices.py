@@ -21,8 +21,13 @@ AnnotationKind: TypeAlias = Literal["coco", "crowdpose", "mpii"]
 """Kinds of annotations, each with the metric of that name."""
 MetricName: TypeAlias = Literal["auto", AnnotationKind]
 Decode: TypeAlias = Literal["exact", "fast"]
+"""How JPEGs are decoded; fast: reduced where large, off by 1 to 2 levels."""
+Order: TypeAlias = Literal["persons", "images"]
+"""Of training: by persons, or the persons of an image together."""
 
 LossName: TypeAlias = Literal["mse", "ohkm", "awing"]
+OptimizerName: TypeAlias = Literal["adam", "adamw", "sgd"]
+ScheduleName: TypeAlias = Literal["step", "cosine"]
 LoggerName: TypeAlias = Literal["tensorboard", "wandb", "mlflow"]
 Resume: TypeAlias = Literal["never", "auto", "must"]
 """Whether to go on with the run that a folder holds: auto starts a new one if it holds none."""
@@ -34,3 +39,4 @@ Evaluator: TypeAlias = Literal["fast", "pycocotools"]
 numbers are the same to the last bit."""
 CompareItem: TypeAlias = Literal["flip", "shift", "codec", "nms"]
 SectionName: TypeAlias = Literal["loading", "codec", "evaluation", "model"]
+"""What is benchmarked, in this order."""

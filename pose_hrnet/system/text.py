@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
+
+_Name = TypeVar("_Name", bound=str)
 
 
 def counted(count: int, noun: str) -> str:
@@ -72,3 +75,24 @@ def parse_size(text: str, option: str) -> tuple[int, int]:
     if not (cross and height.isdecimal() and width.isdecimal()):
         raise ValueError(f"{option} is {text!r}; expected HEIGHTxWIDTH, such as 256x192")
     return int(width), int(height)
+
+
+def parse_names(text: str, option: str, known: tuple[_Name, ...]) -> tuple[_Name, ...]:
+    """Some names of a choice, separated by commas, each once and in the order of the choice.
+
+    Args:
+        text: What was given.
+        option: Names it in errors.
+        known: All there are.
+
+    Raises:
+        ValueError: If a name is unknown, or there is none.
+    """
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        raise ValueError(
+            f"{option} has {unknown[0] if unknown else text!r}; "
+            f"give one or more of {', '.join(known)}, separated by commas"
+        )
+    return tuple(name for name in known if name in names)

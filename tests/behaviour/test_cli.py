@@ -9,16 +9,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from typing import get_args
 
 import pytest
 from typer.testing import CliRunner
 
-from pose_hrnet.cli import benchmark, export, options, weights
 from pose_hrnet.cli.app import app, demo
 from pose_hrnet.config.files import find_config, load_config
 from pose_hrnet.data.images import read_rgb
-from pose_hrnet.system import choices as literals
 from tests.helpers.builders import make_people, write_annotations, write_images
 from tests.helpers.command_line import run, run_here
 from tests.helpers.training_runs import TINY
@@ -245,21 +242,3 @@ def test_tools_are_the_commands():
         )
         assert done.returncode == 0
         assert f"tools/{name}.py" in done.stdout
-
-
-def test_choices_are_those_of_the_settings():
-    """The command line has enums of its own, so that ``--help`` does without torch."""
-    for choices, names in (
-        (options.Nms, literals.NmsName),
-        (options.Metric, literals.MetricName),
-        (options.Precision, literals.Precision),
-        (options.Backend, literals.Backend),
-        (options.Evaluator, literals.Evaluator),
-        (options.Logger, literals.LoggerName),
-        (weights.Codec, literals.CodecName),
-        (export.Format, literals.ExportFormat),
-        (benchmark.Section, literals.SectionName),
-    ):
-        assert {choice.value for choice in choices} == set(get_args(names))
-    assert set(benchmark.BACKENDS) == set(get_args(literals.Backend))
-    assert set(benchmark.PRECISIONS) == set(get_args(literals.Precision))

@@ -15,7 +15,7 @@ from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.crops import CropDataset
 from pose_hrnet.data.people import load_people, training_people
-from pose_hrnet.evaluation.compare import Combination, combinations, compare, parse_items
+from pose_hrnet.evaluation.compare import Combination, combinations, compare
 from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
@@ -212,13 +212,6 @@ def test_senseless_combinations_are_left_out_and_none_comes_twice():
     assert {c.flip_shift for c in given} == {0, 1, 2}
     with pytest.raises(ValueError, match="without the flip test"):
         combinations(codec, EvaluateConfig(flip_test=False), ("shift", "codec"))
-
-
-def test_items_are_read_in_any_order_and_mistakes_are_named():
-    assert parse_items("nms, flip,flip") == ("flip", "nms")
-    for wrong in ("flip,shft", "", ","):
-        with pytest.raises(ValueError, match="give one or more of flip, shift, codec, nms"):
-            parse_items(wrong)
 
 
 def test_command_line(data, tmp_path):

@@ -1,10 +1,10 @@
-"""Counts are told in English."""
+"""Counts are told in English; names and sizes are read, or named in an error."""
 
 from __future__ import annotations
 
 import pytest
 
-from pose_hrnet.system.text import counted
+from pose_hrnet.system.text import counted, parse_names
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,11 @@ from pose_hrnet.system.text import counted
 )
 def test_one_and_several(count, noun, words):
     assert counted(count, noun) == words
+
+
+def test_names_are_read_in_any_order_and_mistakes_are_named():
+    known = ("flip", "shift", "nms")
+    assert parse_names("nms, flip,flip", "--compare", known) == ("flip", "nms")
+    for wrong, said in (("flip,shft", "'shft'"), ("", "''"), (",", "','")):
+        with pytest.raises(ValueError, match=f"--compare has {said}; give one or more of flip, "):
+            parse_names(wrong, "--compare", known)
