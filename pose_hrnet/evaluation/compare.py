@@ -18,6 +18,7 @@ from pose_hrnet.evaluation.evaluate import (
     Evaluation,
     load_evaluation_set,
     score_inference,
+    tested_as,
 )
 from pose_hrnet.evaluation.metrics.coco_ap import CocoScores
 from pose_hrnet.evaluation.metrics.pckh import MpiiScores
@@ -235,7 +236,7 @@ def compare(
             the model is an export that gives no heatmaps.
         FileNotFoundError: If the annotations or the boxes are missing.
     """
-    world = world or World.alone()
+    world, model = world or World.alone(), tested_as(model, test)
     card, own_decoder = model.card, model.decoder
     if own_decoder.in_graph:
         raise ValueError(

@@ -158,6 +158,16 @@ def load_evaluation_set(
     return EvaluationSet(data, people, category_id, scorer)
 
 
+def tested_as(model: PoseModel, test: EvaluateConfig) -> PoseModel:
+    """The model with the flip test of the settings where they name it, else with its own.
+
+    Raises:
+        ValueError: If the model is an export, and holds another.
+    """
+    named = {"flip_test", "flip_shift"} & test.model_fields_set
+    return model.with_test_settings(**{name: getattr(test, name) for name in named})
+
+
 def evaluate(
     model: PoseModel,
     data: DataSet,
@@ -177,8 +187,7 @@ def evaluate(
         model: From `load_model`, or around a network at hand, which is put into evaluation mode
             and left in the mode it had.
         data: Annotations, image folder and boxes.
-        test: Batch size, rescoring, NMS. The flip test is the model's; see
-            `PoseModel.with_test_settings`.
+        test: Test-time settings; see `tested_as` for those of the flip test.
         workers: Loader processes.
         evaluator: What matches poses with persons; both give the same numbers.
         world: The processes that predict; None: this one alone.
@@ -188,6 +197,7 @@ def evaluate(
         ValueError: If the data is malformed, or no image could be read.
         FileNotFoundError: If the annotations or the boxes are missing.
     """
+    model = tested_as(model, test)
     chosen = load_evaluation_set(data, model.card.skeleton, min_box_score=test.min_box_score)
     dataset = crops_for(model.card, chosen.people, data.images)
     world = world or World.alone()

@@ -83,9 +83,8 @@ def data(tmp_path_factory):
 def run(data, trained_for, card, compared, **settings):
     """Compare a perfect network of one codec under a card that may say another."""
     network = PerfectNetwork(data, HeatmapCodec(trained_for, card.codec.input_wh, sigma=1.5))
-    flips = {name: settings.pop(name) for name in ("flip_test", "flip_shift") if name in settings}
     test = EvaluateConfig(**{"batch_size": 6, **settings})
-    return compare(pose_model(network, card, **flips), data, test, compared), network
+    return compare(pose_model(network, card), data, test, compared), network
 
 
 def same(a, b):

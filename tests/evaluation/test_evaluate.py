@@ -32,8 +32,7 @@ def data(tmp_path):
 def run(data, test, card=None):
     card = card or make_card()
     people = training_people(load_people(data.annotations))
-    model = pose_model(Oracle(people, data.images, card), card, flip_test=test.flip_test)
-    return evaluate(model, data, test)
+    return evaluate(pose_model(Oracle(people, data.images, card), card), data, test)
 
 
 @pytest.mark.parametrize("flip_test", [False, True])
