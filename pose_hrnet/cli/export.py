@@ -35,10 +35,6 @@ def export(
     heatmaps: Annotated[
         bool, typer.Option("--heatmaps", help="Give the heatmaps as a third output.")
     ] = False,
-    compiled: Annotated[
-        bool,
-        typer.Option("--compile", help="Format torch: compile an AOTInductor package, too."),
-    ] = False,
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Compare with the checkpoint on crops.")
     ] = True,
@@ -82,19 +78,17 @@ def export(
     """Export a checkpoint: uint8 crops in, keypoints and scores out, any batch size.
 
     Normalisation, flip test and decoder are inside the graph. A JSON card beside the file says
-    what it holds; `evaluate` and `predict` take it like a checkpoint. Exit code 1, and no file, if
-    it differs from the checkpoint.
+    what it holds; `evaluate` and `predict` take ONNX and OpenVINO files like a checkpoint. Exit
+    code 1, and no file, if it differs from the checkpoint.
 
     With --int8, layers that cost more than --max-drop altogether stay in floating point. Exit code
     2, and no file, if that does not help.
 
     Example: `pose-hrnet export -c best.safetensors --format openvino --flip-test -o exported`
     """
-    from pose_hrnet.deploy.export import compile_program, export_model, export_path
+    from pose_hrnet.deploy.export import export_model, export_path
     from pose_hrnet.inference.load import load_model
 
-    if compiled and fmt != "torch":
-        raise ValueError(f"--compile needs --format torch, and the format is {fmt}")
     if not int8:
         _refuse(
             without="--int8",
@@ -152,13 +146,6 @@ def export(
     if facts is not None and facts.quantisation is not None:
         print_quantisation(facts.quantisation)
     say(f"{path}\n{path}.json")
-    if compiled:
-        package, difference = compile_program(path, crops, **given(bound=max_difference))
-        say("" if difference is None else difference.summary())
-        if difference is not None and not difference.ok:
-            say(f"{package} was not written: it differs too much from {path}")
-            raise typer.Exit(FAILED)
-        say(f"{package}")
 
 
 def _refuse(*, without: str, **options: object) -> None:

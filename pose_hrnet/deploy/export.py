@@ -28,13 +28,11 @@ from pose_hrnet.inference.backends.convert import (
     traced,
 )
 from pose_hrnet.inference.backends.networks import ExportedNetwork
-from pose_hrnet.inference.backends.program_files import read_program
-from pose_hrnet.inference.backends.sessions import open_compiled
+from pose_hrnet.inference.backends.sessions import Session
 from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import Decoder, PoseModel
 from pose_hrnet.models.card import SUFFIXES, ExportFacts, ModelCard
 from pose_hrnet.system.choices import ExportFormat
-from pose_hrnet.system.device import cpp_compiler
 from pose_hrnet.system.extras import import_extra
 from pose_hrnet.system.files import draft_folder, put_in_place
 from pose_hrnet.system.text import one_line
@@ -144,8 +142,7 @@ def export_model(
         card.write_beside(draft)
         found = None
         if check_crops is not None:
-            exported = load_model(draft, device="cpu")
-            found = difference(model, exported, check_crops, bound)
+            found = difference(model, _opened(draft, model), check_crops, bound)
             facts = replace(facts, measured={"difference": asdict(found)})
             card = replace(card, export=facts)
             card.write_beside(draft)
@@ -188,45 +185,22 @@ def trace(model: PoseModel, *, heatmaps: bool) -> ExportedProgram:
     return program
 
 
-def compile_program(
-    program_path: Path, check_crops: Tensor | None, *, bound: float = MAX_DIFFERENCE
-) -> tuple[Path, Difference | None]:
-    """Compile an exported program into an AOTInductor package, a library for C++ and Python.
-
-    Args:
-        program_path: A ``torch`` export of ours; the package is put beside it.
-        check_crops: As of `export_model`, compared with the program.
-        bound: As of `export_model`.
-
-    Returns:
-        The package, ``*.aoti.pt2``, and the check's result; if that is not `ok`, nothing was
-        written.
-
-    Raises:
-        ValueError: If there is no C++ compiler, or it fails.
-    """
-    if cpp_compiler() is None:
-        raise ValueError(
-            "no C++ compiler was found to compile the package with; install g++, or leave "
-            "--compile out"
-        )
-    package = program_path.with_suffix(".aoti.pt2")
-    with draft_folder(package) as folder:
-        draft = folder / package.name
-        try:
-            torch._inductor.aoti_compile_and_package(
-                read_program(program_path), package_path=str(draft)
-            )
-        except Exception as error:  # the compiler's errors have no common base
-            raise ValueError(f"{program_path} cannot be compiled ({one_line(error)})") from error
-        found = None
-        if check_crops is not None:
-            reference = load_model(program_path, device="cpu")
-            compiled = replace(reference, network=ExportedNetwork(open_compiled(draft)))
-            found = difference(reference, compiled, check_crops, bound)
-        if found is None or found.ok:
-            put_in_place(folder, package.parent)
-    return package, found
+def _opened(path: Path, model: PoseModel) -> PoseModel:
+    """What was written of a model, as other programs will open it."""
+    if path.suffix != SUFFIXES["torch"]:
+        return load_model(path, device="cpu")
+    module = torch.export.load(path).module(check_guards=False)
+    width, height = model.card.codec.input_wh
+    session = Session(
+        "eager",
+        model.device,
+        (None, height, width, 3),
+        torch.uint8,
+        (),
+        lambda values: tuple(module(values)),
+    )
+    decoder = replace(model.decoder, in_graph=True)
+    return replace(model, network=ExportedNetwork(session), decoder=decoder)
 
 
 def package_versions(fmt: ExportFormat) -> dict[str, str]:

@@ -16,10 +16,11 @@ from pose_hrnet.inference.backends.networks import (
     accelerate,
     agrees,
 )
-from pose_hrnet.inference.backends.sessions import Session, open_onnx, open_openvino, open_program
+from pose_hrnet.inference.backends.sessions import Session, open_onnx, open_openvino
 from pose_hrnet.inference.model import Decoder, PoseModel
 from pose_hrnet.models.card import (
     CARD_SUFFIXES,
+    RUN_SUFFIXES,
     SUFFIXES,
     ModelCard,
     card_path,
@@ -67,11 +68,17 @@ def load_model(
     path = Path(path)
     if path.suffix.lower() in CARD_SUFFIXES:
         path, card = described_model(path), path
-    if path.suffix.lower() not in SUFFIXES.values():
+    if path.suffix.lower() == SUFFIXES["torch"]:
+        raise ValueError(
+            f"{path} is a torch.export program, which pose_hrnet writes and does not run; give "
+            "the checkpoint, or export it to ONNX or OpenVINO (in your own code, use "
+            "torch.export.load)"
+        )
+    if path.suffix.lower() not in RUN_SUFFIXES:
         if card is not None:
             raise ValueError(
                 f"{path} is no exported model, so that no card applies to it; "
-                f"give a file ending in {', '.join(SUFFIXES.values())}"
+                f"give a file ending in {', '.join(RUN_SUFFIXES)}"
             )
         choice = choose(backend, precision, device, crops=crops)  # before the file is read
         return _checkpoint(path, backend, choice, device, flip_test)
@@ -96,9 +103,7 @@ def load_model(
 def _open(path: Path, choice: Choice, device: str) -> Session:
     if choice.backend == "onnx":
         return open_onnx(path, device)
-    if choice.backend == "openvino":
-        return open_openvino(path, device, choice.precision)
-    return open_program(path, device)
+    return open_openvino(path, device, choice.precision)
 
 
 def _checkpoint(

@@ -33,6 +33,9 @@ EXPORT_FORMAT = 1
 SUFFIXES: Mapping[ExportFormat, str] = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
 """The suffix that each format's files have."""
 
+RUN_SUFFIXES = (SUFFIXES["onnx"], SUFFIXES["openvino"])
+"""Of the exported files that are run here; torch.export programs are for programs of others."""
+
 CARD_SUFFIXES = (".yaml", ".yml")
 """Of the cards of others' models."""
 
@@ -262,7 +265,7 @@ def described_model(path: Path) -> Path:
     named = _read_yaml(path)[0]
     if named is not None:
         return path.parent / named
-    found = [file for suffix in SUFFIXES.values() if (file := path.with_suffix(suffix)).is_file()]
+    found = [file for suffix in RUN_SUFFIXES if (file := path.with_suffix(suffix)).is_file()]
     if len(found) != 1:
         raise ValueError(
             f"{path} does not say which model file it describes; add the line model: FILE"

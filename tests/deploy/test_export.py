@@ -60,7 +60,7 @@ def crops():
     return blobs.permute(0, 2, 3, 1).to(torch.uint8)
 
 
-@pytest.fixture(scope="module", params=["onnx", "openvino", "torch"])
+@pytest.fixture(scope="module", params=["onnx", "openvino"])
 def exported(request, tmp_path_factory, crops):
     """A UDP model's export, with flip test and heatmaps."""
     for package in PACKAGES[request.param]:
@@ -178,6 +178,16 @@ def test_the_other_codecs_can_be_traced(codec_name, flip_test, tmp_path, crops):
     assert done.difference.keypoints_largest < 1e-3
 
 
+def test_a_torch_program_is_written_for_others_and_not_run_here(tmp_path, crops):
+    path = tmp_path / "tiny.pt2"
+    assert export_model(tiny(), path, "torch", check_crops=crops).difference.ok
+    assert ModelCard.read_beside(path).export.format == "torch"
+    points, _ = torch.export.load(path).module()(crops[:3])
+    torch.testing.assert_close(points, tiny()(crops[:3])[0], atol=0.01, rtol=0)
+    with pytest.raises(ValueError, match="give the checkpoint, or export it to ONNX or OpenVINO"):
+        load_model(path)
+
+
 def test_drawn_crops_are_of_the_cards_size():
     drawn = drawn_crops(tiny("dark").card, 5)
     assert drawn.shape == (5, 96, 64, 3)
@@ -199,8 +209,6 @@ def test_hrnet_and_the_command_line(tmp_path):
             assert "32 crops: keypoints differ" in out
             assert (tmp_path / f"out/small{SUFFIXES[fmt]}.json").is_file()
             assert error == ""
-    _, error = run(*arguments, "--format", "onnx", "--compile", code=2)
-    assert "--compile needs --format torch" in error
     _, error = run(*arguments, "--images", tmp_path, code=2)
     assert "--annotations and --images belong together" in error
 

@@ -122,7 +122,6 @@ def choose_for_file(
     possible: dict[str, tuple[Runner, ...]] = {
         SUFFIXES["onnx"]: ("onnx", "openvino"),
         SUFFIXES["openvino"]: ("openvino",),
-        SUFFIXES["torch"]: ("eager",),
     }
     chosen = possible[suffix][0] if backend == "auto" else backend
     if chosen not in possible[suffix]:
