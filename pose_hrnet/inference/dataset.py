@@ -16,10 +16,10 @@ from torch.utils.data import DataLoader
 from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.crops import Crop, CropDataset
 from pose_hrnet.data.images import Pictures
-from pose_hrnet.inference.model import Decoder, PoseModel, decode_each
-from pose_hrnet.keypoints import geometry
+from pose_hrnet.inference.model import Decoder, PoseModel, decode_each, poses_of
 from pose_hrnet.keypoints.codec import HeatmapCodec
-from pose_hrnet.keypoints.records import People, Poses, object_array
+from pose_hrnet.keypoints.geometry import xywh_to_xyxy
+from pose_hrnet.keypoints.records import People, Poses
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.distributed import World
 from pose_hrnet.system.progress import SILENT, Progress
@@ -95,7 +95,7 @@ class _Batch:
     Attributes:
         row: ``(B,)`` rows of the People.
         readable: ``(B,)`` bool.
-        decoded: For each decoder ``(B, K, 2)`` keypoints in image pixels and ``(B, K)`` scores.
+        decoded: For each decoder ``(B, K, 2)`` keypoints in input pixels and ``(B, K)`` scores.
     """
 
     row: NDArray[np.int64]
@@ -156,8 +156,8 @@ def predict_each(
         images = counted(len(unreadable), "image")
         log.warning("%s could not be read; all persons there count as missed", images)
     return [
-        _joined(dataset, batches, way, len(decoder.flip_index), unreadable)
-        for way, decoder in enumerate(decoders)
+        _joined(dataset, batches, place, len(decoder.flip_index), unreadable)
+        for place, decoder in enumerate(decoders)
     ]
 
 
@@ -172,8 +172,7 @@ def _predicted(
     for batch in loader:
         decoded = []
         for keypoints_input, values in decode_each(model, decoders, batch.pixels):
-            points = geometry.input_to_image(keypoints_input.cpu(), batch.affine)
-            decoded.append((points.astype(np.float32), values.cpu().numpy()))
+            decoded.append((keypoints_input.cpu().numpy(), values.cpu().numpy()))
         done += len(batch.pixels)
         yield done, _Batch(np.asarray(batch.row), np.asarray(batch.readable), decoded)
 
@@ -181,35 +180,23 @@ def _predicted(
 def _joined(
     dataset: CropDataset,
     batches: Sequence[_Batch],
-    way: int,
+    place: int,
     num_keypoints: int,
     unreadable: set[int],
 ) -> Inference:
     """What one decoder made of all batches, but for crops whose image could not be read."""
     row = [batch.row[batch.readable] for batch in batches]
-    points = [batch.decoded[way][0][batch.readable] for batch in batches]
-    scores = [batch.decoded[way][1][batch.readable] for batch in batches]
+    points = [batch.decoded[place][0][batch.readable] for batch in batches]
+    scores = [batch.decoded[place][1][batch.readable] for batch in batches]
     empty = np.empty((0, num_keypoints, 2), np.float32)
     rows = np.concatenate([*row, np.empty(0, np.int64)]).astype(np.int64)
-    poses = _poses(
-        dataset, rows, np.concatenate([*points, empty]), np.concatenate([*scores, empty[..., 0]])
+    people = dataset.people[rows]
+    poses = poses_of(
+        dataset.frames[rows],
+        np.concatenate([*points, empty]),
+        np.concatenate([*scores, empty[..., 0]]),
+        boxes_xyxy=xywh_to_xyxy(people.boxes_xywh),
+        scores=people.scores,
+        image_ids=people.image_ids,
     )
     return Inference(poses, tuple(sorted(unreadable)), rows)
-
-
-def _poses(
-    dataset: CropDataset,
-    row: NDArray[np.int64],
-    keypoints_image: NDArray[np.float32],
-    keypoint_scores: NDArray[np.float32],
-) -> Poses:
-    """Poses of the N crops of these rows, with the boxes' scores and the crops' areas."""
-    people = dataset.people[row]
-    return Poses(
-        image_ids=object_array(people.image_ids),
-        keypoints_image=keypoints_image,
-        keypoint_scores=keypoint_scores,
-        boxes_xyxy=geometry.xywh_to_xyxy(people.boxes_xywh).astype(np.float32),
-        scores=people.scores,
-        areas=dataset.frames.areas[row].astype(np.float32),
-    )

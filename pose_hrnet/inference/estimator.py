@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pose_hrnet.data.crops import cut
 from pose_hrnet.inference.load import load_model
-from pose_hrnet.inference.model import PoseModel
+from pose_hrnet.inference.model import PoseModel, poses_of
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.geometry import Array, CropFrames
 from pose_hrnet.keypoints.records import Poses, object_array
@@ -32,7 +32,7 @@ Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
-class _Sight(Generic[Key]):
+class _PendingImage(Generic[Key]):
     """An image on its way: its N persons, how to cut them, and what becomes of them.
 
     Attributes:
@@ -53,13 +53,13 @@ class _Sight(Generic[Key]):
 
     def poses(self) -> Poses:
         """The finished poses; their image id is 0."""
-        return Poses(
-            image_ids=object_array([0] * len(self.boxes_xyxy)),
-            keypoints_image=self.frames.to_image(self.keypoints_input).astype(np.float32),
-            keypoint_scores=self.keypoint_scores,
-            boxes_xyxy=self.boxes_xyxy.astype(np.float32),
+        return poses_of(
+            self.frames,
+            self.keypoints_input,
+            self.keypoint_scores,
+            boxes_xyxy=self.boxes_xyxy,
             scores=self.keypoint_scores.mean(axis=1),
-            areas=self.frames.areas.astype(np.float32),
+            image_ids=[0] * len(self.frames),
         )
 
 
@@ -74,8 +74,8 @@ class _Batch(Generic[Key]):
     """
 
     crops: list[Image]
-    owners: list[tuple[_Sight[Key], int]]
-    finished: list[_Sight[Key]]
+    owners: list[tuple[_PendingImage[Key], int]]
+    finished: list[_PendingImage[Key]]
 
 
 class PoseEstimator:
@@ -154,7 +154,7 @@ class PoseEstimator:
                 f"{counted(len(images), 'image')}; give one per image"
             )
         numbered = zip(range(len(images)), images, boxes_xyxy, strict=True)
-        none = self._sight(None, np.empty((1, 1, 3), np.uint8), []).poses()
+        none = self._pending(None, np.empty((1, 1, 3), np.uint8), []).poses()
         found = [
             replace(poses, image_ids=object_array([number] * len(poses)))
             for number, _, poses in self.predict_stream(numbered)
@@ -188,21 +188,21 @@ class PoseEstimator:
         for batch in ahead(self._batches(pictures)):
             if batch.owners:
                 self._run(batch)
-            for sight in batch.finished:
-                yield sight.key, sight.image, sight.poses()
+            for pending in batch.finished:
+                yield pending.key, pending.image, pending.poses()
 
     def _batches(self, pictures: Iterable[tuple[Key, Image, ArrayLike]]) -> Iterator[_Batch[Key]]:
         """Crops in batches that go on over the ends of images."""
         batch: _Batch[Key] = _Batch([], [], [])
         for key, image, boxes_xyxy in pictures:
-            sight = self._sight(key, image, boxes_xyxy)
-            for row, affine in enumerate(sight.frames.affines):
+            pending = self._pending(key, image, boxes_xyxy)
+            for row, affine in enumerate(pending.frames.affines):
                 if len(batch.crops) >= self.batch_size:  # in the middle of an image
                     yield batch
                     batch = _Batch([], [], [])
-                batch.crops.append(cut(sight.image, affine, self.card.codec.input_wh))
-                batch.owners.append((sight, row))
-            batch.finished.append(sight)
+                batch.crops.append(cut(pending.image, affine, self.card.codec.input_wh))
+                batch.owners.append((pending, row))
+            batch.finished.append(pending)
             # Images without persons, or large ones, must not pile up in memory either.
             held = sum(waiting.image.nbytes for waiting in batch.finished)
             places = max(len(batch.crops), len(batch.finished))
@@ -212,7 +212,7 @@ class PoseEstimator:
         if batch.finished:
             yield batch
 
-    def _sight(self, key: Key, image: Image, boxes_xyxy: ArrayLike) -> _Sight[Key]:
+    def _pending(self, key: Key, image: Image, boxes_xyxy: ArrayLike) -> _PendingImage[Key]:
         codec, boxes = self.card.codec, _checked_boxes(boxes_xyxy)
         frames = CropFrames.of_boxes(
             geometry.xyxy_to_xywh(boxes),
@@ -221,7 +221,7 @@ class PoseEstimator:
             padding=self.card.box_padding,
         )
         count = self.skeleton.num_keypoints
-        return _Sight(
+        return _PendingImage(
             key,
             _checked_image(image),
             boxes,
@@ -233,11 +233,11 @@ class PoseEstimator:
     def _run(self, batch: _Batch[Key]) -> None:
         """Predict the crops, and put their keypoints where they belong."""
         points_input, scores = self.model(torch.from_numpy(np.stack(batch.crops)))
-        for (sight, row), points, values in zip(
+        for (pending, row), points, values in zip(
             batch.owners, points_input.numpy(), scores.numpy(), strict=True
         ):
-            sight.keypoints_input[row] = points
-            sight.keypoint_scores[row] = values
+            pending.keypoints_input[row] = points
+            pending.keypoint_scores[row] = values
 
 
 def _checked_image(image: Image) -> Image:

@@ -1,4 +1,4 @@
-"""A model that is ready to run, and how its heatmaps become keypoints.
+"""A model that is ready to run, and how its heatmaps become keypoints and poses.
 
 A `PoseModel` maps uint8 crops to keypoints in input pixels and scores. What differs between a
 checkpoint, an export of ours and a heatmap model of others is only the network in it: layers of
@@ -12,11 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from pose_hrnet.inference.backends.choose import Choice
 from pose_hrnet.keypoints.codec import HeatmapCodec
+from pose_hrnet.keypoints.geometry import CropFrames
+from pose_hrnet.keypoints.records import ImageId, Poses, object_array
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.choices import Precision
 from pose_hrnet.system.device import autocast
@@ -280,3 +284,35 @@ def decode_each(
             merged[decoder.shift_cells] = decoder.merge(straight, mirrored)
         heatmaps = merged[decoder.shift_cells]
         yield decoder.codec.decode(heatmaps, refine=decoder.refine)
+
+
+def poses_of(
+    frames: CropFrames,
+    keypoints_input: NDArray[np.float32],
+    keypoint_scores: NDArray[np.float32],
+    *,
+    boxes_xyxy: ArrayLike,
+    scores: NDArray[np.float32],
+    image_ids: Sequence[ImageId],
+) -> Poses:
+    """What a model gives for N crops, as poses in image pixels.
+
+    Args:
+        frames: Where the crops lie.
+        keypoints_input: ``(N, K, 2)`` input pixels.
+        keypoint_scores: ``(N, K)``.
+        boxes_xyxy: ``(N, 4)`` image pixels, those that were asked for.
+        scores: ``(N,)`` of the poses.
+        image_ids: N ids.
+
+    Returns:
+        N poses. Their areas are those of the padded crops, as official OKS-NMS uses them.
+    """
+    return Poses(
+        image_ids=object_array(image_ids),
+        keypoints_image=frames.to_image(keypoints_input).astype(np.float32),
+        keypoint_scores=keypoint_scores,
+        boxes_xyxy=np.asarray(boxes_xyxy).astype(np.float32),
+        scores=scores,
+        areas=frames.areas.astype(np.float32),
+    )
