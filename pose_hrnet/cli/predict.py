@@ -23,6 +23,7 @@ from pose_hrnet.cli.options import (
     expected_crops,
     given,
 )
+from pose_hrnet.system.choices import NmsName
 from pose_hrnet.system.text import counted
 
 
@@ -37,6 +38,10 @@ def predict(
     overlays: Annotated[bool, typer.Option(help="Draw the poses on the images.")] = True,
     min_score: Annotated[
         float | None, typer.Option(help="Keypoints below it are not drawn; 0.2.")
+    ] = None,
+    nms: Annotated[
+        NmsName | None,
+        typer.Option(help="With --boxes: rescore and remove duplicates as evaluate does."),
     ] = None,
     flip_test: FlipTest = None,
     batch_size: Annotated[
@@ -53,6 +58,7 @@ def predict(
 
     Example: `pose-hrnet predict -c best.safetensors photos/ --boxes boxes.json --output out`
     """
+    from pose_hrnet.config.recipe import EvaluateConfig
     from pose_hrnet.inference.estimator import PoseEstimator
     from pose_hrnet.inference.files import find_images, predict_files
     from pose_hrnet.inference.load import load_model
@@ -74,6 +80,7 @@ def predict(
         output,
         boxes=boxes,
         overlays=overlays,
+        test=None if nms is None else EvaluateConfig(nms=nms),
         progress=RichProgress(),
         **given(min_score=min_score),
     )

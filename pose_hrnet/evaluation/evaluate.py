@@ -19,10 +19,9 @@ from pose_hrnet.evaluation.metrics.coco_ap import CocoScores
 from pose_hrnet.evaluation.metrics.pckh import MpiiScores
 from pose_hrnet.evaluation.scorer import Scorer
 from pose_hrnet.inference.dataset import Inference, crops_for, predict_people
-from pose_hrnet.inference.model import PoseModel
+from pose_hrnet.inference.model import PoseModel, postprocess
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import BOX_PADDING
-from pose_hrnet.keypoints.oks import oks_nms, rescore, soft_oks_nms
 from pose_hrnet.keypoints.records import ImageId, People, Poses
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.choices import AnnotationKind, Evaluator
@@ -108,24 +107,6 @@ class Evaluation:
         output.mkdir(parents=True, exist_ok=True)
         write_json(output / "results.json", self.results)
         write_json(output / "metrics.json", self.metrics())
-
-
-def remove_duplicates(poses: Poses, skeleton: Skeleton, test: EvaluateConfig) -> Poses:
-    """Rescore each pose and drop near-copies within an image, as the settings say."""
-    poses = rescore(poses, keypoint_threshold=test.keypoint_threshold)
-    if test.nms == "oks":
-        return oks_nms(poses, skeleton.sigmas, threshold=test.nms_threshold)
-    if test.nms == "soft_oks":
-        return soft_oks_nms(poses, skeleton.sigmas, threshold=test.nms_threshold)
-    if test.nms == "soft_oks_decayed":
-        return soft_oks_nms(
-            poses,
-            skeleton.sigmas,
-            threshold=test.nms_threshold,
-            max_per_image=None,
-            decay_scores=True,
-        )
-    return poses
 
 
 @dataclass(frozen=True)
@@ -248,7 +229,7 @@ def score_inference(
     people, scorer = chosen.people, chosen.scorer
     if scorer.metric == "mpii":  # scores every person by itself
         test = test.model_copy(update={"nms": "none"})
-    poses = remove_duplicates(inference.poses, card.skeleton, test)
+    poses = postprocess(inference.poses, card.skeleton, test)
     results = poses_to_results(poses, chosen.category_id)
     scores = scorer.score(
         poses, people, inference, category_id=chosen.category_id, evaluator=evaluator

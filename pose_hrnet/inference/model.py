@@ -17,10 +17,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.inference.backends.choose import Choice
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import CropFrames
+from pose_hrnet.keypoints.oks import rescore, suppress
 from pose_hrnet.keypoints.records import ImageId, Poses, object_array
+from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.choices import Precision
 from pose_hrnet.system.device import autocast
@@ -316,3 +319,15 @@ def poses_of(
         scores=scores,
         areas=frames.areas.astype(np.float32),
     )
+
+
+def postprocess(poses: Poses, skeleton: Skeleton, test: EvaluateConfig) -> Poses:
+    """Rescore each pose and remove near-copies within an image, as the settings say.
+
+    Args:
+        poses: With the scores of their boxes.
+        skeleton: Whose keypoints they have.
+        test: Threshold of the keypoints that count, NMS and its threshold.
+    """
+    poses = rescore(poses, keypoint_threshold=test.keypoint_threshold)
+    return suppress(poses, skeleton.sigmas, nms=test.nms, threshold=test.nms_threshold)

@@ -14,8 +14,10 @@ import pytest
 import torch
 
 from pose_hrnet import HRNet, PoseEstimator, load_model
+from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.formats.results import load_boxes
 from pose_hrnet.data.images import read_rgb
+from pose_hrnet.evaluation.evaluate import USUAL
 from pose_hrnet.inference.files import find_images, predict_files
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
@@ -195,6 +197,24 @@ def write_boxes(path, *entries):
 
 def result_ids(output):
     return [row["image_id"] for row in json.loads((output / "results.json").read_text())]
+
+
+def test_poses_of_a_detector_are_rescored_and_thinned_as_in_an_evaluation(
+    estimator, folder, tmp_path
+):
+    boxes = write_boxes(tmp_path / "boxes.json", *[{"image_id": 1, "score": 0.5}] * 2)
+    persons = {}
+    for name, test in (("all", None), ("none", EvaluateConfig(nms="none")), ("oks", USUAL)):
+        out = tmp_path / name
+        predict_files(estimator, [folder], out, boxes=boxes, overlays=False, test=test)
+        persons[name] = json.loads((out / "results.json").read_text())
+    assert [len(found) for found in persons.values()] == [2, 2, 1]
+    scores = np.array(persons["oks"][0]["keypoints"]).reshape(-1, 3)[:, 2]
+    assert persons["all"][0]["score"] == pytest.approx(0.5 * scores.mean(), rel=1e-3)
+    counted = scores[scores > USUAL.keypoint_threshold]
+    expected = 0.5 * counted.mean() if counted.size else 0
+    assert persons["oks"][0]["score"] == pytest.approx(expected, abs=1e-3)
+    assert persons["none"][0]["score"] == persons["oks"][0]["score"]
 
 
 def test_bad_boxes_are_left_out_with_one_warning(estimator, folder, tmp_path, caplog):
