@@ -1,10 +1,11 @@
 # make demo   the whole pipeline on drawn people, into runs/demo
 # make test   the tests; make check also lints and type-checks
+# make docs   docs/configuration.md, from the docstrings of the settings
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test slow-test lint check clean
+.PHONY: demo test slow-test lint check docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/pose-hrnet demo --output runs/demo
@@ -22,6 +23,9 @@ lint: $(VENV)/.installed-test
 	$(BIN)/lint-imports
 
 check: lint test
+
+docs: $(VENV)/.installed
+	$(BIN)/python tools/write_configuration.py
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from pose_hrnet.cli.console import one_sentence_errors, say
 
@@ -13,45 +15,44 @@ HEADINGS = ["name", "model", "input", "codec", "GFLOPs", "params", "published", 
 
 
 @one_sentence_errors
-def recipes() -> None:
+def recipes(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="a recipe, or a YAML file, to print in full", metavar="NAME"),
+    ] = None,
+) -> None:
     """List the recipes: network, input (height x width), codec, cost, and the published number.
 
-    GFLOPs are counted as the papers do. Any name goes into `pose-hrnet train`; what to know
-    before comparing with the published number stands in the recipe's note.
+    GFLOPs are counted as the papers do. Any name goes into `pose-hrnet train`; with a name, every
+    setting of that recipe is printed, with its meaning: YAML to keep, and to begin your own with.
 
-    Example: `pose-hrnet recipes`
+    Example: `pose-hrnet recipes coco_w32_256x192 > mine.yaml`
     """
     from pose_hrnet.config.files import config_names, load_config
+    from pose_hrnet.config.reference import recipe_in_full
 
-    costs: dict[str, tuple[str, str]] = {}
-    rows = [_row(name, load_config(path), costs) for name, path in config_names().items()]
+    if name is not None:
+        say(recipe_in_full(load_config(name)).rstrip("\n"))
+        return
+    rows = [_row(each, load_config(path)) for each, path in config_names().items()]
     # Not a framed table: eight columns would fold at 80 characters; these lines can be grepped.
     widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)]
     for row in (HEADINGS, *rows):
         say("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
 
 
-def _row(name: str, config: Config, costs: dict[str, tuple[str, str]]) -> list[str]:
-    """A recipe as a row of text; `costs` keeps what is counted for the recipes that follow."""
-    from pose_hrnet.keypoints.skeleton import COCO17
-    from pose_hrnet.models.complexity import complexity
-    from pose_hrnet.training.assemble import architecture_of
-    from pose_hrnet.training.summary import model_name
-
-    architecture = architecture_of(config.model, COCO17.num_keypoints)
+def _row(name: str, config: Config) -> list[str]:
+    """A recipe as a row of text."""
     width, height = config.codec.input_wh
-    key = f"{architecture} {height}x{width}"
-    if key not in costs:
-        cost = complexity(architecture, config.codec.input_wh)
-        costs[key] = f"{cost.published_gflops:6.1f}", f"{cost.parameters / 1e6:5.1f}M"
     notes = config.recipe
     published = "" if notes.published is None else f"{notes.published:.1f} {notes.metric}"
     return [
         name,
-        model_name(architecture),
+        config.model.name,
         f"{height}x{width}",
         config.codec.name,
-        *costs[key],
+        "" if notes.gflops is None else f"{notes.gflops:6.1f}",
+        "" if notes.parameters is None else f"{notes.parameters:5.1f}M",
         published,
         notes.source or notes.note or "",
     ]

@@ -114,14 +114,14 @@ def _explain(fault: Any) -> str:
     return f"{where}{given}: {in_sentence(fault['msg'])}"
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def dotted_keys(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested values by dotted name; a list of sections has their numbers for names."""
     found: dict[str, Any] = {}
     for key, value in values.items():
         name = f"{prefix}{key}"
         if isinstance(value, list) and value and isinstance(value[0], dict):
             value = {str(number): section for number, section in enumerate(value)}
-        found |= flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+        found |= dotted_keys(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
     return found
 
 

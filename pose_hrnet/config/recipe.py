@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pose_hrnet.config.base import PositiveInt, Section
+from pose_hrnet.config.base import Positive, PositiveInt, Section
 from pose_hrnet.config.data import DataConfig
 from pose_hrnet.config.model import CodecConfig, ModelConfig
 from pose_hrnet.config.training import AugmentConfig, LossConfig, OptimizerConfig, TrainConfig
@@ -39,7 +39,7 @@ class EvaluateConfig(Section):
 
 
 class RecipeNotes(Section):
-    """What a recipe should reach, and who says so; decides nothing."""
+    """What a recipe should reach, who says so, and what it costs; decides nothing."""
 
     published: Annotated[float, Field(ge=0, le=100)] | None = None
     """The published number in percent; null: none is published for these settings."""
@@ -49,6 +49,10 @@ class RecipeNotes(Section):
     """Who published it."""
     note: str | None = None
     """What to know before comparing."""
+    parameters: Positive | None = None
+    """Numbers that the network learns, in millions."""
+    gflops: Positive | None = None
+    """Its multiply-adds on one crop, counted as papers do; see `pose_hrnet.models.complexity`."""
 
 
 class Config(Section):

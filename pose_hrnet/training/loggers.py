@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_hrnet.config.files import flat
+from pose_hrnet.config.files import dotted_keys
 from pose_hrnet.system.choices import LoggerName
 from pose_hrnet.system.extras import import_extra
 from pose_hrnet.system.files import write_text
@@ -85,7 +85,7 @@ def open_loggers(
     if names is None:
         names = ["tensorboard"] if _is_installed("tensorboard") else []
     check_loggers(names, output)
-    values = flat(settings)
+    values = dotted_keys(settings)
     openers: dict[LoggerName, Callable[[], RunLogger]] = {
         "tensorboard": lambda: TensorBoard(output / "tensorboard", values, finished_epochs),
         "wandb": lambda: WeightsAndBiases(output, values),

@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from pose_hrnet.config.data import CropShards
-from pose_hrnet.config.files import flat
+from pose_hrnet.config.files import dotted_keys
 from pose_hrnet.config.recipe import Config, RecipeNotes
 from pose_hrnet.keypoints.records import People
 from pose_hrnet.models.card import ModelCard
@@ -276,7 +276,7 @@ def _changed_settings(state: Mapping[str, Any], config: Config, processes: int) 
         before = Config.model_validate(before).model_dump(mode="json")
     if crops_per_step_before(state) == crops_per_step(config, processes):
         may_change |= BATCH_SETTINGS
-    old, new = flat(before), flat(config.model_dump(mode="json"))
+    old, new = dotted_keys(before), dotted_keys(config.model_dump(mode="json"))
     return [
         f"{key} ({old.get(key)} before, {new.get(key)} now)"
         for key in sorted(old.keys() | new.keys())

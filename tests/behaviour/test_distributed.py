@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,24 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import typer
 
-from pose_hrnet.cli.processes import _is_of_others, _told_to_end
-from pose_hrnet.config.training import OptimizerConfig
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.weights.load import save_model
 from pose_hrnet.system.distributed import (
-    ProcessLost,
     World,
-    join_world,
-    keep_gradients,
-    unwrap,
-    wrap,
 )
-from pose_hrnet.system.launch import Place, place
-from pose_hrnet.training.optimizer import scaled_rate
 from tests.helpers import process_worker
 from tests.helpers.builders import make_people, write_annotations, write_images
 
@@ -184,66 +173,3 @@ def test_one_sentence_if_a_process_fails(folder):
         assert err.count(sentence) == 1
         assert err.count("error: ") == (2 if name == "fails_alone" else 1)  # and who lost it
         assert err.count("Traceback") == 1  # torchrun's own
-
-
-def test_a_process_that_failed_is_not_ended_before_it_has_said_why():
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        with _told_to_end(World(size=2)):
-            pass
-        assert signal.getsignal(signal.SIGTERM) == before
-        with pytest.raises(ValueError, match="full"), _told_to_end(World(size=2)):
-            raise ValueError("the disk is full")
-        signal.raise_signal(signal.SIGTERM)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def test_commands_of_one_process_refuse_several(monkeypatch, capsys):
-    from pose_hrnet.cli import console
-
-    monkeypatch.setattr(console, "HERE", Place(size=2))
-    with pytest.raises(typer.Exit) as raised:
-        console.one_sentence_errors(lambda: None)()
-    assert raised.value.exit_code == 2
-    assert "works in one process, but torchrun started 2" in capsys.readouterr().err
-
-
-def test_one_process_needs_no_torchrun(monkeypatch):
-    monkeypatch.delenv("MASTER_ADDR", raising=False)
-    assert place() == Place()
-    world, model = join_world("cpu"), torch.nn.Linear(2, 2)
-    assert world == World.alone()
-    assert wrap(model, world, sync_batchnorm=True) is unwrap(model) is model
-    with keep_gradients(model):
-        assert world.gather(3) == [3]
-    assert world.any(True)
-    assert not world.any(False)
-    assert world.mean(torch.ones(2)).tolist() == [1, 1]
-    assert world.device("cpu").type == "cpu"
-
-
-def test_place_is_what_torchrun_says(monkeypatch):
-    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-    for name, value in zip(names, "5824", strict=True):
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("MASTER_ADDR", "localhost")
-    assert place() == Place(rank=5, size=8, local_rank=2, local_size=4)
-    assert not place().is_main
-
-
-def test_the_sentence_of_a_lost_process_holds_what_pytorch_said():
-    gloo = RuntimeError(
-        "[/build/gloo/transport/tcp/pair.cc:561] Connection closed by peer [127.0.0.1]:1. This is"
-    )
-    assert _is_of_others(gloo)
-    assert not _is_of_others(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
-    lost = World(rank=1, size=4).lost(gloo)
-    assert isinstance(lost, ProcessLost)
-    assert "process 1 of 4 lost" in str(lost)
-    assert "(Connection closed by peer [127.0.0.1]:1)" in str(lost)
-
-
-def test_learning_rate_is_scaled_with_the_crops_of_a_step():
-    assert scaled_rate(OptimizerConfig(lr=1e-3), 128) == 1e-3
-    assert scaled_rate(OptimizerConfig(lr=1e-3, lr_batch=32), 128) == pytest.approx(4e-3)

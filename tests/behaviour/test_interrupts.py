@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,7 +19,7 @@ import pytest
 from pose_hrnet.config.files import load_config
 from pose_hrnet.data.crops import CropDataset
 from pose_hrnet.data.loader import crop_loader, end_workers
-from pose_hrnet.system.interrupts import SIGNALS, Interrupted, Interrupts
+from pose_hrnet.system.interrupts import SIGNALS, Interrupted
 from pose_hrnet.system.progress import SILENT
 from pose_hrnet.training.states import LAST, read_newest_state
 from pose_hrnet.training.train import train
@@ -316,25 +315,3 @@ def test_loader_processes_leave_signals_to_the_main_one_until_it_insists(setting
         worker.join(PATIENCE)
     assert worker.exitcode == -signal.SIGTERM
     end_workers(loader)
-
-
-def test_other_threads_and_the_time_after_keep_their_handlers():
-    before = [signal.getsignal(number) for number in SIGNALS]
-    seen = []
-
-    def work():
-        with Interrupts() as interrupts:
-            seen.append(interrupts.received)
-            seen.extend(signal.getsignal(number) for number in SIGNALS)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert seen == [None, *before]
-    with Interrupts() as interrupts:
-        assert interrupts.received is None
-        signal.raise_signal(signal.SIGINT)
-        assert interrupts.received == signal.SIGINT
-        with pytest.raises(Interrupted), interrupts.abandoning():
-            pytest.fail("a block that may be dropped is not begun after a signal")
-    assert [signal.getsignal(number) for number in SIGNALS] == before

@@ -7,8 +7,12 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
-from pose_hrnet.config.files import config_names, load_config
+from pose_hrnet.config.files import config_names, load_config, parse_config
+from pose_hrnet.keypoints.skeleton import COCO17
+from pose_hrnet.models.complexity import complexity
+from pose_hrnet.training.assemble import architecture_of
 
 PUBLISHED = {
     "coco_w32_256x192": 74.4, "coco_w32_384x288": 75.8,
@@ -47,26 +51,46 @@ def test_published_numbers() -> None:
             assert note.source
 
 
-def test_the_command_lists_them() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pose_hrnet", "recipes"],
+def test_costs_are_those_of_the_networks() -> None:
+    counted = {}
+    for config in map(load_config, config_names()):
+        architecture = architecture_of(config.model, COCO17.num_keypoints)
+        key = str((architecture, config.codec.input_wh))
+        counted[key] = cost = counted.get(key) or complexity(architecture, config.codec.input_wh)
+        assert config.recipe.parameters == pytest.approx(cost.parameters / 1e6, abs=0.05)
+        assert config.recipe.gflops == pytest.approx(cost.published_gflops, abs=0.05)
+
+
+def run(*arguments: str) -> str:
+    """What the command prints, in a process that has no torch."""
+    code = "import sys; sys.modules['torch'] = None; from pose_hrnet.cli.app import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
         capture_output=True,
         text=True,
         check=True,
-        timeout=280,
-    )
-    heading, *lines = done.stdout.splitlines()
+    ).stdout
+
+
+def test_the_command_lists_them_without_torch() -> None:
+    heading, *lines = run("recipes").splitlines()
     rows = {line.split()[0]: re.split(r" {2,}", line) for line in lines}
     assert re.split(r" {2,}", heading) == [
         "name", "model", "input", "codec", "GFLOPs", "params", "published", "source"
     ]  # fmt: skip
     assert sorted(rows) == sorted(config_names())
     assert rows["coco_w48_384x288_dark"] == [
-        "coco_w48_384x288_dark", "HRNet-W48", "384x288", "dark", "32.9", "63.6M",
+        "coco_w48_384x288_dark", "hrnet", "384x288", "dark", "32.9", "63.6M",
         "76.8 COCO val2017 AP", "Zhang et al., CVPR 2020, arXiv:1910.06278",
     ]  # fmt: skip
-    assert rows["coco_res50_256x192"][1:6] == [
-        "SimpleBaseline-50", "256x192", "gaussian", "9.0", "34.0M"
-    ]  # fmt: skip
+    assert rows["coco_res50_256x192"][1:6] == ["resnet", "256x192", "gaussian", "9.0", "34.0M"]
     assert rows["mpii_w32_256x256"][6] == "90.3 MPII val PCKh@0.5"
     assert "no number is published" in rows["coco_w32_256x192_best"][-1]
+
+
+def test_the_command_prints_one_in_full() -> None:
+    text = run("recipes", "coco_w32_256x192_udp")
+    assert parse_config(yaml.safe_load(text), source="printed") == load_config(
+        "coco_w32_256x192_udp"
+    )
+    assert "# Learning rate after the warm-up" in text

@@ -11,8 +11,6 @@ import pytest
 from pose_hrnet.data.formats.skeletons import DEFAULT_SIGMA, find_skeleton
 from pose_hrnet.keypoints.skeleton import (
     COCO17,
-    CROWDPOSE14,
-    MPII16,
     SKELETONS,
     Skeleton,
     guess_flip_pairs,
@@ -60,16 +58,6 @@ def test_known_sets_are_found_by_their_names_and_flip_left_to_right(annotate, kn
     assert {*known.flip_pairs} == {*guess_flip_pairs(names)[0]}
 
 
-def test_the_official_orders():
-    assert MPII16.keypoint_names[9] == "head_top"
-    assert MPII16.keypoint_names[6:8] == ("pelvis", "thorax")
-    assert sorted(tuple(sorted(p)) for p in MPII16.flip_pairs) == [
-        (0, 5), (1, 4), (2, 3), (10, 15), (11, 14), (12, 13)
-    ]  # fmt: skip
-    assert CROWDPOSE14.sigmas[6] == 0.107
-    assert CROWDPOSE14.keypoint_names[12:] == ("head", "neck")
-
-
 def test_what_a_category_does_not_say_is_guessed_and_told_in_one_line(annotate, caplog):
     path = annotate(*FIVE, "left_ankle", "right_ankle", "bag", skeleton=[[1, 2], [2, 4]])
     with caplog.at_level(logging.INFO):
@@ -85,29 +73,6 @@ def test_what_a_category_does_not_say_is_guessed_and_told_in_one_line(annotate, 
     assert "flip pairs left_shoulder-right_shoulder, left_wrist-right_wrist" in line
     assert "sigmas COCO's, and 0.05 for bag" in line
     assert "upper body nose, left_shoulder" in line
-
-
-@pytest.mark.parametrize(
-    ("names", "pairs"),
-    [
-        (("left_x", "right_x"), [(0, 1)]),
-        (("right_x", "mid", "left_x"), [(2, 0)]),
-        (("x_left", "x_right"), [(0, 1)]),
-        (("L-x", "R-x", "L-y", "R-y"), [(0, 1), (2, 3)]),
-        (("x.l", "x.r"), [(0, 1)]),
-        (("lx", "rx"), [(0, 1)]),
-        (("lsho", "rsho", "lelb", "relb", "head"), [(0, 1), (2, 3)]),
-        (("LShoulder", "RShoulder"), [(0, 1)]),
-        (("leftEye", "rightEye"), [(0, 1)]),
-        (("lefteye", "righteye"), [(0, 1)]),
-        (("eyeleft", "eyeright"), [(0, 1)]),
-        (("Left Hip", "Right Hip"), [(0, 1)]),
-        (("fore_left_paw", "fore_right_paw", "left_tail", "right_tail"), [(0, 1), (2, 3)]),
-        (("lip", "leg", "red", "nose"), []),
-    ],
-)  # fmt: skip
-def test_flip_pairs_from_names(names, pairs):
-    assert list(guess_flip_pairs(names)[0]) == pairs
 
 
 def test_a_side_without_its_other_is_told(annotate, caplog):

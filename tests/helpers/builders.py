@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from pose_hrnet.data.crops import Crop
-from pose_hrnet.keypoints.records import Images, People, object_array
+from pose_hrnet.keypoints.geometry import xywh_to_xyxy
+from pose_hrnet.keypoints.records import Images, People, Poses, object_array
 from pose_hrnet.keypoints.skeleton import COCO17
 
 
@@ -113,3 +114,17 @@ def make_batch(size: int, *, seed: int = 0, input_wh: tuple[int, int] = (32, 64)
 def mirrored_points(points: torch.Tensor, width: int) -> torch.Tensor:
     """Where ``(..., 2)`` points stand in an image of this width that is flipped."""
     return torch.stack([width - 1 - points[..., 0], points[..., 1]], dim=-1)
+
+
+def make_poses(people: People, shift: object) -> Poses:
+    """The annotated poses, each moved by its number of pixels."""
+    moved = people.keypoints_image + np.asarray(shift, np.float32)[:, None, None]
+    n = len(people)
+    return Poses(
+        image_ids=object_array(people.image_ids),
+        keypoints_image=moved,
+        keypoint_scores=np.ones((n, 17), np.float32),
+        boxes_xyxy=xywh_to_xyxy(people.boxes_xywh).astype(np.float32),
+        scores=np.ones(n, np.float32),
+        areas=people.areas,
+    )

@@ -10,65 +10,11 @@ import pytest
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.files import load_config
 from pose_hrnet.evaluation.evaluate import load_evaluation_set
-from pose_hrnet.evaluation.matching import MIN_KEYPOINTS, Match, best_and_worst, match_best
-from pose_hrnet.keypoints.geometry import xywh_to_xyxy
-from pose_hrnet.keypoints.records import Poses, object_array
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.training.assemble import build_model
 from pose_hrnet.training.pictures import TALL, Showcase
-from tests.helpers.builders import make_people, write_annotations, write_images
+from tests.helpers.builders import make_people, make_poses, write_annotations, write_images
 from tests.helpers.pose_models import pose_model
-
-
-def poses_of(people, shift):
-    """The annotated poses, each moved by its number of pixels."""
-    moved = people.keypoints_image + np.asarray(shift, np.float32)[:, None, None]
-    n = len(people)
-    return Poses(
-        image_ids=object_array(people.image_ids),
-        keypoints_image=moved,
-        keypoint_scores=np.ones((n, 17), np.float32),
-        boxes_xyxy=xywh_to_xyxy(people.boxes_xywh).astype(np.float32),
-        scores=np.ones(n, np.float32),
-        areas=people.areas,
-    )
-
-
-def test_each_person_gets_the_pose_of_highest_oks_in_the_image():
-    people = make_people(6)
-    poses = poses_of(people, [0, 1, 2, 4, 8, 16])
-    match = match_best(people, poses[[5, 4, 3, 2, 1, 0]], COCO17.sigmas)
-    assert match.pose.tolist()[:4] == [5, 4, 3, 2]
-    assert match.oks[0] == pytest.approx(1)
-    assert match.oks[:4].tolist() == sorted(match.oks[:4], reverse=True)
-
-
-def test_a_person_without_a_pose_in_the_image_has_none():
-    people = make_people(6)
-    poses = poses_of(people, np.zeros(6))[[0, 1, 4]]
-    match = match_best(people, poses, COCO17.sigmas)
-    assert (match.pose[2:4] == -1).all()
-    assert (match.oks[2:4] == 0).all()
-    # The other person of its image has one, which is no reason to have none.
-    assert match.pose[5] == 2
-
-
-def test_best_and_worst_by_numbers():
-    people = make_people(8)
-    oks = np.array([0.5, 0.9, 0.1, 1.0, 0.3, 0.7, 0.0, 0.2])
-    visibility = people.visibility.copy()
-    visibility[3, MIN_KEYPOINTS - 1 :] = 0  # nearly unlabelled persons say little
-    visibility[6, MIN_KEYPOINTS - 1 :] = 0
-    people = replace(people, visibility=visibility)
-    best, worst = best_and_worst(people, Match(oks, np.arange(8)), 2)
-    assert best.tolist() == [1, 5]
-    assert worst.tolist() == [2, 7]
-    best, worst = best_and_worst(people, Match(oks, np.arange(8)), 12)
-    assert best.tolist() == [1, 5, 0]
-    assert worst.tolist() == [2, 7, 4]
-    visibility[:, 2:] = 0
-    best, worst = best_and_worst(replace(people, visibility=visibility), Match(oks, oks), 1)
-    assert (best.tolist(), worst.tolist()) == ([3], [6])
 
 
 @pytest.fixture(params=["annotated boxes", "detected boxes"])
@@ -91,7 +37,7 @@ def showcase(tmp_path, request):
 def test_pictures_of_all_kinds(showcase):
     people, model, showcase = showcase
     model.network.train()
-    pictures = showcase.pictures(model, poses_of(people, np.arange(9) * 3))
+    pictures = showcase.pictures(model, make_poses(people, np.arange(9) * 3))
     assert model.network.training
     height, pair = 28 + TALL + 4, 2 * 192 + 2 + 4
     assert {name: image.shape for name, image in pictures.items()} == {
@@ -112,4 +58,4 @@ def test_unreadable_images_are_passed_over(showcase):
     people, model, showcase = showcase
     for path in showcase.held_out.data.images.iterdir():
         path.unlink()
-    assert set(showcase.pictures(model, poses_of(people, np.zeros(9)))) == {"heatmaps"}
+    assert set(showcase.pictures(model, make_poses(people, np.zeros(9)))) == {"heatmaps"}

@@ -1,0 +1,58 @@
+"""A signal is noted, or drops a block; handlers come back, and other threads keep theirs."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import pytest
+
+from pose_hrnet.system.interrupts import SIGNALS, Interrupted, Interrupts, exit_code
+
+
+@pytest.fixture
+def handlers():
+    """The handlers before; they are there afterwards, too."""
+    before = [signal.getsignal(number) for number in SIGNALS]
+    yield before
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_other_threads_keep_their_handlers(handlers):
+    seen = []
+
+    def work():
+        with Interrupts() as interrupts:
+            seen.append(interrupts.received)
+            seen.extend(signal.getsignal(number) for number in SIGNALS)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [None, *handlers]
+
+
+def test_a_signal_is_noted_and_no_block_that_may_be_dropped_is_begun_after_it(handlers):
+    with Interrupts() as interrupts:
+        assert interrupts.received is None
+        signal.raise_signal(signal.SIGINT)
+        assert interrupts.received == signal.SIGINT
+        with pytest.raises(Interrupted), interrupts.abandoning():
+            pytest.fail("the block is begun")
+
+
+def test_a_signal_drops_a_block_that_may_be_dropped(handlers):
+    reached = []
+
+    def work(interrupts):
+        with interrupts.abandoning():
+            reached.append("before")
+            signal.raise_signal(signal.SIGTERM)
+            reached.append("after")
+
+    with Interrupts() as interrupts:
+        with pytest.raises(Interrupted) as stop:
+            work(interrupts)
+        assert interrupts.received == signal.SIGTERM
+    assert reached == ["before"]
+    assert stop.value.exit_code == exit_code(signal.SIGTERM) == 143
