@@ -99,7 +99,7 @@ def export_path(output: Path, checkpoint: Path, fmt: ExportFormat) -> Path:
 
 def export_model(
     model: PoseModel,
-    path: Path,
+    path: str | Path,
     fmt: ExportFormat,
     *,
     heatmaps: bool = False,
@@ -124,7 +124,7 @@ def export_model(
         ValueError: If an extra is missing, or the network cannot be exported in this format.
         OSError: If the files cannot be written.
     """
-    model = as_layers(model)
+    path, model = Path(path), as_layers(model)
     facts = ExportFacts(fmt, model.decoder.flip_test, heatmaps, "fp32", package_versions(fmt))
     card = replace(model.card, export=facts)
     write = {"onnx": _write_onnx, "openvino": _write_openvino, "torch": _write_program}[fmt]

@@ -40,7 +40,7 @@ def load_model(
     precision: Precision = "fp32",
     device: str = "auto",
     flip_test: bool | None = None,
-    card: Path | None = None,
+    card: str | Path | None = None,
     crops: int | None = None,
 ) -> PoseModel:
     """Load any model that predicts keypoints.
@@ -65,7 +65,7 @@ def load_model(
         ValueError: If the file is no model, its card contradicts it or what is asked for, or the
             runtime is not installed.
     """
-    path = Path(path)
+    path, card = Path(path), None if card is None else Path(card)
     if path.suffix.lower() in CARD_SUFFIXES:
         path, card = described_model(path), path
     if path.suffix.lower() == SUFFIXES["torch"]:
