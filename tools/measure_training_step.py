@@ -23,7 +23,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from pose_hrnet.config.files import load_config
-from pose_hrnet.data.crops import Crop
+from pose_hrnet.data.crops import CropBatch
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.records import Images, People, object_array
 from pose_hrnet.keypoints.skeleton import COCO17
@@ -38,11 +38,11 @@ CODEC = HeatmapCodec()
 RATE = 1e-4
 
 
-def random_batch(size: int) -> Crop:
+def random_batch(size: int) -> CropBatch:
     """Noise with keypoints, as the loader gives it."""
     generator = torch.Generator().manual_seed(0)
     width, height = CODEC.input_wh
-    return Crop(
+    return CropBatch(
         torch.randint(0, 256, (size, height, width, 3), dtype=torch.uint8, generator=generator),
         torch.rand(size, 17, 2, generator=generator) * torch.tensor(CODEC.input_wh),
         torch.ones(size, 17),
@@ -67,7 +67,7 @@ def nobody() -> People:
     )
 
 
-def plain_step(width: int, batch: Crop, device: torch.device) -> Callable[[], object]:
+def plain_step(width: int, batch: CropBatch, device: torch.device) -> Callable[[], object]:
     """The step to compare with."""
     model = HRNet(width).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
@@ -92,7 +92,9 @@ def plain_step(width: int, batch: Crop, device: torch.device) -> Callable[[], ob
     return step
 
 
-def package_step(width: int, batch: Crop, device: torch.device, *settings: str) -> TrainingStep:
+def package_step(
+    width: int, batch: CropBatch, device: torch.device, *settings: str
+) -> TrainingStep:
     """The package's step; memory format and arithmetic as the settings say."""
     size = f"train.batch_size={len(batch.pixels)}"
     config = load_config("coco_w32_256x192", [size, *settings])
@@ -116,7 +118,7 @@ def main() -> None:
     device = pick_device(options.device)
     batch = random_batch(options.batch)
     if device.type == "cuda":
-        batch = Crop(*(torch.as_tensor(column).pin_memory() for column in batch))
+        batch = CropBatch(*(column.pin_memory() for column in batch))
     settings: dict[str, list[str]] = {
         "fp32 NCHW": ["train.precision=fp32", "train.channels_last=false"],
         "fp32": ["train.precision=fp32"],

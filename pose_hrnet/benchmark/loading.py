@@ -21,6 +21,8 @@ from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, ShardStore, read_index
 from pose_hrnet.data.shards.writer import write_shards
 from pose_hrnet.data.synthetic.dataset import synthesize
+from pose_hrnet.keypoints.codec import HeatmapCodec
+from pose_hrnet.keypoints.geometry import BOX_PADDING
 from pose_hrnet.keypoints.records import People
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.system.choices import Decode
@@ -82,8 +84,8 @@ class CropSource:
         return crop_loader(dataset, batch_size=BATCH, workers=way.workers, sampler=sampler)
 
     def _crops(self, people: People, pictures: ImageFiles | ShardPictures) -> CropDataset:
-        augmentation = AugmentConfig()
-        return CropDataset(people, pictures, input_wh=self.input_wh, augmentation=augmentation)
+        codec = HeatmapCodec(input_wh=self.input_wh)
+        return CropDataset(people, pictures, codec, BOX_PADDING, augmentation=AugmentConfig())
 
 
 def all_ways(workers: Sequence[int]) -> list[Way]:

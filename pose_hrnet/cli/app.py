@@ -1,7 +1,7 @@
 """The command line: ``pose-hrnet demo | train | evaluate | predict | export | benchmark ...``.
 
-Each command unpacks its arguments and makes one call. Modules that need torch are imported inside
-the commands, so that ``--help`` answers at once.
+A command turns its arguments into plain values, calls the rooms below, and prints what comes back.
+Modules that need torch are imported inside the commands, so that ``--help`` answers at once.
 """
 
 from __future__ import annotations

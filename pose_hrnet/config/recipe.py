@@ -1,7 +1,8 @@
 """One typed configuration per run: the sections of its YAML file (see `pose_hrnet.config.files`).
 
-Networks, codecs, losses and metrics take plain values; whole sections are taken by the crops
-(`AugmentConfig`) and by what predicts and scores a data set (`DataSet`, `EvaluateConfig`).
+Networks, codecs and losses take plain values. Whole sections are taken by the crops
+(`AugmentConfig`), by what predicts and scores a data set (`DataSet`, `EvaluateConfig`) and by the
+optimiser and its schedule (`OptimizerConfig`).
 """
 
 from __future__ import annotations

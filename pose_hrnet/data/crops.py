@@ -19,10 +19,10 @@ from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.augment import Region, draw_region
 from pose_hrnet.data.images import ImageError, ImageFiles, Picture, Pictures
 from pose_hrnet.keypoints import geometry
+from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.records import People
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
-from pose_hrnet.system.choices import Alignment
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +32,10 @@ SampleKey: TypeAlias = tuple[int, int]
 
 
 class Crop(NamedTuple):
-    """One sample; a batch from `crop_loader` is a Crop of stacked tensors.
+    """One sample.
 
     Attributes:
-        pixels: ``(H, W, 3)`` uint8 RGB (a batch: ``(B, H, W, 3)``).
+        pixels: ``(H, W, 3)`` uint8 RGB.
         keypoints_input: ``(K, 2)`` float32 input pixels.
         visible: ``(K,)`` float32, 1 where the keypoint is labelled.
         affine: ``(2, 3)`` float64, image to input.
@@ -47,8 +47,28 @@ class Crop(NamedTuple):
     keypoints_input: Tensor
     visible: Tensor
     affine: Tensor
-    row: int | Tensor
-    readable: bool | Tensor
+    row: int
+    readable: bool
+
+
+class CropBatch(NamedTuple):
+    """B samples.
+
+    Attributes:
+        pixels: ``(B, H, W, 3)`` uint8 RGB.
+        keypoints_input: ``(B, K, 2)`` float32 input pixels.
+        visible: ``(B, K)`` float32, 1 where the keypoint is labelled.
+        affines: ``(B, 2, 3)`` float64, image to input.
+        rows: ``(B,)`` int64 rows of the People that the crops show.
+        readable: ``(B,)`` bool, as of `Crop`.
+    """
+
+    pixels: Tensor
+    keypoints_input: Tensor
+    visible: Tensor
+    affines: Tensor
+    rows: Tensor
+    readable: Tensor
 
 
 def cut(
@@ -83,11 +103,10 @@ class CropDataset(Dataset[Crop]):
     Args:
         people: One crop for each row.
         pictures: The folder that the file names are relative to, or where else pixels come from.
-        input_wh: Crop size.
-        alignment: How the box meets the crop; the codec's.
-        box_padding: Factor on the box.
+        codec: Whose input size and alignment the crops have.
+        padding: Factor on the box.
         augmentation: Random changes; None for evaluation.
-        skeleton: Left/right pairs and upper body.
+        skeleton: Left/right pairs and upper body, which augmentation needs.
         seed: First part of every sample's seed.
     """
 
@@ -95,10 +114,9 @@ class CropDataset(Dataset[Crop]):
         self,
         people: People,
         pictures: Path | Pictures,
+        codec: HeatmapCodec,
+        padding: float,
         *,
-        input_wh: tuple[int, int],
-        alignment: Alignment = "official",
-        box_padding: float = geometry.BOX_PADDING,
         augmentation: AugmentConfig | None = None,
         skeleton: Skeleton = COCO17,
         seed: int = 0,
@@ -107,13 +125,12 @@ class CropDataset(Dataset[Crop]):
         self.pictures = (
             ImageFiles(people.images, pictures) if isinstance(pictures, Path) else pictures
         )
-        self.input_wh = input_wh
-        self.alignment = alignment
+        self.codec = codec
         self.augmentation = augmentation
         self.skeleton = skeleton
         self.seed = seed
         self.frames = CropFrames.of_boxes(
-            people.boxes_xywh, input_wh, alignment, padding=box_padding
+            people.boxes_xywh, codec.input_wh, codec.alignment, padding=padding
         )
         self._change_appearance = None
         if augmentation is not None and augmentation.changes_appearance:
@@ -131,11 +148,21 @@ class CropDataset(Dataset[Crop]):
         return len(self.people)
 
     def __getitem__(self, key: SampleKey) -> Crop:
-        pixels, keypoints_input, visible, affine, row, readable = self.__getitems__([key])
-        index, whole = int(torch.as_tensor(row)[0]), bool(torch.as_tensor(readable)[0])
-        return Crop(pixels[0], keypoints_input[0], visible[0], affine[0], index, whole)
+        batch = self.batch([key])
+        return Crop(
+            pixels=batch.pixels[0],
+            keypoints_input=batch.keypoints_input[0],
+            visible=batch.visible[0],
+            affine=batch.affines[0],
+            row=int(batch.rows[0]),
+            readable=bool(batch.readable[0]),
+        )
 
-    def __getitems__(self, keys: Sequence[SampleKey]) -> Crop:
+    def __getitems__(self, keys: Sequence[SampleKey]) -> CropBatch:
+        """As PyTorch's loader asks for a batch."""
+        return self.batch(keys)
+
+    def batch(self, keys: Sequence[SampleKey]) -> CropBatch:
         """A batch, in which each image is read once for all its persons.
 
         The crops are cut right into the batch, which is collated already.
@@ -153,7 +180,7 @@ class CropDataset(Dataset[Crop]):
             swap = list(self.skeleton.flip_index)
             keypoints_input[flipped] = keypoints_input[flipped][:, swap]
             visible[flipped] = visible[flipped][:, swap]
-        width, height = self.input_wh
+        width, height = self.codec.input_wh
         pixels = np.empty((len(keys), height, width, 3), np.uint8)
         readable = np.ones(len(keys), np.bool_)
         for positions in _groups(self.people.image_index[index]):
@@ -166,12 +193,12 @@ class CropDataset(Dataset[Crop]):
                 if self._change_appearance is not None:
                     rng = draws[position][1]
                     pixels[position] = self._change_appearance(pixels[position], rng=rng)
-        return Crop(
+        return CropBatch(
             pixels=torch.from_numpy(pixels),
             keypoints_input=torch.from_numpy(keypoints_input),
             visible=torch.from_numpy(visible),
-            affine=torch.from_numpy(frames.affines),
-            row=torch.from_numpy(index),
+            affines=torch.from_numpy(frames.affines),
+            rows=torch.from_numpy(index),
             readable=torch.from_numpy(readable),
         )
 
@@ -196,8 +223,8 @@ class CropDataset(Dataset[Crop]):
         return CropFrames.of_regions(
             np.array([region.center_image for region in regions]),
             np.array([region.size_wh for region in regions]),
-            self.input_wh,
-            self.alignment,
+            self.codec.input_wh,
+            self.codec.alignment,
             rotations_deg=[region.rotation_deg for region in regions],
             mirrored=[region.flip for region in regions],
         )
@@ -221,13 +248,13 @@ class CropDataset(Dataset[Crop]):
         persons = self._by_image[self._first_of_image[row] : self._first_of_image[row + 1]]
         keys = [(epoch, person) for person in persons.tolist()]
         widths = [(drawn.get(key) or self._draw(key)[0]).size_wh[0] for key in keys]
-        return float(min(widths)) / self.input_wh[0]
+        return float(min(widths)) / self.codec.input_wh[0]
 
     def _cut(self, picture: Picture, affine: geometry.Array, out: NDArray[np.uint8]) -> None:
         """Cut one crop, ``(H, W, 3)``, into its place."""
         if picture.affine is not None:
             affine = geometry.compose(affine, geometry.invert(picture.affine))
-        cut(picture.pixels, affine, self.input_wh, out)
+        cut(picture.pixels, affine, self.codec.input_wh, out)
 
 
 def _groups(image_index: NDArray[np.int32]) -> list[NDArray[np.intp]]:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Sampler
 
-from pose_hrnet.data.crops import Crop, CropDataset, SampleKey
+from pose_hrnet.data.crops import Crop, CropBatch, CropDataset, SampleKey
 from pose_hrnet.keypoints.records import People
 
 
@@ -206,7 +206,7 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
-def on_device(batches: Iterable[Crop], device: torch.device) -> Iterator[Crop]:
+def on_device(batches: Iterable[CropBatch], device: torch.device) -> Iterator[CropBatch]:
     """Batches whose pixels and keypoints lie on the device; the other columns stay on the host.
 
     On CUDA each batch is copied one ahead of its use, on a stream of its own, from the
@@ -222,7 +222,7 @@ def on_device(batches: Iterable[Crop], device: torch.device) -> Iterator[Crop]:
         return
     # PyTorch has not typed it.
     copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    ahead: tuple[Crop, torch.cuda.Event] | None = None
+    ahead: tuple[CropBatch, torch.cuda.Event] | None = None
     for batch in batches:
         with torch.cuda.stream(copies):
             sent = _sent(batch, device)
@@ -235,7 +235,7 @@ def on_device(batches: Iterable[Crop], device: torch.device) -> Iterator[Crop]:
         yield _arrived(*ahead)
 
 
-def _sent(batch: Crop, device: torch.device) -> Crop:
+def _sent(batch: CropBatch, device: torch.device) -> CropBatch:
     """The batch, with copies under way."""
     return batch._replace(
         pixels=batch.pixels.to(device, non_blocking=True),
@@ -244,7 +244,7 @@ def _sent(batch: Crop, device: torch.device) -> Crop:
     )
 
 
-def _arrived(batch: Crop, event: torch.cuda.Event) -> Crop:
+def _arrived(batch: CropBatch, event: torch.cuda.Event) -> CropBatch:
     """Let the work that is queued from now on, but not this process, wait for the copies."""
     current = torch.cuda.current_stream(batch.pixels.device)
     current.wait_event(event)

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from pose_hrnet.config.data import DataSet
-from pose_hrnet.data.crops import cut
+from pose_hrnet.data.crops import CropDataset, cut
 from pose_hrnet.data.people import people_to_predict
 from pose_hrnet.data.synthetic.dataset import draw_scene
-from pose_hrnet.inference.dataset import crops_for
 from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.models.card import ModelCard
@@ -115,7 +114,7 @@ def annotated_crops(card: ModelCard, data: DataSet, count: int | None = 64) -> T
         FileNotFoundError: If the annotations are missing.
     """
     people = people_to_predict(data, card.skeleton)
-    dataset = crops_for(card, people, data.images)
+    dataset = CropDataset(people, data.images, card.codec, card.box_padding)
     rows = np.linspace(0, len(people) - 1, min(count or len(people), len(people))).astype(int)
     crops = [dataset[0, int(row)] for row in rows]
     readable = [crop.pixels for crop in crops if crop.readable]

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pose_hrnet.config.data import DataSet
+from pose_hrnet.data.crops import CropDataset
 from pose_hrnet.data.people import check_keypoints, people_to_predict
 from pose_hrnet.deploy.check import MAX_DIFFERENCE, difference
 from pose_hrnet.deploy.export import Export, export_model
 from pose_hrnet.deploy.quantise import import_nncf, quantise
 from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.evaluation.scorer import main_number
-from pose_hrnet.inference.dataset import crops_for
 from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints.records import ImageId, People
@@ -206,7 +206,7 @@ def _score(path: Path, data: DataSet, workers: int, progress: Progress) -> tuple
 
 
 def _crops(card: ModelCard, people: People, rows: NDArray[np.intp], data: DataSet) -> Tensor:
-    dataset = crops_for(card, people, data.images)
+    dataset = CropDataset(people, data.images, card.codec, card.box_padding)
     crops = [dataset[0, int(row)] for row in rows]
     readable = [crop.pixels for crop in crops if crop.readable]
     if len(readable) < MIN_CROPS:

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
+from pose_hrnet.data.crops import CropDataset
 from pose_hrnet.data.loader import crop_loader
 from pose_hrnet.evaluation.evaluate import (
     Evaluation,
@@ -22,7 +23,7 @@ from pose_hrnet.evaluation.evaluate import (
 )
 from pose_hrnet.evaluation.metrics.coco_ap import CocoScores
 from pose_hrnet.evaluation.metrics.pckh import MpiiScores
-from pose_hrnet.inference.dataset import Inference, crops_for, predict_each
+from pose_hrnet.inference.dataset import Inference, predict_each
 from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.system.choices import (
@@ -258,7 +259,7 @@ def compare(
     for alignment in alignments:
         keys = [key for key, m in models.items() if m.decoder.codec.alignment == alignment]
         decoders = [models[key].decoder for key in keys]
-        dataset = crops_for(card, chosen.people, data.images, codec=decoders[0].codec)
+        dataset = CropDataset(chosen.people, data.images, decoders[0].codec, card.box_padding)
         loader = crop_loader(
             dataset,
             batch_size=test.batch_size,

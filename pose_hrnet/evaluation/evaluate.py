@@ -8,6 +8,7 @@ from typing import Any
 
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
+from pose_hrnet.data.crops import CropDataset
 from pose_hrnet.data.formats.results import poses_to_results
 from pose_hrnet.data.loader import crop_loader
 from pose_hrnet.data.people import (
@@ -18,7 +19,7 @@ from pose_hrnet.data.people import (
 from pose_hrnet.evaluation.metrics.coco_ap import CocoScores
 from pose_hrnet.evaluation.metrics.pckh import MpiiScores
 from pose_hrnet.evaluation.scorer import Scorer
-from pose_hrnet.inference.dataset import Inference, crops_for, predict_people
+from pose_hrnet.inference.dataset import Inference, predict_people
 from pose_hrnet.inference.model import PoseModel, postprocess
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import BOX_PADDING
@@ -179,8 +180,9 @@ def evaluate(
         FileNotFoundError: If the annotations or the boxes are missing.
     """
     model = tested_as(model, test)
-    chosen = load_evaluation_set(data, model.card.skeleton, min_box_score=test.min_box_score)
-    dataset = crops_for(model.card, chosen.people, data.images)
+    card = model.card
+    chosen = load_evaluation_set(data, card.skeleton, min_box_score=test.min_box_score)
+    dataset = CropDataset(chosen.people, data.images, card.codec, card.box_padding)
     world = world or World.alone()
     loader = crop_loader(
         dataset,

@@ -6,58 +6,21 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.crops import Crop, CropDataset
-from pose_hrnet.data.images import Pictures
 from pose_hrnet.inference.model import Decoder, PoseModel, decode_each, poses_of
-from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import xywh_to_xyxy
-from pose_hrnet.keypoints.records import People, Poses
-from pose_hrnet.models.card import ModelCard
+from pose_hrnet.keypoints.records import Poses
 from pose_hrnet.system.distributed import World
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import counted
 
 log = logging.getLogger(__name__)
-
-
-def crops_for(
-    card: ModelCard,
-    people: People,
-    pictures: Path | Pictures,
-    *,
-    codec: HeatmapCodec | None = None,
-    augmentation: AugmentConfig | None = None,
-    seed: int = 0,
-) -> CropDataset:
-    """The crops that a model takes, cut as its card says.
-
-    Args:
-        card: Input size, alignment, box padding and skeleton.
-        people: One crop for each row.
-        pictures: The folder that the file names are relative to, or where else pixels come from.
-        codec: Whose input size and alignment to take; None: the card's.
-        augmentation: Random changes, for training; None: none.
-        seed: Of the random changes.
-    """
-    codec = codec or card.codec
-    return CropDataset(
-        people,
-        pictures,
-        input_wh=codec.input_wh,
-        alignment=codec.alignment,
-        box_padding=card.box_padding,
-        augmentation=augmentation,
-        skeleton=card.skeleton,
-        seed=seed,
-    )
 
 
 @dataclass(frozen=True)
@@ -174,7 +137,7 @@ def _predicted(
         for keypoints_input, values in decode_each(model, decoders, batch.pixels):
             decoded.append((keypoints_input.cpu().numpy(), values.cpu().numpy()))
         done += len(batch.pixels)
-        yield done, _Batch(np.asarray(batch.row), np.asarray(batch.readable), decoded)
+        yield done, _Batch(batch.rows.numpy(), batch.readable.numpy(), decoded)
 
 
 def _joined(

@@ -14,7 +14,6 @@ from pose_hrnet.data.jpeg import picture_decoder
 from pose_hrnet.data.loader import EpochSampler
 from pose_hrnet.data.people import choose_skeleton, join, people_to_learn
 from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, ShardStore, read_index
-from pose_hrnet.inference.dataset import crops_for
 from pose_hrnet.keypoints.records import People
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.card import ModelCard
@@ -81,8 +80,14 @@ def training_data(config: Config, card: ModelCard, world: World | None = None) -
 
 def training_crops(config: Config, card: ModelCard, data: TrainingData) -> CropDataset:
     """Augmented crops of the training persons."""
-    return crops_for(
-        card, data.people, data.pictures, augmentation=config.augment, seed=config.train.seed
+    return CropDataset(
+        data.people,
+        data.pictures,
+        card.codec,
+        card.box_padding,
+        augmentation=config.augment,
+        skeleton=card.skeleton,
+        seed=config.train.seed,
     )
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from pose_hrnet.config.recipe import Config
-from pose_hrnet.data.crops import Crop
+from pose_hrnet.data.crops import Crop, CropBatch
 from pose_hrnet.data.loader import EpochSampler, on_device
 from pose_hrnet.data.shards.reader import ShardSampler
 from pose_hrnet.evaluation.evaluate import evaluate
@@ -71,7 +71,7 @@ class Epoch:
     def __init__(
         self,
         step: TrainingStep,
-        batches: Iterable[Crop],
+        batches: Iterable[CropBatch],
         rate: Callable[[int, float], float],
         done: Progressed,
         *,
@@ -107,7 +107,7 @@ class Epoch:
             if not group:
                 break
             loss = self.step(group, self.rate(self.done.step, self.seconds))
-            readable = torch.cat([torch.as_tensor(batch.readable) for batch in group])
+            readable = torch.cat([batch.readable for batch in group])
             samples = self._samples_of_all(len(readable))
             self._unread.append((loss, int((~readable).sum()), samples))
             self.done.step += 1

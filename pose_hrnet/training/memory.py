@@ -16,7 +16,7 @@ from functools import partial
 import torch
 
 from pose_hrnet.config.training import TrainConfig
-from pose_hrnet.data.crops import Crop
+from pose_hrnet.data.crops import CropBatch
 from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.memory import peak_memory, usable_memory
@@ -179,12 +179,12 @@ def trial(step: TrainingStep, card: ModelCard) -> Callable[[int], object]:
     def run(size: int) -> float:
         width, height = card.codec.input_wh
         keypoints = card.skeleton.num_keypoints
-        batch = Crop(
+        batch = CropBatch(
             pixels=torch.zeros(size, height, width, 3, dtype=torch.uint8),
             keypoints_input=torch.full((size, keypoints, 2), min(width, height) / 2),
             visible=torch.ones(size, keypoints),
-            affine=torch.zeros(size, 2, 3, dtype=torch.float64),
-            row=torch.zeros(size, dtype=torch.int64),
+            affines=torch.zeros(size, 2, 3, dtype=torch.float64),
+            rows=torch.zeros(size, dtype=torch.int64),
             readable=torch.ones(size, dtype=torch.bool),
         )
         return float(step([batch], 0.0))

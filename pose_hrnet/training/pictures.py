@@ -9,12 +9,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_hrnet.data.crops import cut
+from pose_hrnet.data.crops import CropDataset, cut
 from pose_hrnet.data.images import ImageError, read_rgb
 from pose_hrnet.data.people import annotated_people
 from pose_hrnet.evaluation.evaluate import EvaluationSet
 from pose_hrnet.evaluation.matching import Match, best_and_worst, match_best
-from pose_hrnet.inference.dataset import crops_for
 from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.records import People, Poses
@@ -83,9 +82,8 @@ class Showcase:
         if not len(people):
             return None
         rows = np.unique(np.linspace(0, len(people) - 1, HEATMAP_CROPS).astype(int))
-        batch = crops_for(card, people, self.held_out.data.images).__getitems__(
-            [(0, row) for row in rows.tolist()]
-        )
+        crops = CropDataset(people, self.held_out.data.images, card.codec, card.box_padding)
+        batch = crops.batch([(0, row) for row in rows.tolist()])
         targets, _ = card.codec.encode(batch.keypoints_input, batch.visible)
         with model.evaluating():
             predicted = model.with_test_settings(flip_test=False).heatmaps(batch.pixels)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pose_hrnet.config.recipe import Config
-from pose_hrnet.data.crops import Crop
+from pose_hrnet.data.crops import CropBatch
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.records import People
 from pose_hrnet.system.device import arithmetic, autocast, missing_compiler
@@ -76,7 +76,7 @@ class TrainingStep:
         self._unchecked: list[tuple[Tensor, list[int]]] = []
         """Of each step since the last check: its loss and norm, and the rows it learnt from."""
 
-    def __call__(self, batches: Sequence[Crop], rate: float) -> Tensor:
+    def __call__(self, batches: Sequence[CropBatch], rate: float) -> Tensor:
         """Learn from batches; call `check` now and then.
 
         Args:
@@ -167,7 +167,7 @@ class TrainingStep:
         if self.average is not None:
             self.average.load_state_dict(state.get("ema"))
 
-    def _backward(self, batch: Crop, share: float) -> Tensor:
+    def _backward(self, batch: CropBatch, share: float) -> Tensor:
         """Add a batch's gradients, times its share of the step; returns its share of the loss."""
         began = time.perf_counter()
         images = batch.pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
@@ -206,7 +206,7 @@ class TrainingStep:
             self.scaler.unscale_(self.optimizer)
         return nn.utils.clip_grad_norm_(self.model.parameters(), limit)
 
-    def _note(self, loss: Tensor, norm: Tensor | None, batches: Sequence[Crop]) -> None:
+    def _note(self, loss: Tensor, norm: Tensor | None, batches: Sequence[CropBatch]) -> None:
         """Remember, on the device, whether a step is bad; and what it learnt from."""
         values = torch.stack([loss, torch.zeros_like(loss) if norm is None else norm])
         # The norm of scaled gradients may overflow: that is the scaler's matter.
@@ -215,7 +215,7 @@ class TrainingStep:
         if isinstance(self.model, DistributedDataParallel):
             # The gradients are of all processes: either all of them update, or none.
             torch.distributed.all_reduce(self._bad, torch.distributed.ReduceOp.MAX)
-        rows = [row for batch in batches for row in torch.as_tensor(batch.row).tolist()]
+        rows = [row for batch in batches for row in batch.rows.tolist()]
         self._unchecked.append((values, rows))
 
     def _not_finite(self, what: str, rows: Sequence[int]) -> FloatingPointError:

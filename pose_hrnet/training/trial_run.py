@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from pose_hrnet.config.recipe import Config
-from pose_hrnet.data.crops import Crop
+from pose_hrnet.data.crops import CropBatch, CropDataset
 from pose_hrnet.data.loader import crop_loader, end_workers
 from pose_hrnet.evaluation.evaluate import EvaluationSet, load_evaluation_set
-from pose_hrnet.inference.dataset import crops_for, predict_people
+from pose_hrnet.inference.dataset import predict_people
 from pose_hrnet.inference.model import Decoder, PoseModel
 from pose_hrnet.models.build import PoseNetwork
 from pose_hrnet.models.card import ModelCard
@@ -78,7 +78,7 @@ class TrialRun:
         self.data: TrainingData | None = None
         self.held_out: EvaluationSet | None = None
         self.is_resumed = False
-        self.batch: Crop | None = None
+        self.batch: CropBatch | None = None
         self.loaded_per_second: float | None = None
         self.learned_per_second: float | None = None
         self.predicted_per_second: float | None = None
@@ -109,10 +109,9 @@ class TrialRun:
         check_first_images(data, held_out.people)
         self.held_out = held_out
         rows = np.unique(np.linspace(0, len(held_out.people) - 1, LOOKED_AT).astype(int))
-        batch = crops_for(card, held_out.people, data.images).__getitems__(
-            [(0, row) for row in rows.tolist()]
-        )
-        bad = int((~torch.as_tensor(batch.readable)).sum())
+        crops = CropDataset(held_out.people, data.images, card.codec, card.box_padding)
+        batch = crops.batch([(0, row) for row in rows.tolist()])
+        bad = int((~batch.readable).sum())
         found = f"{counted(len(held_out.people), 'person')} to predict"
         return _readable(found, len(rows), bad, f"see {data.images}")
 
@@ -169,7 +168,7 @@ class TrialRun:
             for number, batch in enumerate(loader, start=1):
                 self.batch = self.batch or batch
                 seen += len(batch.pixels)
-                bad += int((~torch.as_tensor(batch.readable)).sum())
+                bad += int((~batch.readable).sum())
                 if number <= workers:  # the processes start, and fill their queues
                     began = time.perf_counter()
                     continue
@@ -264,7 +263,7 @@ class TrialRun:
 
         def run(count: int) -> None:
             people = held_out.people[np.resize(np.arange(len(held_out.people)), count)]
-            dataset = crops_for(card, people, held_out.data.images)
+            dataset = CropDataset(people, held_out.data.images, card.codec, card.box_padding)
             loader = crop_loader(dataset, batch_size=count, workers=0)
             predict_people(tried, dataset, loader)
 
@@ -335,9 +334,9 @@ def _readable(found: str, looked_at: int, bad: int, where: str) -> tuple[Result,
     return ("fault" if bad > BAD_SHARE * looked_at else "note"), words
 
 
-def _first(batch: Crop, count: int) -> Crop:
+def _first(batch: CropBatch, count: int) -> CropBatch:
     """The first crops of a batch."""
-    return Crop(*(torch.as_tensor(column)[:count] for column in batch))
+    return CropBatch(*(column[:count] for column in batch))
 
 
 def _seconds(call: Callable[[], object]) -> float:

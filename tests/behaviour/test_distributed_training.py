@@ -225,7 +225,7 @@ def test_what_two_processes_accumulate_goes_on_in_one(settings, tmp_path):
     learn, rows = TrainingStep.__call__, []
 
     def noted(self, batches, rate):
-        rows.append([int(row) for batch in batches for row in batch.row])
+        rows.append([int(row) for batch in batches for row in batch.rows])
         return learn(self, batches, rate)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -19,6 +19,7 @@ import pytest
 from pose_hrnet.config.files import load_config
 from pose_hrnet.data.crops import CropDataset
 from pose_hrnet.data.loader import crop_loader, end_workers
+from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.system.interrupts import SIGNALS, Interrupted
 from pose_hrnet.system.progress import SILENT
 from pose_hrnet.training.states import LAST, read_newest_state
@@ -302,7 +303,7 @@ assert {{path.name for path in disk.iterdir()}} == {{"last.pt", "last.previous.p
 
 def test_loader_processes_leave_signals_to_the_main_one_until_it_insists(settings):
     data = load_config("demo", settings).data.val
-    crops = CropDataset(make_people(24), data.images, input_wh=(32, 64))
+    crops = CropDataset(make_people(24), data.images, HeatmapCodec(input_wh=(32, 64)), 1.25)
     loader = crop_loader(crops, batch_size=1, workers=1)
     batches = iter(loader)
     next(batches)

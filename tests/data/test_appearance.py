@@ -13,6 +13,7 @@ from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.appearance import change_appearance
 from pose_hrnet.data.crops import CropDataset
 from pose_hrnet.data.loader import crop_loader
+from pose_hrnet.keypoints.codec import HeatmapCodec
 from tests.helpers.builders import make_people, write_images
 
 RNG = np.random.default_rng(0)
@@ -37,7 +38,7 @@ def folder(tmp_path):
 
 
 def dataset(folder, **settings):
-    return CropDataset(make_people(6), folder, input_wh=(96, 128), **settings)
+    return CropDataset(make_people(6), folder, HeatmapCodec(input_wh=(96, 128)), 1.25, **settings)
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -182,7 +183,7 @@ def test_crops_depend_neither_on_workers_nor_on_what_came_before(folder, workers
         loader.sampler.epoch = 5
         fresh = dataset(folder, augmentation=AugmentConfig(**ALL), seed=3)
         for batch in loader:
-            for pixels, row in zip(batch.pixels, batch.row.tolist(), strict=True):
+            for pixels, row in zip(batch.pixels, batch.rows.tolist(), strict=True):
                 assert torch.equal(pixels, fresh[5, row].pixels)
     finally:
         torch.set_num_threads(threads)

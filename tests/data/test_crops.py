@@ -14,6 +14,7 @@ from pose_hrnet.data.crops import CropDataset, cut
 from pose_hrnet.data.loader import EpochSampler, crop_loader
 from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.keypoints import geometry
+from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
 from tests.helpers.builders import make_people, write_images
 
@@ -29,7 +30,7 @@ def folder(tmp_path):
 
 
 def dataset(folder, n=6, **settings):
-    return CropDataset(make_people(n), folder, input_wh=INPUT_WH, **settings)
+    return CropDataset(make_people(n), folder, HeatmapCodec(input_wh=INPUT_WH), 1.25, **settings)
 
 
 def same(a, b):
@@ -42,7 +43,7 @@ def test_crops_equal_the_official_ones(shared: Path):
     reference = np.load(shared / "reference" / "crops_coco_sample.npz")
     sample = shared / "coco_sample"
     people = training_people(load_people(sample / "person_keypoints.json"))
-    crops = CropDataset(people, sample, input_wh=(192, 256))
+    crops = CropDataset(people, sample, HeatmapCodec(), 1.25)
     by_image = [(image, i) for i, image in enumerate(people.image_ids)]
     rows = [
         i
@@ -130,8 +131,8 @@ def test_loader_batches_do_not_depend_on_workers(folder, workers):
     loader.sampler.epoch = 5
     first = next(iter(loader))
     keys = list(EpochSampler(crops.people, shuffle=True))
-    assert first.row.tolist() != [i for _, i in keys][:4]  # epoch 5 is not epoch 0
-    for position, row in enumerate(first.row.tolist()):
+    assert first.rows.tolist() != [i for _, i in keys][:4]  # epoch 5 is not epoch 0
+    for position, row in enumerate(first.rows.tolist()):
         expected = crops[5, row]
         assert torch.equal(first.pixels[position], expected.pixels)
         assert torch.equal(first.keypoints_input[position], expected.keypoints_input)

@@ -14,6 +14,7 @@ from pose_hrnet.data.crops import CropDataset, cut
 from pose_hrnet.data.images import ImageError, ImageFiles, read_rgb
 from pose_hrnet.data.jpeg import REDUCTIONS, FastJpeg, picture_decoder
 from pose_hrnet.data.people import load_people, training_people
+from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import CropFrames, compose, invert
 from tests.helpers.builders import make_people
 from tests.helpers.pictures import shift_and_difference
@@ -120,7 +121,8 @@ def test_fast_crops_of_real_persons_agree_with_the_exact_ones(shared: Path):
         decode: CropDataset(
             people,
             ImageFiles(people.images, folder, picture_decoder(decode)),
-            input_wh=(96, 128),
+            HeatmapCodec(input_wh=(96, 128)),
+            1.25,
             augmentation=AugmentConfig(),
         )
         for decode in ("exact", "fast")
@@ -146,11 +148,12 @@ def test_a_fast_crop_depends_on_its_key_alone(tmp_path):
     crops = CropDataset(
         people,
         ImageFiles(people.images, tmp_path, FastJpeg()),
-        input_wh=(32, 32),
+        HeatmapCodec(input_wh=(32, 32)),
+        1.25,
         augmentation=AugmentConfig(),
     )
-    together = crops.__getitems__([(1, index) for index in (5, 0, 4, 1, 3, 2)])
-    for position, row in enumerate(together.row.tolist()):
+    together = crops.batch([(1, index) for index in (5, 0, 4, 1, 3, 2)])
+    for position, row in enumerate(together.rows.tolist()):
         np.testing.assert_array_equal(together.pixels[position], crops[1, row].pixels)
 
 

@@ -10,6 +10,7 @@ import torch
 
 from pose_hrnet.data.crops import CropDataset
 from pose_hrnet.data.loader import EpochSampler, Share, crop_loader, on_device
+from pose_hrnet.keypoints.codec import HeatmapCodec
 from tests.helpers.builders import make_batch, make_people
 
 
@@ -75,10 +76,10 @@ def test_epochs_differ_and_processes_agree_on_their_order():
 
 
 def test_loaders_of_processes_hold_the_batches_of_one(tmp_path):
-    crops = CropDataset(make_people(10), tmp_path, input_wh=(8, 8))
-    one = [batch.row.tolist() for batch in crop_loader(crops, batch_size=4, workers=0)]
+    crops = CropDataset(make_people(10), tmp_path, HeatmapCodec(input_wh=(8, 8)), 1.25)
+    one = [batch.rows.tolist() for batch in crop_loader(crops, batch_size=4, workers=0)]
     two = [
-        [batch.row.tolist() for batch in crop_loader(
+        [batch.rows.tolist() for batch in crop_loader(
             crops, batch_size=4, workers=0, rank=rank, world_size=2
         )]
         for rank in (0, 1)
@@ -108,6 +109,6 @@ def test_on_cuda_batches_arrive_whole_and_in_order():
         assert (busy @ busy).shape == busy.shape
         assert torch.equal(arrived.pixels.cpu(), batch.pixels)
         assert torch.equal(arrived.visible.cpu(), batch.visible)
-        assert torch.equal(torch.as_tensor(arrived.row), torch.as_tensor(batch.row))
+        assert torch.equal(arrived.rows, batch.rows)
         seen += 1
     assert seen == 20

@@ -21,6 +21,7 @@ from pose_hrnet.data.loader import crop_loader
 from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, ShardStore, read_index
 from pose_hrnet.data.shards.writer import write_shards
+from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.training.assemble import build_model
@@ -32,6 +33,7 @@ from tests.helpers.builders import make_people, write_annotations, write_images
 from tests.helpers.pictures import shift_and_difference
 
 INPUT_WH = (96, 128)
+CODEC = HeatmapCodec(input_wh=INPUT_WH)
 LARGEST = AugmentConfig(half_body_probability=0.5)
 STILL = AugmentConfig(
     half_body_probability=0, scale_std=0, rotation_probability=0, flip_probability=0
@@ -63,7 +65,7 @@ def dataset(root, augmentation=None, store=None, **settings):
     store = store or ShardStore(str(root))
     index = read_index(store)
     pictures = ShardPictures(index, store, **settings)
-    return CropDataset(index.people, pictures, input_wh=INPUT_WH, augmentation=augmentation), index
+    return CropDataset(index.people, pictures, CODEC, 1.25, augmentation=augmentation), index
 
 
 def test_reach_holds_all_that_augmentation_can_show():
@@ -98,7 +100,7 @@ def test_augmented_crops_of_real_persons_agree_with_those_of_their_images(
     write(people, folder, tmp_path, persons_per_shard=15, detail=detail, quality=95)
     crops, index = dataset(tmp_path)
     index.check_fits(INPUT_WH, 1.25, LARGEST)
-    plain = CropDataset(people, folder, input_wh=INPUT_WH)
+    plain = CropDataset(people, folder, CODEC, 1.25)
     row_of_id = {person: row for row, person in enumerate(index.people.ids.tolist())}
     rng, shifts, differences, black = np.random.default_rng(0), [], [], []
     for row in range(len(people)):
@@ -156,7 +158,7 @@ def test_batches_do_not_depend_on_workers(shards, workers):
     for sampler.epoch in (0, 3):
         keys = list(sampler)
         batches = list(loader)
-        rows = torch.cat([batch.row for batch in batches]).tolist()
+        rows = torch.cat([batch.rows for batch in batches]).tolist()
         assert rows == [row for _, row in keys]
         assert torch.equal(batches[1].pixels[2], crops[keys[6]].pixels)
 
@@ -212,9 +214,7 @@ def test_shards_of_a_url_are_fetched_once_and_read_the_same(shards, tmp_path):
         assert torch.equal(remote[0, row].pixels, local[0, row].pixels)
     for path in shards.glob("*.tar"):
         memory.rm_file(f"/bucket/{path.name}")
-    again = CropDataset(
-        remote.people, ShardPictures(remote.pictures.index, store), input_wh=INPUT_WH
-    )
+    again = CropDataset(remote.people, ShardPictures(remote.pictures.index, store), CODEC, 1.25)
     assert all(again[0, row].readable for row in range(10))
     with pytest.raises(FileNotFoundError, match=r"index\.json does not exist"):
         read_index(ShardStore("memory://elsewhere"))

@@ -52,8 +52,8 @@ class PerfectNetwork(torch.nn.Module):
         self.codec, self.answers = codec, {}
         self.crops_seen, self.heatmaps, self.alive = 0, [], []
         people = training_people(load_people(data.annotations))
-        for alignment in ("official", "udp"):
-            crops = CropDataset(people, data.images, input_wh=codec.input_wh, alignment=alignment)
+        for name in ("gaussian", "udp"):
+            crops = CropDataset(people, data.images, codec.as_codec(name), 1.25)
             for row in range(len(people)):
                 crop = crops[0, row]
                 pixels, points = crop.pixels.permute(2, 0, 1), crop.keypoints_input

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import torch
 
-from pose_hrnet.data.crops import Crop
+from pose_hrnet.data.crops import CropBatch
 from pose_hrnet.keypoints.geometry import xywh_to_xyxy
 from pose_hrnet.keypoints.records import Images, People, Poses, object_array
 from pose_hrnet.keypoints.skeleton import COCO17
@@ -95,18 +95,18 @@ def write_annotations(people: People, path: Path) -> Path:
     return path
 
 
-def make_batch(size: int, *, seed: int = 0, input_wh: tuple[int, int] = (32, 64)) -> Crop:
+def make_batch(size: int, *, seed: int = 0, input_wh: tuple[int, int] = (32, 64)) -> CropBatch:
     """Random crops with keypoints inside them, of the first persons."""
     generator = torch.Generator().manual_seed(seed)
     width, height = input_wh
-    return Crop(
+    return CropBatch(
         pixels=torch.randint(
             0, 256, (size, height, width, 3), dtype=torch.uint8, generator=generator
         ),
         keypoints_input=torch.rand(size, 17, 2, generator=generator) * torch.tensor(input_wh),
         visible=torch.ones(size, 17),
-        affine=torch.zeros(size, 2, 3),
-        row=torch.arange(size),
+        affines=torch.zeros(size, 2, 3),
+        rows=torch.arange(size),
         readable=torch.ones(size, dtype=torch.bool),
     )
 

@@ -27,7 +27,7 @@ class Oracle(torch.nn.Module):
 
     def __init__(self, people, folder, card):
         super().__init__()
-        crops = CropDataset(people, folder, input_wh=INPUT_WH)
+        crops = CropDataset(people, folder, card.codec, card.box_padding)
         order = [index for _, index in EpochSampler(people, shuffle=False)]
         self.keypoints = torch.stack([crops[0, i].keypoints_input for i in order])
         self.codec, self.position = card.codec, 0

@@ -23,7 +23,7 @@ learn, go_on = TrainingStep.__call__, TrainingRun.to_the_end
 
 def learn_and_note(self, batches, rate):
     loss = learn(self, batches, rate)
-    rows = [int(row) for batch in batches for row in batch.row]
+    rows = [int(row) for batch in batches for row in batch.rows]
     with (TRACE / f"{RANK}.steps").open("a") as file:
         file.write(json.dumps({"pid": os.getpid(), "rows": rows, "loss": loss.item()}) + "\n")
     time.sleep(float(os.environ["STEP_SECONDS"]))

@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from pose_hrnet.data.crops import Crop
+from pose_hrnet.data.crops import CropBatch
 from pose_hrnet.system.progress import SILENT
 from pose_hrnet.training.loop import READ_EVERY, Epoch
 from pose_hrnet.training.run_folder import EpochPart, Progressed
@@ -31,7 +31,7 @@ class FakeStep:
 def batch(size, readable):
     empty = torch.zeros(size)
     flags = torch.arange(size) < readable
-    return Crop(torch.zeros(size, 4, 4, 3), empty, empty, empty, empty, flags)
+    return CropBatch(torch.zeros(size, 4, 4, 3), empty, empty, empty, empty, flags)
 
 
 def epoch_of(batches, done, accumulate=2):

@@ -64,7 +64,7 @@ def bad_batch(size=4, first_row=7):
     """Its loss is not a number, and that of no other batch."""
     batch = make_batch(size)
     return batch._replace(
-        keypoints_input=torch.full((size, 17, 2), math.nan), row=torch.arange(size) + first_row
+        keypoints_input=torch.full((size, 17, 2), math.nan), rows=torch.arange(size) + first_row
     )
 
 

@@ -1,0 +1,60 @@
+"""README and docs: short, with links that lead somewhere and names that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pose_hrnet.config.files import config_names, known_keys, load_config
+from pose_hrnet.config.recipe import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text) + re.findall(r'src="([^"]+)"', text)
+    local = [target for target in targets if "://" not in target]
+    assert [target for target in local if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_paths_recipes_and_settings_exist(page):
+    text = page.read_text(encoding="utf-8")
+    modules = re.findall(r"pose_hrnet(?:\.[a-z_0-9]+)+", text)
+    assert [m for m in modules if not is_module(m)] == []
+    scripts = re.findall(r"\b(?:tools|tests|configs|notebooks)/[\w/]+\.\w+", text)
+    assert [script for script in scripts if not (ROOT / script).exists()] == []
+    trained = re.findall(r"pose(?:-hrnet|_hrnet) train ([a-z]\w+)(?:\s|$)", text)
+    assert set(trained) <= set(config_names())
+    for override in re.findall(r"--set '?([^\s'`]+=(?:\{[^}]*\}|[^\s'`]+))", text):
+        if "section.key" not in override:
+            load_config("demo", [override])
+
+
+def is_module(name: str) -> bool:
+    path = ROOT / name.replace(".", "/")
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_settings_named_in_a_sentence_exist(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    dotted = re.findall(r"`([a-z]\w*(?:\.\w+)+)(?:[:=][^`]*)?`", text)
+    named = {key for key in dotted if key.split(".")[0] in Config.model_fields}
+    assert {key for key in named if not key.endswith((".py", ".yaml"))} <= set(known_keys())
+
+
+def test_yaml_examples_are_yaml():
+    for page in PAGES:
+        for text in re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+            yaml.safe_load(text)
