@@ -192,7 +192,7 @@ def test_exports_stand_beside_the_checkpoint_or_alone(checkpoint, tmp_path):
     (found,) = benchmark_model(choice, ONCE, model_name="tiny")
     assert [row.variant for row in found.rows] == [BASELINE, "tiny_export.xml"]
     assert [row.reason for row in found.rows] == ["", ""]
-    assert "tiny_export.xml: openvino, fp32: what a .xml file is for" in found.notes
+    assert any(note.startswith("tiny_export.xml: openvino, ") for note in found.notes)
     assert any("GFLOP for a crop" in note for note in found.notes)
     assert found.rows[1].ratio > 0
     flipped = ModelChoice(checkpoint, [path], (), (), (1,), flip_test=True, device="cpu")
