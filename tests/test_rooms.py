@@ -55,3 +55,19 @@ def test_no_test_imports_a_test():
         if re.match(r"\s*(from|import) tests\.(?!helpers\b)", line)
     ]
     assert found == []
+
+
+def test_private_names_of_the_package_are_used_with_a_reason():
+    """A file of tests that uses one says why, in a comment that begins with ``Private:``."""
+    private = re.compile(
+        r"from pose_hrnet[\w.]* import .*\b_[a-z]|pose_hrnet[\w.]*\._[a-z]"  # imported, patched
+        r"|setattr\([\w.]+, \"_[a-z]|(?<![\".\w])(?!self\b)[a-z]\w*\._(?!replace|asdict)[a-z]"
+    )
+    found = [
+        str(path.relative_to(TESTS))
+        for path in sorted(TESTS.rglob("*.py"))
+        if path != Path(__file__)
+        and private.search(text := path.read_text(encoding="utf-8"))
+        and "# Private: " not in text
+    ]
+    assert found == []

@@ -17,6 +17,7 @@ import typer
 from pose_hrnet.cli.console import RichProgress, say
 from pose_hrnet.config.files import load_config
 from pose_hrnet.data.synthetic.dataset import data_set_info, synthesize
+from pose_hrnet.system.text import format_size
 from pose_hrnet.training.train import train
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
@@ -73,14 +74,14 @@ def codecs(
         cells = [
             measure(
                 output,
-                f"{codec}_{height}x{width}",
+                f"{codec}_{format_size((width, height))}",
                 [f"codec.name={codec}", f"codec.input_wh=[{width}, {height}]"],
                 epochs,
                 seeds,
             )
             for codec in CODECS
         ]
-        say(f"| {height}x{width} | " + " | ".join(cells) + " |")
+        say(f"| {format_size((width, height))} | " + " | ".join(cells) + " |")
 
 
 @app.command()

@@ -10,18 +10,16 @@ from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from pose_hrnet.benchmark.codec import PERSONS, decode_variants, made_up_heatmaps
 from pose_hrnet.benchmark.timing import Pace, Variant, measure
 from pose_hrnet.cli.console import print_table
+from pose_hrnet.keypoints.records import Float32, Float64
 
 INPUT_WH = (192, 256)
 
 
-def loop_decode(
-    heatmaps: NDArray[np.float32], affines: NDArray[np.float64]
-) -> NDArray[np.float32]:
+def loop_decode(heatmaps: Float32, affines: Float64) -> Float32:
     """The quarter-step decoder as a loop: each joint is found and mapped to the image alone."""
     persons, joints, height, width = heatmaps.shape
     points = np.zeros((persons, joints, 2), np.float32)

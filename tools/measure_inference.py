@@ -24,7 +24,6 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from pose_hrnet import PoseEstimator
 from pose_hrnet.benchmark.model import random_checkpoint
@@ -35,11 +34,11 @@ from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints.geometry import CropFrames, xywh_to_xyxy, xyxy_to_xywh
-from pose_hrnet.keypoints.records import People
+from pose_hrnet.keypoints.records import Float64, Image, People
 from pose_hrnet.models.weights.load import LoadedNetwork, load_network
 from pose_hrnet.system.choices import Backend, Precision
 
-Job = tuple[Path, NDArray[np.float64]]
+Job = tuple[Path, Float64]
 """An image file, and the ``(N, 4)`` boxes of its persons as x1, y1, x2, y2."""
 
 Result = TypeVar("Result")
@@ -64,7 +63,7 @@ def jobs_of(people: People, folder: Path, count: int) -> list[Job]:
 
 
 @torch.inference_mode()
-def plain(loaded: LoadedNetwork, jobs: list[Job], flip_test: bool) -> NDArray[np.float64]:
+def plain(loaded: LoadedNetwork, jobs: list[Job], flip_test: bool) -> Float64:
     """Keypoints in image pixels, ``(N, K, 2)``, without any of what makes it fast."""
     card, found = loaded.card, []
     codec = card.codec
@@ -84,10 +83,10 @@ def plain(loaded: LoadedNetwork, jobs: list[Job], flip_test: bool) -> NDArray[np
     return np.concatenate(found)
 
 
-def fast(model: PoseModel, jobs: list[Job], batch_size: int) -> NDArray[np.float64]:
+def fast(model: PoseModel, jobs: list[Job], batch_size: int) -> Float64:
     """The same keypoints from the estimator."""
 
-    def pictures() -> Iterator[tuple[None, NDArray[np.uint8], NDArray[np.float64]]]:
+    def pictures() -> Iterator[tuple[None, Image, Float64]]:
         for path, boxes in jobs:
             yield None, read_rgb(path), boxes
 

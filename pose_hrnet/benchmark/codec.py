@@ -15,6 +15,7 @@ from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.system.choices import CodecName
 from pose_hrnet.system.progress import SILENT, Progress
+from pose_hrnet.system.text import format_size
 
 PERSONS, KEYPOINTS = 64, 17
 
@@ -54,9 +55,9 @@ def benchmark_codec(
     input_wh: tuple[int, int], pace: Pace, *, progress: Progress = SILENT
 ) -> list[Measurement]:
     """Time a batch of `PERSONS` persons through every codec, both ways, on the CPU."""
-    width, height = input_wh
-    settings = {"input_wh": [width, height], "persons": PERSONS, "keypoints": KEYPOINTS}
-    size = f"{PERSONS} persons, {KEYPOINTS} heatmaps of {height // 4}x{width // 4} each"
+    settings = {"input_wh": list(input_wh), "persons": PERSONS, "keypoints": KEYPOINTS}
+    cells = format_size([side // 4 for side in input_wh])
+    size = f"{PERSONS} persons, {KEYPOINTS} heatmaps of {cells} each"
     found = []
     for title, variants in (
         ("heatmaps to image pixels", decode_variants(input_wh)),

@@ -27,7 +27,7 @@ from pose_hrnet.keypoints.records import People
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.system.choices import Decode
 from pose_hrnet.system.progress import SILENT, Progress
-from pose_hrnet.system.text import counted
+from pose_hrnet.system.text import counted, format_size
 
 BASELINE = "exact, persons, 0 workers"
 BATCH = 32
@@ -169,17 +169,16 @@ def benchmark_loading(
         for loader in loaders:
             end_workers(loader)
         cv2.setNumThreads(threads)
-    width, height = source.input_wh
     amount = len(source.people)
     return Measurement(
         "loading",
-        f"{counted(amount, 'augmented training crop')} of {height}x{width} from "
+        f"{counted(amount, 'augmented training crop')} of {format_size(source.input_wh)} from "
         f"{counted(len(np.unique(source.people.image_index)), 'image')}",
         "crop",
         amount,
         BASELINE,
         rows,
-        {"input_wh": [width, height], "batch": BATCH},
+        {"input_wh": list(source.input_wh), "batch": BATCH},
     )
 
 

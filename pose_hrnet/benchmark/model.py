@@ -31,6 +31,7 @@ from pose_hrnet.models.weights.load import load_network, save_model
 from pose_hrnet.system.choices import Backend, Precision
 from pose_hrnet.system.device import pick_device, usable_cores
 from pose_hrnet.system.progress import SILENT, Progress
+from pose_hrnet.system.text import format_size
 from pose_hrnet.training.assemble import build_model
 
 BASELINE = "plain fp32"
@@ -203,11 +204,11 @@ def benchmark_model(
     if card is None:
         raise ValueError(f"none of the models can be run: {loaded[0].error}") from loaded[0].error
     crops = random_crops(card, max(choice.batches))
-    width, height = card.codec.input_wh
+    size = format_size(card.codec.input_wh)
     flip = {None: "", True: ", flip test", False: ", no flip test"}[choice.averages]
     settings = {
         "model": model_name,
-        "input_wh": [width, height],
+        "input_wh": list(card.codec.input_wh),
         "codec": card.codec.name,
         "flip_test": choice.averages,
         "device": str(pick_device(choice.device)),
@@ -227,7 +228,7 @@ def benchmark_model(
             name=f"model, batch {batch}",
             progress=progress,
         )
-        title = f"{model_name} at {height}x{width}{flip}: crops to keypoints, batch {batch}"
+        title = f"{model_name} at {size}{flip}: crops to keypoints, batch {batch}"
         found.append(
             Measurement(
                 "model",

@@ -153,7 +153,7 @@ def shard(
     from pose_hrnet.config.files import load_config
     from pose_hrnet.config.model import CodecConfig
     from pose_hrnet.config.training import AugmentConfig
-    from pose_hrnet.data.people import choose_skeleton
+    from pose_hrnet.data.formats.skeletons import find_skeleton
     from pose_hrnet.data.shards.writer import write_shards
     from pose_hrnet.training.data import training_persons
 
@@ -168,7 +168,7 @@ def shard(
     codec = CodecConfig() if settings is None else settings.codec
     augment = AugmentConfig() if settings is None else settings.augment
     choice = None if settings is None else settings.data.skeleton
-    skeleton = choose_skeleton(choice or sets[0].skeleton, sets[0].annotations)
+    skeleton = find_skeleton(choice or sets[0].skeleton, sets[0].annotations)
     people, folder = training_persons(sets, skeleton)
     index = write_shards(
         people,

@@ -100,18 +100,50 @@ def _override(values: dict[str, Any], assignment: str) -> dict[str, Any]:
 
 def _explain(fault: Any) -> str:
     """One sentence for one pydantic fault."""
-    # Pydantic also names the branch of a union, which is none of the file's keys.
-    branches = ("one", "several", "cut out")
-    where = ".".join(str(part) for part in fault["loc"] if part not in branches)
-    if fault["type"] == "extra_forbidden":
-        known = known_keys()
-        near = difflib.get_close_matches(where, known, n=1, cutoff=0) or ["?"]
-        return f"unknown key {where!r}; the nearest known key is {near[0]!r}"
+    unknown = fault["type"] == "extra_forbidden"
+    *inside, last = fault["loc"] if unknown else (*fault["loc"], None)
+    keys, sections = _walk(inside)
+    where = ".".join([*keys, last] if unknown else keys)
+    if unknown:
+        prefix = "".join(f"{key}." for key in keys if not key.isdigit())
+        # A key of another network is none of this one's; one of another section may be meant.
+        known = [key for section in sections for key in known_keys(section, prefix)]
+        known += [key for key in known_keys() if not key.startswith(prefix)]
+        near = difflib.get_close_matches(f"{prefix}{last}", known, n=1, cutoff=0) or ["?"]
+        names = [name for section in sections for name in _names_of(section)]
+        of = f" where {prefix}name is {names[0]}" if f"{prefix}{last}" in known_keys() else ""
+        return f"unknown key {where!r}{of}; the nearest known key is {near[0]!r}"
     if fault["type"] == "missing":
         return f"key {where!r} is missing"
+    if fault["type"] == "union_tag_invalid":
+        key = fault["ctx"]["discriminator"].strip("'")
+        choices = fault["ctx"]["expected_tags"]
+        return f"{where}.{key} = {fault['ctx']['tag']!r}: input should be one of {choices}"
     # A fault of several fields together names them itself.
     given = "" if isinstance(fault["input"], dict) else f" = {fault['input']!r}"
     return f"{where}{given}: {in_sentence(fault['msg'])}"
+
+
+def _walk(location: Sequence[str | int]) -> tuple[list[str], set[type[BaseModel]]]:
+    """The keys of a file on the way to a fault, and the sections that it may lie in."""
+    keys: list[str] = []
+    sections: set[type[BaseModel]] = {Config}
+    for part in location:
+        fields = [section.model_fields.get(str(part)) for section in sections]
+        found = {s for field in fields if field for s in sections_of(field.annotation)}
+        if any(fields) or isinstance(part, int) or not sections:
+            keys.append(str(part))
+            sections = found if any(fields) else sections
+        else:  # the branch of a union, which pydantic names, and is none of the file's keys
+            named = {section for section in sections if part in _names_of(section)}
+            sections = named or sections
+    return keys, sections
+
+
+def _names_of(section: type[BaseModel]) -> tuple[Any, ...]:
+    """What a union tells a section by."""
+    name = section.model_fields.get("name")
+    return get_args(name.annotation) if name else ()
 
 
 def dotted_keys(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -3,49 +3,87 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from pose_hrnet.config.base import Positive, PositiveInt, Section
-from pose_hrnet.system.choices import CodecName
+from pose_hrnet.system.choices import CodecName, Head
 
 
-class ModelConfig(Section):
-    """The network; fields of the one that is not named stand at their defaults."""
+class NetworkConfig(Section):
+    """What every network has; the other fields are the arguments of its class."""
 
-    name: Literal["hrnet", "resnet"] = "hrnet"
-    """hrnet (Sun et al., CVPR 2019), or resnet: SimpleBaseline (Xiao et al., ECCV 2018)."""
-    depth: Literal[18, 34, 50, 101, 152] = 50
-    """resnet: its layers (official: 50, 101 or 152)."""
-    head: Literal["v1", "v2"] = "v1"
-    """hrnet: heatmaps from the finest branch (v1, official), or from all branches (v2)."""
-    width: PositiveInt = 32
-    """hrnet: channels of the highest-resolution branch (official: 32 or 48)."""
-    stem_width: PositiveInt = 64
-    """hrnet: channels of the stem."""
-    stem_blocks: PositiveInt = 4
-    """hrnet: bottleneck blocks behind the stem."""
-    stage_modules: tuple[PositiveInt, PositiveInt, PositiveInt] = (1, 4, 3)
-    """hrnet: exchange modules in stages 2, 3 and 4."""
-    branch_blocks: PositiveInt = 4
-    """hrnet: residual blocks per branch and module."""
+    name: str
+    """The network."""
     pretrained: Path | None = None
     """Weights to start from: an ImageNet checkpoint, as the published numbers do (the official
     ``hrnet_w32-*.pth``, torchvision's ``resnet50-*.pth``), or any pose checkpoint; null: none."""
 
-    @model_validator(mode="after")
-    def _fields_fit_the_network(self) -> ModelConfig:
-        common = {"name", "pretrained"}
-        own = {"depth"} if self.name == "resnet" else set(type(self).model_fields) - {"depth"}
-        for key, field in type(self).model_fields.items():
-            value = getattr(self, key)
-            if key not in common | own and value != field.default:
-                raise ValueError(
-                    f"{key} is {value}, but name is {self.name}, which has no {key}; "
-                    f"leave it at {field.default}"
-                )
-        return self
+    def architecture(self, num_keypoints: int) -> dict[str, Any]:
+        """What `pose_hrnet.models.build.build_network` takes."""
+        return {**self.model_dump(exclude={"pretrained"}), "num_keypoints": num_keypoints}
+
+
+class HRNetConfig(NetworkConfig):
+    """HRNet (Sun et al., CVPR 2019)."""
+
+    name: Literal["hrnet"] = "hrnet"
+    """The network; hrnet where none is named."""
+    head: Head = "v1"
+    """Heatmaps from the finest branch (v1, official), or from all branches (v2)."""
+    width: PositiveInt = 32
+    """Channels of the highest-resolution branch (official: 32 or 48)."""
+    stem_width: PositiveInt = 64
+    """Channels of the stem."""
+    stem_blocks: PositiveInt = 4
+    """Bottleneck blocks behind the stem."""
+    stage_modules: tuple[PositiveInt, PositiveInt, PositiveInt] = (1, 4, 3)
+    """Exchange modules in stages 2, 3 and 4."""
+    branch_blocks: PositiveInt = 4
+    """Residual blocks per branch and module."""
+
+
+class SimpleBaselineConfig(NetworkConfig):
+    """SimpleBaseline (Xiao et al., ECCV 2018)."""
+
+    name: Literal["resnet"] = "resnet"
+    """The network."""
+    depth: Literal[18, 34, 50, 101, 152] = 50
+    """Layers of the ResNet (official: 50, 101 or 152)."""
+
+
+_ONCE_SAVED_WITH: dict[str, dict[str, Any]] = {
+    "hrnet": {"depth": 50},
+    "resnet": {
+        "head": "v1",
+        "width": 32,
+        "stem_width": 64,
+        "stem_blocks": 4,
+        "stage_modules": [1, 4, 3],
+        "branch_blocks": 4,
+    },
+}
+"""The other network's fields, with the defaults that earlier versions saved with every run."""
+
+
+def _of_one_network(value: Any) -> Any:
+    """The settings with their network named, and without those that runs of before saved."""
+    if not isinstance(value, dict):
+        return value
+    value = {"name": "hrnet", **value}
+    others = _ONCE_SAVED_WITH.get(str(value["name"]), {})
+    if others.items() <= value.items():
+        return {key: setting for key, setting in value.items() if key not in others}
+    return value
+
+
+ModelConfig: TypeAlias = Annotated[
+    HRNetConfig | SimpleBaselineConfig,
+    Field(discriminator="name"),
+    BeforeValidator(_of_one_network),
+]
+"""The network and its sizes; each network has fields of its own, and `name` tells them apart."""
 
 
 class CodecConfig(Section):

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from pose_hrnet.config.base import Positive, PositiveInt, Section
 from pose_hrnet.config.data import DataConfig
-from pose_hrnet.config.model import CodecConfig, ModelConfig
+from pose_hrnet.config.model import CodecConfig, HRNetConfig, ModelConfig
 from pose_hrnet.config.training import AugmentConfig, LossConfig, OptimizerConfig, TrainConfig
 from pose_hrnet.system.choices import NmsName
 
@@ -61,7 +61,7 @@ class Config(Section):
 
     recipe: RecipeNotes = RecipeNotes()
     data: DataConfig
-    model: ModelConfig = ModelConfig()
+    model: ModelConfig = HRNetConfig()
     codec: CodecConfig = CodecConfig()
     augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()

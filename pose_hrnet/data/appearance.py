@@ -16,12 +16,12 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from pose_hrnet.config.training import AugmentConfig
-from pose_hrnet.data.images import Pixels
+from pose_hrnet.keypoints.records import Image
 
 HIGHEST_JPEG_QUALITY = 95
 
 
-def change_appearance(pixels: Pixels, settings: AugmentConfig, rng: np.random.Generator) -> Pixels:
+def change_appearance(pixels: Image, settings: AugmentConfig, rng: np.random.Generator) -> Image:
     """Change a crop at random: colours, grey, blur, JPEG, black rectangles, a grid of squares.
 
     Args:
@@ -58,8 +58,8 @@ def change_appearance(pixels: Pixels, settings: AugmentConfig, rng: np.random.Ge
 
 
 def _change_colors(
-    pixels: Pixels, amounts: NDArray[np.floating], order: NDArray[np.integer], limit: AugmentConfig
-) -> Pixels:
+    pixels: Image, amounts: NDArray[np.floating], order: NDArray[np.integer], limit: AugmentConfig
+) -> Image:
     """The four changes by a share, in -1 to 1, of their limits, in this order."""
     for change in order:
         share = float(amounts[change])
@@ -77,7 +77,7 @@ def _change_colors(
     return pixels
 
 
-def _turn_hue(pixels: Pixels, turn: float) -> Pixels:
+def _turn_hue(pixels: Image, turn: float) -> Image:
     """Turn the hue by a share of the colour circle, to 1 / 256 of it.
 
     By OpenCV, as the blur is: torchvision takes 2.5 ms for it at 256x192, this 0.1.
@@ -90,7 +90,7 @@ def _turn_hue(pixels: Pixels, turn: float) -> Pixels:
     return _uint8(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL))
 
 
-def _compress(pixels: Pixels, quality: int) -> Pixels:
+def _compress(pixels: Image, quality: int) -> Image:
     """What JPEG leaves of it; by OpenCV, because torchvision is giving its codecs up."""
     bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     _, file = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
@@ -98,8 +98,8 @@ def _compress(pixels: Pixels, quality: int) -> Pixels:
 
 
 def _drop_holes(
-    pixels: Pixels, holes: NDArray[np.floating], size_range: tuple[float, float]
-) -> Pixels:
+    pixels: Image, holes: NDArray[np.floating], size_range: tuple[float, float]
+) -> Image:
     """Blacken rectangles that lie inside the crop (coarse dropout).
 
     Args:
@@ -118,8 +118,8 @@ def _drop_holes(
 
 
 def _mask_grid(
-    pixels: Pixels, numbers: NDArray[np.floating], period_range: tuple[float, float], square: float
-) -> Pixels:
+    pixels: Image, numbers: NDArray[np.floating], period_range: tuple[float, float], square: float
+) -> Image:
     """Blacken squares that repeat in x and in y (GridMask, Chen et al., 2020; not rotated).
 
     Args:
@@ -135,21 +135,21 @@ def _mask_grid(
     start_x, start_y = np.floor(numbers[1:] * period)
     columns = (np.arange(width) + start_x) % period < side
     rows = (np.arange(height) + start_y) % period < side
-    masked: Pixels = pixels.copy()
+    masked: Image = pixels.copy()
     masked[rows[:, None] & columns] = 0
     return masked
 
 
-def _planes(pixels: Pixels) -> Tensor:
+def _planes(pixels: Image) -> Tensor:
     """The crop as torchvision takes it, ``(3, H, W)``, in the same memory."""
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
-def _pixels(planes: Tensor) -> Pixels:
+def _pixels(planes: Tensor) -> Image:
     """Inverse of `_planes`."""
     return _uint8(np.ascontiguousarray(planes.permute(1, 2, 0).numpy()))
 
 
-def _uint8(pixels: Any) -> Pixels:
+def _uint8(pixels: Any) -> Image:
     """Says to the type checker what OpenCV and torch keep to: the type."""
     return np.asarray(pixels, dtype=np.uint8)

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose_hrnet.config.training import AugmentConfig
-from pose_hrnet.keypoints.geometry import Array, fit_aspect
+from pose_hrnet.keypoints.geometry import fit_aspect
+from pose_hrnet.keypoints.records import Float64
 from pose_hrnet.keypoints.skeleton import Skeleton
 
 HALF_BODY_PADDING = 1.5
@@ -30,8 +31,8 @@ class Region:
         flip: Whether the crop is mirrored.
     """
 
-    center_image: Array
-    size_wh: Array
+    center_image: Float64
+    size_wh: Float64
     rotation_deg: float = 0.0
     flip: bool = False
 
@@ -83,7 +84,7 @@ def reach_xyxy(
     visibility: NDArray[np.integer],
     skeleton: Skeleton,
     settings: AugmentConfig,
-) -> Array:
+) -> Float64:
     """The smallest upright box that holds every crop that `draw_region` can give.
 
     A region of w x h turned by a, up to A, reaches w/2 cos a + h/2 sin a sideways, at most at

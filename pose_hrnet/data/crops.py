@@ -21,7 +21,7 @@ from pose_hrnet.data.images import ImageError, ImageFiles, Picture, Pictures
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import CropFrames
-from pose_hrnet.keypoints.records import People
+from pose_hrnet.keypoints.records import Float64, Image, People
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
 
 log = logging.getLogger(__name__)
@@ -72,11 +72,11 @@ class CropBatch(NamedTuple):
 
 
 def cut(
-    image: NDArray[np.uint8],
+    image: Image,
     affine: NDArray[np.floating],
     input_wh: tuple[int, int],
-    out: NDArray[np.uint8] | None = None,
-) -> NDArray[np.uint8]:
+    out: Image | None = None,
+) -> Image:
     """Resample one region bilinearly; outside the image is black.
 
     Args:
@@ -250,7 +250,7 @@ class CropDataset(Dataset[Crop]):
         widths = [(drawn.get(key) or self._draw(key)[0]).size_wh[0] for key in keys]
         return float(min(widths)) / self.codec.input_wh[0]
 
-    def _cut(self, picture: Picture, affine: geometry.Array, out: NDArray[np.uint8]) -> None:
+    def _cut(self, picture: Picture, affine: Float64, out: Image) -> None:
         """Cut one crop, ``(H, W, 3)``, into its place."""
         if picture.affine is not None:
             affine = geometry.compose(affine, geometry.invert(picture.affine))

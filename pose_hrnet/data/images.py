@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageFile
+import PIL.Image
+import PIL.ImageFile
 
-from pose_hrnet.keypoints.geometry import Array
-from pose_hrnet.keypoints.records import Images
+from pose_hrnet.keypoints.records import Float64, Image, Images
+from pose_hrnet.system.text import format_size
 
 try:
     import cv2
@@ -22,7 +22,6 @@ except ImportError as error:
         "or: pip install opencv-python-headless"
     ) from error
 
-Pixels: TypeAlias = NDArray[np.uint8]
 Fault: TypeAlias = Literal["empty", "not an image", "truncated", "wrong size", "unreadable"]
 
 _EXIF_ORIENTATION = 0x0112
@@ -30,13 +29,13 @@ _EXIF_ORIENTATION = 0x0112
 _END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 # How the stored rows and columns are put upright, by EXIF orientation (CIPA DC-008, 4.6.4 A).
 _UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+    2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
+    3: PIL.Image.Transpose.ROTATE_180,
+    4: PIL.Image.Transpose.FLIP_TOP_BOTTOM,
+    5: PIL.Image.Transpose.TRANSPOSE,
+    6: PIL.Image.Transpose.ROTATE_270,
+    7: PIL.Image.Transpose.TRANSVERSE,
+    8: PIL.Image.Transpose.ROTATE_90,
 }
 _COLOUR_NAMES = dict.fromkeys(("1", "L", "LA", "La", "I", "F"), "grayscale")
 _COLOUR_NAMES |= {"P": "palette", "PA": "palette", "RGBA": "RGB", "RGBa": "RGB", "RGBX": "RGB"}
@@ -80,7 +79,7 @@ class ImageFacts:
         return (height, width) if self.orientation >= 5 else (width, height)
 
 
-def read_rgb(path: Path | str, size_wh: tuple[int, int] | None = None) -> Pixels:
+def read_rgb(path: Path | str, size_wh: tuple[int, int] | None = None) -> Image:
     """Read an image as 8-bit RGB.
 
     Three-channel and grayscale JPEGs are decoded by OpenCV and equal its own bytes; everything
@@ -104,12 +103,12 @@ def read_rgb(path: Path | str, size_wh: tuple[int, int] | None = None) -> Pixels
     return decode_rgb(Path(path), read_bytes(Path(path)), size_wh)
 
 
-def decode_rgb(path: Path | str, data: bytes, size_wh: tuple[int, int] | None = None) -> Pixels:
+def decode_rgb(path: Path | str, data: bytes, size_wh: tuple[int, int] | None = None) -> Image:
     """As `read_rgb`, from the bytes of a file; `path` names them in errors."""
     stream, image = _open(path, data)
     pixels = _decode(path, data, stream, image)
     turn = _UPRIGHT.get(orientation_to_apply(path, image.size, _orientation(image), size_wh))
-    return pixels if turn is None else np.array(Image.fromarray(pixels).transpose(turn))
+    return pixels if turn is None else np.array(PIL.Image.fromarray(pixels).transpose(turn))
 
 
 def read_facts(path: Path | str) -> ImageFacts:
@@ -161,11 +160,11 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def _open(path: Path | str, data: bytes) -> tuple[BytesIO, ImageFile.ImageFile]:
+def _open(path: Path | str, data: bytes) -> tuple[BytesIO, PIL.ImageFile.ImageFile]:
     """Parse the header; for a JPEG the stream then stands at its first scan."""
     stream = BytesIO(data)
     try:
-        return stream, Image.open(stream)
+        return stream, PIL.Image.open(stream)
     # Damaged headers make Pillow's parsers raise nearly any exception.
     except Exception as error:
         raise ImageError(
@@ -179,7 +178,7 @@ def _reason(error: Exception) -> str:
     return "unknown format" if "cannot identify image file" in text else text.rstrip(".")
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(image: PIL.Image.Image) -> int:
     """EXIF orientation still to be applied; 1 if absent or senseless."""
     try:
         value = image.getexif().get(_EXIF_ORIENTATION, 1)
@@ -188,11 +187,13 @@ def _orientation(image: Image.Image) -> int:
     return value if value in _UPRIGHT else 1
 
 
-def _has_alpha(image: Image.Image) -> bool:
+def _has_alpha(image: PIL.Image.Image) -> bool:
     return image.mode.endswith(("A", "a")) or "transparency" in image.info
 
 
-def _decode(path: Path | str, data: bytes, stream: BytesIO, image: ImageFile.ImageFile) -> Pixels:
+def _decode(
+    path: Path | str, data: bytes, stream: BytesIO, image: PIL.ImageFile.ImageFile
+) -> Image:
     """``(H, W, 3)`` uint8 pixels as they are stored, whatever the EXIF orientation."""
     if image.mode == "F":
         raise ImageError(f"image {path} has floating-point pixels; convert it to 8 bits")
@@ -218,7 +219,7 @@ def _decode(path: Path | str, data: bytes, stream: BytesIO, image: ImageFile.Ima
         ) from error
 
 
-def _pillow_rgb(image: Image.Image) -> Pixels:
+def _pillow_rgb(image: PIL.Image.Image) -> Image:
     """8-bit RGB of any picture that Pillow opens."""
     if image.mode.startswith("I"):
         # 16-bit grayscale: I;16, I;16B or, from older versions of Pillow, I.
@@ -226,8 +227,8 @@ def _pillow_rgb(image: Image.Image) -> Pixels:
         return np.repeat(gray[..., None], 3, axis=2).astype(np.uint8)
     if _has_alpha(image):
         picture = image.convert("RGBA")
-        white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(white, picture)
+        white = PIL.Image.new("RGBA", picture.size, (255, 255, 255, 255))
+        image = PIL.Image.alpha_composite(white, picture)
     return np.array(image.convert("RGB"))
 
 
@@ -253,10 +254,11 @@ def orientation_to_apply(
     applied = 1 if wanted_wh == (width, height) else orientation
     upright_wh = (height, width) if applied >= 5 else (width, height)
     if wanted_wh is not None and wanted_wh != upright_wh:
-        turned = f" (turned as EXIF says: {upright_wh[0]} x {upright_wh[1]})"
+        turned = f" (turned as EXIF says: {format_size(upright_wh)})"
         raise ImageError(
-            f"image {path} is {width} x {height} pixels{turned if applied != 1 else ''}, but its "
-            f"annotations say {wanted_wh[0]} x {wanted_wh[1]}; correct one of them",
+            f"image {path} is {format_size(stored_wh)} (height x width) pixels"
+            f"{turned if applied != 1 else ''}, but its "
+            f"annotations say {format_size(wanted_wh)}; correct one of them",
             "wrong size",
         )
     return applied
@@ -271,8 +273,8 @@ class Picture(NamedTuple):
         affine: ``(2, 3)`` ``image_to_picture``; None where the two frames are one.
     """
 
-    pixels: Pixels
-    affine: Array | None = None
+    pixels: Image
+    affine: Float64 | None = None
 
 
 class Pictures(Protocol):

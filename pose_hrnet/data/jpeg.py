@@ -21,7 +21,8 @@ from pose_hrnet.data.images import (
     exif_orientation,
     orientation_to_apply,
 )
-from pose_hrnet.keypoints.geometry import Array, compose, resampled
+from pose_hrnet.keypoints.geometry import compose, resampled
+from pose_hrnet.keypoints.records import Float64
 from pose_hrnet.system.choices import Decode
 
 REDUCTIONS = (8, 4, 2)
@@ -116,7 +117,7 @@ def _may_be_turned(data: bytes) -> bool:
     return True  # an unusual header, to be read with care
 
 
-def _image_to_picture(stored_wh: tuple[int, int], orientation: int, factor: int) -> Array | None:
+def _image_to_picture(stored_wh: tuple[int, int], orientation: int, factor: int) -> Float64 | None:
     """``(2, 3)`` from the upright image to its stored pixels, reduced; None if that is nothing."""
     if orientation == 1 and factor == 1:
         return None

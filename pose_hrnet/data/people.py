@@ -6,128 +6,77 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeGuard
+from typing import Literal, TypeAlias
 
-import msgspec
 import numpy as np
 
-from pose_hrnet.config.data import DataSet
-from pose_hrnet.data.formats.coco import (
-    Category,
-    read_annotations,
-    read_as_others,
-    read_category,
-    stand_for,
-)
-from pose_hrnet.data.formats.mpii import load_mpii
+from pose_hrnet.data.formats.coco import AnnotationFile, read_coco
+from pose_hrnet.data.formats.mpii import MpiiFile, is_mpii, read_mpii
+from pose_hrnet.data.formats.persons import read_persons
 from pose_hrnet.data.formats.results import load_detections
-from pose_hrnet.data.formats.rows import (
-    Source,
-    decode_rows,
-    explain_strays,
-    open_annotations,
-    summarise,
-)
+from pose_hrnet.data.formats.rows import explain_strays, summarise
 from pose_hrnet.data.formats.skeletons import find_skeleton
 from pose_hrnet.keypoints.records import ImageId, People
-from pose_hrnet.keypoints.skeleton import COCO17, MPII16, Skeleton, spelling_of
-from pose_hrnet.system.choices import AnnotationKind
+from pose_hrnet.keypoints.skeleton import COCO17, Skeleton, spelling_of
 from pose_hrnet.system.text import counted
 
 log = logging.getLogger(__name__)
 
 
-class _Image(msgspec.Struct, gc=False):
-    crowdIndex: float | None = None
+Annotations: TypeAlias = AnnotationFile | MpiiFile
+"""A decoded annotation file of any kind; its `kind` says which."""
 
 
-def opened(annotations: Path) -> Source:
-    """An annotation file, read once for all that is asked of it; MPII's, which is small, not yet.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no annotation file.
-    """
-    return annotations if _is_list(annotations) else open_annotations(annotations)
-
-
-def kind_of(annotations: Source) -> AnnotationKind:
-    """Which kind of data set a file is: a list is MPII; any image's crowdIndex makes CrowdPose.
+def read_annotations(path: Path) -> Annotations:
+    """Decode an annotation file, once for all that is asked of it: a list is MPII's.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no annotation file.
     """
-    if _is_list(annotations):
-        return "mpii"
-    images = decode_rows(open_annotations(annotations).images, _Image, "image", [])
-    return "crowdpose" if any(image.crowdIndex is not None for image in images) else "coco"
+    return read_mpii(path) if is_mpii(path) else read_coco(path)
 
 
-def choose_skeleton(choice: str | None, annotations: Path) -> Skeleton:
-    """As `find_skeleton`, for data sets of every kind.
-
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: As `find_skeleton`.
-    """
-    if choice is None and _is_list(annotations):
-        return MPII16
-    return find_skeleton(choice, annotations, category_of)
-
-
-def category_of(annotations: Source) -> Category:
-    """The person category, which MPII files do not have.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no annotation file, or lacks the category.
-    """
-    if _is_list(annotations):
-        return Category(1, "person", MPII16.keypoint_names)
-    return read_category(annotations)
-
-
-def check_keypoints(annotations: Source, skeleton: Skeleton) -> ImageId:
+def check_keypoints(file: Annotations, skeleton: Skeleton) -> ImageId:
     """Refuse a data set of other keypoints than a checkpoint's; else the id of its category.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no annotation file, or has other keypoints.
+        ValueError: If it lacks a category of persons, or has other keypoints.
     """
-    category = category_of(annotations)
+    category = file.category()
     names = category.keypoint_names
-    if not stand_for(names, skeleton):
+    if not skeleton.reads(names):
         raise ValueError(
-            f"{annotations} has {counted(len(names), 'keypoint')} ({', '.join(names)}), but the "
+            f"{file} has {counted(len(names), 'keypoint')} ({', '.join(names)}), but the "
             f"model predicts {skeleton.num_keypoints} ({', '.join(skeleton.keypoint_names)}): "
             "give a data set of the model's keypoints, or train for these with this checkpoint as "
             "model.pretrained"
         )
-    others = ", ".join(f"{name} as {own}" for name, own in read_as_others(names, skeleton))
+    others = ", ".join(f"{name} as {own}" for name, own in skeleton.renames(names))
     if others:
-        log.warning("%s: keypoints are read in the model's order, %s", annotations, others)
+        log.warning("%s: keypoints are read in the model's order, %s", file, others)
     return category.id
 
 
-def annotated_people(annotations: Source, skeleton: Skeleton) -> People:
+def annotated_people(file: Annotations, skeleton: Skeleton) -> People:
     """The persons that are predicted in their annotated boxes.
 
     COCO and CrowdPose: those of the official rules (`training_people`). MPII: all, since its
     evaluation asks for every row.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is malformed, or of another skeleton.
+        ValueError: If there is none, or they are of another skeleton.
     """
-    if _is_list(annotations):
-        check_keypoints(annotations, skeleton)
-        return load_mpii(annotations)
-    return training_people(load_people(annotations, skeleton=skeleton))
+    if isinstance(file, AnnotationFile):
+        return training_people(load_people(file, skeleton=skeleton))
+    check_keypoints(file, skeleton)
+    if file.problems:
+        log.warning("%s: %s", file, summarise(file.problems))
+    return file.people
 
 
 def load_people(
-    annotations: Source,
+    annotations: Path | AnnotationFile,
     *,
     skeleton: Skeleton = COCO17,
     category: str | int | None = None,
@@ -137,12 +86,11 @@ def load_people(
 
     Ids may be integers or strings. A missing ``area`` is the box's, a missing ``iscrowd`` is 0,
     missing keypoints are unlabelled, and ``num_keypoints`` is not read. Left out and reported are
-    annotations with a box that is not finite, has no area or lies outside its image, with a wrong
-    number of keypoints, with labelled keypoints that are not finite, with a visibility other than
-    0, 1 or 2, with an id that came before, or of an image that the file does not list.
+    the rows that cannot be decoded, and those that break a rule of
+    `pose_hrnet.data.formats.persons.RULES`.
 
     Args:
-        annotations: COCO keypoint JSON.
+        annotations: COCO keypoint JSON, or what was read of it.
         skeleton: The keypoints of the category.
         category: Name or id; None: the one that has keypoints, or else is called ``person``.
         on_bad: Whether a bad row is logged (one warning for the file) or ends the loading.
@@ -155,22 +103,22 @@ def load_people(
         ValueError: If the file is no annotation file of this skeleton, has no usable person, or
             has a bad row and `on_bad` is ``"raise"``.
     """
-    file = read_annotations(annotations, skeleton=skeleton, category=category)
-    if file.problems and on_bad == "raise":
+    file = read_coco(annotations) if isinstance(annotations, Path) else annotations
+    persons = read_persons(file, skeleton, category)
+    people, problems = persons.people, persons.problems
+    if problems and on_bad == "raise":
+        more = f" (and {len(problems) - 1} more bad rows)" if len(problems) > 1 else ""
+        raise ValueError(f"{file}: {problems[0].sentence}{more}")
+    if not len(people):
+        reasons = [summarise(problems) or "no annotation has this category_id"]
+        reasons += filter(None, [explain_strays(problems, people.images)])
         raise ValueError(
-            f"{annotations}: {file.problems[0].sentence}"
-            + (f" (and {len(file.problems) - 1} more bad rows)" if len(file.problems) > 1 else "")
+            f"{file} has no usable person of category {persons.category.id!r} "
+            f"({persons.category.name}): {'; '.join(reasons)}"
         )
-    if not len(file.people):
-        reasons = [summarise(file.problems) or "no annotation has this category_id"]
-        reasons += filter(None, [explain_strays(file.problems, file.people.images)])
-        raise ValueError(
-            f"{annotations} has no usable person of category {file.category.id!r} "
-            f"({file.category.name}): {'; '.join(reasons)}"
-        )
-    if file.problems:
-        log.warning("%s: %s", annotations, summarise(file.problems))
-    return file.people
+    if problems:
+        log.warning("%s: %s", file, summarise(problems))
+    return people
 
 
 def training_people(people: People) -> People:
@@ -196,44 +144,37 @@ def training_people(people: People) -> People:
 
 
 def people_to_predict(
-    data: DataSet,
-    skeleton: Skeleton,
-    *,
-    min_box_score: float = 0.0,
-    category_id: ImageId = 1,
-    annotations: Source | None = None,
+    file: Annotations, boxes: Path | None, skeleton: Skeleton, *, min_box_score: float = 0.0
 ) -> People:
     """The persons whose crops are predicted: the detections, or the official ground-truth boxes.
 
+    Ground-truth boxes are those of `annotated_people`, as the official code evaluates them.
+
     Args:
-        data: Annotations, images and boxes.
+        file: The annotations.
+        boxes: A detector's boxes in the same images; None: the annotated ones.
         skeleton: The keypoints.
         min_box_score: Weaker detections are left out.
-        category_id: The person category of the detections.
-        annotations: Those of the data set, where they are opened already.
-
-    Ground-truth boxes are those of `annotated_people`, as the official code evaluates them.
 
     Raises:
         ValueError: If a file is malformed, has other keypoints or leaves no person.
-        FileNotFoundError: If a file is missing.
+        FileNotFoundError: If there are no such boxes.
     """
-    annotations = annotations or data.annotations
-    if data.boxes is None:
-        people = annotated_people(annotations, skeleton)
-        source = data.annotations
+    if boxes is None:
+        people = annotated_people(file, skeleton)
     else:
-        annotated = load_people(annotations, skeleton=skeleton)
+        annotated = (
+            file.people if isinstance(file, MpiiFile) else load_people(file, skeleton=skeleton)
+        )
         people = load_detections(
-            data.boxes,
+            boxes,
             annotated.images,
             skeleton=skeleton,
             min_score=min_box_score,
-            category_id=category_id,
+            category_id=file.category().id,
         )
-        source = data.boxes
     if not len(people):
-        raise ValueError(f"{source} has no person to predict; see pose-hrnet data validate")
+        raise ValueError(f"{boxes or file} has no person to predict; see pose-hrnet data validate")
     return people
 
 
@@ -249,7 +190,7 @@ def people_to_learn(
     Args:
         annotations: Of any kind.
         skeleton: The keypoints to learn. Those that the data set lacks are not labelled.
-        source: The data set's own keypoints, as `choose_skeleton` takes them.
+        source: The data set's own keypoints, as `find_skeleton` takes them.
         mapping: As in `map_keypoints`.
 
     Raises:
@@ -257,11 +198,11 @@ def people_to_learn(
         ValueError: If the file is malformed, the mapping names unknown keypoints, or no person
             has a keypoint to learn.
     """
-    own, file = skeleton, opened(annotations)
-    names = category_of(file).keypoint_names
-    same = stand_for(names, skeleton) and not read_as_others(names, skeleton)
+    own, file = skeleton, read_annotations(annotations)
+    names = file.category().keypoint_names
+    same = skeleton.reads(names) and not skeleton.renames(names)
     if source is not None or mapping or not same:
-        own = choose_skeleton(source, annotations)
+        own = find_skeleton(source, annotations)
     people = annotated_people(file, own)
     if own is not skeleton:
         people = map_keypoints(people, own, skeleton, mapping or {}, annotations)
@@ -345,14 +286,3 @@ def join(parts: Sequence[tuple[People, Path, int]]) -> tuple[People, Path]:
         repeated = people[np.tile(np.arange(len(people)), repeat)]
         placed.append(replace(repeated, images=replace(people.images, file_names=names)))
     return People.concatenate(placed), Path()
-
-
-def _is_list(annotations: Source) -> TypeGuard[Path]:
-    """Whether the first sign of a JSON file opens a list, as MPII's does."""
-    if not isinstance(annotations, Path):
-        return False
-    try:
-        with annotations.open("rb") as file:
-            return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
-    except OSError:
-        return False  # whoever reads it says what is wrong

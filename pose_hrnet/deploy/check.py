@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.data.crops import CropDataset, cut
-from pose_hrnet.data.people import people_to_predict
+from pose_hrnet.data.people import people_to_predict, read_annotations
 from pose_hrnet.data.synthetic.dataset import draw_scene
 from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints.geometry import CropFrames
@@ -113,7 +113,7 @@ def annotated_crops(card: ModelCard, data: DataSet, count: int | None = 64) -> T
         ValueError: If the data is malformed, or no image could be read.
         FileNotFoundError: If the annotations are missing.
     """
-    people = people_to_predict(data, card.skeleton)
+    people = people_to_predict(read_annotations(data.annotations), data.boxes, card.skeleton)
     dataset = CropDataset(people, data.images, card.codec, card.box_padding)
     rows = np.linspace(0, len(people) - 1, min(count or len(people), len(people))).astype(int)
     crops = [dataset[0, int(row)] for row in rows]

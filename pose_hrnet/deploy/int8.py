@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.data.crops import CropDataset
-from pose_hrnet.data.people import check_keypoints, people_to_predict
+from pose_hrnet.data.people import check_keypoints, people_to_predict, read_annotations
 from pose_hrnet.deploy.check import MAX_DIFFERENCE, difference
 from pose_hrnet.deploy.export import Export, export_model
 from pose_hrnet.deploy.quantise import import_nncf, quantise
@@ -69,8 +69,9 @@ def prepare(
         FileNotFoundError: If a file is missing.
     """
     source = calibration or data
-    category_id = check_keypoints(source.annotations, card.skeleton)
-    people = people_to_predict(source, card.skeleton, category_id=category_id)
+    file = read_annotations(source.annotations)
+    check_keypoints(file, card.skeleton)
+    people = people_to_predict(file, source.boxes, card.skeleton)
     rng = np.random.default_rng(_SEED)
     images = rng.permutation(np.unique(people.image_index))
     if calibration is None:

@@ -11,11 +11,7 @@ from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.crops import CropDataset
 from pose_hrnet.data.formats.results import poses_to_results
 from pose_hrnet.data.loader import crop_loader
-from pose_hrnet.data.people import (
-    check_keypoints,
-    opened,
-    people_to_predict,
-)
+from pose_hrnet.data.people import check_keypoints, people_to_predict, read_annotations
 from pose_hrnet.evaluation.metrics.coco_ap import CocoScores
 from pose_hrnet.evaluation.metrics.pckh import MpiiScores
 from pose_hrnet.evaluation.scorer import Scorer
@@ -131,12 +127,10 @@ def load_evaluation_set(
     data: DataSet, skeleton: Skeleton, *, min_box_score: float = 0.0
 ) -> EvaluationSet:
     """Read annotations, once, and boxes; arguments and errors as of `people_to_predict`."""
-    file = opened(data.annotations)
+    file = read_annotations(data.annotations)
     category_id = check_keypoints(file, skeleton)
-    scorer = Scorer.of(data, skeleton, file)
-    people = people_to_predict(
-        data, skeleton, min_box_score=min_box_score, category_id=category_id, annotations=file
-    )
+    scorer = Scorer.of(file, data, skeleton)
+    people = people_to_predict(file, data.boxes, skeleton, min_box_score=min_box_score)
     return EvaluationSet(data, people, category_id, scorer)
 
 

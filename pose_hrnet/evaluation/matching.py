@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose_hrnet.keypoints.oks import oks_matrix
-from pose_hrnet.keypoints.records import ImageId, People, Poses
+from pose_hrnet.keypoints.records import Float64, ImageId, People, Poses
 
 MIN_KEYPOINTS = 6
 """Labelled keypoints of a person that is shown: the OKS of one or two says little."""
@@ -24,7 +24,7 @@ class Match:
         pose: ``(N,)`` its row; -1 where the image has no pose.
     """
 
-    oks: NDArray[np.float64]
+    oks: Float64
     pose: NDArray[np.intp]
 
 

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from pose_hrnet.config.data import DataSet
+from pose_hrnet.data.formats.mpii import MpiiFile
 from pose_hrnet.data.formats.results import poses_to_results
-from pose_hrnet.data.formats.rows import Source
-from pose_hrnet.data.people import category_of, choose_skeleton, kind_of, opened
+from pose_hrnet.data.formats.skeletons import find_skeleton, skeleton_of
+from pose_hrnet.data.people import Annotations, read_annotations
 from pose_hrnet.evaluation.metrics.coco_ap import CocoScores, score_poses, score_results
-from pose_hrnet.evaluation.metrics.coco_truth import Truth, read_truth
-from pose_hrnet.evaluation.metrics.crowdpose import CrowdTruth, read_crowd_truth, score_crowdpose
+from pose_hrnet.evaluation.metrics.coco_truth import Truth
+from pose_hrnet.evaluation.metrics.crowdpose import CrowdTruth, score_crowdpose
 from pose_hrnet.evaluation.metrics.pck import keypoint_metrics
-from pose_hrnet.evaluation.metrics.pckh import MpiiScores, MpiiTruth, read_mpii_truth, score_mpii
+from pose_hrnet.evaluation.metrics.pckh import MpiiScores, MpiiTruth, score_mpii
 from pose_hrnet.inference.dataset import Inference
 from pose_hrnet.keypoints.records import ImageId, People, Poses
 from pose_hrnet.keypoints.skeleton import COCO17, CROWDPOSE14, Skeleton
@@ -53,48 +54,46 @@ class Scorer:
     truth: Truth | CrowdTruth | MpiiTruth
 
     @classmethod
-    def of(cls, data: DataSet, skeleton: Skeleton, annotations: Source | None = None) -> Scorer:
+    def of(cls, file: Annotations, data: DataSet, skeleton: Skeleton) -> Scorer:
         """The scorer of the metric that a data set asks for, or is known by.
 
         Args:
-            data: Annotations, and what goes with them.
+            file: The annotations of the data set.
+            data: What goes with them.
             skeleton: The keypoints.
-            annotations: Those of the data set, where they are opened already.
 
         Raises:
             FileNotFoundError: If a file is missing.
             ValueError: If the metric does not apply to the annotations or the boxes.
         """
-        file = opened(data.annotations) if annotations is None else annotations
-        kind = kind_of(file)
-        metric = kind if data.metric == "auto" else data.metric
-        if (metric == "mpii") != (kind == "mpii"):
+        metric = file.kind if data.metric == "auto" else data.metric
+        if (metric == "mpii") != (file.kind == "mpii"):
             raise ValueError(
-                f"{data.annotations} has {'MPII' if kind == 'mpii' else 'COCO-style'} annotations,"
+                f"{file} has {'MPII' if file.kind == 'mpii' else 'COCO-style'} annotations,"
                 f" to which the metric {metric} does not apply; "
-                f"use {'mpii' if kind == 'mpii' else 'coco or crowdpose'}, or auto"
+                f"use {'mpii' if file.kind == 'mpii' else 'coco or crowdpose'}, or auto"
             )
+        if isinstance(file, MpiiFile):
+            if data.boxes is not None:
+                raise ValueError(
+                    f"PCKh scores annotated persons, which the boxes of {data.boxes} are not; "
+                    "leave out the boxes"
+                )
+            return cls(metric, data, skeleton, MpiiTruth.of(file, data.head_sizes))
+        if data.head_sizes is not None:
+            raise ValueError(
+                f"head sizes {data.head_sizes} are for PCKh, but the metric of {file} "
+                f"is {metric}; leave out the head sizes"
+            )
+        if metric == "coco":
+            return cls(metric, data, skeleton, Truth.of(file, skeleton.num_keypoints))
         count = CROWDPOSE14.num_keypoints
-        if metric == "crowdpose" and skeleton.num_keypoints != count:
+        if skeleton.num_keypoints != count:
             raise ValueError(
                 f"the metric crowdpose has {count} keypoints, but {skeleton.name!r} has "
                 f"{skeleton.num_keypoints}; use the metric coco"
             )
-        if metric != "mpii" and data.head_sizes is not None:
-            raise ValueError(
-                f"head sizes {data.head_sizes} are for PCKh, but the metric of {data.annotations} "
-                f"is {metric}; leave out the head sizes"
-            )
-        if metric == "coco":
-            return cls(metric, data, skeleton, read_truth(file, skeleton.num_keypoints))
-        if metric == "crowdpose":
-            return cls(metric, data, skeleton, read_crowd_truth(file))
-        if data.boxes is not None:
-            raise ValueError(
-                f"PCKh scores annotated persons, which the boxes of {data.boxes} are not; "
-                "leave out the boxes"
-            )
-        return cls(metric, data, skeleton, read_mpii_truth(data.annotations, data.head_sizes))
+        return cls(metric, data, skeleton, CrowdTruth.of(file))
 
     def score(
         self,
@@ -152,7 +151,7 @@ def score_file(
     Args:
         annotations: COCO or CrowdPose annotations.
         results: COCO keypoint results.
-        skeleton: Whose sigmas COCO's OKS uses, as `choose_skeleton` takes it. None: COCO's where
+        skeleton: Whose sigmas COCO's OKS uses, as `find_skeleton` takes it. None: COCO's where
             the annotations name no keypoints.
         metric: ``auto``: the one that the annotations are known by.
         evaluator: As `score_results` takes it.
@@ -161,16 +160,18 @@ def score_file(
         FileNotFoundError: If a file is missing.
         ValueError: If a file is malformed, or the annotations are MPII's.
     """
-    file = opened(annotations)
-    kind = kind_of(file)
-    if "mpii" in (kind, metric):
+    file = read_annotations(annotations)
+    if isinstance(file, MpiiFile) or metric == "mpii":
         raise ValueError(
             f"PCKh of {annotations} needs to know whose pose each result is, which results files "
             "do not say; score MPII with pose-hrnet evaluate"
         )
-    if metric == "crowdpose" or (metric == "auto" and kind == "crowdpose"):
-        return score_crowdpose(file, results, evaluator=evaluator), "crowdpose"
-    named = skeleton is not None or category_of(file).keypoint_names
-    chosen = choose_skeleton(skeleton, annotations) if named else COCO17
-    scores = score_results(file, results, sigmas=chosen.sigmas, evaluator=evaluator)
-    return scores, "coco"
+    if (file.kind if metric == "auto" else metric) == "crowdpose":
+        return score_crowdpose(CrowdTruth.of(file), results, evaluator=evaluator), "crowdpose"
+    chosen = COCO17
+    if skeleton is not None:
+        chosen = find_skeleton(skeleton, annotations)
+    elif (category := file.category()).keypoint_names:
+        chosen = skeleton_of(category, annotations)
+    truth = Truth.of(file, chosen.num_keypoints)
+    return score_results(truth, results, sigmas=chosen.sigmas, evaluator=evaluator), "coco"

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from pose_hrnet.data.crops import Crop, CropDataset
 from pose_hrnet.inference.model import Decoder, PoseModel, decode_each, poses_of
 from pose_hrnet.keypoints.geometry import xywh_to_xyxy
-from pose_hrnet.keypoints.records import Poses
+from pose_hrnet.keypoints.records import Float32, Poses
 from pose_hrnet.system.distributed import World
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import counted
@@ -63,7 +63,7 @@ class _Batch:
 
     row: NDArray[np.int64]
     readable: NDArray[np.bool_]
-    decoded: list[tuple[NDArray[np.float32], NDArray[np.float32]]]
+    decoded: list[tuple[Float32, Float32]]
 
 
 def predict_each(

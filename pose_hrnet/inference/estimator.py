@@ -10,14 +10,14 @@ from typing import Generic, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from pose_hrnet.data.crops import cut
 from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import PoseModel, poses_of
 from pose_hrnet.keypoints import geometry
-from pose_hrnet.keypoints.geometry import Array, CropFrames
-from pose_hrnet.keypoints.records import Poses, object_array
+from pose_hrnet.keypoints.geometry import CropFrames
+from pose_hrnet.keypoints.records import Float32, Float64, Image, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.text import counted
 from pose_hrnet.system.threads import ahead
@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 BATCH_BYTES = 2**28
 """Images of so many bytes are a full batch: two dozen photographs of a telephone would be 1 GB."""
 
-Image = NDArray[np.uint8]
 Key = TypeVar("Key")
 
 
@@ -46,10 +45,10 @@ class _PendingImage(Generic[Key]):
 
     key: Key
     image: Image
-    boxes_xyxy: Array
+    boxes_xyxy: Float64
     frames: CropFrames
-    keypoints_input: NDArray[np.float32]
-    keypoint_scores: NDArray[np.float32]
+    keypoints_input: Float32
+    keypoint_scores: Float32
 
     def poses(self) -> Poses:
         """The finished poses; their image id is 0."""
@@ -249,7 +248,7 @@ def _checked_image(image: Image) -> Image:
     return image
 
 
-def _checked_boxes(boxes_xyxy: ArrayLike) -> NDArray[np.float64]:
+def _checked_boxes(boxes_xyxy: ArrayLike) -> Float64:
     boxes = np.asarray(boxes_xyxy, dtype=np.float64)
     boxes = boxes.reshape(-1, 4) if boxes.size == 0 else boxes
     if boxes.ndim != 2 or boxes.shape[1] != 4:

@@ -12,7 +12,6 @@ from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.formats.results import (
@@ -24,7 +23,7 @@ from pose_hrnet.data.formats.results import (
 from pose_hrnet.data.images import ImageError, read_rgb
 from pose_hrnet.inference.estimator import BATCH_BYTES, PoseEstimator
 from pose_hrnet.inference.model import postprocess
-from pose_hrnet.keypoints.records import ImageId, Poses, object_array
+from pose_hrnet.keypoints.records import Float32, Float64, Image, ImageId, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.files import replace_file, write_json
 from pose_hrnet.system.progress import SILENT, Bar, Progress
@@ -34,11 +33,6 @@ from pose_hrnet.visualize.draw import draw_poses, write_image
 log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-
-
-Image = NDArray[np.uint8]
-Boxes = NDArray[np.float64]
-"""``(N, 4)`` rows of x1, y1, x2, y2 in image pixels."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +156,7 @@ def predict_files(
 
 def _pictures(
     paths: Sequence[Path], known: dict[str, ImageBoxes] | None, failures: list[str], bar: Bar
-) -> Iterator[tuple[tuple[Path, NDArray[np.float32]], Image, Boxes]]:
+) -> Iterator[tuple[tuple[Path, Float32], Image, Float64]]:
     """Path and ``(N,)`` box scores, image, and boxes; without a box file: all of the image."""
     for path in paths:
         try:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pose_hrnet.keypoints.refine import dark_steps, quarter_steps, udp_steps
 from pose_hrnet.system.choices import Alignment, CodecName
+from pose_hrnet.system.text import format_size
 
 FLIP_SHIFT_CELLS = 1
 """Cells by which a flipped-back heatmap moves right in the official alignment.
@@ -76,16 +77,16 @@ class HeatmapCodec:
             or any(side <= self.stride or side % self.stride for side in self.input_wh)
         ):
             raise ValueError(
-                f"codec has input {self.input_wh}, stride {self.stride} and sigma {self.sigma}; "
-                "expected positive numbers, and input sides that are multiples of the stride, and "
-                "of at least two cells"
+                f"codec has input {format_size(self.input_wh)} (height x width), "
+                f"stride {self.stride} and sigma {self.sigma}; expected positive numbers, and "
+                "input sides that are multiples of the stride, and of at least two cells"
             )
 
     def __str__(self) -> str:
-        """In words: ``gaussian, sigma 2, 192x256 -> 48x64``, sizes as width x height."""
+        """In words: ``gaussian, sigma 2, 256x192 -> 64x48``, sizes as height x width."""
         blur = "" if self.name == "gaussian" else f", blur {self.blur_kernel}"
-        height, width = self.heatmap_hw
-        sizes = "{}x{} -> {}x{}".format(*self.input_wh, width, height)
+        cells_hw = self.heatmap_hw
+        sizes = f"{format_size(self.input_wh)} -> {format_size(cells_hw[::-1])}"
         return f"{self.name}, sigma {self.sigma:g}{blur}, {sizes}"
 
     def as_codec(self, name: CodecName) -> HeatmapCodec:

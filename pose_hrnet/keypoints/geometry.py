@@ -16,20 +16,18 @@ encode, decode and flip together:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from pose_hrnet.keypoints.records import Float64
 from pose_hrnet.system.choices import Alignment
-
-Array: TypeAlias = NDArray[np.float64]
 
 BOX_PADDING = 1.25
 """Official factor by which the person box grows on each side's axis before it is cropped."""
 
 
-def fit_aspect(sizes_wh: ArrayLike, input_wh: tuple[float, float]) -> Array:
+def fit_aspect(sizes_wh: ArrayLike, input_wh: tuple[float, float]) -> Float64:
     """Grow the shorter side of each size until it has the aspect ratio of the input.
 
     Args:
@@ -58,9 +56,9 @@ class CropFrames:
             ``p_input = A[:, :2] @ p_image + A[:, 2]``.
     """
 
-    centers_image: Array
-    sizes_wh: Array
-    affines: Array
+    centers_image: Float64
+    sizes_wh: Float64
+    affines: Float64
 
     def __len__(self) -> int:
         return len(self.affines)
@@ -131,21 +129,21 @@ class CropFrames:
         return cls(centers, sizes, np.concatenate([linear, offset[:, :, None]], axis=2))
 
     @property
-    def areas(self) -> Array:
+    def areas(self) -> Float64:
         """``(N,)`` areas of the regions in square image pixels."""
-        areas: Array = self.sizes_wh.prod(axis=1)
+        areas: Float64 = self.sizes_wh.prod(axis=1)
         return areas
 
-    def to_input(self, points_image: ArrayLike) -> Array:
+    def to_input(self, points_image: ArrayLike) -> Float64:
         """``(N, K, 2)`` points in image pixels -> the same in input pixels."""
         return image_to_input(points_image, self.affines)
 
-    def to_image(self, points_input: ArrayLike) -> Array:
+    def to_image(self, points_input: ArrayLike) -> Float64:
         """``(N, K, 2)`` points in input pixels -> the same in image pixels."""
         return input_to_image(points_input, self.affines)
 
 
-def resampled(scale_xy: ArrayLike, offset_xy: ArrayLike = 0.0) -> Array:
+def resampled(scale_xy: ArrayLike, offset_xy: ArrayLike = 0.0) -> Float64:
     """The map into a picture that is cut off at a corner and resized, as OpenCV resizes.
 
     A pixel of the resized picture covers 1 / scale pixels of the other, so that centres of pixels
@@ -162,22 +160,22 @@ def resampled(scale_xy: ArrayLike, offset_xy: ArrayLike = 0.0) -> Array:
     return np.column_stack([np.diag(scale), (0.5 - np.asarray(offset_xy)) * scale - 0.5])
 
 
-def compose(second: ArrayLike, first: ArrayLike) -> Array:
+def compose(second: ArrayLike, first: ArrayLike) -> Float64:
     """The ``(2, 3)`` map that applies `first`, then `second`."""
     after, before = np.asarray(second, np.float64), np.asarray(first, np.float64)
-    mapped: Array = after[:, :2] @ before
+    mapped: Float64 = after[:, :2] @ before
     mapped[:, 2] += after[:, 2]
     return mapped
 
 
-def invert(affine: ArrayLike) -> Array:
+def invert(affine: ArrayLike) -> Float64:
     """The inverse of a ``(2, 3)`` map, ``(2, 3)``."""
     matrix = np.asarray(affine, np.float64)
     linear = np.linalg.inv(matrix[:, :2])
     return np.column_stack([linear, -linear @ matrix[:, 2]])
 
 
-def image_to_input(points_image: ArrayLike, affines: ArrayLike) -> Array:
+def image_to_input(points_image: ArrayLike, affines: ArrayLike) -> Float64:
     """Map points from image pixels to input pixels.
 
     Args:
@@ -188,11 +186,11 @@ def image_to_input(points_image: ArrayLike, affines: ArrayLike) -> Array:
         ``(N, K, 2)`` input pixels.
     """
     points, matrices = np.asarray(points_image, np.float64), np.asarray(affines, np.float64)
-    mapped: Array = points @ matrices[:, :, :2].swapaxes(1, 2) + matrices[:, None, :, 2]
+    mapped: Float64 = points @ matrices[:, :, :2].swapaxes(1, 2) + matrices[:, None, :, 2]
     return mapped
 
 
-def input_to_image(points_input: ArrayLike, affines: ArrayLike) -> Array:
+def input_to_image(points_input: ArrayLike, affines: ArrayLike) -> Float64:
     """Map points from input pixels back to image pixels; the inverse of `image_to_input`.
 
     Args:
@@ -204,17 +202,17 @@ def input_to_image(points_input: ArrayLike, affines: ArrayLike) -> Array:
     """
     points, matrices = np.asarray(points_input, np.float64), np.asarray(affines, np.float64)
     inverse = np.linalg.inv(matrices[:, :, :2])
-    mapped: Array = (points - matrices[:, None, :, 2]) @ inverse.swapaxes(1, 2)
+    mapped: Float64 = (points - matrices[:, None, :, 2]) @ inverse.swapaxes(1, 2)
     return mapped
 
 
-def xywh_to_xyxy(boxes_xywh: ArrayLike) -> Array:
+def xywh_to_xyxy(boxes_xywh: ArrayLike) -> Float64:
     """``(..., 4)`` left, top, width, height -> left, top, right, bottom."""
     boxes = np.asarray(boxes_xywh, dtype=np.float64)
     return np.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)
 
 
-def xyxy_to_xywh(boxes_xyxy: ArrayLike) -> Array:
+def xyxy_to_xywh(boxes_xyxy: ArrayLike) -> Float64:
     """``(..., 4)`` left, top, right, bottom -> left, top, width, height."""
     boxes = np.asarray(boxes_xyxy, dtype=np.float64)
     return np.concatenate([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], axis=-1)

@@ -16,10 +16,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pose_hrnet.keypoints.records import Poses
+from pose_hrnet.keypoints.records import Float64, Poses
 from pose_hrnet.system.choices import NmsName
 
-Double: TypeAlias = NDArray[np.float64]
 Rows: TypeAlias = NDArray[np.intp]
 
 OFFICIAL_MAX_PER_IMAGE = 20
@@ -36,7 +35,7 @@ def oks_matrix(
     areas_b: ArrayLike | None,
     sigmas: ArrayLike,
     visible: ArrayLike | None = None,
-) -> Double:
+) -> Float64:
     """OKS between every pose of `a` and every pose of `b`, in one frame.
 
     Axes in front of the stated ones are batch axes and broadcast. Computed in float64.
@@ -75,7 +74,7 @@ def oks_matrix(
         np.ones(a.shape[:-1]) if visible is None else np.asarray(visible)[..., :, None, :] > 0
     )
     similarity *= counted
-    oks: Double = similarity.sum(axis=-1) / np.maximum(counted.sum(axis=-1), 1)
+    oks: Float64 = similarity.sum(axis=-1) / np.maximum(counted.sum(axis=-1), 1)
     return oks
 
 
@@ -201,7 +200,7 @@ def suppress(poses: Poses, sigmas: Sequence[float], *, nms: NmsName, threshold: 
     return poses
 
 
-def _double(values: ArrayLike) -> Double:
+def _double(values: ArrayLike) -> Float64:
     return np.asarray(values, dtype=np.float64)
 
 

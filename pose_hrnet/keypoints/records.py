@@ -21,7 +21,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 ImageId: TypeAlias = int | str
-Float: TypeAlias = NDArray[np.float32]
+Image: TypeAlias = NDArray[np.uint8]
+"""8-bit pixels, ``(H, W, 3)`` RGB unless said otherwise."""
+Float32: TypeAlias = NDArray[np.float32]
+Float64: TypeAlias = NDArray[np.float64]
 
 
 def _expect_shape(
@@ -92,11 +95,11 @@ class People:
     images: Images
     image_index: NDArray[np.int32]
     ids: NDArray[np.object_]
-    boxes_xywh: Float
-    keypoints_image: Float
+    boxes_xywh: Float32
+    keypoints_image: Float32
     visibility: NDArray[np.uint8]
-    areas: Float
-    scores: Float
+    areas: Float32
+    scores: Float32
     is_crowd: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
@@ -167,11 +170,11 @@ class Poses:
     """
 
     image_ids: NDArray[np.object_]
-    keypoints_image: Float
-    keypoint_scores: Float
-    boxes_xyxy: Float
-    scores: Float
-    areas: Float
+    keypoints_image: Float32
+    keypoint_scores: Float32
+    boxes_xyxy: Float32
+    scores: Float32
+    areas: Float32
 
     def __post_init__(self) -> None:
         n, k = len(self.image_ids), self.keypoint_scores.shape[-1]
@@ -196,4 +199,4 @@ def object_array(values: Sequence[Any]) -> NDArray[np.object_]:
     return array
 
 
-__all__ = ["Float", "ImageId", "Images", "People", "Poses", "object_array"]
+__all__ = ["Float32", "Float64", "Image", "ImageId", "Images", "People", "Poses", "object_array"]

@@ -82,6 +82,29 @@ class Skeleton:
             index[left], index[right] = right, left
         return tuple(index)
 
+    def reads(self, names: Sequence[str]) -> bool:
+        """Whether a file's keypoints can be read as these, one by one.
+
+        Names may be missing altogether. Otherwise their number is the same, at least half of them
+        are these in some spelling, and no name of these stands at another place.
+        """
+        if not names:
+            return True
+        found = [spelling_of(name) for name in names]
+        expected = [spelling_of(name) for name in self.keypoint_names]
+        if len(found) != len(expected):
+            return False
+        others = [name for name, own in zip(found, expected, strict=True) if name != own]
+        return 2 * len(others) <= len(expected) and not {*others} & {*expected}
+
+    def renames(self, names: Sequence[str]) -> list[tuple[str, str]]:
+        """Of a file's keypoints that it `reads`, those of another name, and its own name."""
+        return [
+            (name, own)
+            for name, own in zip(names, self.keypoint_names, strict=bool(names))
+            if spelling_of(name) != spelling_of(own)
+        ]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and strings, as a checkpoint or a JSON card stores them."""
         return asdict(self)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 from pose_hrnet.models.hrnet import HRNet
-from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD
+from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD, HeatmapNetwork
 from pose_hrnet.models.simple_baseline import SimpleBaseline
 
-PoseNetwork: TypeAlias = HRNet | SimpleBaseline
-"""Crops to heatmaps at stride 4; has `architecture`, and `mean` and `std` inside."""
+NETWORKS: Mapping[str, type[HeatmapNetwork]] = {"hrnet": HRNet, "resnet": SimpleBaseline}
+"""Every network, by the name that architectures and configurations give it."""
 
 
 def build_network(
@@ -18,12 +18,12 @@ def build_network(
     *,
     mean: Sequence[float] = IMAGENET_MEAN,
     std: Sequence[float] = IMAGENET_STD,
-) -> PoseNetwork:
+) -> HeatmapNetwork:
     """A freshly initialised network; inverse of its `architecture`.
 
     Args:
-        architecture: ``name``, which is ``hrnet`` (`HRNet`; the default, because older checkpoints
-            lack the key) or ``resnet`` (`SimpleBaseline`), and the arguments of that class.
+        architecture: ``name``, one of `NETWORKS` (by default ``hrnet``, because older checkpoints
+            lack the key), and the arguments of that class.
         mean: Per-channel mean of RGB values between 0 and 1.
         std: Per-channel standard deviation of RGB values between 0 and 1.
 
@@ -32,17 +32,17 @@ def build_network(
     """
     arguments = dict(architecture)
     name = arguments.pop("name", "hrnet")
+    if name not in NETWORKS:
+        raise ValueError(
+            f"network {name!r} is unknown; use one of {', '.join(NETWORKS)} (it may come from a "
+            "newer pose_hrnet)"
+        )
     try:
-        if name == "hrnet":
-            return HRNet(**arguments, mean=mean, std=std)
-        if name == "resnet":
-            return SimpleBaseline(**arguments, mean=mean, std=std)
+        network = NETWORKS[name](**arguments)
     except TypeError as error:
         raise ValueError(
             f"network {name!r} does not take the architecture {arguments} ({error}); "
             "it may come from a newer pose_hrnet"
         ) from error
-    raise ValueError(
-        f"network {name!r} is unknown; use 'hrnet' or 'resnet' (it may come from a newer "
-        "pose_hrnet)"
-    )
+    network.normalise_with(mean, std)
+    return network

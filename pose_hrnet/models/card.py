@@ -19,8 +19,8 @@ from pose_hrnet.config.base import Positive, PositiveInt, Section, in_sentence
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import BOX_PADDING
 from pose_hrnet.keypoints.skeleton import SKELETONS, Skeleton
-from pose_hrnet.models.build import PoseNetwork, build_network
-from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD, INPUT_MULTIPLE
+from pose_hrnet.models.build import build_network
+from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD, INPUT_MULTIPLE, HeatmapNetwork
 from pose_hrnet.system.choices import Alignment, CodecName, ExportFormat
 from pose_hrnet.system.files import write_text
 
@@ -130,7 +130,7 @@ class ModelCard:
         if self.colour != "RGB":
             raise ValueError(f"the card names colour order {self.colour!r}; only 'RGB' is known")
 
-    def build(self) -> PoseNetwork:
+    def build(self) -> HeatmapNetwork:
         """A network of this architecture and normalisation, freshly initialised.
 
         Raises:

@@ -18,6 +18,7 @@ class Complexity:
     """The cost of one crop.
 
     Attributes:
+        label: The network as papers call it.
         parameters: Numbers that are learnt.
         multiply_adds: One multiplication with one addition each, of convolutions, transposed
             convolutions and matrix products: what the hardware does. Batch norm, ReLU, sums and
@@ -25,6 +26,7 @@ class Complexity:
         published_gflops: The number that papers print for the same network; see `complexity`.
     """
 
+    label: str
     parameters: int
     multiply_adds: int
     published_gflops: float
@@ -65,6 +67,7 @@ def complexity(architecture: Mapping[str, Any], input_wh: tuple[int, int]) -> Co
         network(images)
     multiply_adds = counter.get_total_flops() // 2
     return Complexity(
+        label=network.label,
         parameters=sum(p.numel() for p in network.parameters()),
         multiply_adds=multiply_adds,
         published_gflops=(multiply_adds + excess) / 2**30,

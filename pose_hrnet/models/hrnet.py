@@ -21,14 +21,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, relu
 
-from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD, normalised
+from pose_hrnet.models.layers import conv_bn, conv_bn_relu, initialise_convolution
+from pose_hrnet.models.network import (
+    HeatmapNetwork,
+    PixelNetwork,
+    Shapes,
+    children_of,
+    rows_of,
+)
 from pose_hrnet.system.choices import Head
+from pose_hrnet.system.text import counted, few
 
 
 class BasicBlock(nn.Module):
@@ -101,19 +109,6 @@ class MultiResolutionModule(nn.Module):
         return fused
 
 
-def conv_bn(
-    in_channels: int, out_channels: int, kernel: int, stride: int = 1, *after: nn.Module
-) -> nn.Sequential:
-    conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(out_channels), *after)
-
-
-def conv_bn_relu(in_channels: int, out_channels: int) -> list[nn.Module]:
-    """A 1x1 convolution with a bias, as heads have them, batch norm and ReLU."""
-    conv = nn.Conv2d(in_channels, out_channels, 1)
-    return [conv, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True)]
-
-
 def _fuse_layer(channels: Sequence[int], source: int, target: int) -> nn.Module:
     """Bring stream `source` to the resolution and channels of stream `target`."""
     c_source, c_target = channels[source], channels[target]
@@ -158,7 +153,7 @@ def each(layers: Any, streams: list[Tensor]) -> list[Tensor]:
     return [layer(x) for layer, x in zip(layers, streams, strict=True)]
 
 
-class HRNetBackbone(nn.Module):
+class HRNetBackbone(PixelNetwork):
     """Stem and four stages, what all HRNets share.
 
     Args:
@@ -168,15 +163,10 @@ class HRNetBackbone(nn.Module):
         stage_modules: Multi-resolution modules in stages 2, 3 and 4.
         branch_blocks: Residual blocks per stream and module.
         outputs: Streams, finest first, that come out of stage 4.
-        mean: Per-channel mean of RGB values between 0 and 1.
-        std: Per-channel standard deviation of RGB values between 0 and 1.
 
     Raises:
         ValueError: If a size is not a positive number, or not three stages are given.
     """
-
-    mean: Tensor
-    std: Tensor
 
     def __init__(
         self,
@@ -187,8 +177,6 @@ class HRNetBackbone(nn.Module):
         stage_modules: Sequence[int],
         branch_blocks: int,
         outputs: int,
-        mean: Sequence[float],
-        std: Sequence[float],
     ) -> None:
         super().__init__()
         if len(stage_modules) != 3:
@@ -202,10 +190,6 @@ class HRNetBackbone(nn.Module):
                 f"stage_modules {list(stage_modules)} and branch_blocks {branch_blocks}; "
                 "give numbers of at least 1"
             )
-        # Not persistent: the state dict stays the official one; a checkpoint's card keeps them.
-        for name, value in (("mean", mean), ("std", std)):
-            self.register_buffer(name, torch.tensor(value).view(3, 1, 1), persistent=False)
-
         channels = [width * 2**i for i in range(4)]
         # Built in the official order, which is the order of the state dict.
         self.conv1 = nn.Conv2d(3, stem_width, 3, stride=2, padding=1, bias=False)
@@ -236,7 +220,7 @@ class HRNetBackbone(nn.Module):
         Raises:
             ValueError: If shape or type of the images are others.
         """
-        x = normalised(images, self.mean, self.std, network="HRNet")
+        x = self.normalised(images)
         x = relu(self.bn1(self.conv1(x)), inplace=True)
         x = relu(self.bn2(self.conv2(x)), inplace=True)
         streams = branch_out(self.transition1, [self.layer1(x)])
@@ -259,7 +243,7 @@ class HRNetBackbone(nn.Module):
         return streams
 
 
-class HRNet(HRNetBackbone):
+class HRNet(HRNetBackbone, HeatmapNetwork):
     """HRNet with a heatmap head; the defaults are the official W32 pose network.
 
     Weights start as in the official code: convolutions normal with standard deviation 0.001,
@@ -275,13 +259,13 @@ class HRNet(HRNetBackbone):
         stem_blocks: Bottleneck blocks of `layer1`.
         stage_modules: Multi-resolution modules in stages 2, 3 and 4.
         branch_blocks: Residual blocks per stream and module.
-        mean: Per-channel mean of RGB values between 0 and 1.
-        std: Per-channel standard deviation of RGB values between 0 and 1.
 
     Raises:
         ValueError: If a size is not a positive number, not three stages are given, or the head is
             unknown.
     """
+
+    backbone: ClassVar[str] = "HRNet"
 
     def __init__(
         self,
@@ -293,8 +277,6 @@ class HRNet(HRNetBackbone):
         stem_blocks: int = 4,
         stage_modules: Sequence[int] = (1, 4, 3),
         branch_blocks: int = 4,
-        mean: Sequence[float] = IMAGENET_MEAN,
-        std: Sequence[float] = IMAGENET_STD,
     ) -> None:
         super().__init__(
             width,
@@ -303,8 +285,6 @@ class HRNet(HRNetBackbone):
             stage_modules=stage_modules,
             branch_blocks=branch_blocks,
             outputs=1 if head == "v1" else 4,
-            mean=mean,
-            std=std,
         )
         if num_keypoints < 1 or head not in get_args(Head):
             raise ValueError(
@@ -334,19 +314,39 @@ class HRNet(HRNetBackbone):
         """What rebuilds this network, `build_network(architecture)`, in the types of JSON."""
         return {**self._architecture, "stage_modules": [*self._architecture["stage_modules"]]}
 
+    @property
+    def label(self) -> str:
+        """``HRNet-W32``; V2's head is named behind it."""
+        head = self._architecture["head"]
+        return f"HRNet-W{self._architecture['width']}" + ("" if head == "v1" else f" {head}")
+
+    @classmethod
+    def recognises(cls, shapes: Shapes) -> dict[str, Any] | None:
+        """By the first block of stage 2, which no other network has; see `HeatmapNetwork`."""
+        first = [f"stage{stage}.0.branches.0.0.conv1.weight" for stage in (2, 3, 4)]
+        if first[0] not in shapes:
+            return None
+        needed = ["conv1.weight", "layer1.0.conv1.weight", *first]
+        lacking = [name for name in needed if not rows_of(shapes, name)]
+        if lacking:
+            raise ValueError(
+                f"this is no whole HRNet: among {counted(len(shapes), 'entry')} "
+                f"({few(shapes)}) there is no convolution {lacking[0]}; get the whole file again"
+            )
+        v2 = rows_of(shapes, "head.3.weight")
+        return {
+            "name": "hrnet",
+            "head": "v2" if v2 else "v1",
+            "width": rows_of(shapes, first[0]),
+            "num_keypoints": v2 or rows_of(shapes, "final_layer.weight"),
+            "stem_width": rows_of(shapes, "conv1.weight"),
+            "stem_blocks": children_of(shapes, "layer1."),
+            "stage_modules": [children_of(shapes, f"stage{stage}.") for stage in (2, 3, 4)],
+            "branch_blocks": children_of(shapes, "stage2.0.branches.0."),
+        }
+
     def forward(self, images: Tensor) -> Tensor:
-        """Regress one heatmap per keypoint.
-
-        Args:
-            images: ``(B, 3, H, W)`` RGB crops, H and W multiples of 4: uint8, or floating and
-                then already normalised with `mean` and `std`.
-
-        Returns:
-            ``(B, K, H/4, W/4)`` heatmaps.
-
-        Raises:
-            ValueError: If shape or type of the images are others.
-        """
+        """Regress one heatmap per keypoint; shapes and errors as of `HeatmapNetwork.forward`."""
         streams = self.streams(images)
         heatmaps: Tensor
         if len(streams) == 1:
@@ -369,11 +369,3 @@ def concatenate_streams(streams: Sequence[Tensor]) -> Tensor:
     size = finest.shape[2:]
     upsampled = (interpolate(x, size, mode="bilinear", align_corners=False) for x in coarser)
     return torch.cat([finest, *upsampled], dim=1)
-
-
-def initialise_convolution(module: nn.Module) -> None:
-    """Start a convolution as the official code does; leave other modules as they are."""
-    if isinstance(module, nn.Conv2d):
-        nn.init.normal_(module.weight, std=0.001)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from pose_hrnet.models.hrnet import HRNetBackbone, concatenate_streams, initialise_convolution
-from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD
+from pose_hrnet.models.hrnet import HRNetBackbone, concatenate_streams
+from pose_hrnet.models.layers import initialise_convolution
 
 
 class HRNetV2(HRNetBackbone):
@@ -38,8 +38,6 @@ class HRNetV2(HRNetBackbone):
         stem_blocks: Bottleneck blocks of `layer1`.
         stage_modules: Multi-resolution modules in stages 2, 3 and 4.
         branch_blocks: Residual blocks per stream and module.
-        mean: Per-channel mean of RGB values between 0 and 1.
-        std: Per-channel standard deviation of RGB values between 0 and 1.
 
     Attributes:
         out_channels: 15 times `width`.
@@ -56,8 +54,6 @@ class HRNetV2(HRNetBackbone):
         stem_blocks: int = 4,
         stage_modules: Sequence[int] = (1, 4, 3),
         branch_blocks: int = 4,
-        mean: Sequence[float] = IMAGENET_MEAN,
-        std: Sequence[float] = IMAGENET_STD,
     ) -> None:
         super().__init__(
             width,
@@ -66,8 +62,6 @@ class HRNetV2(HRNetBackbone):
             stage_modules=stage_modules,
             branch_blocks=branch_blocks,
             outputs=4,
-            mean=mean,
-            std=std,
         )
         self.out_channels = 15 * width
         self.apply(initialise_convolution)

@@ -1,9 +1,13 @@
-"""What every network takes: RGB crops, normalised inside from uint8."""
+"""What every network is: RGB crops in, normalised inside, heatmaps out."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, TypeAlias
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 # Of RGB values between 0 and 1, as the official weights were trained with.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -12,6 +16,103 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 INPUT_MULTIPLE = 4
 """Height and width of the input are multiples of the heatmaps' stride. Coarser features round up:
 where 32 does not divide a side, their last cells reach beyond the image."""
+
+Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
+"""Names of a state dict and the shapes of its tensors."""
+
+
+class PixelNetwork(nn.Module):
+    """A network that takes RGB pixels as they are, uint8, and normalises them inside.
+
+    Attributes:
+        mean: ``(3, 1, 1)`` of RGB values between 0 and 1.
+        std: ``(3, 1, 1)`` of RGB values between 0 and 1.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.normalise_with(IMAGENET_MEAN, IMAGENET_STD)
+
+    def normalise_with(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Take other numbers than ImageNet's, which every network starts with.
+
+        Args:
+            mean: Per-channel mean of RGB values between 0 and 1.
+            std: Per-channel standard deviation of RGB values between 0 and 1.
+        """
+        # Not persistent: the state dict stays the official one; a checkpoint's card keeps them.
+        for name, value in (("mean", mean), ("std", std)):
+            self.register_buffer(name, torch.tensor(value).view(3, 1, 1), persistent=False)
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """What the first layer takes.
+
+        Args:
+            images: ``(B, 3, H, W)`` RGB, H and W multiples of 4: uint8, or floating and then
+                already normalised.
+
+        Returns:
+            ``(B, 3, H, W)``, floating.
+
+        Raises:
+            ValueError: If shape or type of the images are others.
+        """
+        return normalised(images, self.mean, self.std, network=type(self).__name__)
+
+
+class HeatmapNetwork(PixelNetwork, ABC):
+    """Crops to one heatmap per keypoint, at a quarter of their size.
+
+    A new network is a subclass whose constructor takes what `architecture` gives, one class of
+    settings in `pose_hrnet.config.model`, and one entry in `pose_hrnet.models.build`.
+    """
+
+    backbone: ClassVar[str] = ""
+    """What files of the backbone alone are called, where `recognises` finds them."""
+
+    @property
+    @abstractmethod
+    def architecture(self) -> dict[str, Any]:
+        """What rebuilds this network, `build_network(architecture)`, in the types of JSON."""
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """The network as papers call it, such as ``HRNet-W32``."""
+
+    @classmethod
+    def recognises(cls, shapes: Shapes) -> dict[str, Any] | None:
+        """The architecture of a state dict that comes without one.
+
+        Args:
+            shapes: Every entry, by our names. Entries of other heads may be among them.
+
+        Returns:
+            What `build_network` takes, with ``num_keypoints`` 0 if there is no heatmap head; None
+            if it is another network. None by default: nobody else writes files of the network.
+
+        Raises:
+            ValueError: If it is this network, but not whole, or of a size that is not known.
+        """
+        return None
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """Regress one heatmap per keypoint.
+
+        Args:
+            images: ``(B, 3, H, W)`` RGB crops, H and W multiples of 4: uint8, or floating and
+                then already normalised with `mean` and `std`.
+
+        Returns:
+            ``(B, K, H/4, W/4)`` heatmaps.
+
+        Raises:
+            ValueError: If shape or type of the images are others.
+        """
 
 
 def normalised(images: Tensor, mean: Tensor, std: Tensor, *, network: str) -> Tensor:
@@ -47,3 +148,14 @@ def normalised(images: Tensor, mean: Tensor, std: Tensor, *, network: str) -> Te
             f"{network} got images of type {images.dtype}; give uint8 RGB, or normalised floats"
         )
     return images
+
+
+def rows_of(shapes: Shapes, name: str) -> int:
+    """Channels that come out of the convolution of this name; 0 without it."""
+    shape = shapes.get(name, ())
+    return shape[0] if len(shape) == 4 else 0
+
+
+def children_of(names: Iterable[str], prefix: str) -> int:
+    """How many modules there are right behind a prefix."""
+    return len({n.removeprefix(prefix).split(".")[0] for n in names if n.startswith(prefix)})

@@ -12,29 +12,28 @@ code, so that official checkpoints load as they are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
-from torchvision.models import resnet
 
-from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD, normalised
+from pose_hrnet.models.network import HeatmapNetwork, Shapes, children_of, rows_of
 
 DECONV_CHANNELS = 256
 """Of each deconvolution."""
 
 _RESNETS = {
-    18: resnet.resnet18,
-    34: resnet.resnet34,
-    50: resnet.resnet50,
-    101: resnet.resnet101,
-    152: resnet.resnet152,
+    18: (False, (2, 2, 2, 2)),
+    34: (False, (3, 4, 6, 3)),
+    50: (True, (3, 4, 6, 3)),
+    101: (True, (3, 4, 23, 3)),
+    152: (True, (3, 8, 36, 3)),
 }
+"""Layers of a ResNet -> whether its blocks are bottlenecks, and how many each of layer1 to layer4
+has (He et al., Deep Residual Learning for Image Recognition, CVPR 2016)."""
 
 
-class SimpleBaseline(nn.Module):
+class SimpleBaseline(HeatmapNetwork):
     """A ResNet with three deconvolutions and a heatmap head.
 
     The ResNet's weights start as torchvision's, those behind it as in the official code:
@@ -43,24 +42,14 @@ class SimpleBaseline(nn.Module):
     Args:
         depth: Layers of the ResNet: 50, 101 or 152 in the paper; 18 and 34 are for CPUs.
         num_keypoints: Heatmaps per crop.
-        mean: Per-channel mean of RGB values between 0 and 1.
-        std: Per-channel standard deviation of RGB values between 0 and 1.
 
     Raises:
         ValueError: If there is no ResNet of this depth, or no keypoint.
     """
 
-    mean: Tensor
-    std: Tensor
+    backbone: ClassVar[str] = "ResNet"
 
-    def __init__(
-        self,
-        depth: int = 50,
-        num_keypoints: int = 17,
-        *,
-        mean: Sequence[float] = IMAGENET_MEAN,
-        std: Sequence[float] = IMAGENET_STD,
-    ) -> None:
+    def __init__(self, depth: int = 50, num_keypoints: int = 17) -> None:
         super().__init__()
         if depth not in _RESNETS:
             raise ValueError(
@@ -68,12 +57,13 @@ class SimpleBaseline(nn.Module):
             )
         if num_keypoints < 1:
             raise ValueError(f"SimpleBaseline got num_keypoints {num_keypoints}; give 1 or more")
-        self._architecture = {"name": "resnet", "depth": depth, "num_keypoints": num_keypoints}
-        # Not persistent: the state dict stays the official one; a checkpoint's card keeps them.
-        for name, value in (("mean", mean), ("std", std)):
-            self.register_buffer(name, torch.tensor(value).view(3, 1, 1), persistent=False)
+        # Here, because torchvision takes a second and 165 MB, which no HRNet needs.
+        from torchvision.models import resnet
 
-        backbone = _RESNETS[depth](weights=None)
+        self._architecture = {"name": "resnet", "depth": depth, "num_keypoints": num_keypoints}
+        bottlenecks, blocks = _RESNETS[depth]
+        block = resnet.Bottleneck if bottlenecks else resnet.BasicBlock
+        backbone = resnet.ResNet(block, list(blocks))
         self.conv1, self.bn1 = backbone.conv1, backbone.bn1
         self.layer1, self.layer2 = backbone.layer1, backbone.layer2
         self.layer3, self.layer4 = backbone.layer3, backbone.layer4
@@ -93,20 +83,31 @@ class SimpleBaseline(nn.Module):
         """What rebuilds this network, `build_network(architecture)`, in the types of JSON."""
         return dict(self._architecture)
 
+    @property
+    def label(self) -> str:
+        """``SimpleBaseline-50``."""
+        return f"SimpleBaseline-{self._architecture['depth']}"
+
+    @classmethod
+    def recognises(cls, shapes: Shapes) -> dict[str, Any] | None:
+        """By a ResNet's layer4, and the depth by its blocks; see `HeatmapNetwork`."""
+        if "layer4.0.conv1.weight" not in shapes:
+            return None
+        blocks = tuple(children_of(shapes, f"layer{i}.") for i in (1, 2, 3, 4))
+        found = ("layer1.0.conv3.weight" in shapes, blocks)
+        depth = next((depth for depth, known in _RESNETS.items() if known == found), None)
+        if depth is None:
+            raise ValueError(
+                f"this is a ResNet with {', '.join(map(str, blocks))} blocks, which is none of "
+                f"depth {', '.join(map(str, _RESNETS))}; give weights of one of these"
+            )
+        deconvolved = "deconv_layers.0.weight" in shapes
+        keypoints = rows_of(shapes, "final_layer.weight") if deconvolved else 0
+        return {"name": "resnet", "depth": depth, "num_keypoints": keypoints}
+
     def forward(self, images: Tensor) -> Tensor:
-        """Regress one heatmap per keypoint.
-
-        Args:
-            images: ``(B, 3, H, W)`` RGB crops, H and W multiples of 4: uint8, or floating and
-                then already normalised with `mean` and `std`.
-
-        Returns:
-            ``(B, K, H/4, W/4)`` heatmaps.
-
-        Raises:
-            ValueError: If shape or type of the images are others.
-        """
-        x = normalised(images, self.mean, self.std, network="SimpleBaseline")
+        """Regress one heatmap per keypoint; shapes and errors as of `HeatmapNetwork.forward`."""
+        x = self.normalised(images)
         x = relu(self.bn1(self.conv1(x)), inplace=True)
         x = max_pool2d(x, 3, stride=2, padding=1)
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 _Name = TypeVar("_Name", bound=str)
@@ -59,6 +59,12 @@ def few(names: Iterable[str]) -> str:
     """Three of the names for a message, and dots for the rest."""
     every = list(names)
     return ", ".join(every[:3]) + (", ..." if len(every) > 3 else "")
+
+
+def format_size(size_wh: Sequence[int]) -> str:
+    """A width and a height as `parse_size` reads them, height first: ``256x192``."""
+    width, height = size_wh
+    return f"{height}x{width}"
 
 
 def parse_size(text: str, option: str) -> tuple[int, int]:

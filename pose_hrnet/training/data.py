@@ -9,10 +9,11 @@ from pathlib import Path
 from pose_hrnet.config.data import AnnotatedImages, CropShards, DataConfig, TrainingSet
 from pose_hrnet.config.recipe import Config
 from pose_hrnet.data.crops import CropDataset
+from pose_hrnet.data.formats.skeletons import find_skeleton
 from pose_hrnet.data.images import ImageFiles, Pictures
 from pose_hrnet.data.jpeg import picture_decoder
 from pose_hrnet.data.loader import EpochSampler
-from pose_hrnet.data.people import choose_skeleton, join, people_to_learn
+from pose_hrnet.data.people import join, people_to_learn
 from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, ShardStore, read_index
 from pose_hrnet.keypoints.records import People
 from pose_hrnet.keypoints.skeleton import Skeleton
@@ -119,7 +120,7 @@ def skeleton_to_learn(data: DataConfig) -> Skeleton:
     if isinstance(data.train, CropShards):
         return read_index(ShardStore(data.train.shards)).skeleton
     first = data.training_sets[0]
-    return choose_skeleton(data.skeleton or first.skeleton, first.annotations)
+    return find_skeleton(data.skeleton or first.skeleton, first.annotations)
 
 
 def check_first_images(data: AnnotatedImages, people: People) -> None:

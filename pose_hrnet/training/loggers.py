@@ -15,20 +15,17 @@ import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from pose_hrnet.config.files import dotted_keys
+from pose_hrnet.keypoints.records import Image
 from pose_hrnet.system.choices import LoggerName
 from pose_hrnet.system.extras import import_extra
 from pose_hrnet.system.files import write_text
 
 log = logging.getLogger(__name__)
-
-Image: TypeAlias = NDArray[np.uint8]
 
 
 PROJECT = "pose_hrnet"

@@ -27,8 +27,8 @@ from pose_hrnet.data.shards.reader import ShardSampler
 from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.evaluation.scorer import main_number
 from pose_hrnet.inference.model import Decoder, PoseModel
-from pose_hrnet.models.build import PoseNetwork
 from pose_hrnet.models.card import ModelCard
+from pose_hrnet.models.network import HeatmapNetwork
 from pose_hrnet.system.distributed import World
 from pose_hrnet.system.interrupts import Interrupted, Interrupts
 from pose_hrnet.system.progress import Bar, Progress
@@ -191,7 +191,7 @@ class TrainingRun:
 
     config: Config
     output: Path
-    model: PoseNetwork
+    model: HeatmapNetwork
     card: ModelCard
     step: TrainingStep
     sampler: EpochSampler | ShardSampler

@@ -11,15 +11,14 @@ from numpy.typing import NDArray
 
 from pose_hrnet.data.crops import CropDataset, cut
 from pose_hrnet.data.images import ImageError, read_rgb
-from pose_hrnet.data.people import annotated_people
+from pose_hrnet.data.people import annotated_people, read_annotations
 from pose_hrnet.evaluation.evaluate import EvaluationSet
 from pose_hrnet.evaluation.matching import Match, best_and_worst, match_best
 from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints.geometry import CropFrames
-from pose_hrnet.keypoints.records import People, Poses
+from pose_hrnet.keypoints.records import Image, People, Poses
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.visualize.draw import (
-    Image,
     add_title,
     draw_heatmaps,
     draw_poses,
@@ -122,7 +121,9 @@ class Showcase:
         held_out = self.held_out
         if held_out.data.boxes is None:
             return held_out.people
-        return annotated_people(held_out.data.annotations, held_out.scorer.skeleton)
+        return annotated_people(
+            read_annotations(held_out.data.annotations), held_out.scorer.skeleton
+        )
 
 
 def _pair(card: ModelCard, image: Image, person: People, pose: Poses | None) -> Image:

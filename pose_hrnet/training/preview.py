@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from pose_hrnet.config.recipe import Config
 from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.crops import Crop, SampleKey
 from pose_hrnet.keypoints.geometry import image_to_input, resampled
+from pose_hrnet.keypoints.records import Image
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.training.assemble import build_model
@@ -25,8 +25,6 @@ from pose_hrnet.visualize.draw import (
     picture_grid,
     write_image,
 )
-
-Image = NDArray[np.uint8]
 
 PLAIN = "plain"
 PAIRS_PER_ROW = 4

@@ -14,10 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pose_hrnet.evaluation.scorer import main_number
+from pose_hrnet.keypoints.records import Image
 from pose_hrnet.system.files import write_text
 from pose_hrnet.system.progress import Bar
 from pose_hrnet.system.text import duration, speed
@@ -99,7 +97,7 @@ class Report:
         self.loggers.scalars(line["epoch"], line)
         log.info("%s", epoch_in_words(line, self.epochs, self._seconds_left(lines)))
 
-    def pictures(self, pictures: Mapping[str, NDArray[np.uint8]], epoch: int) -> None:
+    def pictures(self, pictures: Mapping[str, Image], epoch: int) -> None:
         """Keep the pictures of an evaluation.
 
         Args:

@@ -20,7 +20,7 @@ from pose_hrnet.keypoints.records import People
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.complexity import complexity
 from pose_hrnet.system.device import arithmetic
-from pose_hrnet.system.text import counted, duration, speed
+from pose_hrnet.system.text import counted, duration, format_size, speed
 from pose_hrnet.training.data import TrainingData
 from pose_hrnet.training.run_folder import crops_per_step
 
@@ -127,7 +127,7 @@ class RunSummary:
                 ),
                 (
                     "input",
-                    f"{codec.input_wh[1]} x {codec.input_wh[0]} (height x width), "
+                    f"{format_size(codec.input_wh)} (height x width), "
                     f"codec {codec.name}, sigma {codec.sigma:g}",
                 ),
                 ("start from", str(config.model.pretrained or "random weights"))
@@ -182,7 +182,7 @@ def summarize(
         keypoints_per_person=float((data.people.visibility > 0).sum(axis=1).mean()),
         validation_images=len(held_out.people.images),
         validation_boxes=len(held_out.people),
-        model=model_name(architecture),
+        model=cost.label,
         parameters=cost.parameters,
         gflops=cost.published_gflops,
         effective_batch=batch,
@@ -192,14 +192,6 @@ def summarize(
         device=_device_name(device),
         precision=arithmetic(device, config.train.precision),
     )
-
-
-def model_name(architecture: dict[str, Any]) -> str:
-    """The network as papers call it."""
-    if architecture["name"] == "resnet":
-        return f"SimpleBaseline-{architecture['depth']}"
-    head = "" if architecture["head"] == "v1" else f" {architecture['head']}"
-    return f"HRNet-W{architecture['width']}{head}"
 
 
 def rate_in_words(config: OptimizerConfig, summary: RunSummary) -> str:

@@ -18,8 +18,8 @@ from pose_hrnet.data.loader import crop_loader, end_workers
 from pose_hrnet.evaluation.evaluate import EvaluationSet, load_evaluation_set
 from pose_hrnet.inference.dataset import predict_people
 from pose_hrnet.inference.model import Decoder, PoseModel
-from pose_hrnet.models.build import PoseNetwork
 from pose_hrnet.models.card import ModelCard
+from pose_hrnet.models.network import HeatmapNetwork
 from pose_hrnet.models.weights.load import initialise
 from pose_hrnet.system.choices import LoggerName, Resume
 from pose_hrnet.system.files import check_room
@@ -84,7 +84,7 @@ class TrialRun:
         self.predicted_per_second: float | None = None
 
     @cached_property
-    def network(self) -> tuple[PoseNetwork, ModelCard]:
+    def network(self) -> tuple[HeatmapNetwork, ModelCard]:
         model, card = build_model(self.config)
         model.to(self.device)
         if self.config.train.channels_last:

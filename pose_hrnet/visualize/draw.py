@@ -8,12 +8,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from pose_hrnet.keypoints.records import Float64, Image
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
 from pose_hrnet.system.files import replace_file
-
-Image = NDArray[np.uint8]
 
 LEFT, RIGHT, MIDDLE = (255, 140, 0), (30, 144, 255), (80, 220, 100)
 """RGB of the person's left (orange), right (blue) and of what joins them (green)."""
@@ -210,14 +209,14 @@ def _sides(skeleton: Skeleton) -> list[tuple[int, int, int]]:
     return colors
 
 
-def _thickness(points: NDArray[np.float64]) -> int:
+def _thickness(points: Float64) -> int:
     extent = float(np.ptp(points, axis=0).max()) if len(points) > 1 else 0.0
     return int(np.clip(round(extent / 70), 1, 6))
 
 
 def _blend(
     canvas: Image,
-    points: NDArray[np.float64],
+    points: Float64,
     color: tuple[int, int, int],
     alpha: float,
     width: int,

@@ -46,7 +46,7 @@ def run_folder(tmp_path_factory):
         for key, name in (("annotations", "annotations.json"), ("images", "images"))
     ]
     tiny = [f"--set={setting}" for setting in [*TINY, "train.epochs=1"]]
-    run("train", "demo", "--output", folder / "training", *paths, *tiny)
+    run_here("train", "demo", "--output", folder / "training", *paths, *tiny)
     return folder
 
 
@@ -202,6 +202,7 @@ def faulty(worker):
 def test_a_killed_loader_process_is_one_sentence_and_a_fault_is_not(
     begin, run_folder, tmp_path, monkeypatch
 ):
+    # Private: it is the first thing that a loader process does.
     monkeypatch.setattr("pose_hrnet.data.loader._set_up_worker", begin)
     done = CliRunner().invoke(app, [
         "evaluate", "-c", str(run_folder / "training/best.safetensors"), "--workers", "1",

@@ -55,11 +55,12 @@ def whole(settings, tmp_path_factory):
 
 SLOWED = """
 import os, time
-from pose_hrnet.training import states as checkpointing
-from pose_hrnet.training import step as training_step
+from pathlib import Path
+import torch
+from pose_hrnet.training.step import TrainingStep
 from pose_hrnet.cli.app import main
 
-learn, save = training_step.TrainingStep.__call__, checkpointing._save
+learn, save = TrainingStep.__call__, torch.save
 
 def learn_slowly(self, batches, rate):
     loss = learn(self, batches, rate)
@@ -68,14 +69,16 @@ def learn_slowly(self, batches, rate):
     time.sleep(float(os.environ["STEP_SECONDS"]))
     return loss
 
-def save_slowly(state, path):
-    save(state, path)
-    content = path.read_bytes()
-    path.write_bytes(content[: len(content) // 2])
+def save_slowly(state, file):
+    save(state, file)
+    file.flush()
+    content = Path(file.name).read_bytes()
+    file.truncate(len(content) // 2)
     time.sleep(float(os.environ["SAVE_SECONDS"]))
-    path.write_bytes(content)
+    file.seek(0)
+    file.write(content)
 
-training_step.TrainingStep.__call__, checkpointing._save = learn_slowly, save_slowly
+TrainingStep.__call__, torch.save = learn_slowly, save_slowly
 main()
 """
 """The command line, but steps are counted in a file, and they and the saves take a while."""

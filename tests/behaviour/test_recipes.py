@@ -12,7 +12,6 @@ import yaml
 from pose_hrnet.config.files import config_names, load_config, parse_config
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.complexity import complexity
-from pose_hrnet.training.assemble import architecture_of
 
 PUBLISHED = {
     "coco_w32_256x192": 74.4, "coco_w32_384x288": 75.8,
@@ -54,7 +53,7 @@ def test_published_numbers() -> None:
 def test_costs_are_those_of_the_networks() -> None:
     counted = {}
     for config in map(load_config, config_names()):
-        architecture = architecture_of(config.model, COCO17.num_keypoints)
+        architecture = config.model.architecture(COCO17.num_keypoints)
         key = str((architecture, config.codec.input_wh))
         counted[key] = cost = counted.get(key) or complexity(architecture, config.codec.input_wh)
         assert config.recipe.parameters == pytest.approx(cost.parameters / 1e6, abs=0.05)

@@ -42,7 +42,7 @@ def evaluate(files, output, *options, name="three"):
 def test_what_produced_the_numbers_is_short_and_the_json_holds_all(files, tmp_path):
     said, metrics = evaluate(files, tmp_path)
     assert "predicted 3 persons of three.json (2 images), in the annotated boxes" in said
-    assert "codec gaussian, sigma 1.5, 64x96 -> 16x24" in said
+    assert "codec gaussian, sigma 1.5, 96x64 -> 24x16" in said
     assert "not as usual nothing" in said
     assert "{" not in said
     facts = metrics["evaluated"]

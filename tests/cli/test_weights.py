@@ -41,7 +41,7 @@ def test_inspect_says_what_an_mmpose_file_is(tmp_path: Path) -> None:
         f"size: {path.stat().st_size:,} bytes",
         f"sha256: {hashlib.sha256(path.read_bytes()).hexdigest()}",
         "│ codec │ udp │ the file │",
-        "│ input size │ 192 wide and 256 high │ the file │",
+        "│ input size │ 256x192 │ the file │",
         "│ keypoints │ 17, coco17 │ assumed from their number │",
         f"{len(model.state_dict())} of the network's {len(model.state_dict())} entries would load",
         "1 in the file not needed: head.extra",
@@ -114,7 +114,7 @@ def test_convert_takes_what_the_file_does_not_say(tmp_path: Path) -> None:
         "convert", tmp_path / "best.pth", "-o", ours,
         *options, "--annotations", tmp_path / "pliers.json",
     )  # fmt: skip
-    assert "│ input size │ 96 wide and 64 high │ given │" in said
+    assert "│ input size │ 64x96 │ given │" in said
     assert "│ flip shift │ 1 │ assumed, as in the official recipes │" in said
     loaded = load_network(ours)
     assert same(loaded.network, model)

@@ -11,9 +11,10 @@ from scipy.io import loadmat, savemat
 
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
-from pose_hrnet.data.formats.mpii import load_mpii, read_mpii
+from pose_hrnet.data.formats.mpii import read_mpii
+from pose_hrnet.data.people import annotated_people, read_annotations
 from pose_hrnet.evaluation.evaluate import evaluate
-from pose_hrnet.evaluation.metrics.pckh import read_mpii_truth, score_mpii
+from pose_hrnet.evaluation.metrics.pckh import MpiiTruth, score_mpii
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.records import Poses, object_array
@@ -41,7 +42,9 @@ def poses_at(joints):
 
 
 def test_crops_are_the_official_ones(tmp_path):
-    people = load_mpii(files.write(tmp_path / "valid.json", files.row(), files.row("b.png")))
+    people = read_mpii(
+        files.write(tmp_path / "valid.json", files.row(), files.row("b.png"))
+    ).people
     frames = CropFrames.of_boxes(people.boxes_xywh, (256, 256), "official")
     # Official: centre (50, 60 + 15 * 0.5) - 1, and 200 * 0.5 * 1.25 pixels on each side.
     np.testing.assert_allclose(frames.centers_image, [[49, 66.5]] * 2)
@@ -55,7 +58,7 @@ def test_joints_that_are_not_visible_are_not_labelled(tmp_path):
     (path,) = [
         files.write(tmp_path / "valid.json", hidden, files.row(joints=None, joints_vis=None))
     ]
-    people = load_mpii(path)
+    people = read_mpii(path).people
     assert people.visibility.tolist() == [[0] + [2] * 15, [0] * 16]
     assert people.keypoints_image[0, 0].tolist() == [0, 0]
 
@@ -70,14 +73,14 @@ def test_bad_rows_are_left_out_and_the_others_keep_their_numbers(tmp_path, caplo
         files.row("e.png"),
     )
     with caplog.at_level(logging.WARNING):
-        assert load_mpii(path).ids.tolist() == [1, 4]
+        assert annotated_people(read_annotations(path), MPII16).ids.tolist() == [1, 4]
     assert "3 rows left out: no center and scale (1: 0), malformed row (1: 2)" in caplog.text
     assert read_mpii(path).rows == 5
     with pytest.raises(ValueError, match="has no usable person"):
-        load_mpii(files.write(path, files.row(scale=0)))
+        read_mpii(files.write(path, files.row(scale=0)))
     path.write_text('{"images": []}')
     with pytest.raises(ValueError, match="is not MPII annotations"):
-        load_mpii(path)
+        read_mpii(path)
 
 
 def shifted():
@@ -114,7 +117,7 @@ def test_pckh_by_hand_with_head_boxes_of_the_file(tmp_path):
         files.row(),
         files.row(joints_vis=(1 - np.array(MISSING[1])).tolist(), head_box=[[0, 0], [60, 80]]),
     )
-    scores = score_mpii(read_mpii_truth(path), poses_at(shifted()), [0, 1])
+    scores = score_mpii(MpiiTruth.of(read_mpii(path)), poses_at(shifted()), [0, 1])
     expect(scores.values)
     assert scores.counts == {"persons": 2, "labelled_joints": 31, "not_predicted": 0}
     assert scores.per_joint["pelvis"]["PCKh@0.5"] == 0.5
@@ -125,11 +128,11 @@ def test_pckh_by_hand_with_the_official_mat(tmp_path):
     rows = [files.row(head_box=None, joints_vis=[0] * 16)] * 2
     path = files.write(tmp_path / "valid.json", *rows)
     mat = files.write_mat(tmp_path / "gt_valid.mat", [files.JOINTS] * 2, MISSING, [50, 100])
-    expect(score_mpii(read_mpii_truth(path, mat), poses_at(shifted()), [0, 1]).values)
+    expect(score_mpii(MpiiTruth.of(read_mpii(path), mat), poses_at(shifted()), [0, 1]).values)
     # The rows of poses, not their order, say whose they are; who has none is wrong.
     swapped = poses_at(shifted())[[1, 0]]
-    expect(score_mpii(read_mpii_truth(path, mat), swapped, [1, 0]).values)
-    alone = score_mpii(read_mpii_truth(path, mat), swapped[:1], [1])
+    expect(score_mpii(MpiiTruth.of(read_mpii(path), mat), swapped, [1, 0]).values)
+    alone = score_mpii(MpiiTruth.of(read_mpii(path), mat), swapped[:1], [1])
     assert alone.values["PCKh"] == pytest.approx(12 / 27)
     assert alone.counts["not_predicted"] == 1
 
@@ -139,7 +142,7 @@ def test_what_is_never_labelled_is_minus_one_and_unknown_heads_are_told(tmp_path
     path = files.write(
         tmp_path / "valid.json", files.row(joints_vis=vis), files.row(head_box=None)
     )
-    scores = score_mpii(read_mpii_truth(path), poses_at([files.JOINTS - 1] * 2), [0, 1])
+    scores = score_mpii(MpiiTruth.of(read_mpii(path)), poses_at([files.JOINTS - 1] * 2), [0, 1])
     assert (scores.values["PCKh"], scores.values["Head"], scores.values["Wrist"]) == (1, 1, -1)
     assert scores.notes == ("1 person without a head size, not scored",)
 
@@ -147,15 +150,15 @@ def test_what_is_never_labelled_is_minus_one_and_unknown_heads_are_told(tmp_path
 def test_missing_head_sizes_and_wrong_mats_are_one_sentence(tmp_path):
     path = files.write(tmp_path / "valid.json", files.row(head_box=None))
     with pytest.raises(ValueError, match=r"has no head_box.*give the official gt_valid\.mat"):
-        read_mpii_truth(path)
+        MpiiTruth.of(read_mpii(path))
     mat = files.write_mat(tmp_path / "gt_valid.mat", [files.JOINTS] * 2, MISSING, [50, 100])
     with pytest.raises(ValueError, match="has 2 persons, but the annotations have 1 row;"):
-        read_mpii_truth(path, mat)
+        MpiiTruth.of(read_mpii(path), mat)
     mat.write_bytes(b"no mat")
     with pytest.raises(ValueError, match=r"is not MPII's gt_valid\.mat"):
-        read_mpii_truth(path, mat)
+        MpiiTruth.of(read_mpii(path), mat)
     with pytest.raises(FileNotFoundError, match=r"absent\.mat does not exist"):
-        read_mpii_truth(path, tmp_path / "absent.mat")
+        MpiiTruth.of(read_mpii(path), tmp_path / "absent.mat")
 
 
 @pytest.mark.parametrize(
@@ -168,7 +171,7 @@ def test_mats_of_other_shapes_are_one_sentence(tmp_path, name, shape):
     content = {key: value for key, value in loadmat(mat).items() if not key.startswith("__")}
     savemat(mat, content | {name: np.zeros(shape)})
     with pytest.raises(ValueError, match=rf"gt_valid.mat: {name} has the shape .*\(16, 2, N\)"):
-        read_mpii_truth(path, mat)
+        MpiiTruth.of(read_mpii(path), mat)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip"])
@@ -184,7 +187,7 @@ def test_damaged_mats_are_one_sentence(tmp_path, damage):
         data[150] ^= 255
     mat.write_bytes(data)
     with pytest.raises(ValueError, match=r"^.*gt_valid\.mat is not MPII's [^\n]*$"):
-        read_mpii_truth(path, mat)
+        MpiiTruth.of(read_mpii(path), mat)
 
 
 def test_a_network_that_knows_the_answers_scores_one(tmp_path):
@@ -198,7 +201,7 @@ def test_a_network_that_knows_the_answers_scores_one(tmp_path):
         rows.append(files.row(image, center=center.tolist(), joints=joints.tolist()))
     rows[1]["scale"] = -1
     path = files.write(tmp_path / "valid.json", *rows)
-    people = load_mpii(path)
+    people = read_mpii(path).people
     sized = replace(people.images, sizes_wh=np.full((3, 2), 200, np.int32))
     folder = write_images(replace(people, images=sized), tmp_path / "images")
     card = ModelCard({"num_keypoints": 16}, MPII16, HeatmapCodec("dark", INPUT_WH))

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from pose_hrnet.config.files import load_config
+from pose_hrnet.data.formats.skeletons import find_skeleton
 from pose_hrnet.data.loader import crop_loader
 from pose_hrnet.data.people import (
     check_keypoints,
-    choose_skeleton,
     join,
-    kind_of,
     load_people,
     map_keypoints,
     people_to_learn,
+    read_annotations,
     training_people,
 )
 from pose_hrnet.evaluation.scorer import Scorer
@@ -47,14 +47,14 @@ def mpii(tmp_path):
 
 
 def test_kinds_are_told_by_their_content(coco, mpii, tmp_path):
-    assert (kind_of(coco), kind_of(mpii)) == ("coco", "mpii")
+    assert (read_annotations(coco).kind, read_annotations(mpii).kind) == ("coco", "mpii")
     content = json.loads(coco.read_text())
     content["images"][1]["crowdIndex"] = 0.5  # not the first
     crowd = tmp_path / "crowd.json"
     crowd.write_text("\n " + json.dumps(content))
-    assert kind_of(crowd) == "crowdpose"
-    assert choose_skeleton(None, mpii) is MPII16
-    assert choose_skeleton("coco17", mpii) is COCO17
+    assert read_annotations(crowd).kind == "crowdpose"
+    assert find_skeleton(None, mpii) is MPII16
+    assert find_skeleton("coco17", mpii) is COCO17
 
 
 def test_keypoints_are_mapped_by_name(mpii):
@@ -102,10 +102,10 @@ def test_data_sets_without_a_keypoint_to_learn_are_one_sentence(mpii, tmp_path):
 
 def test_other_keypoints_than_the_models_are_one_sentence(coco, mpii):
     with pytest.raises(ValueError, match=r"has 17 keypoints \(nose.*the model predicts 14"):
-        check_keypoints(coco, CROWDPOSE14)
+        check_keypoints(read_annotations(coco), CROWDPOSE14)
     with pytest.raises(ValueError, match=r"has 16 keypoints .*the model predicts 17"):
-        check_keypoints(mpii, COCO17)
-    assert check_keypoints(coco, COCO17) == 1
+        check_keypoints(read_annotations(mpii), COCO17)
+    assert check_keypoints(read_annotations(coco), COCO17) == 1
 
 
 def renamed(coco, **names):
@@ -121,14 +121,14 @@ def test_other_names_are_not_read_by_their_place(coco, caplog):
     hooves = {name: f"hoof{k}" for k, name in enumerate(COCO17.keypoint_names)}
     renamed(coco, **hooves)
     with pytest.raises(ValueError, match=r"has 17 keypoints \(hoof0, .*the model predicts 17"):
-        check_keypoints(coco, COCO17)
+        check_keypoints(read_annotations(coco), COCO17)
     with pytest.raises(ValueError, match="none of the keypoints to learn by name"):
         people_to_learn(coco, COCO17)
 
 
 def test_one_other_name_is_told_when_scored_and_not_learnt(coco, caplog):
     renamed(coco, nose="snout")
-    check_keypoints(coco, COCO17)
+    check_keypoints(read_annotations(coco), COCO17)
     assert "read in the model's order, snout as nose" in caplog.text
     people = people_to_learn(coco, COCO17)
     assert people.visibility[0].tolist() == [0] + [2] * 16
@@ -138,7 +138,7 @@ def test_spellings_of_the_same_names_are_the_same(coco, caplog):
     before = people_to_learn(coco, COCO17)
     spelt = {name: name.replace("left_", "L.").title() for name in COCO17.keypoint_names}
     renamed(coco, **spelt | {"right_knee": "rknee", "right_hip": "hipRight"})
-    check_keypoints(coco, COCO17)
+    check_keypoints(read_annotations(coco), COCO17)
     after = people_to_learn(coco, COCO17)
     np.testing.assert_array_equal(after.visibility, before.visibility)
     np.testing.assert_array_equal(after.keypoints_image, before.keypoints_image)
@@ -148,7 +148,7 @@ def test_spellings_of_the_same_names_are_the_same(coco, caplog):
 def test_a_skeleton_file_without_keypoints_adds_to_mpii(mpii, tmp_path):
     path = tmp_path / "more.yaml"
     path.write_text("sigmas: {pelvis: 0.2}")
-    skeleton = choose_skeleton(str(path), mpii)
+    skeleton = find_skeleton(str(path), mpii)
     assert skeleton.keypoint_names == MPII16.keypoint_names
     assert skeleton.sigmas[6] == 0.2
 
@@ -157,7 +157,7 @@ def test_head_sizes_without_pckh_are_one_sentence(coco, tmp_path):
     changes = {"annotations": coco, "images": tmp_path, "head_sizes": tmp_path / "gt.mat"}
     data = load_config("demo").data.val.model_copy(update=changes)
     with pytest.raises(ValueError, match=r"gt\.mat are for PCKh, .* is coco; leave out"):
-        Scorer.of(data, COCO17)
+        Scorer.of(read_annotations(coco), data, COCO17)
 
 
 def test_concatenated_people_keep_their_images(coco, mpii, tmp_path):
@@ -206,14 +206,14 @@ def test_crops_of_mixed_data_sets_come_from_their_own_folders(coco, mpii, tmp_pa
 
 def test_metrics_that_do_not_apply_are_one_sentence(coco, mpii, tmp_path):
     data = load_config("demo").data.val
-    path = {"annotations": coco, "images": tmp_path}
+    path, file = {"annotations": coco, "images": tmp_path}, read_annotations(coco)
     with pytest.raises(ValueError, match="has COCO-style annotations, to which the metric mpii"):
-        Scorer.of(data.model_copy(update={**path, "metric": "mpii"}), COCO17)
+        Scorer.of(file, data.model_copy(update={**path, "metric": "mpii"}), COCO17)
     with pytest.raises(ValueError, match="crowdpose has 14 keypoints, but 'coco17' has 17"):
-        Scorer.of(data.model_copy(update={**path, "metric": "crowdpose"}), COCO17)
+        Scorer.of(file, data.model_copy(update={**path, "metric": "crowdpose"}), COCO17)
     with pytest.raises(ValueError, match="PCKh scores annotated persons"):
-        Scorer.of(data.model_copy(update={"annotations": mpii, "boxes": coco}), MPII16)
-    assert Scorer.of(data.model_copy(update=path), COCO17).metric == "coco"
+        Scorer.of(read_annotations(mpii), data.model_copy(update={"boxes": coco}), MPII16)
+    assert Scorer.of(file, data.model_copy(update=path), COCO17).metric == "coco"
 
 
 def test_the_first_data_set_may_name_the_keypoints_itself(coco, tmp_path):

@@ -14,6 +14,8 @@ from pycocotools.coco import COCO
 from pose_hrnet.data.synthetic import figures
 from pose_hrnet.data.synthetic.canvas import CODES_PER_PERSON, Brush, Canvas, Part
 from pose_hrnet.data.synthetic.clothing import sample_outfit
+
+# Private: a mask of holes and islands cannot be ordered from the drawing.
 from pose_hrnet.data.synthetic.dataset import _outlines, draw_scene, synthesize
 from pose_hrnet.data.synthetic.painting import paint_figure
 from pose_hrnet.keypoints.skeleton import COCO17

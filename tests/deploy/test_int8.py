@@ -380,6 +380,7 @@ def test_a_refused_export_leaves_no_folder(data, tmp_path):
 
 
 def test_a_network_that_scores_nothing_is_refused(data, tmp_path, exports_are_loud, monkeypatch):
+    # Private: a score of 0 cannot be had from a network that is checked before.
     monkeypatch.setattr("pose_hrnet.deploy.int8._score", lambda *_: (0.0, "AP"))
     with pytest.raises(ValueError, match=r"AP on .* is 0\.0000, so that no drop can be measured"):
         export_int8(straight(), tmp_path / "out/a.xml", data)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pycocotools.cocoeval import Params
 
+# Private: that COCO's own sigmas are taken to the last bit shows in no score of these sizes.
 from pose_hrnet.evaluation.metrics.coco_ap import COCO_METRICS, _sigmas, score_results
 from pose_hrnet.keypoints.skeleton import COCO17
 from tests.helpers.coco_files import K, annotate, detect, make_results, make_truth, raw_pycocotools

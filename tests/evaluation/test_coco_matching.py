@@ -9,10 +9,20 @@ import numpy as np
 import pytest
 from pycocotools.cocoeval import COCOeval
 
+from pose_hrnet.data.formats.coco import read_coco
+
+# Private: ten numbers could agree by chance; here it is every OKS, match and curve.
 from pose_hrnet.evaluation.metrics import coco_matching
-from pose_hrnet.evaluation.metrics.coco_ap import _evaluate, _index, _rows, _sigmas, score_results
+from pose_hrnet.evaluation.metrics.coco_ap import (
+    _evaluate,
+    _index,
+    _person_rows,
+    _result_rows,
+    _sigmas,
+    score_results,
+)
 from pose_hrnet.evaluation.metrics.coco_results import read_results
-from pose_hrnet.evaluation.metrics.coco_truth import read_truth
+from pose_hrnet.evaluation.metrics.coco_truth import Truth
 from pose_hrnet.keypoints.skeleton import COCO17
 
 CASES = 150
@@ -104,7 +114,7 @@ def cases(tmp_path_factory):
         content = draw_truth(rng, k)
         path = tmp_path_factory.mktemp("truth") / "truth.json"
         path.write_text(json.dumps(content))
-        truth = read_truth(path, k)
+        truth = Truth.of(read_coco(path), k)
         results = read_results(draw_results(rng, content, k), truth, k, [])
         count = int(rng.integers(1, len(content["images"]) + 1))
         images = sorted(rng.permutation(len(content["images"]))[:count] + 1)
@@ -113,10 +123,10 @@ def cases(tmp_path_factory):
 
 
 def test_the_cases_have_what_makes_matching_hard(cases):
-    persons = [person for truth, *_ in cases for person in truth.persons]
-    assert sum(person["iscrowd"] for person in persons) > 50
-    assert sum(person["num_keypoints"] == 0 for person in persons) > 50
-    assert sum(not person["keypoints"][2::3].any() for person in persons) > 50
+    persons = [truth.persons for truth, *_ in cases]
+    assert sum(each.is_crowd.sum() for each in persons) > 50
+    assert sum((each.num_keypoints == 0).sum() for each in persons) > 50
+    assert sum((~each.keypoints[..., 2].any(axis=1)).sum() for each in persons) > 50
     per_image = [np.bincount(results.image_numbers) for _, results, *_ in cases]
     assert sum((counts > 20).sum() for counts in per_image) > 20
     assert any(0 in counts[1:] for counts in per_image)
@@ -149,7 +159,9 @@ def test_every_oks_is_that_of_pycocotools(cases, monkeypatch):
     compared = 0
     for truth, results, images, sigmas in cases:
         evaluation = COCOeval(
-            _index(truth, truth.persons), _index(truth, _rows(results)), "keypoints"
+            _index(truth, _person_rows(truth.persons)),
+            _index(truth, _result_rows(results)),
+            "keypoints",
         )
         evaluation.params.imgIds, evaluation.params.kpt_oks_sigmas = images, sigmas
         evaluation._prepare()

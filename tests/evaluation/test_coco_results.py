@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pose_hrnet.data.formats.coco import read_coco
 from pose_hrnet.data.formats.results import poses_to_results
 from pose_hrnet.evaluation.metrics.coco_ap import score_poses, score_results
 from pose_hrnet.evaluation.metrics.coco_results import read_results, results_of_poses
-from pose_hrnet.evaluation.metrics.coco_truth import read_truth
+from pose_hrnet.evaluation.metrics.coco_truth import Truth
 from pose_hrnet.keypoints.records import Poses, object_array
 from pose_hrnet.system.files import write_json
 from tests.helpers.builders import make_people, write_annotations
@@ -40,7 +41,7 @@ def annotations(tmp_path):
 
 def test_poses_become_the_columns_of_the_file_written_of_them(poses, annotations, tmp_path):
     write_json(tmp_path / "results.json", poses_to_results(poses))
-    truth = read_truth(annotations, 17)
+    truth = Truth.of(read_coco(annotations), 17)
     direct = results_of_poses(poses, 1, truth, 17, [])
     read = read_results(tmp_path / "results.json", truth, 17, [])
     listed = read_results(poses_to_results(poses), truth, 17, [])
@@ -54,7 +55,7 @@ def test_poses_become_the_columns_of_the_file_written_of_them(poses, annotations
 
 def test_boxes_of_results_give_their_areas(poses, annotations):
     rows = [row | {"bbox": [1, 2, 3, i]} for i, row in enumerate(poses_to_results(poses), start=1)]
-    truth = read_truth(annotations, 17)
+    truth = Truth.of(read_coco(annotations), 17)
     found = read_results(rows, truth, 17, [])
     np.testing.assert_array_equal(found.areas, 3.0 * np.arange(1, 31))
     chosen = found[np.array([4, 2])]

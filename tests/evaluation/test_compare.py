@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import weakref
 
 import numpy as np
@@ -28,6 +26,7 @@ from tests.helpers.builders import (
     write_annotations,
     write_images,
 )
+from tests.helpers.command_line import run_here
 from tests.helpers.pose_models import pose_model
 
 ALL = ("flip", "shift", "codec", "nms")
@@ -217,19 +216,14 @@ def test_command_line(data, tmp_path):
     model = HRNet(width=8, num_keypoints=17, stem_width=8, stem_blocks=1, branch_blocks=1)
     card = make_card("dark", architecture=model.architecture)
     save_model(tmp_path / "tiny.safetensors", model.state_dict(), card)
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "pose_hrnet", "evaluate", "--workers", "0", "--device", "cpu"),
-            *("-c", tmp_path / "tiny.safetensors", "--output", tmp_path / "out"),
-            *("--annotations", data.annotations, "--images", data.images),
-            *("--compare", "flip,shift,codec,nms"),
-        ],
-        capture_output=True, text=True, check=False, timeout=200,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "soft_oks_decayed" in done.stdout
-    assert f"{4 * PERSONS} crops" in done.stdout
-    assert "official, udp" in done.stdout
+    out, _ = run_here(
+        *("evaluate", "--workers", 0, "--device", "cpu", "--compare", "flip,shift,codec,nms"),
+        *("-c", tmp_path / "tiny.safetensors", "--output", tmp_path / "out"),
+        *("--annotations", data.annotations, "--images", data.images),
+    )
+    assert "soft_oks_decayed" in out
+    assert f"{4 * PERSONS} crops" in out
+    assert "official, udp" in out
     written = json.loads((tmp_path / "out/comparison.json").read_text())
     assert len(written["rows"]) == 48
     (own,) = [row for row in written["rows"] if row["own"]]

@@ -11,7 +11,12 @@ import pytest
 
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
-from pose_hrnet.data.people import load_people, people_to_predict, training_people
+from pose_hrnet.data.people import (
+    load_people,
+    people_to_predict,
+    read_annotations,
+    training_people,
+)
 from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.evaluation.metrics.coco_ap import score_results
 from pose_hrnet.keypoints.skeleton import COCO17
@@ -66,6 +71,10 @@ def test_files_hold_the_numbers_and_what_made_them(data, tmp_path):
     assert facts["evaluator"] == rescored.evaluator
 
 
+def predicted(data, **settings):
+    return people_to_predict(read_annotations(data.annotations), data.boxes, COCO17, **settings)
+
+
 def test_detections_replace_the_annotated_boxes_and_scores_count(data, tmp_path):
     people = training_people(load_people(data.annotations))
     detections = [
@@ -75,8 +84,8 @@ def test_detections_replace_the_annotated_boxes_and_scores_count(data, tmp_path)
     weak = {**detections[0], "score": 0.01}
     (tmp_path / "boxes.json").write_text(json.dumps([*detections, weak]))
     with_boxes = data.model_copy(update={"boxes": tmp_path / "boxes.json"})
-    assert len(people_to_predict(with_boxes, COCO17)) == 13
-    assert len(people_to_predict(with_boxes, COCO17, min_box_score=0.1)) == 12
+    assert len(predicted(with_boxes)) == 13
+    assert len(predicted(with_boxes, min_box_score=0.1)) == 12
     evaluation = run(with_boxes, EvaluateConfig(min_box_score=0.1))
     assert evaluation.poses.scores.max() <= 0.5 + 1e-6
     assert evaluation.provenance["boxes"].endswith("boxes.json")
@@ -169,9 +178,9 @@ def test_official_scores_of_the_sample_detections(shared: Path):
         images=sample,
         boxes=sample / "person_detections.json",
     )
-    people = people_to_predict(data, COCO17)
+    people = predicted(data)
     assert len(people) == 118
-    assert len(people_to_predict(replace_boxes(data), COCO17)) == 12
+    assert len(predicted(replace_boxes(data))) == 12
 
 
 def replace_boxes(data):
@@ -184,4 +193,4 @@ def test_no_person_left_is_one_sentence(tmp_path):
     annotations = write_annotations(nobody, tmp_path / "people.json")
     data = DataSet(annotations=annotations, images=tmp_path)
     with pytest.raises(ValueError, match="has no person to predict"):
-        people_to_predict(data, COCO17)
+        predicted(data)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from pose_hrnet.models.build import PoseNetwork
+from pose_hrnet.models.network import HeatmapNetwork
 
 CONFIG_1X = """
 codec = dict(
@@ -91,7 +91,7 @@ def data_set(names: tuple[str, ...], **changes: Any) -> dict[str, Any]:
 META_1X = {"cfg": CONFIG_1X, "epoch": 210, "mmengine_version": "0.10.7"}
 
 
-def in_mmpose(model: PoseNetwork, head: str) -> OrderedDict[str, Tensor]:
+def in_mmpose(model: HeatmapNetwork, head: str) -> OrderedDict[str, Tensor]:
     """MMPose's names: the backbone, then the head, each under a prefix."""
     ours = model.state_dict()
     heads = [name for name in ours if name.startswith(("final_layer.", "deconv_layers."))]

@@ -18,6 +18,8 @@ from pose_hrnet.cli.options import expected_crops
 from pose_hrnet.deploy.check import difference, drawn_crops
 from pose_hrnet.inference.backends import choose as choosing
 from pose_hrnet.inference.backends.choose import FEW_CROPS, MANY_CROPS, choose
+
+# Private: names of cached files, what is not called again, and what PyTorch asks the CPU.
 from pose_hrnet.inference.backends.convert import _digest, converted_session
 from pose_hrnet.inference.backends.networks import FoldedNetwork, agrees, folded
 from pose_hrnet.inference.load import load_model

@@ -118,6 +118,7 @@ def test_oks_on_ground_truth_is_that_of_pycocotools():
     found = truth[rng.integers(0, 3, 5), :, :2] + rng.normal(0, 4, (5, 17, 2))
     areas = rng.uniform(1000, 9000, 3)
     evaluation = COCOeval(iouType="keypoints")
+    # Private: in pycocotools, whose annotations come from files otherwise.
     evaluation._gts[1, 1] = [
         {"keypoints": t.ravel(), "bbox": [0, 0, 1, 1], "area": area}
         for t, area in zip(truth, areas, strict=True)

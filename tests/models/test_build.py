@@ -28,7 +28,7 @@ def test_an_architecture_without_a_name_is_an_hrnet() -> None:
 @pytest.mark.parametrize(
     ("architecture", "message"),
     [
-        ({"name": "vit"}, "network 'vit' is unknown; use 'hrnet' or 'resnet'"),
+        ({"name": "vit"}, "network 'vit' is unknown; use one of hrnet, resnet"),
         ({"name": "resnet", "width": 32}, "'resnet' does not take .*width.*newer pose_hrnet"),
         ({"depth": 50}, "'hrnet' does not take .*depth"),
     ],

@@ -16,10 +16,9 @@ from torch import Tensor
 
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
-from pose_hrnet.models.build import PoseNetwork
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.hrnet import HRNet
-from pose_hrnet.models.network import IMAGENET_MEAN
+from pose_hrnet.models.network import IMAGENET_MEAN, HeatmapNetwork
 from pose_hrnet.models.simple_baseline import SimpleBaseline
 from pose_hrnet.models.weights.layouts import identify, size_of
 from pose_hrnet.models.weights.load import initialise, load_network, save_model
@@ -35,7 +34,7 @@ from tests.helpers.mmpose_files import (
 from tests.helpers.networks import FOUR, TINY_SIZES, same, tiny
 
 
-def heatmaps(model: PoseNetwork) -> Tensor:
+def heatmaps(model: HeatmapNetwork) -> Tensor:
     torch.manual_seed(0)
     images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
     with torch.inference_mode():
@@ -47,7 +46,7 @@ def prefixed(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def networks() -> dict[str, PoseNetwork]:
+def networks() -> dict[str, HeatmapNetwork]:
     torch.manual_seed(0)
     return {"HRNet": tiny(), "ResNet": SimpleBaseline(18)}
 
@@ -74,8 +73,7 @@ def test_every_layout_gives_the_same_heatmaps(
     torch.save({"state_dict": state, "meta": meta}, path)
     loaded = load_network(path)
     assert torch.equal(heatmaps(loaded.network), heatmaps(model))
-    name = "SimpleBaseline" if head is None and network == "ResNet" else network
-    assert loaded.report.kind == kind.format(name)
+    assert loaded.report.kind == kind.format(type(model).__name__)
     assert loaded.card.architecture == model.architecture
     assert loaded.report.missing == loaded.report.left_over == loaded.report.mismatched == ()
 
@@ -91,8 +89,9 @@ def test_every_depth_is_told_from_names_and_shapes(depth: int) -> None:
     with torch.device("meta"):
         model = SimpleBaseline(depth)
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    assert identify(shapes).architecture == model.architecture
-    assert size_of(shapes) == f"depth {depth}"
+    found = identify(shapes).architecture
+    assert found == model.architecture
+    assert size_of(found) == f"depth {depth}"
 
 
 @pytest.mark.parametrize(("width", "head"), [(18, "v1"), (48, "v1"), (32, "v2")])
@@ -206,7 +205,7 @@ def test_what_the_file_does_not_say_is_logged(
     (message,) = caplog.messages
     assert "sigma 3.0, blur kernel 17, flip shift 1, mean (0.485, 0.456, 0.406)" in message
     assert "box padding 1.25 (assumed, as in the published MMPose recipes)" in message
-    assert "input size 288 wide and 384 high, codec dark (the file's name)" in message
+    assert "input size 384x288, codec dark (the file's name)" in message
 
 
 def test_what_is_given_wins(tmp_path: Path) -> None:
@@ -239,7 +238,8 @@ def test_an_unusual_flip_shift_travels(tmp_path: Path) -> None:
 
 def test_bgr_networks_take_rgb(tmp_path: Path) -> None:
     mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
-    bgr = HRNet(8, **TINY_SIZES, mean=mean, std=std)
+    bgr = HRNet(8, **TINY_SIZES)
+    bgr.normalise_with(mean, std)
     bgr.load_state_dict(tiny().state_dict())
     in_255 = (("[123.675, 116.28, 103.53]", "[25.5, 51.0, 76.5]"), ("58.395", "127.5"))
     in_255 += (("57.12", "153.0"), ("57.375", "178.5"), ("to_rgb=True", "to_rgb=False"))

@@ -66,7 +66,8 @@ def test_uint8_is_normalised_inside() -> None:
 
 
 def test_normalisation_can_be_given() -> None:
-    model = HRNet(**TINY, mean=(0.5, 0.5, 0.5), std=(0.25, 0.5, 1.0))
+    model = HRNet(**TINY)
+    model.normalise_with((0.5, 0.5, 0.5), (0.25, 0.5, 1.0))
     streams: list[Tensor] = []
     model.conv1.register_forward_pre_hook(lambda _, inputs: streams.append(inputs[0]))
     model.eval()(torch.full((1, 3, 32, 32), 255, dtype=torch.uint8))

@@ -51,7 +51,7 @@ def test_hrnets_start_from_the_classification_network(
     report = initialise(model, tmp_path / "hrnet_w8.pth")
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name] if name.startswith(new) else state[name].to(value))
-    assert report.kind == "official HRNet ImageNet"
+    assert report.kind == "ImageNet HRNet"
     assert report.missing == tuple(n for n in before if n.startswith(new))
     lost = {n for n in state if n not in before}  # what brings stage 4 to the coarser streams
     assert {n for n in report.left_over if n in state} == lost

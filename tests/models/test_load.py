@@ -34,7 +34,8 @@ from tests.helpers.networks import (
 
 def test_save_then_load_is_equal(tmp_path: Path) -> None:
     normalisation: dict[str, Any] = {"mean": (0.4, 0.5, 0.6), "std": (0.1, 0.2, 0.3)}
-    model = HRNet(8, 4, **TINY_SIZES, **normalisation).eval()
+    model = HRNet(8, 4, **TINY_SIZES).eval()
+    model.normalise_with(**normalisation)
     model.load_state_dict(tiny(num_keypoints=4).state_dict())
     card = card_of(model, **normalisation, box_padding=1.1)
     path = tmp_path / "new" / "model.safetensors"
@@ -233,7 +234,7 @@ def test_a_model_with_holes_is_refused(tmp_path: Path) -> None:
 
 def test_imagenet_weights_do_not_predict(tmp_path: Path) -> None:
     torch.save(imagenet_layout(tiny()), tmp_path / "hrnetv2_w8_imagenet_pretrained.pth")
-    with pytest.raises(ValueError, match=r"ImageNet, width 8\) has no keypoint head.*pretrained"):
+    with pytest.raises(ValueError, match=r"HRNet, width 8\) has no keypoint head.*pretrained"):
         load_network(tmp_path / "hrnetv2_w8_imagenet_pretrained.pth")
 
 
@@ -248,7 +249,7 @@ def test_imagenet_weights_start_a_model(tmp_path: Path) -> None:
     expected = {n: v for n, v in source.state_dict().items() if not n.startswith("final_layer")}
     assert all(torch.equal(model.state_dict()[n], v) for n, v in expected.items())
     assert torch.equal(model.final_layer.weight, head)
-    assert report.kind == "official HRNet ImageNet"
+    assert report.kind == "ImageNet HRNet"
     assert set(report.used) == set(expected)
     assert report.missing == ("final_layer.weight", "final_layer.bias")
     assert set(report.left_over) == {

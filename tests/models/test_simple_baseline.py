@@ -67,7 +67,7 @@ def test_official_initialisation_behind_the_backbone() -> None:
 
 def test_architecture_rebuilds_the_network() -> None:
     with torch.device("meta"):
-        model = SimpleBaseline(34, 5, mean=(0.5, 0.5, 0.5))
+        model = SimpleBaseline(34, 5)
         again = build_network(json.loads(json.dumps(model.architecture)))
     assert model.architecture == {"name": "resnet", "depth": 34, "num_keypoints": 5}
     assert isinstance(again, SimpleBaseline)

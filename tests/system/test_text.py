@@ -8,6 +8,7 @@ from pose_hrnet.system.text import (
     counted,
     duration,
     few,
+    format_size,
     gigabytes,
     one_line,
     parse_names,
@@ -79,6 +80,7 @@ def test_few_of_many_names():
 
 def test_a_size_is_height_by_width():
     assert parse_size("256x192", "--size") == parse_size("256X192", "--size") == (192, 256)
+    assert format_size((192, 256)) == "256x192"
     for wrong in ("256", "256x", "x192", "256x192x3", "-1x5", "256 x 192"):
         with pytest.raises(ValueError, match=f"--size is '{wrong}'; expected HEIGHTxWIDTH"):
             parse_size(wrong, "--size")

@@ -119,6 +119,7 @@ def test_a_missing_compiler_is_noticed(settings, tmp_path, monkeypatch):
 
 
 def test_weights_loggers_and_losses_that_do_not_fit(settings, tmp_path, monkeypatch):
+    # Private: what is installed here is no part of the test.
     monkeypatch.setattr("pose_hrnet.training.loggers._is_installed", lambda name: False)
     changes = ["model.pretrained=none.pth", "loss.keypoint_weights=[1, 2]"]
     checks = checked([*settings, *changes], tmp_path / "run", loggers=["wandb"])

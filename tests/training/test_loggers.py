@@ -50,6 +50,7 @@ def fake(monkeypatch, request):
     recorder = Recorder()
     recorder.id = "w7"
     monkeypatch.setitem(sys.modules, request.param, recorder)
+    # Private: what is installed here is no part of the tests.
     monkeypatch.setattr(loggers, "_is_installed", lambda name: True)
     for variable in ("WANDB_PROJECT", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"):
         monkeypatch.delenv(variable, raising=False)

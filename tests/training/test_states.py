@@ -12,7 +12,7 @@ from pose_hrnet.config.files import load_config
 from pose_hrnet.models.weights.load import load_network
 from pose_hrnet.training.assemble import build_model
 from pose_hrnet.training.states import LAST, PREVIOUS, CheckpointWriter, read_newest_state
-from tests.helpers.training_runs import dies_at
+from tests.helpers.training_runs import Killed, dies_at
 
 
 def state(number):
@@ -60,8 +60,9 @@ def test_an_end_at_any_moment_leaves_a_whole_state(tmp_path, monkeypatch, functi
     for number in (2, 3, 4):
         writer = CheckpointWriter(tmp_path)
         writer.save(state(number))
-        writer._join()
-        if writer._error is not None:
+        try:
+            writer.finish()
+        except Killed:
             break
         finished.append(number)
     monkeypatch.undo()
@@ -157,6 +158,7 @@ def test_a_save_that_fails_is_tried_again_with_the_best_weights(tmp_path, monkey
     with monkeypatch.context() as patch, CheckpointWriter(tmp_path) as writer:
         patch.setattr("pose_hrnet.training.states.torch.save", no_space)
         writer.save(state(4))
+        # Private: `finish` would raise, and a later save would not tell.
         writer._join()
         patch.undo()
         writer.save(state(5))

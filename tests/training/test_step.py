@@ -13,7 +13,6 @@ from pose_hrnet.config.files import load_config
 from pose_hrnet.data.loader import on_device
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.models.build import build_network
-from pose_hrnet.training.assemble import architecture_of
 from pose_hrnet.training.losses import weighted_mse
 from pose_hrnet.training.optimizer import build_optimizer
 from pose_hrnet.training.step import TrainingStep
@@ -31,7 +30,7 @@ def make_step(*settings, device=CPU, without_batch_norm=False):
     """A step of a tiny network that is always the same."""
     config = load_config("demo", [*TINY, *settings])
     torch.manual_seed(0)
-    model = build_network(architecture_of(config.model, 17))
+    model = build_network(config.model.architecture(17))
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight)

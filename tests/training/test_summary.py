@@ -74,7 +74,7 @@ def test_facts_are_those_of_the_run(config):
     assert dict(four.facts(config).rows)["batch"].endswith("(2 crops x 2 batches x 4 processes)")
     assert rows["learning rate"] == "adamw 0.000125 = 0.001 x 4 / 32, warm-up of 50 steps"
     assert rows["steps"] == "3 in an epoch, 21 in all"
-    assert rows["input"].startswith("128 x 96 (height x width), codec dark")
+    assert rows["input"].startswith("128x96 (height x width), codec dark")
 
 
 def test_summary_fits_a_screen(config, tmp_path):

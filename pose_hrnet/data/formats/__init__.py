@@ -1,7 +1,8 @@
 """Annotation files in, results out, one format a module.
 
 rows        JSON rows, decoded one by one, with their problems
-coco        COCO keypoint annotations -> People
+coco        COCO keypoint annotations, decoded once, as the file states them
+persons     the rules for bad rows, and the good ones as People
 mpii        MPII's annotations -> People
 skeletons   the keypoints that an annotation file or a YAML file names
 results     detections in, COCO results out

@@ -8,20 +8,18 @@ files have none, and PCKh then takes head sizes from ``gt_valid.mat``.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
+from pose_hrnet.data.formats.coco import Category
 from pose_hrnet.data.formats.rows import Problem, read_json, summarise
-from pose_hrnet.keypoints.records import Images, People, object_array
+from pose_hrnet.keypoints.records import Float64, Images, People, object_array
 from pose_hrnet.keypoints.skeleton import MPII16
-
-log = logging.getLogger(__name__)
+from pose_hrnet.system.choices import AnnotationKind
 
 FIRST_PIXEL = 1
 """MPII counts pixels from 1."""
@@ -29,6 +27,8 @@ PIXELS_PER_SCALE = 200
 """Side of the region in pixels where scale is 1."""
 CENTER_DOWN = 15
 """Pixels, times scale, that the official code moves the centre down by, not to cut off feet."""
+MPII_PERSON = Category(1, "person", MPII16.keypoint_names)
+"""Stands in for the category that MPII's files do not name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +36,7 @@ class MpiiFile:
     """The usable rows of an MPII file.
 
     Attributes:
+        path: The file.
         people: N persons; the id of each is its row in the file, counted from 0. Boxes are the
             square regions of 200 * scale, which box padding 1.25 turns into the official crops.
         rows: Length of the file's list.
@@ -43,10 +44,20 @@ class MpiiFile:
         problems: The rows that were left out.
     """
 
+    path: Path
     people: People
     rows: int
-    head_boxes: NDArray[np.float64]
+    head_boxes: Float64
     problems: tuple[Problem, ...]
+
+    kind: ClassVar[AnnotationKind] = "mpii"
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def category(self) -> Category:
+        """That of persons, which the file does not name."""
+        return MPII_PERSON
 
 
 class _Person(msgspec.Struct):
@@ -87,20 +98,16 @@ def read_mpii(path: Path) -> MpiiFile:
         raise ValueError(f"{path} has no usable person: {reason}")
     people = _people(kept, numbers)
     heads = np.array([_head_box(person) for person in kept], np.float64)
-    return MpiiFile(people, len(raws), heads, tuple(problems))
+    return MpiiFile(Path(path), people, len(raws), heads, tuple(problems))
 
 
-def load_mpii(path: Path) -> People:
-    """The persons of an MPII file; rows left out are counted in one warning.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: As `read_mpii`.
-    """
-    file = read_mpii(path)
-    if file.problems:
-        log.warning("%s: %s", path, summarise(file.problems))
-    return file.people
+def is_mpii(path: Path) -> bool:
+    """Whether the first sign of a JSON file opens a list, as MPII's does; False without a file."""
+    try:
+        with path.open("rb") as file:
+            return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
+    except OSError:
+        return False  # whoever reads it says what is wrong
 
 
 def _fault(person: _Person) -> str:
@@ -139,7 +146,7 @@ def _people(kept: list[_Person], numbers: list[int]) -> People:
     )
 
 
-def _head_box(person: _Person) -> NDArray[np.float64]:
+def _head_box(person: _Person) -> Float64:
     """``[x1, y1, x2, y2]`` or ``[[x1, y1], [x2, y2]]`` as four numbers; NaN if it is neither."""
     given = person.head_box or person.headbox
     try:
@@ -149,4 +156,4 @@ def _head_box(person: _Person) -> NDArray[np.float64]:
     return box if box.size == 4 else np.full(4, np.nan)
 
 
-__all__ = ["MpiiFile", "load_mpii", "read_mpii"]
+__all__ = ["FIRST_PIXEL", "MPII_PERSON", "MpiiFile", "is_mpii", "read_mpii"]

@@ -1,8 +1,4 @@
-"""Reads JSON lists row by row: a bad row becomes a `Problem`, the others go on.
-
-An annotation file may be opened once for all that is to be read of it: `AnnotationRows` stands
-for its path wherever `Source` is taken.
-"""
+"""Reads JSON lists row by row: a bad row becomes a `Problem`, the others go on."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from json import JSONDecodeError, loads
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -76,65 +72,6 @@ def read_json(path: Path, kind: type[_T], expected: str) -> _T:
     except msgspec.ValidationError as error:
         hint = " (JSON has no NaN; it was read as null)" if b"null" in data else ""
         raise ValueError(f"{path} is not {expected}: {error}{hint}") from error
-
-
-@dataclass(frozen=True, eq=False)
-class AnnotationRows:
-    """The rows of a COCO-style annotation file; as a string it is the path.
-
-    They stay bytes until their turn: columns are filled without a list of 150,000 objects, and one
-    malformed row does not spoil the file.
-
-    Attributes:
-        path: The file.
-        images: Rows of its list of this name, as the other two.
-        annotations: Undecoded, too.
-        categories: Undecoded, too; empty if the file has none.
-    """
-
-    path: Path
-    images: list[msgspec.Raw]
-    annotations: list[msgspec.Raw]
-    categories: list[msgspec.Raw]
-
-    def __str__(self) -> str:
-        return str(self.path)
-
-    def categories_as(self, kind: type[_T]) -> list[_T]:
-        """Its categories.
-
-        Raises:
-            ValueError: If one of them is malformed.
-        """
-        try:
-            return [msgspec.json.decode(raw, type=kind) for raw in self.categories]
-        except msgspec.ValidationError as error:
-            raise ValueError(f"{self} is not {_ANNOTATIONS}: a category: {error}") from error
-
-
-Source: TypeAlias = Path | AnnotationRows
-"""An annotation file, or what was read of it before."""
-
-_ANNOTATIONS = "a COCO annotation file (images, annotations, categories)"
-
-
-class _Lists(msgspec.Struct):
-    images: list[msgspec.Raw]
-    annotations: list[msgspec.Raw]
-    categories: list[msgspec.Raw] = []
-
-
-def open_annotations(source: Source) -> AnnotationRows:
-    """Read an annotation file, unless that was done before.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no annotation file.
-    """
-    if isinstance(source, AnnotationRows):
-        return source
-    lists = read_json(source, _Lists, _ANNOTATIONS)
-    return AnnotationRows(Path(source), lists.images, lists.annotations, lists.categories)
 
 
 def decode_rows(
@@ -203,13 +140,10 @@ def explain_strays(problems: Sequence[Problem], images: Images) -> str:
 
 
 __all__ = [
-    "AnnotationRows",
     "Problem",
-    "Source",
     "decode_rows",
     "explain_strays",
     "find_twin",
-    "open_annotations",
     "read_json",
     "summarise",
 ]

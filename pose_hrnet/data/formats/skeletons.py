@@ -8,13 +8,14 @@ from the names of body parts. A YAML file says otherwise.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from pose_hrnet.data.formats.coco import Category, read_category
+from pose_hrnet.data.formats.mpii import MPII_PERSON, is_mpii
 from pose_hrnet.keypoints.skeleton import (
     COCO17,
     SKELETONS,
@@ -66,17 +67,12 @@ class SkeletonFile(msgspec.Struct, forbid_unknown_fields=True):
     upper_body: list[str] | None = None
 
 
-def find_skeleton(
-    choice: str | None,
-    annotations: Path,
-    category_of: Callable[[Path], Category] = read_category,
-) -> Skeleton:
+def find_skeleton(choice: str | None, annotations: Path) -> Skeleton:
     """The keypoint set that a setting and an annotation file name together.
 
     Args:
         choice: A name of `SKELETONS`, a YAML file (`SkeletonFile`), or None: the category's.
-        annotations: COCO-style keypoint annotations; read unless the choice says everything.
-        category_of: Gives the category of annotations in another format.
+        annotations: Of any kind; read unless the choice says everything.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -85,7 +81,7 @@ def find_skeleton(
     if choice in SKELETONS:
         return SKELETONS[choice]
     if choice is None:
-        return skeleton_of(category_of(annotations), annotations)
+        return skeleton_of(_category_of(annotations), annotations)
     path = Path(choice)
     if path.suffix not in (".yaml", ".yml"):
         raise ValueError(
@@ -96,7 +92,11 @@ def find_skeleton(
     if extras.keypoints is not None:
         named = Category(0, path.stem, tuple(extras.keypoints))
         return skeleton_of(named, path, extras)
-    return skeleton_of(category_of(annotations), annotations, extras, told_by=path)
+    return skeleton_of(_category_of(annotations), annotations, extras, told_by=path)
+
+
+def _category_of(annotations: Path) -> Category:
+    return MPII_PERSON if is_mpii(annotations) else read_category(annotations)
 
 
 def read_skeleton_file(path: Path) -> SkeletonFile:

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.augment import Region, reach_xyxy
-from pose_hrnet.data.images import ImageError, Pixels, read_rgb
+from pose_hrnet.data.images import ImageError, read_rgb
 from pose_hrnet.data.shards.reader import FORMAT, INDEX_NAME, Cut, Entry, IndexFile, Sample, Shard
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.geometry import CropFrames
-from pose_hrnet.keypoints.records import People
+from pose_hrnet.keypoints.records import Float64, Image, People
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.files import replace_file, write_json
 from pose_hrnet.system.progress import SILENT, Bar, Progress
@@ -204,9 +204,7 @@ def _stored(cutter: _Cutter, row: int) -> tuple[Sample, bytes]:
     return sample, jpeg.tobytes()
 
 
-def _cut_out(
-    image: Pixels, reach_xyxy: geometry.Array, factor: float
-) -> tuple[Pixels, geometry.Array]:
+def _cut_out(image: Image, reach_xyxy: Float64, factor: float) -> tuple[Image, Float64]:
     """The part of an image within reach, reduced by a factor, and ``(2, 3)`` image to stored."""
     size_wh = np.array(image.shape[1::-1])
     seam = np.ceil(_SEAM * factor)

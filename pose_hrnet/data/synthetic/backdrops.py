@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from pose_hrnet.data.synthetic.canvas import Canvas, ellipse, hull, random_colour, rectangle
+from pose_hrnet.keypoints.records import Float32, Image
 
-Image = NDArray[np.uint8]
 
-
-def _noise(rng: np.random.Generator, width: int, height: int, cells: int) -> NDArray[np.float32]:
+def _noise(rng: np.random.Generator, width: int, height: int, cells: int) -> Float32:
     """Smooth noise of zero mean, about `cells` blobs across."""
     rows = max(2, round(cells * height / width))
     coarse = rng.standard_normal((rows, max(2, cells)), dtype=np.float32)

@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_hrnet.data.synthetic.figures import Floats
+from pose_hrnet.keypoints.records import Float64, Image
 
 _SHIFT = 4  # fixed-point bits of the polygons' corners: 1/16 pixel
 _ANGLES = np.linspace(0, 2 * np.pi, 20, endpoint=False)
-CIRCLE: Floats = np.stack((np.cos(_ANGLES), np.sin(_ANGLES)), axis=1)
+CIRCLE: Float64 = np.stack((np.cos(_ANGLES), np.sin(_ANGLES)), axis=1)
 CODES_PER_PERSON = 16
 
 
@@ -45,7 +45,7 @@ class Canvas:
         codes: ``(H, W)`` uint16: person number x `CODES_PER_PERSON` + `Part`; 0 for no person.
     """
 
-    image: NDArray[np.uint8]
+    image: Image
     codes: NDArray[np.uint16]
 
     @classmethod
@@ -59,7 +59,7 @@ class Canvas:
         image = np.zeros((height, width, 3), np.uint8)
         return cls(image, np.zeros((height, width), np.uint16))
 
-    def fill(self, polygon: Floats, colour: Iterable[float], code: int | None = None) -> None:
+    def fill(self, polygon: Float64, colour: Iterable[float], code: int | None = None) -> None:
         """Fill a convex polygon.
 
         Args:
@@ -74,23 +74,23 @@ class Canvas:
             cv2.fillConvexPoly(self.codes, corners, [float(code)], cv2.LINE_8, _SHIFT)
 
 
-def hull(points: Floats) -> Floats:
+def hull(points: Float64) -> Float64:
     """``(P, 2)`` corners of the convex hull of ``(..., 2)`` points."""
     corners = cv2.convexHull(points.reshape(-1, 2).astype(np.float32))
     return np.asarray(corners[:, 0], dtype=np.float64)
 
 
-def rectangle(left: float, top: float, right: float, bottom: float) -> Floats:
+def rectangle(left: float, top: float, right: float, bottom: float) -> Float64:
     """``(4, 2)`` corners of an upright rectangle."""
     return np.array([(left, top), (right, top), (right, bottom), (left, bottom)], dtype=np.float64)
 
 
-def ellipse(x: float, y: float, radius_x: float, radius_y: float) -> Floats:
+def ellipse(x: float, y: float, radius_x: float, radius_y: float) -> Float64:
     """``(P, 2)`` corners of an upright ellipse."""
     return CIRCLE * (radius_x, radius_y) + (x, y)
 
 
-def random_colour(rng: np.random.Generator, saturation: float = 1.0) -> Floats:
+def random_colour(rng: np.random.Generator, saturation: float = 1.0) -> Float64:
     """``(3,)`` RGB colour of any hue, from pale to dark.
 
     Args:
@@ -122,21 +122,21 @@ class Brush:
     light: float = -1.0
     exposure: float = 1.0
 
-    def to_image(self, points: Floats) -> Floats:
+    def to_image(self, points: Float64) -> Float64:
         """``(..., 2)`` image pixels of ``(..., 3)`` points in camera axes."""
         return self.offset(points[..., :2]) + self.origin
 
-    def offset(self, vectors: Floats) -> Floats:
+    def offset(self, vectors: Float64) -> Float64:
         """``(..., 2)`` image pixels of ``(..., 2)`` differences in camera axes."""
         return np.asarray(vectors * (self.scale, -self.scale), dtype=np.float64)
 
-    def fill(self, polygon: Floats, colour: Floats, part: int | None) -> None:
+    def fill(self, polygon: Float64, colour: Float64, part: int | None) -> None:
         """Fill a convex polygon of image pixels; `part` None leaves the code map alone."""
         code = None if part is None else self.person * CODES_PER_PERSON + part
         self.canvas.fill(polygon, colour * self.exposure, code)
 
     def capsule(
-        self, start: Floats, end: Floats, radii: tuple[float, float], colour: Floats,
+        self, start: Float64, end: Float64, radii: tuple[float, float], colour: Float64,
         part: int | None,
     ) -> None:  # fmt: skip
         """Fill the hull of two balls around ``(3,)`` points."""
@@ -145,7 +145,7 @@ class Brush:
         self.fill(hull(ends[:, None] + circles), colour, part)
 
     def limb(
-        self, start: Floats, end: Floats, radii: tuple[float, float], colour: Floats, part: int
+        self, start: Float64, end: Float64, radii: tuple[float, float], colour: Float64, part: int
     ) -> None:
         """A capsule with a dark rim and a lit side; the farther from the viewer, the darker."""
         colour = _dimmed(colour, start, end)
@@ -156,7 +156,7 @@ class Brush:
             self._lit_side(start, end, inner, colour)
 
     def joint(
-        self, start: Floats, end: Floats, radii: tuple[float, float], colour: Floats
+        self, start: Float64, end: Float64, radii: tuple[float, float], colour: Float64
     ) -> None:
         """Paint the first piece of a limb once more, over the rim of the one that hides it."""
         colour = _dimmed(colour, start, end)
@@ -172,7 +172,7 @@ class Brush:
         return radii[0] - rim, radii[1] - rim
 
     def _lit_side(
-        self, start: Floats, end: Floats, radii: tuple[float, float], colour: Floats
+        self, start: Float64, end: Float64, radii: tuple[float, float], colour: Float64
     ) -> None:
         shift = np.array(radii)[:, None] * (0.3 * self.light, 0.1, 0.0)
         self.capsule(
@@ -180,6 +180,6 @@ class Brush:
         )
 
 
-def _dimmed(colour: Floats, start: Floats, end: Floats) -> Floats:
+def _dimmed(colour: Float64, start: Float64, end: Float64) -> Float64:
     depth = float(start[2] + end[2]) / 2
     return colour * float(1 + np.clip(0.8 * depth, -0.14, 0.06))

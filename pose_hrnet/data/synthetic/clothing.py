@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pose_hrnet.data.synthetic.canvas import random_colour
-from pose_hrnet.data.synthetic.figures import Floats
+from pose_hrnet.keypoints.records import Float64
 
 _SKINS = np.array(
     [(250, 222, 200), (240, 200, 170), (224, 172, 138), (198, 140, 100), (150, 98, 66),
@@ -37,12 +37,12 @@ class Outfit:
         hair_style: ``short``, ``long``, ``tail``, ``bald`` or ``cap``.
     """
 
-    skin: Floats
-    hair: Floats
-    shirt: Floats
-    print_: Floats
-    trousers: Floats
-    shoes: Floats
+    skin: Float64
+    hair: Float64
+    shirt: Float64
+    print_: Float64
+    trousers: Float64
+    shoes: Float64
     pattern: str
     sleeve: float
     legwear: float

@@ -31,6 +31,7 @@ from pose_hrnet.data.synthetic.backdrops import draw_background, photograph
 from pose_hrnet.data.synthetic.canvas import CODES_PER_PERSON, Part
 from pose_hrnet.data.synthetic.figures import Figure
 from pose_hrnet.data.synthetic.scenes import Cast, paint_cast, person_mask, sample_cast
+from pose_hrnet.keypoints.records import Float64, Image
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.system.files import replace_file, write_text
 
@@ -87,7 +88,7 @@ def _turned_away(figure: Figure) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
 
 def _label_keypoints(
     rng: np.random.Generator, person: Cast, codes: NDArray[np.uint16]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+) -> tuple[Float64, NDArray[np.int64]]:
     """``(K, 2)`` image pixels and ``(K,)`` visibility; both 0 where not labelled."""
     height, width = codes.shape
     points = person.figure.keypoints[:, :2]
@@ -175,7 +176,7 @@ def _annotate(
     }
 
 
-def draw_scene(seed: int, index: int) -> tuple[NDArray[np.uint8], list[dict[str, Any]]]:
+def draw_scene(seed: int, index: int) -> tuple[Image, list[dict[str, Any]]]:
     """Draw one image with its annotations; the same numbers give the same image.
 
     Args:

@@ -8,12 +8,13 @@ Proportions follow the segment lengths of Drillis and Contini (1966).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats: TypeAlias = NDArray[np.float64]
+from pose_hrnet.keypoints.records import Float64
+
 Range = tuple[float, float]
 
 SIDES = np.array([1.0, -1.0])  # left, right: the sign of x
@@ -64,14 +65,14 @@ class Pose:
         ankle: ``(2,)`` plantar flexion (toes down).
     """
 
-    pelvis_pitch: Floats
-    spine: Floats
-    neck: Floats
-    shoulder: Floats
-    elbow: Floats
-    hip: Floats
-    knee: Floats
-    ankle: Floats
+    pelvis_pitch: Float64
+    spine: Float64
+    neck: Float64
+    shoulder: Float64
+    elbow: Float64
+    hip: Float64
+    knee: Float64
+    ankle: Float64
 
 
 #: Lowest and highest natural angle of each joint; last axis as in `Pose`.
@@ -185,37 +186,37 @@ class Figure:
 
     build: Build
     stance: str
-    pelvis: Floats
-    chest: Floats
-    head: Floats
-    waist: Floats
-    neck: Floats
-    skull: Floats
-    shoulder: Floats
-    elbow: Floats
-    wrist: Floats
-    fingers: Floats
-    hip: Floats
-    knee: Floats
-    ankle: Floats
-    heel: Floats
-    toe: Floats
-    face: Floats
-    face_normals: Floats
+    pelvis: Float64
+    chest: Float64
+    head: Float64
+    waist: Float64
+    neck: Float64
+    skull: Float64
+    shoulder: Float64
+    elbow: Float64
+    wrist: Float64
+    fingers: Float64
+    hip: Float64
+    knee: Float64
+    ankle: Float64
+    heel: Float64
+    toe: Float64
+    face: Float64
+    face_normals: Float64
 
     @property
-    def keypoints(self) -> Floats:
+    def keypoints(self) -> Float64:
         """``(17, 3)`` points in the order of `pose_hrnet.keypoints.skeleton.COCO17`."""
         pairs = (self.shoulder, self.elbow, self.wrist, self.hip, self.knee, self.ankle)
         return np.concatenate((self.face, *pairs))
 
     @property
-    def points(self) -> Floats:
+    def points(self) -> Float64:
         """``(P, 3)`` points that span the body, the top of the head included."""
         top = self.skull + self.build.head * self.head[:, 1]
         return np.concatenate((self.keypoints, top[None], self.fingers, self.heel, self.toe))
 
-    def turned(self, rotation: Floats) -> Figure:
+    def turned(self, rotation: Float64) -> Figure:
         """The same figure after a rotation about the pelvis.
 
         Args:
@@ -230,7 +231,7 @@ class Figure:
         return replace(self, **frames, **points)
 
 
-def rotation(axis: int, degrees: ArrayLike) -> Floats:
+def rotation(axis: int, degrees: ArrayLike) -> Float64:
     """``(..., 3, 3)`` right-handed rotations about one axis.
 
     Args:
@@ -357,7 +358,7 @@ def pose_figure(build: Build, stance: str, pose: Pose) -> Figure:
     )  # fmt: skip
 
 
-def head_axes(build: Build) -> Floats:
+def head_axes(build: Build) -> Float64:
     """``(3,)`` half width, half height and half depth of the head."""
     return build.head * np.array([0.80, 1.0, 0.88])
 

@@ -7,7 +7,8 @@ from numpy.typing import ArrayLike
 
 from pose_hrnet.data.synthetic.canvas import CIRCLE, Brush, Part, hull
 from pose_hrnet.data.synthetic.clothing import Outfit
-from pose_hrnet.data.synthetic.figures import SIDES, Figure, Floats, head_axes
+from pose_hrnet.data.synthetic.figures import SIDES, Figure, head_axes
+from pose_hrnet.keypoints.records import Float64
 
 _EYE_WHITE = np.array([250.0, 250.0, 248.0])
 _PUPIL = np.array([35.0, 28.0, 26.0])
@@ -59,19 +60,21 @@ def paint_loose_hair(brush: Brush, figure: Figure, outfit: Outfit) -> None:
         brush.capsule(start, end, (0.3 * h, 0.15 * h), colour, Part.HEAD)
 
 
-def _silhouette(figure: Figure, axes: Floats) -> Floats:
+def _silhouette(figure: Figure, axes: Float64) -> Float64:
     """``(2, 2)`` matrix that maps the unit circle to the outline of an ellipsoid of the head."""
     spread = figure.head[:2] * axes
     return np.asarray(np.linalg.cholesky(spread @ spread.T), dtype=np.float64)
 
 
-def _ellipsoid(brush: Brush, figure: Figure, centre: Floats, axes: Floats, colour: Floats) -> None:
+def _ellipsoid(
+    brush: Brush, figure: Figure, centre: Float64, axes: Float64, colour: Float64
+) -> None:
     """An ellipsoid that turns with the head; `axes` are its half axes."""
     outline = brush.offset(CIRCLE @ _silhouette(figure, axes).T)
     brush.fill(brush.to_image(centre) + outline, colour, Part.HEAD)
 
 
-def _around(axis: Floats) -> Floats:
+def _around(axis: Float64) -> Float64:
     """``(P, 3)`` unit vectors square to an axis, all the way round it."""
     u = np.cross(axis, (1.0, 0.0, 0.0))
     u /= np.linalg.norm(u)
@@ -81,7 +84,7 @@ def _around(axis: Floats) -> Floats:
 
 
 def _calotte(
-    brush: Brush, figure: Figure, towards: ArrayLike, reach: float, colour: Floats
+    brush: Brush, figure: Figure, towards: ArrayLike, reach: float, colour: Float64
 ) -> None:
     """What is seen of the head's surface within `reach` degrees of a direction on the head.
 
@@ -108,7 +111,7 @@ def _hair(brush: Brush, figure: Figure, outfit: Outfit) -> None:
     _calotte(brush, figure, (0, 1, 0), 52, outfit.hair)
 
 
-def _cap(brush: Brush, figure: Figure, colour: Floats) -> None:
+def _cap(brush: Brush, figure: Figure, colour: Float64) -> None:
     """A cap with its peak over the eyes."""
     _calotte(brush, figure, (0, 1, 0.1), 62, colour)
     if figure.head[2, 2] > -0.2:
@@ -120,7 +123,7 @@ def _cap(brush: Brush, figure: Figure, colour: Floats) -> None:
         brush.fill(hull(centres[:, None] + circles), colour * 0.75, Part.HEAD)
 
 
-def _ear(brush: Brush, figure: Figure, k: int, skin: Floats) -> None:
+def _ear(brush: Brush, figure: Figure, k: int, skin: Float64) -> None:
     axes = 0.2 * figure.build.head * np.array([0.4, 1.2, 0.8])
     _ellipsoid(brush, figure, figure.face[k], 1.25 * axes, skin * 0.6)
     _ellipsoid(brush, figure, figure.face[k], 0.85 * axes, skin * 0.92)
@@ -131,7 +134,7 @@ def _face(brush: Brush, figure: Figure, outfit: Outfit) -> None:
     h, axes, head = figure.build.head, head_axes(figure.build), figure.head
     turn = figure.face_normals[:, 2]
 
-    def on_head(left: float, up: float, forward: float) -> Floats:
+    def on_head(left: float, up: float, forward: float) -> Float64:
         return np.asarray(figure.skull + head @ (axes * (left, up, forward)), dtype=np.float64)
 
     for k in (1, 2):

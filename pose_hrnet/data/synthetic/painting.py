@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 
 from pose_hrnet.data.synthetic.canvas import CIRCLE, Brush, Part, hull
 from pose_hrnet.data.synthetic.clothing import Outfit
-from pose_hrnet.data.synthetic.figures import Build, Figure, Floats
+from pose_hrnet.data.synthetic.figures import Build, Figure
 from pose_hrnet.data.synthetic.heads import paint_head, paint_loose_hair
+from pose_hrnet.keypoints.records import Float64
 
 # Radii at both ends of each limb of an average person, in standing heights; skin, then cloth.
 _UPPER_ARM, _SLEEVE = (0.036, 0.028), (0.042, 0.035)
@@ -55,7 +56,7 @@ def paint_figure(brush: Brush, figure: Figure, outfit: Outfit) -> None:
         paint_part()
 
 
-def _sections(figure: Figure, at: ArrayLike) -> tuple[Floats, Floats, Floats]:
+def _sections(figure: Figure, at: ArrayLike) -> tuple[Float64, Float64, Float64]:
     """Centres, sideways and forward half axes of the trunk's cross-sections.
 
     Args:
@@ -80,14 +81,14 @@ def _sections(figure: Figure, at: ArrayLike) -> tuple[Floats, Floats, Floats]:
     frames = np.stack([figure.pelvis] * 3 + [figure.chest] * 5)
     heights, knots = np.asarray(at, dtype=np.float64), np.arange(8)
 
-    def mixed(values: Floats) -> Floats:
+    def mixed(values: Float64) -> Float64:
         return np.stack([np.interp(heights, knots, column) for column in values.T], axis=1)
 
     sideways, forward = width[:, None] * frames[:, :, 0], depth[:, None] * frames[:, :, 2]
     return mixed(centres), mixed(sideways), mixed(forward)
 
 
-def _rings(brush: Brush, figure: Figure, at: ArrayLike, grow: float = 0.0) -> Floats:
+def _rings(brush: Brush, figure: Figure, at: ArrayLike, grow: float = 0.0) -> Float64:
     """``(S, P, 2)`` image pixels around the trunk's sections, `grow` pixels outwards."""
     centres, sideways, forward = _sections(figure, at)
     ring = sideways[:, None] * CIRCLE[:, :1] + forward[:, None] * CIRCLE[:, 1:]
@@ -97,7 +98,7 @@ def _rings(brush: Brush, figure: Figure, at: ArrayLike, grow: float = 0.0) -> Fl
     return np.asarray(brush.to_image(centres)[:, None] + outward, dtype=np.float64)
 
 
-def _tube(brush: Brush, figure: Figure, at: ArrayLike, colours: list[Floats], part: int) -> None:
+def _tube(brush: Brush, figure: Figure, at: ArrayLike, colours: list[Float64], part: int) -> None:
     """The trunk between neighbouring sections, one colour each, with a dark rim."""
     rim = max(0.25, 0.004 * brush.scale)
     for grow, shades in ((rim, [colours[0] * 0.62] * len(colours)), (0.0, colours)):
@@ -108,7 +109,7 @@ def _tube(brush: Brush, figure: Figure, at: ArrayLike, colours: list[Floats], pa
 
 def _patch(
     brush: Brush, figure: Figure, at: tuple[float, float], around: tuple[float, float],
-    colour: Floats,
+    colour: Float64,
 ) -> None:  # fmt: skip
     """The seen piece of the trunk's surface between two heights and two angles.
 

@@ -12,6 +12,7 @@ from pose_hrnet.data.synthetic.canvas import CODES_PER_PERSON, Brush, Canvas
 from pose_hrnet.data.synthetic.clothing import sample_outfit
 from pose_hrnet.data.synthetic.figures import Figure, sample_figure
 from pose_hrnet.data.synthetic.painting import paint_figure
+from pose_hrnet.keypoints.records import Image
 
 _MIN_HEIGHT, _MAX_HEIGHT = 40.0, 400.0  # pixels
 
@@ -160,7 +161,7 @@ def _set_scene(rng: np.random.Generator, canvas: Canvas, person: Cast) -> None:
 
 def person_mask(
     codes: NDArray[np.uint16], number: int, window: tuple[int, int, int, int]
-) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+) -> tuple[Image, tuple[int, int]]:
     """Pixels of one person within a window.
 
     Args:

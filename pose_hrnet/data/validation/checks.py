@@ -9,9 +9,10 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from pose_hrnet.data.formats.coco import AnnotationFile
+from pose_hrnet.data.formats.coco import Category
+from pose_hrnet.data.formats.persons import AnnotatedPersons
 from pose_hrnet.data.formats.rows import Problem, explain_strays
-from pose_hrnet.keypoints.records import Images, People
+from pose_hrnet.keypoints.records import Float64, Images, People
 from pose_hrnet.keypoints.skeleton import Skeleton
 
 Severity: TypeAlias = Literal["error", "warning", "info"]
@@ -57,18 +58,19 @@ def found(
     return [Finding(severity, kind, len(names), tuple(names[:EXAMPLES]), meaning, effect)]
 
 
-def check_annotations(file: AnnotationFile, skeleton: Skeleton) -> list[Finding]:
+def check_annotations(persons: AnnotatedPersons, skeleton: Skeleton) -> list[Finding]:
     """Everything that the annotation file alone can tell."""
+    people = persons.people
     return [
-        *_rows_left_out(file.problems, file.people),
-        *_evaluation(file),
-        *_category(file, skeleton),
-        *_areas(file),
-        *_keypoint_counts(file),
-        *_keypoint_places(file.people),
-        *_left_and_right(file.people, skeleton),
-        *_crowds(file.people),
-        *_images(file.people.images, file.people),
+        *_rows_left_out(persons.problems, people),
+        *_evaluation(people),
+        *_category(persons.category, skeleton),
+        *_areas(people, persons.stated_areas),
+        *_keypoint_counts(people, persons.stated_num_keypoints),
+        *_keypoint_places(people),
+        *_left_and_right(people, skeleton),
+        *_crowds(people),
+        *_images(people.images, people),
     ]
 
 
@@ -83,9 +85,8 @@ def _rows_left_out(problems: Sequence[Problem], people: People) -> list[Finding]
     return findings
 
 
-def _evaluation(file: AnnotationFile) -> list[Finding]:
+def _evaluation(people: People) -> list[Finding]:
     """Files on which COCO's numbers are 0 or -1 whatever is predicted."""
-    people = file.people
     labelled = (people.visibility > 0).any(axis=1)
     counted = labelled & ~people.is_crowd
     if not counted.any():
@@ -117,8 +118,7 @@ def _evaluation(file: AnnotationFile) -> list[Finding]:
     return findings
 
 
-def _category(file: AnnotationFile, skeleton: Skeleton) -> list[Finding]:
-    category = file.category
+def _category(category: Category, skeleton: Skeleton) -> list[Finding]:
     findings = []
     if not category.keypoint_names:
         findings += found(
@@ -146,8 +146,7 @@ def _category(file: AnnotationFile, skeleton: Skeleton) -> list[Finding]:
     return findings
 
 
-def _areas(file: AnnotationFile) -> list[Finding]:
-    people, stated = file.people, file.stated_areas
+def _areas(people: People, stated: Float64) -> list[Finding]:
     boxes = people.boxes_xywh
     return [
         *found(
@@ -166,8 +165,7 @@ def _areas(file: AnnotationFile) -> list[Finding]:
     ]
 
 
-def _keypoint_counts(file: AnnotationFile) -> list[Finding]:
-    people, stated = file.people, file.stated_num_keypoints
+def _keypoint_counts(people: People, stated: Float64) -> list[Finding]:
     counts = (people.visibility > 0).sum(axis=1)
     wrong = (stated >= 0) & (stated != counts)
     counted = (counts > 0) & ~people.is_crowd

@@ -9,12 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pose_hrnet.data.formats.coco import (
-    AnnotationFile,
-    read_annotations,
-    read_category,
-    stand_for,
-)
+from pose_hrnet.data.formats.coco import read_coco
+from pose_hrnet.data.formats.persons import AnnotatedPersons, read_persons
 from pose_hrnet.data.formats.results import read_detections
 from pose_hrnet.data.formats.rows import explain_strays
 from pose_hrnet.data.formats.skeletons import skeleton_of
@@ -83,31 +79,32 @@ def validate(
         FileNotFoundError: If a file or the folder is missing.
         ValueError: If the annotations or the detections cannot be read at all.
     """
+    file = read_coco(annotations)
     if skeleton is None:
-        chosen = read_category(annotations, category)
-        alike = stand_for(chosen.keypoint_names, COCO17)
+        chosen = file.category(category)
+        alike = COCO17.reads(chosen.keypoint_names)
         skeleton = COCO17 if alike else skeleton_of(chosen, annotations)
-    file = read_annotations(annotations, skeleton=skeleton, category=category)
-    listed = file.people.images
-    findings = check_annotations(file, skeleton)
+    persons = read_persons(file, skeleton, category)
+    listed = persons.people.images
+    findings = check_annotations(persons, skeleton)
     if detections is not None:
-        findings += _check_detections(detections, file, skeleton)
+        findings += _check_detections(detections, persons, skeleton)
     if images is not None:
         findings += _check_images(images, listed, max(1, workers), progress)
     missing = sum(finding.count for finding in findings if finding.kind == MISSING_IMAGE)
     return Report(
         images=len(listed),
-        persons=len(file.people),
-        training_persons=len(training_people(file.people)),
+        persons=len(persons.people),
+        training_persons=len(training_people(persons.people)),
         images_opened=0 if images is None else len(listed) - missing,
         findings=tuple(sorted(findings, key=lambda finding: _ORDER.index(finding.severity))),
     )
 
 
-def _check_detections(path: Path, file: AnnotationFile, skeleton: Skeleton) -> list[Finding]:
-    images = file.people.images
+def _check_detections(path: Path, persons: AnnotatedPersons, skeleton: Skeleton) -> list[Finding]:
+    images = persons.people.images
     people, problems = read_detections(
-        path, images, skeleton=skeleton, category_id=file.category.id
+        path, images, skeleton=skeleton, category_id=persons.category.id
     )
     strays = [problem for problem in problems if problem.stray_image_id is not None]
     bad = [problem for problem in problems if problem.stray_image_id is None]
@@ -125,9 +122,9 @@ def _check_detections(path: Path, file: AnnotationFile, skeleton: Skeleton) -> l
         rows = [problem.id for problem in of_kind]
         findings += found("error", name, rows, f"left out; {of_kind[0].sentence}")
     if not len(people):
-        meaning = f"{path} has no box of category {file.category.id!r} in the annotated images"
+        meaning = f"{path} has no box of category {persons.category.id!r} in the annotated images"
         findings.append(Finding("error", "no usable detection", 0, (), meaning, "AP 0"))
-    missed = np.setdiff1d(file.people.image_index, people.image_index)
+    missed = np.setdiff1d(persons.people.image_index, people.image_index)
     findings += found(
         "info",
         "image with persons but without detections",

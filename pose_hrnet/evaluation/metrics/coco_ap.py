@@ -20,11 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval, Params
 
-from pose_hrnet.data.formats.rows import Source
+from pose_hrnet.data.formats.coco import read_coco
 from pose_hrnet.evaluation.metrics.coco_matching import match_images
 from pose_hrnet.evaluation.metrics.coco_results import (
     Results,
@@ -32,8 +31,8 @@ from pose_hrnet.evaluation.metrics.coco_results import (
     read_results,
     results_of_poses,
 )
-from pose_hrnet.evaluation.metrics.coco_truth import Truth, read_truth
-from pose_hrnet.keypoints.records import ImageId, Poses
+from pose_hrnet.evaluation.metrics.coco_truth import Persons, Truth
+from pose_hrnet.keypoints.records import Float64, ImageId, Poses
 from pose_hrnet.system.choices import Evaluator
 
 COCO_METRICS: tuple[str, ...] = (
@@ -63,7 +62,7 @@ class CocoScores:
 
 
 def score_results(
-    annotations: Source | Truth,
+    annotations: Path | Truth,
     results: Path | list[dict[str, Any]],
     *,
     sigmas: Sequence[float] | None = None,
@@ -102,7 +101,7 @@ def score_results(
 
 
 def score_poses(
-    annotations: Source | Truth,
+    annotations: Path | Truth,
     poses: Poses,
     *,
     category_id: ImageId = 1,
@@ -134,17 +133,17 @@ def score_poses(
     return _score(truth, found, image_ids, oks_sigmas, evaluator, notes)
 
 
-def _truth(annotations: Source | Truth, num_keypoints: int) -> Truth:
-    return (
-        annotations if isinstance(annotations, Truth) else read_truth(annotations, num_keypoints)
-    )
+def _truth(annotations: Path | Truth, num_keypoints: int) -> Truth:
+    if isinstance(annotations, Truth):
+        return annotations
+    return Truth.of(read_coco(annotations), num_keypoints)
 
 
 def _score(
     truth: Truth,
     found: Results,
     image_ids: Iterable[ImageId] | None,
-    sigmas: NDArray[np.float64],
+    sigmas: Float64,
     evaluator: Evaluator,
     notes: list[str],
     metrics: Sequence[str] = COCO_METRICS,
@@ -153,21 +152,21 @@ def _score(
     evaluation, told = _evaluate(truth, found, images, sigmas, evaluator)
     numbers = dict(zip(COCO_METRICS, map(float, evaluation.stats), strict=True))
     values = {name: numbers[name] for name in metrics}
-    inside = set(images)
-    persons = [p for p in truth.persons if p["num_keypoints"] > 0 and not p["iscrowd"]]
+    persons = truth.persons
+    scored = (persons.num_keypoints > 0) & ~persons.is_crowd
     with_results = found.image_numbers[np.isin(found.image_numbers, images)]
     counts = {
         "images": len(images),
-        "persons": sum(person["image_id"] in inside for person in persons),
+        "persons": int(np.isin(persons.image_numbers[scored], images).sum()),
         "results": len(with_results),
         "images_with_results": len(np.unique(with_results)),
     }
     return CocoScores(values, counts, (*notes, *_explain_missing(values)), told)
 
 
-def _sigmas(sigmas: Sequence[float] | None) -> NDArray[np.float64]:
+def _sigmas(sigmas: Sequence[float] | None) -> Float64:
     """Use pycocotools' own array for COCO's sigmas: 0.26 / 10 is not 0.026 in the last bit."""
-    coco: NDArray[np.float64] = Params("keypoints").kpt_oks_sigmas
+    coco: Float64 = Params("keypoints").kpt_oks_sigmas
     given = coco if sigmas is None else np.asarray(sigmas, dtype=np.float64)
     is_coco = given.shape == coco.shape and np.allclose(given, coco, rtol=1e-12, atol=0)
     return coco if is_coco else given
@@ -185,7 +184,7 @@ def _evaluate(
     truth: Truth,
     found: Results,
     images: list[int],
-    sigmas: NDArray[np.float64],
+    sigmas: Float64,
     evaluator: Evaluator,
 ) -> tuple[Any, str]:
     """Run pycocotools without its printing; say how it matched."""
@@ -199,8 +198,8 @@ def _evaluate(
         matches = match_images(truth.persons, found, evaluation.params)
     with redirect_stdout(io.StringIO()):
         if matches is None:
-            evaluation.cocoGt = _index(truth, truth.persons)
-            evaluation.cocoDt = _index(truth, _rows(found))
+            evaluation.cocoGt = _index(truth, _person_rows(truth.persons))
+            evaluation.cocoDt = _index(truth, _result_rows(found))
             evaluation.evaluate()
         else:
             told += ", all images matched at once"
@@ -217,26 +216,38 @@ def _index(truth: Truth, annotations: list[dict[str, Any]]) -> COCO:
     side.dataset = {
         "images": [{"id": number} for number in truth.image_numbers.values()],
         "categories": [{"id": number} for number in truth.category_numbers.values()],
-        # pycocotools writes into them.
-        "annotations": [dict(annotation) for annotation in annotations],
+        "annotations": annotations,
     }
     side.createIndex()
     return side
 
 
-def _rows(found: Results) -> list[dict[str, Any]]:
-    columns = zip(
-        found.image_numbers.tolist(),
-        found.category_numbers.tolist(),
-        found.keypoints,
-        found.scores.tolist(),
-        found.areas.tolist(),
-        strict=True,
+def _person_rows(persons: Persons) -> list[dict[str, Any]]:
+    return _rows(
+        image_id=persons.image_numbers.tolist(),
+        category_id=persons.category_numbers.tolist(),
+        keypoints=map(np.ravel, persons.keypoints),
+        num_keypoints=persons.num_keypoints.tolist(),
+        bbox=persons.boxes_xywh.tolist(),
+        area=persons.areas.tolist(),
+        iscrowd=persons.is_crowd.astype(int).tolist(),
     )
-    names = "image_id", "category_id", "keypoints", "score", "area"
-    return [
-        {"id": i, **dict(zip(names, row, strict=True))} for i, row in enumerate(columns, start=1)
-    ]
+
+
+def _result_rows(found: Results) -> list[dict[str, Any]]:
+    return _rows(
+        image_id=found.image_numbers.tolist(),
+        category_id=found.category_numbers.tolist(),
+        keypoints=found.keypoints,
+        score=found.scores.tolist(),
+        area=found.areas.tolist(),
+    )
+
+
+def _rows(**columns: Iterable[Any]) -> list[dict[str, Any]]:
+    """Columns as pycocotools' rows, which have ids from 1."""
+    rows = zip(*columns.values(), strict=True)
+    return [{"id": i, **dict(zip(columns, row, strict=True))} for i, row in enumerate(rows, 1)]
 
 
 def _explain_missing(values: dict[str, float]) -> list[str]:

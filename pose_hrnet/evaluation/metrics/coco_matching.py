@@ -11,7 +11,6 @@ fits; and a crowd any number of times.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -19,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools.cocoeval import Params
 
-from pose_hrnet.evaluation.metrics.coco_results import Double, Results
+from pose_hrnet.evaluation.metrics.coco_results import Results
+from pose_hrnet.evaluation.metrics.coco_truth import Persons
+from pose_hrnet.keypoints.records import Float64
 
 Bools: TypeAlias = NDArray[np.bool_]
 Rows: TypeAlias = NDArray[np.intp]
@@ -28,7 +29,7 @@ _CHUNK = 1 << 12  # pairs whose keypoint distances are held at once: arrays that
 
 
 def match_images(
-    persons: Sequence[dict[str, Any]], results: Results, params: Params
+    persons: Persons, results: Results, params: Params
 ) -> list[dict[str, Any] | None] | None:
     """Do what `COCOeval.evaluate` does.
 
@@ -53,7 +54,9 @@ def match_images(
             oks = _oks(truth, found, person, result, params.kpt_oks_sigmas)
         if np.isnan(oks).any():
             return None
-        ignored = truth.is_ignored[:, None] | _outside(truth.areas, params)
+        ignored = (truth.is_crowd | (truth.num_keypoints == 0))[:, None] | _outside(
+            truth.areas, params
+        )
         matched, ignored_match = _match(
             oks, result, person, ranks, ignored, truth.is_crowd, params
         )
@@ -62,33 +65,11 @@ def match_images(
     return entries
 
 
-@dataclass(frozen=True, eq=False)
-class _Persons:
-    """G persons of one category, in the order of their images."""
-
-    image_numbers: Rows
-    keypoints: Double  # (G, K, 3)
-    boxes_xywh: Double
-    areas: Double
-    is_crowd: Bools
-    is_ignored: Bools
-
-
-def _persons_of(persons: Sequence[dict[str, Any]], category: int, images: list[int]) -> _Persons:
-    wanted = set(images)
-    rows = [p for p in persons if p["category_id"] == category and p["image_id"] in wanted]
-    rows.sort(key=lambda person: int(person["image_id"]))  # stable
-    keypoints = np.array([person["keypoints"] for person in rows], np.float64)
-    is_crowd = np.array([person["iscrowd"] for person in rows], np.bool_)
-    is_empty = np.array([person["num_keypoints"] == 0 for person in rows], np.bool_)
-    return _Persons(
-        image_numbers=np.array([person["image_id"] for person in rows], np.intp),
-        keypoints=keypoints.reshape(len(rows), -1, 3) if rows else np.zeros((0, 0, 3)),
-        boxes_xywh=np.array([person["bbox"] for person in rows], np.float64).reshape(-1, 4),
-        areas=np.array([person["area"] for person in rows], np.float64),
-        is_crowd=is_crowd,
-        is_ignored=is_crowd | is_empty,
-    )
+def _persons_of(persons: Persons, category: int, images: Sequence[int]) -> Persons:
+    """The persons of a category, in the order of their images."""
+    wanted = (persons.category_numbers == category) & np.isin(persons.image_numbers, images)
+    rows = np.flatnonzero(wanted)
+    return persons[rows[np.argsort(persons.image_numbers[rows], kind="stable")]]
 
 
 def _best_results(results: Results, category: int, params: Params) -> tuple[Results, Rows]:
@@ -111,7 +92,7 @@ def _pairs(result_images: Rows, person_images: Rows) -> tuple[Rows, Rows]:
     return result, np.arange(len(result)) + np.repeat(first - starts, counts)
 
 
-def _oks(truth: _Persons, found: Results, person: Rows, result: Rows, sigmas: Double) -> Double:
+def _oks(truth: Persons, found: Results, person: Rows, result: Rows, sigmas: Float64) -> Float64:
     """OKS of each pair ``(P,)``, by the operations, and in the order, of `COCOeval.computeOks`."""
     variances = (sigmas * 2) ** 2
     visible = truth.keypoints[..., 2] > 0
@@ -146,7 +127,7 @@ def _equally_visible(counts: Rows, person: Rows) -> Iterator[tuple[int, Rows]]:
         yield from ((count, pairs[i : i + _CHUNK]) for i in range(0, len(pairs), _CHUNK))
 
 
-def _outside(areas: Double, params: Params) -> Bools:
+def _outside(areas: Float64, params: Params) -> Bools:
     """Whether an area lies outside of each of A size ranges, ``(N, A)``."""
     low, high = np.array(params.areaRng, np.float64).T
     outside: Bools = (areas[:, None] < low) | (areas[:, None] > high)
@@ -154,7 +135,7 @@ def _outside(areas: Double, params: Params) -> Bools:
 
 
 def _match(
-    oks: Double,
+    oks: Float64,
     result: Rows,
     person: Rows,
     ranks: Rows,
@@ -190,7 +171,7 @@ def _match(
 
 
 def _by_image(
-    truth: _Persons,
+    truth: Persons,
     found: Results,
     ignored: Bools,
     matched: Bools,

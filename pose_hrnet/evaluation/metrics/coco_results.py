@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 
 from pose_hrnet.data.formats.rows import find_twin, read_json
 from pose_hrnet.evaluation.metrics.coco_truth import Truth, in_order
-from pose_hrnet.keypoints.records import ImageId, Poses
+from pose_hrnet.keypoints.records import Float64, ImageId, Poses
 from pose_hrnet.system.text import counted
-
-Double: TypeAlias = NDArray[np.float64]
 
 _EXPECTED = "a list of COCO keypoint results {image_id, category_id, keypoints, score}"
 
@@ -35,9 +33,9 @@ class Results:
 
     image_numbers: NDArray[np.intp]
     category_numbers: NDArray[np.intp]
-    keypoints: Double
-    scores: Double
-    areas: Double
+    keypoints: Float64
+    scores: Float64
+    areas: Float64
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -160,9 +158,9 @@ def _decode(raws: list[msgspec.Raw], path: Path) -> Iterator[_Result]:
 def _numbered(
     image_ids: list[ImageId],
     category_ids: list[ImageId],
-    keypoints: Double,
-    scores: Double,
-    areas: Double,
+    keypoints: Float64,
+    scores: Float64,
+    areas: Float64,
     truth: Truth,
     name: str,
     notes: list[str],
@@ -211,8 +209,8 @@ def _check_categories(
 
 
 def _areas(
-    boxes: list[list[float] | None], keypoints: Double, name: str, notes: list[str]
-) -> Double:
+    boxes: list[list[float] | None], keypoints: Float64, name: str, notes: list[str]
+) -> Float64:
     """Area of the box if the first result has one, else of the keypoints' extent (`loadRes`)."""
     usable = [box for box in boxes if box is not None and len(box) == 4]
     if boxes and boxes[0] and len(usable) == len(boxes):
@@ -225,8 +223,8 @@ def _areas(
     return _extents(keypoints)
 
 
-def _extents(keypoints: Double) -> Double:
-    areas: Double = np.ptp(keypoints[:, 0::3], axis=1) * np.ptp(keypoints[:, 1::3], axis=1)
+def _extents(keypoints: Float64) -> Float64:
+    areas: Float64 = np.ptp(keypoints[:, 0::3], axis=1) * np.ptp(keypoints[:, 1::3], axis=1)
     return areas
 
 

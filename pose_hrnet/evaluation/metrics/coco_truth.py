@@ -1,27 +1,21 @@
-"""Reads ground truth for pycocotools: what it would trip over is mended or left out, and told.
+"""Ground truth as pycocotools wants it: what it would trip over is mended or left out, and told.
 
-Rows are left out where `data.annotations` would have to leave them out, too; a row that
+Rows are left out by the rules of `pose_hrnet.data.formats.persons.SCORED`; a row that
 pycocotools can score as it stands keeps every number that the file states.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 
-import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from pose_hrnet.data.formats.rows import (
-    Problem,
-    Source,
-    decode_rows,
-    find_twin,
-    open_annotations,
-    summarise,
-)
-from pose_hrnet.keypoints.records import ImageId
+from pose_hrnet.data.formats.coco import AnnotationFile, AnnotationRows
+from pose_hrnet.data.formats.persons import SCORED, judge
+from pose_hrnet.data.formats.rows import Problem, find_twin, summarise
+from pose_hrnet.keypoints.records import Float64, ImageId
 from pose_hrnet.system.text import counted
 
 _FILLED_IN = {
@@ -35,7 +29,36 @@ _FILLED_IN = {
 """What stands in for an annotation field that is missing or unusable, as a note tells it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Persons:
+    """G persons to be found, with the numbers that a `Truth` gives their images and categories.
+
+    Attributes:
+        image_numbers: ``(G,)``.
+        category_numbers: ``(G,)``.
+        keypoints: ``(G, K, 3)`` float64 x, y (image pixels) and visibility, without NaN.
+        num_keypoints: ``(G,)`` float64; a person with 0 is ignored.
+        boxes_xywh: ``(G, 4)`` float64 image pixels.
+        areas: ``(G,)`` float64 square pixels.
+        is_crowd: ``(G,)`` bool.
+    """
+
+    image_numbers: NDArray[np.intp]
+    category_numbers: NDArray[np.intp]
+    keypoints: Float64
+    num_keypoints: Float64
+    boxes_xywh: Float64
+    areas: Float64
+    is_crowd: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.areas)
+
+    def __getitem__(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Persons:
+        return Persons(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+
+@dataclass(frozen=True, eq=False)
 class Truth:
     """Annotations as pycocotools wants them.
 
@@ -43,72 +66,69 @@ class Truth:
         name: The file.
         image_numbers: Images numbered from 1 in the order of their ids.
         category_numbers: Categories, likewise.
-        persons: COCO annotations with these numbers for ids, and all fields that pycocotools
-            reads: ``keypoints`` is a ``(3 * K,)`` float64 array without NaN.
+        persons: The persons of all categories.
         notes: What was mended or left out, one sentence each.
     """
 
     name: str
     image_numbers: dict[ImageId, int]
     category_numbers: dict[ImageId, int]
-    persons: list[dict[str, Any]]
+    persons: Persons
     notes: tuple[str, ...]
 
+    @classmethod
+    def of(
+        cls, file: AnnotationFile, num_keypoints: int, *, area_over_box: float | None = None
+    ) -> Truth:
+        """The ground truth of a file, of all its categories.
 
-class _HasId(msgspec.Struct):
-    id: ImageId
+        Args:
+            file: COCO keypoint annotations.
+            num_keypoints: K.
+            area_over_box: Take this many times the box area for every area; None: the file's.
 
-
-class _Annotation(msgspec.Struct):
-    image_id: ImageId
-    category_id: ImageId
-    id: ImageId | None = None
-    keypoints: list[float | None] | None = None
-    num_keypoints: Any = None
-    bbox: list[float | None] | None = None
-    area: float | None = None
-    iscrowd: int | bool | None = None
-
-
-def read_truth(source: Source, num_keypoints: int, *, area_over_box: float | None = None) -> Truth:
-    """Read the annotations of all categories.
-
-    Args:
-        source: COCO keypoint annotations, JSON.
-        num_keypoints: K.
-        area_over_box: Take this many times the box area for every area; None: the file's.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no annotation file, lists no images, or all of its keypoints are of
-            another number.
-    """
-    file = open_annotations(source)
-    path, notes = str(file), list[str]()
-    problems: list[Problem] = []
-    # pycocotools goes through the images in the order of their ids, which settles equal scores.
-    images = _number(row.id for row in decode_rows(file.images, _HasId, "image", problems))
-    if not images:
-        raise ValueError(f"{path} lists no images; give annotations with at least one")
-    annotations = list(decode_rows(file.annotations, _Annotation, "annotation", problems))
-    categories = _number(category.id for category in file.categories_as(_HasId))
-    if not categories:
-        categories = _number(row.category_id for row in annotations) or {1: 1}
-        notes.append(f"{path} has no categories; those of its annotations stand in")
-    _check_lengths(annotations, num_keypoints, path)
-    counted = list(_usable(annotations, images, categories, num_keypoints, problems))
-    persons = [_person(annotation, num_keypoints) for annotation in counted]
-    if area_over_box is not None:
-        for person in persons:
-            person["area"] = area_over_box * person["bbox"][2] * person["bbox"][3]
-    for number, (person, annotation) in enumerate(zip(persons, counted, strict=True), start=1):
-        person["id"] = number
-        person["image_id"] = images[annotation.image_id]
-        person["category_id"] = categories[annotation.category_id]
-    if problems:
-        notes.append(f"{path}: {summarise(problems)}; they do not count{_hint(problems, images)}")
-    notes += _describe_gaps(counted, persons, path, area_is_read=area_over_box is None)
-    return Truth(path, images, categories, persons, tuple(notes))
+        Raises:
+            ValueError: If the file lists no images, or all of its keypoints are of another number.
+        """
+        path, notes, rows = str(file), list[str](), file.rows
+        # pycocotools goes through the images in the order of their ids, which settles equal
+        # scores.
+        images = _number(file.images.ids)
+        if not images:
+            raise ValueError(f"{path} lists no images; give annotations with at least one")
+        categories = _number(category.id for category in file.categories)
+        if not categories:
+            categories = _number(rows.category_ids) or {1: 1}
+            notes.append(f"{path} has no categories; those of its annotations stand in")
+        _check_lengths(rows, num_keypoints, path)
+        keypoints = rows.keypoints_image(num_keypoints)
+        good, faults = judge(file, rows, rows.boxes_xywh, keypoints, SCORED)
+        rows, keypoints = rows[good], np.nan_to_num(keypoints[good], copy=False)
+        labelled = keypoints[..., 2] > 0
+        boxes = _boxes(rows, keypoints, labelled)
+        areas = rows.areas if area_over_box is None else np.full(len(rows), np.nan)
+        scale = 1.0 if area_over_box is None else area_over_box
+        counts = np.where(
+            np.isnan(rows.num_keypoints) | (rows.keypoint_lengths == 0),
+            labelled.sum(axis=1),
+            rows.num_keypoints,
+        )
+        number_of_row = np.array([images[image] for image in file.images.ids], np.intp)
+        persons = Persons(
+            image_numbers=number_of_row[rows.image_index],
+            category_numbers=np.array([categories[i] for i in rows.category_ids], np.intp),
+            keypoints=keypoints,
+            num_keypoints=counts,
+            boxes_xywh=boxes,
+            areas=np.where(np.isnan(areas), scale * boxes[:, 2] * boxes[:, 3], areas),
+            is_crowd=rows.crowd > 0,
+        )
+        problems = [*file.problems, *faults]
+        if problems:
+            hint = _hint(problems, images)
+            notes.append(f"{path}: {summarise(problems)}; they do not count{hint}")
+        notes += _describe_gaps(rows, persons, path, area_is_read=area_over_box is None)
+        return cls(path, images, categories, persons, tuple(notes))
 
 
 def in_order(ids: Iterable[ImageId]) -> list[ImageId]:
@@ -120,111 +140,57 @@ def _number(ids: Iterable[ImageId]) -> dict[ImageId, int]:
     return {known: number for number, known in enumerate(in_order(ids), start=1)}
 
 
-def _hint(problems: list[Problem], images: Iterable[ImageId]) -> str:
+def _hint(problems: Sequence[Problem], images: Iterable[ImageId]) -> str:
     strays = [p.stray_image_id for p in problems if p.stray_image_id is not None]
     twins = find_twin(strays, images)
     return f"; write image_id {twins[0]!r} as {twins[1]!r}, as the images do" if twins else ""
 
 
-def _check_lengths(annotations: list[_Annotation], num_keypoints: int, path: str) -> None:
+def _check_lengths(rows: AnnotationRows, num_keypoints: int, path: str) -> None:
     """Refuse the file of another skeleton; a single odd row is only left out."""
-    given = [annotation for annotation in annotations if annotation.keypoints]
-    lengths = [len(annotation.keypoints or ()) for annotation in given]
-    if lengths and 3 * num_keypoints not in lengths:
+    lengths = rows.keypoint_lengths[rows.keypoint_lengths > 0]
+    if len(lengths) and 3 * num_keypoints not in lengths:
         raise ValueError(
-            f"{path} has {lengths[0]} keypoint values for a person in image "
-            f"{given[0].image_id!r}, but {num_keypoints} OKS sigmas ask for "
-            f"{3 * num_keypoints}; give one sigma per keypoint"
+            f"{path} has {lengths[0]} keypoint values for a person, but {num_keypoints} OKS "
+            f"sigmas ask for {3 * num_keypoints}; give one sigma per keypoint"
         )
 
 
-def _usable(
-    annotations: list[_Annotation],
-    images: dict[ImageId, int],
-    categories: dict[ImageId, int],
-    num_keypoints: int,
-    problems: list[Problem],
-) -> Iterator[_Annotation]:
-    """The rows that can be scored; each other one becomes a problem."""
-    for row in annotations:
-        row_id = "without id" if row.id is None else row.id
-        triples = row.keypoints or []
-        stray = None if row.image_id in images else row.image_id
-        if stray is not None:
-            kind = "unknown image id"
-        elif row.category_id not in categories:
-            kind = "unknown category id"
-        elif len(triples) not in (0, 3 * num_keypoints):
-            kind = "wrong number of keypoints"
-        elif None in triples and not _is_finite_where_labelled(triples):
-            kind = "keypoint is not finite"
-        else:
-            yield row
-            continue
-        problems.append(Problem(kind, row_id, f"annotation {row_id!r}: {kind}", stray))
+def _boxes(rows: AnnotationRows, keypoints: Float64, labelled: NDArray[np.bool_]) -> Float64:
+    """``(G, 4)`` the boxes of the file; where one is unusable, the labelled keypoints' extent."""
+    boxes: Float64 = rows.boxes_xywh.copy()
+    for row in np.flatnonzero(~_has_box(rows)):
+        points = keypoints[row, labelled[row], :2]
+        corner = points.min(axis=0) if len(points) else np.zeros(2)
+        boxes[row] = [*corner, *(points - corner).max(axis=0, initial=0.0)]
+    return boxes
 
 
-def _is_finite_where_labelled(triples: list[float | None]) -> bool:
-    x, y, visibility = np.array(triples, dtype=np.float64).reshape(-1, 3).T
-    return bool((np.isfinite(visibility) & ((visibility <= 0) | np.isfinite(x + y))).all())
-
-
-def _person(annotation: _Annotation, num_keypoints: int) -> dict[str, Any]:
-    """Fill in what pycocotools reads; what the annotation states stays as it is."""
-    keypoints = np.array(annotation.keypoints or [0.0] * (3 * num_keypoints), dtype=np.float64)
-    keypoints[np.isnan(keypoints)] = 0.0  # of keypoints that are not labelled
-    labelled = keypoints.reshape(-1, 3)[keypoints[2::3] > 0, :2]
-    bbox, area, count = _box(annotation), annotation.area, _stated_count(annotation)
-    if bbox is None:
-        corner = labelled.min(axis=0) if len(labelled) else np.zeros(2)
-        bbox = [*corner, *(labelled - corner).max(axis=0, initial=0.0)]
-    return {
-        "keypoints": keypoints,
-        "num_keypoints": len(labelled) if count is None or not annotation.keypoints else count,
-        "bbox": bbox,
-        "area": bbox[2] * bbox[3] if area is None else area,
-        "iscrowd": int(annotation.iscrowd or 0),
-    }
-
-
-def _box(annotation: _Annotation) -> list[float] | None:
-    box = [value for value in annotation.bbox or () if value is not None]
-    return box if len(box) == 4 == len(annotation.bbox or ()) else None
-
-
-def _stated_count(annotation: _Annotation) -> float | None:
-    count = annotation.num_keypoints
-    return count if isinstance(count, int | float) else None
+def _has_box(rows: AnnotationRows) -> NDArray[np.bool_]:
+    return np.asarray(~np.isnan(rows.boxes_xywh).any(axis=1))
 
 
 def _describe_gaps(
-    annotations: list[_Annotation],
-    persons: list[dict[str, Any]],
-    path: str,
-    *,
-    area_is_read: bool,
+    rows: AnnotationRows, persons: Persons, path: str, *, area_is_read: bool
 ) -> list[str]:
     gaps = {
-        "keypoints": sum(not annotation.keypoints for annotation in annotations),
-        "num_keypoints": sum(_stated_count(annotation) is None for annotation in annotations),
-        "bbox": sum(_box(annotation) is None for annotation in annotations),
-        "area": sum(area_is_read and annotation.area is None for annotation in annotations),
-        "iscrowd": sum(annotation.iscrowd is None for annotation in annotations),
-        "id": len(annotations) - len({annotation.id for annotation in annotations} - {None, 0}),
+        "keypoints": np.sum(rows.keypoint_lengths == 0),
+        "num_keypoints": np.isnan(rows.num_keypoints).sum(),
+        "bbox": np.sum(~_has_box(rows)),
+        "area": np.isnan(rows.areas).sum() if area_is_read else 0,
+        "iscrowd": np.sum(rows.crowd < 0),
+        "id": len(rows) - len({*rows.ids} - {None, 0}),
     }
-    of = f"of {counted(len(annotations), 'annotation')} of {path} with"
+    of = f"of {counted(len(rows), 'annotation')} of {path} with"
     notes = [
         f"{gaps[name]} {of} no usable {name}; {told}"
         for name, told in _FILLED_IN.items()
         if gaps[name]
     ]
-    if empty := sum(person["area"] <= 0 < person["num_keypoints"] for person in persons):
+    if empty := np.sum((persons.areas <= 0) & (persons.num_keypoints > 0)):
         notes.append(f"{empty} {of} keypoints but an area of 0: only an exact result matches")
-    passed_over = sum(
-        person["num_keypoints"] == 0 and not person["iscrowd"] and person["keypoints"][2::3].any()
-        for person in persons
-    )
-    if passed_over:
+    labelled = persons.keypoints[..., 2].any(axis=1)
+    if passed_over := np.sum((persons.num_keypoints == 0) & ~persons.is_crowd & labelled):
         notes.append(
             f"{passed_over} {of} labelled keypoints but a num_keypoints of 0: COCO's rules "
             "ignore them; write the number of labelled keypoints"
@@ -232,4 +198,4 @@ def _describe_gaps(
     return notes
 
 
-__all__ = ["Truth", "in_order", "read_truth"]
+__all__ = ["Persons", "Truth", "in_order"]

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
+import numpy as np
 
-from pose_hrnet.data.formats.rows import AnnotationRows, Source, decode_rows, open_annotations
+from pose_hrnet.data.formats.coco import AnnotationFile
 from pose_hrnet.evaluation.metrics.coco_ap import CocoScores, score_results
-from pose_hrnet.evaluation.metrics.coco_truth import Truth, read_truth
+from pose_hrnet.evaluation.metrics.coco_truth import Truth
 from pose_hrnet.keypoints.records import ImageId
 from pose_hrnet.keypoints.skeleton import CROWDPOSE14
 from pose_hrnet.system.choices import Evaluator
@@ -43,26 +43,24 @@ class CrowdTruth:
     groups: dict[str, list[ImageId]]
     without_index: int
 
+    @classmethod
+    def of(cls, file: AnnotationFile) -> CrowdTruth:
+        """The ground truth of CrowdPose annotations, whose images have a ``crowdIndex``.
 
-class _Image(msgspec.Struct):
-    id: ImageId
-    crowdIndex: float | None = None
-
-
-def read_crowd_truth(source: Source) -> CrowdTruth:
-    """Read CrowdPose annotations, COCO-style JSON whose images have a ``crowdIndex``.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: As `read_truth`.
-    """
-    file = open_annotations(source)
-    truth = read_truth(file, CROWDPOSE14.num_keypoints, area_over_box=AREA_OVER_BOX)
-    return CrowdTruth(truth, *_groups(file))
+        Raises:
+            ValueError: As `Truth.of`.
+        """
+        truth = Truth.of(file, CROWDPOSE14.num_keypoints, area_over_box=AREA_OVER_BOX)
+        groups: dict[str, list[ImageId]] = {"APE": [], "APM": [], "APH": []}
+        for image_id, index in zip(file.images.ids, file.crowd_indices, strict=True):
+            if not np.isnan(index):
+                reached = sum(index >= limit for limit in CROWD_LIMITS)
+                groups[("APE", "APM", "APH")[reached]].append(image_id)
+        return cls(truth, groups, int(np.isnan(file.crowd_indices).sum()))
 
 
 def score_crowdpose(
-    annotations: Source | CrowdTruth,
+    crowd: CrowdTruth,
     results: Path | list[dict[str, Any]],
     *,
     evaluator: Evaluator = "fast",
@@ -70,7 +68,7 @@ def score_crowdpose(
     """Score results against CrowdPose annotations.
 
     Args:
-        annotations: As `read_crowd_truth` takes them, or what it gave.
+        crowd: Their ground truth.
         results: As `score_results` takes them.
         evaluator: As `score_results` takes it.
 
@@ -78,12 +76,9 @@ def score_crowdpose(
         The numbers of `CROWDPOSE_METRICS`, 0 to 1; -1 where no person stands in such images.
 
     Raises:
-        FileNotFoundError: If a file is missing.
+        FileNotFoundError: If there is no such results file.
         ValueError: As `score_results`.
     """
-    crowd = annotations
-    if not isinstance(crowd, CrowdTruth):
-        crowd = read_crowd_truth(crowd)
     truth, sigmas = crowd.truth, CROWDPOSE14.sigmas
     whole = score_results(
         truth, results, sigmas=sigmas, evaluator=evaluator, metrics=_OF_ALL_IMAGES
@@ -109,17 +104,4 @@ def score_crowdpose(
     return CocoScores(values, whole.counts, tuple(notes), whole.evaluator)
 
 
-def _groups(file: AnnotationRows) -> tuple[dict[str, list[ImageId]], int]:
-    """Image ids that are easy, medium and hard, and the number of images without an index."""
-    groups: dict[str, list[ImageId]] = {"APE": [], "APM": [], "APH": []}
-    unknown = 0
-    for image in decode_rows(file.images, _Image, "image", []):
-        if image.crowdIndex is None:
-            unknown += 1
-        else:
-            reached = sum(image.crowdIndex >= limit for limit in CROWD_LIMITS)
-            groups[("APE", "APM", "APH")[reached]].append(image.id)
-    return groups, unknown
-
-
-__all__ = ["CROWDPOSE_METRICS", "CrowdTruth", "read_crowd_truth", "score_crowdpose"]
+__all__ = ["CROWDPOSE_METRICS", "CrowdTruth", "score_crowdpose"]

@@ -9,14 +9,12 @@ the labelled keypoints of the persons that were predicted; others count as wrong
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pose_hrnet.keypoints.records import People, Poses
-
-Double: TypeAlias = NDArray[np.float64]
+from pose_hrnet.keypoints.records import Float64, People, Poses
 
 PCK_THRESHOLDS = (0.05, 0.1, 0.2)
 """Errors that count as correct, in longer sides of the person's box."""
@@ -28,7 +26,7 @@ AUC_STEPS = 20
 """Thresholds of AUC: 0, 1/20, ..., 19/20 of the limit, as MMPose's ``num_thrs``."""
 
 
-def keypoint_errors(found: ArrayLike, truth: ArrayLike, labelled: ArrayLike) -> Double:
+def keypoint_errors(found: ArrayLike, truth: ArrayLike, labelled: ArrayLike) -> Float64:
     """Distances between predicted and labelled keypoints.
 
     Args:
@@ -40,13 +38,13 @@ def keypoint_errors(found: ArrayLike, truth: ArrayLike, labelled: ArrayLike) -> 
         ``(N, K)`` pixels; NaN where not labelled, infinite where not predicted.
     """
     difference = np.asarray(found, np.float64) - np.asarray(truth, np.float64)
-    errors: Double = np.linalg.norm(difference, axis=-1)
+    errors: Float64 = np.linalg.norm(difference, axis=-1)
     errors[np.isnan(errors)] = np.inf
     errors[~(np.asarray(labelled) > 0)] = np.nan
     return errors
 
 
-def pck(errors: Double, thresholds: ArrayLike, lengths: ArrayLike = 1.0) -> Double:
+def pck(errors: Float64, thresholds: ArrayLike, lengths: ArrayLike = 1.0) -> Float64:
     """Share of the labelled keypoints with an error below a threshold.
 
     Args:
@@ -63,17 +61,17 @@ def pck(errors: Double, thresholds: ArrayLike, lengths: ArrayLike = 1.0) -> Doub
     return share(errors / sizes < limits, ~np.isnan(errors))
 
 
-def share(correct: NDArray[np.bool_], counted: NDArray[np.bool_]) -> Double:
+def share(correct: NDArray[np.bool_], counted: NDArray[np.bool_]) -> Float64:
     """``(..., N, K)`` correct among ``(N, K)`` counted: ``(..., K)``, NaN where none counts."""
     number = counted.sum(axis=0)
     right = (correct & counted).sum(axis=-2)
-    shares: Double = np.full(right.shape, np.nan)
+    shares: Float64 = np.full(right.shape, np.nan)
     np.divide(right, number, where=number > 0, out=shares)
     return shares
 
 
 def auc(
-    errors: Double, limit: float, lengths: ArrayLike = 1.0, *, steps: int = AUC_STEPS
+    errors: Float64, limit: float, lengths: ArrayLike = 1.0, *, steps: int = AUC_STEPS
 ) -> float:
     """Mean over thresholds of the mean PCK over keypoints: the area under the PCK curve.
 
@@ -89,7 +87,7 @@ def auc(
     return _mean(pck(errors, limit * np.arange(steps) / steps, lengths))
 
 
-def epe(errors: Double) -> float:
+def epe(errors: Float64) -> float:
     """Mean error in pixels of the labelled keypoints that were predicted; NaN without any."""
     return _mean(np.where(np.isfinite(errors), errors, np.nan))
 
@@ -126,7 +124,7 @@ def keypoint_metrics(
     return values
 
 
-def _mean(values: Double) -> float:
+def _mean(values: Float64) -> float:
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")
 

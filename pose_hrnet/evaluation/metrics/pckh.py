@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.io import loadmat
 
-from pose_hrnet.data.formats.mpii import FIRST_PIXEL, MpiiFile, read_mpii
-from pose_hrnet.evaluation.metrics.pck import Double, keypoint_errors, share
-from pose_hrnet.keypoints.records import Poses
+from pose_hrnet.data.formats.mpii import FIRST_PIXEL, MpiiFile
+from pose_hrnet.evaluation.metrics.pck import keypoint_errors, share
+from pose_hrnet.keypoints.records import Float64, Poses
 from pose_hrnet.keypoints.skeleton import MPII16
 from pose_hrnet.system.text import counted
 
@@ -64,25 +64,24 @@ class MpiiTruth:
         head_sizes: ``(N,)`` float64 pixels; 0 where unknown: such a person is not scored.
     """
 
-    joints: Double
+    joints: Float64
     labelled: NDArray[np.bool_]
-    head_sizes: Double
+    head_sizes: Float64
 
+    @classmethod
+    def of(cls, file: MpiiFile, head_sizes: Path | None = None) -> MpiiTruth:
+        """Joints and head sizes of a file's persons.
 
-def read_mpii_truth(annotations: Path, head_sizes: Path | None = None) -> MpiiTruth:
-    """Read joints and head sizes.
+        Args:
+            file: The MPII file that is predicted.
+            head_sizes: The official ``gt_valid.mat``, whose joints and visibility are then the
+                truth, too. None: the file's own joints and ``head_box``.
 
-    Args:
-        annotations: The MPII file that is predicted.
-        head_sizes: The official ``gt_valid.mat``, whose joints and visibility are then the truth,
-            too. None: the file's own joints and ``head_box``.
-
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If a file is malformed, they differ in length, or no head has a size.
-    """
-    file = read_mpii(annotations)
-    return _read_mat(head_sizes, file) if head_sizes else _own_truth(file, annotations)
+        Raises:
+            FileNotFoundError: If there is no such ``gt_valid.mat``.
+            ValueError: If it is malformed or of another length, or no head has a size.
+        """
+        return _read_mat(head_sizes, file) if head_sizes else _own_truth(file)
 
 
 def score_mpii(truth: MpiiTruth, poses: Poses, rows: ArrayLike) -> MpiiScores:
@@ -109,7 +108,7 @@ def score_mpii(truth: MpiiTruth, poses: Poses, rows: ArrayLike) -> MpiiScores:
     return MpiiScores(_summarise(errors), _per_joint(errors), counts, tuple(notes))
 
 
-def _summarise(errors: Double) -> dict[str, float]:
+def _summarise(errors: Float64) -> dict[str, float]:
     """The official table from ``(N, 16)`` errors in head sizes, NaN where not labelled."""
     names = MPII16.keypoint_names
     half = _pckh(errors, 0.5)
@@ -124,7 +123,7 @@ def _summarise(errors: Double) -> dict[str, float]:
     return {name: -1.0 if np.isnan(value) else value for name, value in values.items()}
 
 
-def _per_joint(errors: Double) -> dict[str, dict[str, float]]:
+def _per_joint(errors: Float64) -> dict[str, dict[str, float]]:
     half, tenth = (np.nan_to_num(_pckh(errors, limit), nan=-1.0) for limit in (0.5, 0.1))
     return {
         name: {"PCKh@0.5": float(half[k]), "PCKh@0.1": float(tenth[k])}
@@ -132,18 +131,18 @@ def _per_joint(errors: Double) -> dict[str, dict[str, float]]:
     }
 
 
-def _pckh(errors: Double, threshold: float) -> Double:
+def _pckh(errors: Float64, threshold: float) -> Float64:
     return share(errors <= threshold, ~np.isnan(errors))
 
 
-def _mean(errors: Double, threshold: float) -> float:
+def _mean(errors: Float64, threshold: float) -> float:
     """Weighted by how often each joint is labelled, that is, over all labelled joints."""
     kept = [k for k, name in enumerate(MPII16.keypoint_names) if name not in LEFT_OUT]
     errors = errors[:, kept].reshape(-1, 1)
     return float(_pckh(errors, threshold)[0])
 
 
-def _own_truth(file: MpiiFile, path: Path) -> MpiiTruth:
+def _own_truth(file: MpiiFile) -> MpiiTruth:
     shape = (file.rows, MPII16.num_keypoints)
     joints, labelled = np.zeros((*shape, 2)), np.zeros(shape, np.bool_)
     sizes = np.zeros(file.rows)
@@ -155,7 +154,7 @@ def _own_truth(file: MpiiFile, path: Path) -> MpiiTruth:
     sizes[place] = HEAD_SIZE_FACTOR * np.nan_to_num(diagonals)
     if not (sizes > 0).any():
         raise ValueError(
-            f"{path} has no head_box, and PCKh is measured in head sizes; give the official "
+            f"{file} has no head_box, and PCKh is measured in head sizes; give the official "
             "gt_valid.mat as head_sizes, or a head_box [x1, y1, x2, y2] for each person"
         )
     return MpiiTruth(joints, labelled, sizes)
@@ -179,7 +178,7 @@ def _read_mat(path: Path, file: MpiiFile) -> MpiiTruth:
     return MpiiTruth(joints - FIRST_PIXEL, ~missing, sizes)
 
 
-def _load_mat(path: Path) -> dict[str, Double]:
+def _load_mat(path: Path) -> dict[str, Float64]:
     """The arrays of a ``gt_valid.mat``, in their shapes."""
     count = MPII16.num_keypoints
     shapes = {"pos_gt_src": (count, 2), "jnt_missing": (count,), "headboxes_src": (2, 2)}
@@ -201,4 +200,4 @@ def _load_mat(path: Path) -> dict[str, Double]:
     return found
 
 
-__all__ = ["MpiiScores", "MpiiTruth", "read_mpii_truth", "score_mpii"]
+__all__ = ["MpiiScores", "MpiiTruth", "score_mpii"]

@@ -21,6 +21,7 @@ from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD
 from pose_hrnet.models.weights.layouts import Layout
 from pose_hrnet.models.weights.mmpose import FileSettings
 from pose_hrnet.system.choices import CodecName
+from pose_hrnet.system.text import format_size
 
 FROM_FILE = "the file"
 FROM_NAME = "the file's name"
@@ -170,7 +171,7 @@ def _codec(choices: _Choices, said: FileSettings, file_name: str, given: Given) 
         (said.input_wh, FROM_FILE),
         (_size_in(file_name), FROM_NAME),
         default=(192, 256),
-        show=lambda wh: f"{wh[0]} wide and {wh[1]} high",
+        show=format_size,
     )
     plain: CodecName = "gaussian"
     name = choices.choose(

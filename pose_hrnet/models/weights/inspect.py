@@ -15,6 +15,7 @@ from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.weights.fit import LoadReport, fit
 from pose_hrnet.models.weights.foreign import FROM_FILE, Given, Setting
 from pose_hrnet.models.weights.read import open_weights
+from pose_hrnet.system.text import format_size
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def _settings_of(card: ModelCard) -> tuple[Setting, ...]:
     codec, skeleton = card.codec, card.skeleton
     values = {
         "keypoints": f"{skeleton.num_keypoints}, {skeleton.name}",
-        "input size": f"{codec.input_wh[0]} wide and {codec.input_wh[1]} high",
+        "input size": format_size(codec.input_wh),
         "codec": codec.name,
         "sigma": codec.sigma,
         "blur kernel": codec.blur_kernel,

@@ -16,12 +16,12 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from pose_hrnet.keypoints.skeleton import Skeleton
-from pose_hrnet.models.build import PoseNetwork
 from pose_hrnet.models.card import ModelCard
+from pose_hrnet.models.network import HeatmapNetwork
 from pose_hrnet.models.weights.files import write_checkpoint
 from pose_hrnet.models.weights.fit import LoadReport, fit, head_by_name
 from pose_hrnet.models.weights.foreign import Given
-from pose_hrnet.models.weights.layouts import size_of
+from pose_hrnet.models.weights.layouts import recognised, size_of
 from pose_hrnet.models.weights.read import open_weights, shapes_of
 from pose_hrnet.system.choices import CodecName
 from pose_hrnet.system.text import counted, few
@@ -41,7 +41,7 @@ class LoadedNetwork(NamedTuple):
         report: Where the weights came from.
     """
 
-    network: PoseNetwork
+    network: HeatmapNetwork
     card: ModelCard
     report: LoadReport
 
@@ -138,7 +138,8 @@ def initialise(
     weights, notes = head_by_name(open_weights(path), model.state_dict(), keypoint_names)
     fitting, report = fit(model, weights, (), notes)
     backbone = [name for name in model.state_dict() if not name.startswith(_NEW_PARTS)]
-    fits, size = sum(n in fitting for n in backbone), size_of(shapes_of(model.state_dict()))
+    fits = sum(name in fitting for name in backbone)
+    size = size_of(recognised(shapes_of(model.state_dict())) or {})
     if 2 * fits < len(backbone):
         raise ValueError(
             f"{path}: the file ({weights.description}) fits only {fits} of the {len(backbone)} "

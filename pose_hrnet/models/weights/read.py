@@ -41,7 +41,9 @@ class Weights:
     @property
     def size(self) -> str:
         """Width of an HRNet, depth of a ResNet."""
-        return size_of(shapes_of(self.tensors))
+        if self.layout is not None:
+            return size_of(self.layout.architecture)
+        return size_of((self.file.card or {}).get("architecture", {}))
 
     def card(self, given: Given) -> tuple[ModelCard, tuple[Setting, ...]]:
         """The file's card, or one composed for it, and where the settings of the latter are from.

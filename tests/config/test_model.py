@@ -1,0 +1,72 @@
+"""Each network has settings of its own, which are what its class takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from pose_hrnet.config.files import load_config, parse_config, sections_of
+from pose_hrnet.config.recipe import Config
+from pose_hrnet.models.build import NETWORKS, build_network
+
+DATA = {"train": {"shards": "s"}, "val": {"annotations": "a", "images": "i"}}
+NETWORK_SETTINGS = {
+    section.model_fields["name"].default: section
+    for section in sections_of(Config.model_fields["model"].annotation)
+}
+SAVED_ONCE = {
+    "name": "hrnet", "depth": 50, "head": "v1", "width": 32, "stem_width": 64, "stem_blocks": 4,
+    "stage_modules": [1, 4, 3], "branch_blocks": 4, "pretrained": None,
+}  # fmt: skip
+"""The model of a run as versions saved it that gave all networks' fields to each."""
+
+
+def model_of(values: dict[str, Any]) -> Any:
+    return parse_config({"data": DATA, "model": values}, source="test").model
+
+
+def test_every_network_has_settings_which_build_it() -> None:
+    assert set(NETWORK_SETTINGS) == set(NETWORKS)
+    for name in NETWORKS:
+        architecture = model_of({"name": name}).architecture(5)
+        with torch.device("meta"):
+            network = build_network(architecture)
+        assert type(network) is NETWORKS[name]
+        assert network.architecture == {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in architecture.items()
+        }
+
+
+def test_a_network_without_a_name_is_an_hrnet() -> None:
+    assert model_of({"width": 48}) == model_of({"name": "hrnet", "width": 48})
+    assert load_config("demo").model.name == "hrnet"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"name": "resnet", "width": 32},
+            "unknown key 'model.width' where model.name is resnet; "
+            "the nearest known key is 'model.depth'",
+        ),
+        ({"depth": 101}, "unknown key 'model.depth' where model.name is hrnet; the nearest"),
+        ({"name": "resnet", "depht": 50}, "'model.depht'; the nearest known key is 'model.depth'"),
+        ({"name": "resnet", "depth": 51}, "model.depth = 51: input should be 18, 34, 50, 101 or"),
+        ({"name": "vit"}, "model.name = 'vit': input should be one of 'hrnet', 'resnet'"),
+    ],
+)
+def test_a_network_has_no_fields_of_another(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        model_of(values)
+
+
+def test_runs_saved_with_the_fields_of_all_networks_load() -> None:
+    assert model_of(SAVED_ONCE) == model_of({"name": "hrnet"})
+    assert model_of({**SAVED_ONCE, "width": 48}).width == 48
+    assert model_of({**SAVED_ONCE, "name": "resnet", "depth": 101}).depth == 101
+    with pytest.raises(ValueError, match=r"'model\.width' where model\.name is resnet"):
+        model_of({**SAVED_ONCE, "name": "resnet", "width": 48})
