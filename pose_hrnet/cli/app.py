@@ -37,6 +37,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Top-down human pose estimation with HRNet: train, evaluate COCO AP, predict.",
 )
 app.add_typer(data.app, name="data")

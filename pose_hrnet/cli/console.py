@@ -37,6 +37,7 @@ errors = Console(stderr=True)
 
 INTERRUPTED = exit_code(signal.SIGINT)
 BAD_INPUT = 2
+SECONDS_BETWEEN_LINES = 30.0
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -45,12 +46,23 @@ def set_up_logging() -> None:
     """Show the package's log lines, warnings of libraries included, on standard error.
 
     Of several processes the main one says it all; of the others come warnings, with their number.
+    Where standard error is no terminal, a line is a line, however long.
     """
-    handler = RichHandler(console=errors, show_path=False, show_time=False, markup=False)
+    handler: logging.Handler = _PlainLines()
+    if errors.is_terminal:
+        handler = RichHandler(console=errors, show_path=False, show_time=False, markup=False)
     line = "%(message)s" if HERE.is_main else f"process {HERE.rank}: %(message)s"
     logging.basicConfig(level=logging.WARNING, format=line, handlers=[handler])
     logging.getLogger("pose_hrnet").setLevel(logging.INFO if HERE.is_main else logging.WARNING)
     logging.getLogger("torch.utils.cpp_extension").addFilter(_matters)
+
+
+class _PlainLines(logging.Handler):
+    """Log lines as they are, for files and for grep."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record."""
+        _print_plain(f"{record.levelname:8} {self.format(record)}")
 
 
 def _matters(record: logging.LogRecord) -> bool:
@@ -107,7 +119,7 @@ def _one_sentence_errors(command: _Command, *, alone: bool) -> _Command:
             raise typer.Exit(BAD_INPUT) from None
         except Interrupted as interrupted:
             if HERE.is_main:
-                errors.print(str(interrupted), markup=False, highlight=False, soft_wrap=True)
+                _print_plain(str(interrupted))
             raise typer.Exit(interrupted.exit_code) from None
         except KeyboardInterrupt:
             if HERE.is_main:
@@ -135,6 +147,11 @@ def say(text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
+def _print_plain(text: str) -> None:
+    """As `say`, on standard error."""
+    errors.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def _print_error(sentence: str) -> None:
     errors.print(f"[bold red]error:[/] {escape(sentence)}", highlight=False, soft_wrap=True)
 
@@ -158,10 +175,32 @@ class _Bar:
         self.progress.update(self.task, completed=done)
 
 
+class _Lines:
+    """A line now and then, where a bar cannot be drawn."""
+
+    def __init__(self, name: str, total: int, unit: str) -> None:
+        self.name, self.total, self.unit = name, total, unit
+        self.done = 0
+        self.began = self.told = time.monotonic()
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        self.done += amount
+        now = time.monotonic()
+        if now - self.told >= SECONDS_BETWEEN_LINES:
+            self.told = now
+            rate = self.done / max(now - self.began, 1e-9)
+            words = f"{self.name}: {self.done:,} of {self.total:,} {self.unit}, {rate:,.0f}/s"
+            _print_plain(f"{words}, {note}" if note else words)
+
+    def advance_to(self, done: int) -> None:
+        self.advance(done - self.done)
+
+
 class RichProgress:
     """Draws a bar with count, rate, time left and note for each task (see `progress.Progress`).
 
-    Of several processes only the main one draws.
+    Of several processes only the main one draws. Where standard error is no terminal, a line says
+    every `SECONDS_BETWEEN_LINES` how far it is.
     """
 
     @contextmanager
@@ -169,6 +208,9 @@ class RichProgress:
         if not HERE.is_main:
             with SILENT.task(name, total, unit) as bar:
                 yield bar
+            return
+        if not errors.is_terminal:
+            yield _Lines(name, total, unit)
             return
         columns = (
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(),

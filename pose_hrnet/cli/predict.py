@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,8 @@ from pose_hrnet.cli.options import (
 )
 from pose_hrnet.system.choices import NmsName
 from pose_hrnet.system.text import counted
+
+log = logging.getLogger(__name__)
 
 
 @one_sentence_errors
@@ -73,6 +76,7 @@ def predict(
         card=card,
         crops=crops,
     )
+    log.info("%s", model.choice.summary)
     estimator = PoseEstimator(model, **given(batch_size=batch_size))
     done = predict_files(
         estimator,

@@ -79,8 +79,10 @@ def configuration_page() -> str:
     ]
     for name, field in Config.model_fields.items():
         for section in _sections(field):
-            title = f"`{name}`" if len(_sections(field)) == 1 else f"`{name}`: {section.__name__}"
-            lines += ["", f"## {title}", "", _without_markup(section.__doc__ or ""), ""]
+            # Sections that stand for one another are told apart by their name.
+            several = len(_sections(field)) > 1
+            kind = f", `name: {section.model_fields['name'].default}`" if several else ""
+            lines += ["", f"## `{name}`{kind}", "", _without_markup(section.__doc__ or ""), ""]
             lines += ["| key | value | default | meaning |", "| --- | --- | --- | --- |"]
             lines += _rows(section, f"{name}.")
     return "\n".join(lines) + "\n"

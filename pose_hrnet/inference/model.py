@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from pose_hrnet.config.recipe import EvaluateConfig
@@ -22,7 +22,7 @@ from pose_hrnet.inference.backends.choose import Choice
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.oks import rescore, suppress
-from pose_hrnet.keypoints.records import ImageId, Poses, object_array
+from pose_hrnet.keypoints.records import Float32, ImageId, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.choices import Precision
@@ -291,11 +291,11 @@ def decode_each(
 
 def poses_of(
     frames: CropFrames,
-    keypoints_input: NDArray[np.float32],
-    keypoint_scores: NDArray[np.float32],
+    keypoints_input: Float32,
+    keypoint_scores: Float32,
     *,
     boxes_xyxy: ArrayLike,
-    scores: NDArray[np.float32],
+    scores: Float32,
     image_ids: Sequence[ImageId],
 ) -> Poses:
     """What a model gives for N crops, as poses in image pixels.

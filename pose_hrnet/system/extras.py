@@ -1,4 +1,4 @@
-"""Optional packages, or the command that installs them."""
+"""What is installed: this package and others; optional ones, or what installs them."""
 
 from __future__ import annotations
 
@@ -28,3 +28,7 @@ def installed_version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+__version__ = installed_version("pose-hrnet") or "0+source"
+"""Of this package; the latter in a source tree that is not installed."""

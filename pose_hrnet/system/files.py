@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import yaml
+from platformdirs import user_cache_path
 
 
 @contextmanager
@@ -120,14 +121,18 @@ def _nearest(folder: Path) -> Path:
 def cache_folder(name: str) -> Path:
     """The user's folder for what can be fetched or made again; it need not exist.
 
+    It is below the folder that ``POSE_HRNET_CACHE`` names, or else where the system keeps caches:
+    ``~/.cache/pose-hrnet`` on Linux, ``~/Library/Caches/pose-hrnet`` on macOS.
+
     Args:
         name: Of its kind.
 
     Raises:
         RuntimeError: If the user has no home folder.
     """
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "pose-hrnet" / name
+    chosen = os.environ.get("POSE_HRNET_CACHE")
+    folder = Path(chosen) if chosen else user_cache_path("pose-hrnet", appauthor=False)
+    return folder.expanduser() / name
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,9 +1,13 @@
-"""Errors are one sentence, and a command of one process refuses several."""
+"""Errors are one sentence, a command of one process refuses several, and a log can be grepped."""
 
 from __future__ import annotations
 
+import io
+import logging
+
 import pytest
 import typer
+from rich.console import Console
 
 from pose_hrnet.cli import console
 from pose_hrnet.system.launch import Place
@@ -36,3 +40,33 @@ def test_faults_of_the_program_keep_their_traceback():
 
     with pytest.raises(AssertionError, match="a fault"):
         command()
+
+
+@pytest.fixture
+def log_file(monkeypatch):
+    """What goes to standard error where that is a file."""
+    file = io.StringIO()
+    monkeypatch.setattr(console, "errors", Console(file=file, width=80))
+    return file
+
+
+def test_a_line_of_a_log_that_is_a_file_is_one_line(log_file, monkeypatch):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    console.set_up_logging()
+    words = "loss [0.001] " * 20
+    for _ in range(2):
+        logging.getLogger("pose_hrnet.training").info(words)
+    assert log_file.getvalue() == f"INFO     {words}\n" * 2
+
+
+def test_a_task_whose_bar_cannot_be_drawn_says_how_far_it_is(log_file, monkeypatch):
+    with console.RichProgress().task("predict", total=2000, unit="persons") as bar:
+        bar.advance(500)
+        assert log_file.getvalue() == ""
+        monkeypatch.setattr(console, "SECONDS_BETWEEN_LINES", 0)
+        bar.advance_to(1500)
+        bar.advance(note="loss 0.1")
+    first, second = log_file.getvalue().splitlines()
+    assert first.startswith("predict: 1,500 of 2,000 persons, ")
+    assert second.startswith("predict: 1,501 of 2,000 persons, ")
+    assert second.endswith("/s, loss 0.1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pose_hrnet import __version__
 from pose_hrnet.cli.options import given
 from pose_hrnet.config.recipe import EvaluateConfig
 from tests.helpers.command_line import run_here
@@ -32,3 +33,8 @@ def test_the_help_of_evaluate_tells_the_defaults_of_the_settings(setting):
 def test_lists_of_choices_name_what_is_none_of_them(arguments):
     _, error = run_here(*arguments, code=2)
     assert f"{arguments[-1].rpartition(',')[2]!r}; give one or more of " in error
+
+
+def test_version_and_short_help():
+    assert run_here("--version")[0].strip() == __version__
+    assert run_here("score", "-h") == run_here("score", "--help")

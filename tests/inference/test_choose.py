@@ -235,7 +235,7 @@ def test_networks_that_differ_do_not_agree(checkpoint, reference):
 
 def test_a_converted_network_is_kept_and_found_again(checkpoint, monkeypatch, tmp_path, crops):
     pytest.importorskip("openvino")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("POSE_HRNET_CACHE", str(tmp_path))
     first = load_model(checkpoint, backend="openvino", device="cpu")
     (kept,) = tmp_path.rglob("*.xml")
     with monkeypatch.context() as patch:
@@ -280,7 +280,7 @@ def test_warnings_are_heard_after_a_conversion_that_failed(caplog):
 
 def test_a_cache_that_cannot_be_used_is_no_error(tmp_path, monkeypatch):
     crops = torch.randint(0, 256, (3, 12, 8, 3), dtype=torch.uint8)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("POSE_HRNET_CACHE", str(tmp_path))
     (expected,) = plain_session().run(crops)
 
     def refuse(*_, **__):
@@ -294,12 +294,12 @@ def test_a_cache_that_cannot_be_used_is_no_error(tmp_path, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(f"pose_hrnet.inference.backends.convert.{name}", refuse)
             torch.testing.assert_close(plain_session().run(crops)[0], expected)
-    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("POSE_HRNET_CACHE")
 
-    def homeless():
+    def homeless(*_, **__):
         raise RuntimeError("Could not determine home directory.")
 
-    monkeypatch.setattr("pose_hrnet.inference.backends.convert.Path.home", homeless)
+    monkeypatch.setattr("pose_hrnet.system.files.user_cache_path", homeless)
     torch.testing.assert_close(plain_session().run(crops)[0], expected)
 
 

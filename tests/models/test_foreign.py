@@ -20,7 +20,6 @@ from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.hrnet import HRNet
 from pose_hrnet.models.network import IMAGENET_MEAN, HeatmapNetwork
 from pose_hrnet.models.simple_baseline import SimpleBaseline
-from pose_hrnet.models.weights.layouts import identify, size_of
 from pose_hrnet.models.weights.load import initialise, load_network, save_model
 from tests.helpers.mmpose_files import (
     CONFIG_0X,
@@ -82,24 +81,6 @@ def test_every_layout_gives_the_same_heatmaps(
     ours = load_network(converted)
     assert torch.equal(heatmaps(ours.network), heatmaps(model))
     assert ours.card == loaded.card
-
-
-@pytest.mark.parametrize("depth", [18, 34, 50, 101, 152])
-def test_every_depth_is_told_from_names_and_shapes(depth: int) -> None:
-    with torch.device("meta"):
-        model = SimpleBaseline(depth)
-    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    found = identify(shapes).architecture
-    assert found == model.architecture
-    assert size_of(found) == f"depth {depth}"
-
-
-@pytest.mark.parametrize(("width", "head"), [(18, "v1"), (48, "v1"), (32, "v2")])
-def test_every_width_is_told_from_names_and_shapes(width: int, head: Any) -> None:
-    with torch.device("meta"):
-        model = HRNet(width, 21, head=head)
-    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    assert identify(shapes).architecture == model.architecture
 
 
 def test_unmatched_entries_are_reported_by_the_files_names(tmp_path: Path) -> None:

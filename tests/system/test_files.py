@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,16 @@ def test_json_is_plain_and_a_nan_is_null(tmp_path: Path) -> None:
 
 
 def test_the_cache_is_where_the_user_has_it(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder("shards").is_relative_to(tmp_path)
+    monkeypatch.setenv("POSE_HRNET_CACHE", str(tmp_path))
+    assert cache_folder("shards") == tmp_path / "shards"
     assert cache_folder("shards") != cache_folder("networks")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep caches elsewhere")
+def test_the_cache_of_before_is_still_the_place(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.delenv("POSE_HRNET_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder("shards") == tmp_path / ".cache/pose-hrnet/shards"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    assert cache_folder("shards") == tmp_path / "caches/pose-hrnet/shards"
