@@ -15,7 +15,7 @@ import torch
 
 from pose_hrnet import HRNet, PoseEstimator, load_model
 from pose_hrnet.config.recipe import EvaluateConfig
-from pose_hrnet.data.formats.results import load_boxes
+from pose_hrnet.data.formats.detections import load_boxes
 from pose_hrnet.data.images import read_rgb
 from pose_hrnet.evaluation.evaluate import USUAL
 from pose_hrnet.inference.files import find_images, predict_files
