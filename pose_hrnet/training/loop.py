@@ -128,6 +128,7 @@ class TrainingRun:
             batches = on_device(self.parts.loader, self.parts.device)
             began = perf_counter()
             while self._time_is_left():
+                rate = self.parts.rate(done.step, self.seconds)
                 # Fetch,
                 asked = perf_counter()
                 group = list(islice(batches, train.accumulate))
@@ -136,7 +137,7 @@ class TrainingRun:
                     break
 
                 # learn,
-                loss = self.step(group, self.parts.rate(done.step, self.seconds))
+                loss = self.step(group, rate)
 
                 # count,
                 samples = self._count(loss, group)
