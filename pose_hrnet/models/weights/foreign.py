@@ -65,7 +65,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Given:
+class Overrides:
     """What the caller knows better than the file; None where it does not.
 
     Attributes:
@@ -119,7 +119,7 @@ class _Choices:
 
 
 def foreign_card(
-    layout: Layout, said: FileSettings, file_name: str, given: Given
+    layout: Layout, said: FileSettings, file_name: str, given: Overrides
 ) -> tuple[ModelCard, tuple[Setting, ...]]:
     """Compose the card of a pose checkpoint that carries none.
 
@@ -164,7 +164,9 @@ def rgb_weights(tensors: Mapping[str, Tensor], said: FileSettings) -> dict[str, 
     return {**tensors, first: tensors[first].flip(1)}
 
 
-def _codec(choices: _Choices, said: FileSettings, file_name: str, given: Given) -> HeatmapCodec:
+def _codec(
+    choices: _Choices, said: FileSettings, file_name: str, given: Overrides
+) -> HeatmapCodec:
     input_wh = choices.choose(
         "input size",
         (given.input_wh, GIVEN),
@@ -197,7 +199,7 @@ def _codec(choices: _Choices, said: FileSettings, file_name: str, given: Given) 
     return codec if shift == codec.flip_shift else replace(codec, own_flip_shift=shift)
 
 
-def _skeleton(choices: _Choices, count: int, said: FileSettings, given: Given) -> Skeleton:
+def _skeleton(choices: _Choices, count: int, said: FileSettings, given: Overrides) -> Skeleton:
     found = said.skeleton
     if found is not None and found.num_keypoints != count:
         found = None  # of a data set, a part of whose keypoints was used

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.weights.files import CheckpointFile, read_checkpoint
-from pose_hrnet.models.weights.foreign import Given, Setting, foreign_card, rgb_weights
+from pose_hrnet.models.weights.foreign import Overrides, Setting, foreign_card, rgb_weights
 from pose_hrnet.models.weights.layouts import Layout, identify, size_of
 from pose_hrnet.models.weights.mmpose import FileSettings, read_settings
 
@@ -45,7 +45,7 @@ class Weights:
             return size_of(self.layout.architecture)
         return size_of((self.file.card or {}).get("architecture", {}))
 
-    def card(self, given: Given) -> tuple[ModelCard, tuple[Setting, ...]]:
+    def card(self, given: Overrides) -> tuple[ModelCard, tuple[Setting, ...]]:
         """The file's card, or one composed for it, and where the settings of the latter are from.
 
         Raises:
