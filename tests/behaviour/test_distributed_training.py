@@ -24,7 +24,7 @@ from pose_hrnet.training.states import read_newest_state
 from pose_hrnet.training.step import TrainingStep
 from pose_hrnet.training.train import train
 from tests.helpers.builders import make_people, write_annotations, write_images
-from tests.helpers.training_runs import TINY, assert_same_run
+from tests.helpers.training_runs import TINY, assert_same_run, data_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = ROOT / "tests/helpers/training_worker.py"
@@ -45,10 +45,8 @@ def settings(tmp_path_factory):
     (images / "000005.png").write_bytes(b"no image")
     annotations = write_annotations(replace(people, areas=people.areas * 30), folder / "p.json")
     return [
-        *(f"data.{part}.annotations={annotations}" for part in ("train", "val")),
-        *(f"data.{part}.images={images}" for part in ("train", "val")),
-        *TINY, "train.batch_size=2", f"train.epochs={EPOCHS}", "train.evaluate_every=1",
-        "train.save_every=2",
+        *data_settings(annotations, images), *TINY, "train.batch_size=2",
+        f"train.epochs={EPOCHS}", "train.evaluate_every=1", "train.save_every=2",
     ]  # fmt: skip
 
 

@@ -20,18 +20,6 @@ from tests.helpers.builders import make_people, write_annotations, write_images
 from tests.helpers.training_runs import TINY
 
 
-@pytest.fixture
-def settings(tmp_path):
-    people = make_people(10)
-    images = write_images(people, tmp_path / "images")
-    annotations = write_annotations(people, tmp_path / "people.json")
-    return [
-        *(f"data.{part}.annotations={annotations}" for part in ("train", "val")),
-        *(f"data.{part}.images={images}" for part in ("train", "val")),
-        *TINY,
-    ]
-
-
 def checked(settings, output, **options):
     return {
         c.name: c for c in dry_run(load_config("demo", settings), output, device="cpu", **options)
