@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader
 
-from pose_hrnet.benchmark.loading import Way, open_source
+from pose_hrnet.benchmark.loading import LoadingVariant, open_source
 from pose_hrnet.config.files import load_config
 from pose_hrnet.data.crops import Crop
 from pose_hrnet.training.report import read_metrics
@@ -26,10 +26,10 @@ from pose_hrnet.training.train import train
 
 INPUT_WH, WORKERS = (192, 256), 2
 WAYS = (
-    Way("exact", "images", WORKERS),
-    Way("fast", "images", WORKERS),
-    Way("exact", "shards", WORKERS),
-    Way("fast", "shards", WORKERS),
+    LoadingVariant("exact", "images", WORKERS),
+    LoadingVariant("fast", "images", WORKERS),
+    LoadingVariant("exact", "shards", WORKERS),
+    LoadingVariant("fast", "shards", WORKERS),
 )
 console = Console()
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pose_hrnet.benchmark.made_up import draw_poses, write_annotations, write_boxes
 from pose_hrnet.benchmark.timing import Measurement, Pace, Row, Variant, Work, measure
-from pose_hrnet.data.formats.results import load_detections, poses_to_results
+from pose_hrnet.data.formats.detections import load_detections
+from pose_hrnet.data.formats.results import poses_to_results
 from pose_hrnet.data.people import load_people
 from pose_hrnet.evaluation.metrics.coco_ap import CocoScores, score_poses, score_results
 from pose_hrnet.keypoints.oks import oks_nms, rescore, soft_oks_nms

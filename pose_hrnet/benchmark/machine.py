@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from pathlib import Path
 from typing import Any
 
 import cv2
+import psutil
 import torch
 
 from pose_hrnet.system.device import usable_cores
@@ -40,7 +40,7 @@ def machine_facts() -> dict[str, Any]:
         "cores": usable_cores(),
         "instruction_sets": [name for name in _INSTRUCTION_SETS if name in flags],
         "torch_capability": torch.backends.cpu.get_cpu_capability(),
-        "memory_gib": _memory_gib(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "os": _operating_system(),
         "python": platform.python_version(),
@@ -52,11 +52,10 @@ def machine_facts() -> dict[str, Any]:
 def describe(facts: dict[str, Any]) -> list[tuple[str, str]]:
     """The facts as names and short texts, for a table."""
     packages = facts["packages"].items()
-    memory = facts["memory_gib"]
     rows = [
         ("processor", f"{facts['cpu']}, {facts['cores']} cores"),
         ("instruction sets", ", ".join(facts["instruction_sets"]) or facts["torch_capability"]),
-        ("memory", "unknown" if memory is None else f"{memory:.1f} GiB"),
+        ("memory", f"{facts['memory_gib']:.1f} GiB"),
         ("GPU", ", ".join(facts["gpus"]) or "none"),
         ("system", f"{facts['os']}, Python {facts['python']}"),
         ("packages", ", ".join(f"{name} {found}" for name, found in packages)),
@@ -73,13 +72,6 @@ def _cpu_info() -> dict[str, str]:
         return {}
     lines = (line.partition(":") for line in text.split("\n\n")[0].splitlines())
     return {name.strip(): value.strip() for name, _, value in lines}
-
-
-def _memory_gib() -> float | None:
-    try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
-    except (AttributeError, ValueError, OSError):
-        return None
 
 
 def _operating_system() -> str:

@@ -10,7 +10,12 @@ from typing import Any, get_args
 
 from pose_hrnet.benchmark.codec import benchmark_codec
 from pose_hrnet.benchmark.evaluation import benchmark_evaluation
-from pose_hrnet.benchmark.loading import all_ways, benchmark_loading, draw_source, open_source
+from pose_hrnet.benchmark.loading import (
+    benchmark_loading,
+    draw_source,
+    loading_variants,
+    open_source,
+)
 from pose_hrnet.benchmark.model import ModelChoice, benchmark_model, random_checkpoint
 from pose_hrnet.benchmark.timing import Measurement, Pace
 from pose_hrnet.config.files import load_config
@@ -111,7 +116,7 @@ def _loading(
         source = draw_source(folder, plan.drawn_images, input_wh, progress)
     else:
         source = open_source(plan.annotations, plan.images, folder, _MAX_PERSONS, input_wh)
-    return benchmark_loading(source, all_ways(plan.workers), plan.pace, progress=progress)
+    return benchmark_loading(source, loading_variants(plan.workers), plan.pace, progress=progress)
 
 
 def _model(plan: Plan, folder: Path, config: Config, progress: Progress) -> list[Measurement]:

@@ -28,10 +28,10 @@ from rich.table import Table
 from rich.text import Text
 
 from pose_hrnet.system.interrupts import Interrupted, exit_code
-from pose_hrnet.system.launch import place
+from pose_hrnet.system.launch import Rank
 from pose_hrnet.system.progress import SILENT, Bar
 
-HERE = place()
+HERE = Rank.from_environment()
 console = Console(quiet=not HERE.is_main)
 errors = Console(stderr=True)
 

@@ -83,14 +83,14 @@ def evaluate(
     Example: `pose-hrnet evaluate -c runs/w32/best.safetensors --annotations val.json
     --images val2017 --output runs/w32/val`
     """
-    from pose_hrnet.cli.processes import joined
+    from pose_hrnet.cli.processes import distributed_command
     from pose_hrnet.config.data import DataSet
     from pose_hrnet.config.recipe import EvaluateConfig
     from pose_hrnet.evaluation.compare import compare as run_comparison
     from pose_hrnet.evaluation.evaluate import evaluate as run_evaluation
     from pose_hrnet.inference.load import load_pose_model
 
-    with joined(device) as world:
+    with distributed_command(device) as world:
         compared: tuple[CompareItem, ...] = ()
         if compare is not None:
             compared = parse_names(compare, "--compare", get_args(CompareItem))

@@ -31,7 +31,7 @@ class _ToldToEnd(BaseException):
 
 
 @contextmanager
-def joined(device: str = "auto") -> Iterator[World]:
+def distributed_command(device: str = "auto") -> Iterator[World]:
     """The processes that work on a command, from its beginning to its end.
 
     An error that all of them have alike, such as bad input, is the main process's to tell: the
@@ -139,4 +139,4 @@ def _is_of_others(error: RuntimeError) -> bool:
     return isinstance(error, dist.DistError) or any(word in str(error) for word in words)
 
 
-__all__ = ["joined"]
+__all__ = ["distributed_command"]

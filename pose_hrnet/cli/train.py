@@ -68,10 +68,10 @@ def train(
         if any(check.result == "fault" for check in checks):
             raise typer.Exit(BAD_INPUT)
         return
-    from pose_hrnet.cli.processes import joined
+    from pose_hrnet.cli.processes import distributed_command
     from pose_hrnet.training.train import train as run_training
 
-    with joined(device) as world:
+    with distributed_command(device) as world:
         settings = load_config(config, overrides or ())
         run_training(
             settings,

@@ -11,9 +11,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from pose_hrnet.data.formats.coco import AnnotationFile, read_coco
+from pose_hrnet.data.formats.detections import load_detections
 from pose_hrnet.data.formats.mpii import MpiiFile, is_mpii, read_mpii
 from pose_hrnet.data.formats.persons import read_persons
-from pose_hrnet.data.formats.results import load_detections
 from pose_hrnet.data.formats.rows import explain_strays, summarise
 from pose_hrnet.data.formats.skeletons import find_skeleton
 from pose_hrnet.keypoints.records import ImageId, People

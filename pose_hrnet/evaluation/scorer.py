@@ -9,7 +9,7 @@ from typing import Any
 
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.data.formats.mpii import MpiiFile
-from pose_hrnet.data.formats.results import poses_to_results
+from pose_hrnet.data.formats.results import Results
 from pose_hrnet.data.formats.skeletons import find_skeleton, skeleton_of
 from pose_hrnet.data.people import Annotations, read_annotations
 from pose_hrnet.evaluation.metrics.coco_ap import CocoScores, score_poses, score_results
@@ -120,7 +120,7 @@ class Scorer:
             rows = people.ids[inference.rows].astype(int)
             return score_mpii(self.truth, inference.poses, rows)
         if isinstance(self.truth, CrowdTruth):
-            results = poses_to_results(poses, category_id)
+            results = Results.of_poses(poses, category_id)
             return score_crowdpose(self.truth, results, evaluator=evaluator)
         return score_poses(
             self.truth,

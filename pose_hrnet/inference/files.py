@@ -13,12 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pose_hrnet.data.formats.results import (
-    ImageBoxes,
-    load_boxes,
-    names_of,
-    poses_to_results,
-)
+from pose_hrnet.data.formats.detections import ImageBoxes, load_boxes, names_of
+from pose_hrnet.data.formats.results import poses_to_results
 from pose_hrnet.data.images import ImageError, read_rgb
 from pose_hrnet.inference.estimator import BATCH_BYTES, PoseEstimator
 from pose_hrnet.keypoints.records import Float32, Float64, Image, ImageId, Poses, object_array

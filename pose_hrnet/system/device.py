@@ -7,6 +7,7 @@ import shutil
 from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 
+import psutil
 import torch
 
 from pose_hrnet.system.choices import Arithmetic, Precision
@@ -63,11 +64,12 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     return torch.autocast(device.type, dtype=dtype)
 
 
-def usable_cores() -> int | None:
-    """Cores that this process may use; None where the system does not tell."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
+def usable_cores() -> int:
+    """Cores that this process may use: all, where the system does not bind it to some."""
+    process = psutil.Process()
+    if hasattr(process, "cpu_affinity"):  # macOS has none
+        return len(process.cpu_affinity())
+    return psutil.cpu_count() or 1
 
 
 def missing_compiler(device: torch.device) -> str | None:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pose_hrnet.system.device import pick_device, usable_cores
-from pose_hrnet.system.launch import Place, place
+from pose_hrnet.system.launch import Rank
 
 if TYPE_CHECKING:  # a PyTorch that is built without it has no such module
     from torch.distributed.distributed_c10d import Store
@@ -120,7 +120,7 @@ class World:
         return values
 
     def mean(self, values: Tensor) -> Tensor:
-        """The mean of a floating tensor over all processes, elementwise; same shape, device.
+        """The mean over all processes of a floating tensor, elementwise: ``(...)`` -> ``(...)``.
 
         Raises:
             ProcessLost: If another process ended.
@@ -226,7 +226,7 @@ def join_world(device: str = "auto", *, timeout: timedelta = TIMEOUT) -> World:
         ValueError: If this PyTorch cannot do it.
         ProcessLost: If the others do not come.
     """
-    here = place()
+    here = Rank.from_environment()
     if here.size == 1:
         return World.alone()
     if not dist.is_available():
@@ -263,14 +263,14 @@ def leave_world() -> None:
         dist.destroy_process_group()
 
 
-def use_cores(here: Place) -> None:
+def use_cores(here: Rank) -> None:
     """Share the CPU's cores among this machine's processes, if nobody has said how.
 
     torchrun sets OMP_NUM_THREADS to 1, in which the user's own 1 cannot be told from its default,
     so that it is kept, and said if cores stay idle; other launchers set nothing.
     """
     cores = usable_cores()
-    share = max(1, (cores or 1) // here.local_size)
+    share = max(1, cores // here.local_size)
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(share)
     elif here.is_main and torch.get_num_threads() < share and not torch.cuda.is_available():

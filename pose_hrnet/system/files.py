@@ -109,7 +109,7 @@ def check_room(folder: Path, needed: int) -> None:
     if free < needed:
         raise OSError(
             f"the disk of {there} has {free / 1e6:,.0f} MB free, but the run needs about "
-            f"{needed / 1e6:,.0f} MB for its checkpoints; make room, or choose another --output"
+            f"{needed / 1e6:,.0f} MB for states and weights; make room, or choose another --output"
         )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Place:
+class Rank:
     """A process among those that work on the same command.
 
     Attributes:
@@ -27,20 +27,17 @@ class Place:
         """Whether it is the one that prints and writes."""
         return self.rank == 0
 
+    @classmethod
+    def from_environment(cls) -> Rank:
+        """This process's rank, from the environment that torchrun gives it; alone without one.
 
-def place() -> Place:
-    """This process's place, from the environment that torchrun gives it; alone without one.
-
-    The variables are those of `torch.distributed`'s ``env://``, so that other launchers that set
-    them serve as well.
-    """
-    if "MASTER_ADDR" not in os.environ:
-        return Place()
-    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-    rank, size, local_rank, local_size = (os.environ.get(name) for name in names)
-    if rank is None or size is None:
-        return Place()
-    return Place(int(rank), int(size), int(local_rank or 0), int(local_size or 1))
-
-
-__all__ = ["Place", "place"]
+        The variables are those of `torch.distributed`'s ``env://``, so that other launchers that
+        set them serve as well.
+        """
+        if "MASTER_ADDR" not in os.environ:
+            return cls()
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+        rank, size, local_rank, local_size = (os.environ.get(name) for name in names)
+        if rank is None or size is None:
+            return cls()
+        return cls(int(rank), int(size), int(local_rank or 0), int(local_size or 1))

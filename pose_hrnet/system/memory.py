@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import gc
-import mmap
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import torch
 
 SAMPLE_SECONDS = 0.002
@@ -27,7 +27,7 @@ def peak_memory(call: Callable[[], object], device: torch.device) -> int | None:
         call()
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device)
-    if device.type != "cpu" or resident_memory() is None:
+    if device.type != "cpu":
         call()
         return None
     peak, ends = 0, threading.Event()
@@ -35,7 +35,7 @@ def peak_memory(call: Callable[[], object], device: torch.device) -> int | None:
     def watch() -> None:
         nonlocal peak
         while not ends.wait(SAMPLE_SECONDS):
-            peak = max(peak, resident_memory() or 0)
+            peak = max(peak, resident_memory())
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
@@ -44,7 +44,7 @@ def peak_memory(call: Callable[[], object], device: torch.device) -> int | None:
     finally:
         ends.set()
         watcher.join()
-    return max(peak, resident_memory() or 0)
+    return max(peak, resident_memory())
 
 
 def usable_memory(device: torch.device) -> int | None:
@@ -56,32 +56,22 @@ def usable_memory(device: torch.device) -> int | None:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device)
-    resident = resident_memory()
-    free_here = _free_memory() if device.type == "cpu" else None
-    return None if resident is None or free_here is None else resident + free_here
+    return resident_memory() + _free_memory() if device.type == "cpu" else None
 
 
-def resident_memory() -> int | None:
-    """Bytes of RAM that this process holds; None where the system does not say (no Linux).
+def resident_memory() -> int:
+    """Bytes of RAM that this process holds.
 
-    Without what is mapped from files (libraries, data): the system takes that back when it likes,
-    and reads it again.
+    Without what is mapped from files (libraries, data), where the system tells that apart: it
+    takes that back when it likes, and reads it again.
     """
-    try:
-        resident, from_files = Path("/proc/self/statm").read_text().split()[1:3]
-    except OSError:
-        return None
-    return (int(resident) - int(from_files)) * mmap.PAGESIZE
+    memory = psutil.Process().memory_info()
+    return int(memory.rss - getattr(memory, "shared", 0))
 
 
-def _free_memory() -> int | None:
+def _free_memory() -> int:
     """Bytes of RAM that can be had: of the machine, or of the container if that is less."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    kilobytes = {name: int(rest.split()[0]) for name, rest in (x.split(":") for x in lines)}
-    free = kilobytes.get("MemAvailable", kilobytes["MemFree"]) * 1024
+    free = int(psutil.virtual_memory().available)
     for folder, limit, used in (
         ("", "memory.max", "memory.current"),
         ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),

@@ -1,12 +1,12 @@
 """Crops -> weights.
 
 data         what is learned from
-assemble     the network of a run, and its card
 losses       weighted MSE, OHKM, adaptive wing
 optimizer    optimiser, learning rate, moving average of the weights
 step         one optimiser step, which waits for no device
 run_folder   what a run leaves and resumes from
 states       states written whole, in the background
+assemble     the parts of a run, each made once
 loop         learn, save, evaluate, report, epoch by epoch
 train        set-up and end
 summary      what a run starts from and came to, in words
@@ -14,7 +14,6 @@ report       what it tells, from start to end
 pictures     the best and worst predictions, heatmaps
 loggers      TensorBoard, Weights & Biases, MLflow
 memory       the batch that fits
-trial_run    the parts of a run, each tried by itself
-dry_run      a run tried out in a minute
+dry_run      a run tried out in a minute, by the same parts
 preview      pictures of what a training sees
 """

@@ -51,12 +51,16 @@ class StepMemory:
         """Bytes at a batch size."""
         return self.base + self.per_crop * batch_size
 
+    def fits(self, batch_size: int, usable: float) -> bool:
+        """Whether a batch fits into so many bytes, `HEADROOM` kept."""
+        return self.needed(batch_size) <= HEADROOM * usable
+
     def largest_batch(self, usable: float) -> int:
         """The largest batch that fits into so many bytes, `HEADROOM` kept; may be 0."""
         return max(0, int((HEADROOM * usable - self.base) / self.per_crop))
 
 
-def no_larger(config: TrainConfig, persons: int) -> TrainConfig:
+def capped_to(config: TrainConfig, persons: int) -> TrainConfig:
     """The settings, but with all persons for a batch where there are fewer than it asks for."""
     if config.batch_size <= persons:
         return config
@@ -95,7 +99,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def named_out_of_memory(
+def explain_out_of_memory(
     run: Callable[[int], object] | None, config: TrainConfig, device: torch.device
 ) -> Iterator[None]:
     """Turn a failed allocation inside the block into a sentence that names a batch that fits.
@@ -125,10 +129,10 @@ def named_out_of_memory(
 
 
 @contextmanager
-def named_out_of_memory_in_evaluation(
+def explain_out_of_memory_in_evaluation(
     run: Callable[[int], object], batch_size: int, device: torch.device
 ) -> Iterator[None]:
-    """`named_out_of_memory` where a training evaluates, for which the run was saved.
+    """`explain_out_of_memory` where a training evaluates, for which the run was saved.
 
     Args:
         run: Predicts a batch of the given size; called after a failure.

@@ -114,7 +114,7 @@ class Report:
 
         Args:
             lines: One per epoch.
-            best: The checkpoint that was kept.
+            best: The weights that were kept.
         """
         facts = result_facts(lines, best)
         names = ["curve", *KEPT_PICTURES]

@@ -4,12 +4,13 @@
 ``last.previous.pt``, ``best.safetensors`` (the weights of the best AP, or PCKh), ``metrics.jsonl``
 (a line per epoch), ``curve.png``, ``best_predictions.png`` and ``worst_predictions.png`` (of the
 last evaluation), what loggers leave: ``tensorboard/``, and the ids of remote runs in
-``loggers.json``; and ``.lock``, held by the process that trains there.
+``loggers.json``; and ``.lock``, locked by the process that trains there.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -27,10 +28,14 @@ from torch import nn
 from pose_hrnet.config.data import CropShards
 from pose_hrnet.config.files import dotted_keys
 from pose_hrnet.config.recipe import Config, RecipeNotes
+from pose_hrnet.evaluation.scorer import main_number
 from pose_hrnet.keypoints.records import People
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.choices import Resume
+from pose_hrnet.system.text import counted
 from pose_hrnet.training.states import BEST, LAST, PREVIOUS, holds_state, read_newest_state
+
+log = logging.getLogger(__name__)
 
 RESUMABLE_CHANGES = frozenset(
     {
@@ -112,6 +117,36 @@ class Progressed:
             return f"at epoch {self.epoch + 1} of {epochs}, {step}"
         return f"after epoch {self.epoch} of {epochs}"
 
+    def finish_epoch(self, rate: float) -> None:
+        """Turn the part, of which nothing is left to do, into the epoch's line.
+
+        Args:
+            rate: The learning rate of its last step.
+        """
+        part = self.part
+        self.epoch += 1
+        self.lines.append(
+            {
+                "epoch": self.epoch,
+                "step": self.step,
+                "loss": part.loss_sum / part.samples,
+                "lr": rate,
+                "seconds": round(part.seconds, 2),
+                "samples_per_second": round(part.samples / part.seconds, 1),
+                "data_wait": round(part.seconds_waited / part.seconds, 4),
+                "unreadable": part.unreadable,
+            }
+        )
+        self.part = EpochPart()
+
+    def note_scores(self, scores: Mapping[str, float]) -> bool:
+        """Put the last epoch's scores into its line; returns whether they are the best so far."""
+        self.lines[-1] |= scores
+        score = scores[main_number(scores) or "AP"]
+        is_best = score > self.best_score
+        self.best_score = max(score, self.best_score)
+        return is_best
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Progressed:
         """What was saved; earlier versions called the best score ``best_ap``, and had no part."""
@@ -121,7 +156,7 @@ class Progressed:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Keep other trainings out of a run's folder, which is made; one that is killed lets go.
 
     Raises:
@@ -162,20 +197,40 @@ def run_facts(
     }
 
 
+def place_of(
+    saved: Mapping[str, Any],
+    device: torch.device,
+    *,
+    crops: int,
+    persons: int,
+    steps_per_epoch: int,
+) -> Progressed:
+    """How far a saved run has come; sets the random number generators as they were.
+
+    Args:
+        saved: From `load_run`.
+        device: Where the run goes on.
+        crops: Of an optimiser step of all processes, from now on.
+        persons: In an epoch.
+        steps_per_epoch: From now on.
+    """
+    torch.set_rng_state(saved["rng"])
+    if device.type == "cuda" and "cuda_rng" in saved:
+        torch.cuda.set_rng_state(saved["cuda_rng"], device)
+    done = Progressed.from_dict(saved["progressed"])
+    before = crops_per_step_before(saved)
+    if before == crops:
+        return done
+    log.info("the run had %s per step, and goes on with %d", counted(before, "crop"), crops)
+    return at_other_batch(done, crops, persons, steps_per_epoch)
+
+
 def run_progress(done: Progressed, device: torch.device) -> dict[str, Any]:
     """What is saved of the place that a run has come to, besides network and optimiser."""
     progress = {"progressed": asdict(done), "rng": torch.get_rng_state()}
     if device.type == "cuda":
         progress["cuda_rng"] = torch.cuda.get_rng_state(device)
     return progress
-
-
-def restore_progress(saved: Mapping[str, Any], device: torch.device) -> Progressed:
-    """Set the random number generators as they were, and say how far the run has come."""
-    torch.set_rng_state(saved["rng"])
-    if device.type == "cuda" and "cuda_rng" in saved:
-        torch.cuda.set_rng_state(saved["cuda_rng"], device)
-    return Progressed.from_dict(saved["progressed"])
 
 
 def at_other_batch(

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 LAST, PREVIOUS, BEST = "last.pt", "last.previous.pt", "best.safetensors"
 
 
-class CheckpointWriter:
+class StateWriter:
     """Saves the states of a run, and its best weights, one after the other in a thread.
 
     A save that fails is tried again with the next one; what was saved before stays as it is.
@@ -45,7 +45,7 @@ class CheckpointWriter:
         self._last_is_whole: bool | None = None  # not known before a look at it
         remove_temporaries(folder)
 
-    def __enter__(self) -> CheckpointWriter:
+    def __enter__(self) -> StateWriter:
         return self
 
     def __exit__(

@@ -68,6 +68,7 @@ class TrainingStep:
         decay = config.train.ema_decay
         self.average = None if decay is None else MovingAverage(self.network, decay)
         self.precision = arithmetic(device, config.train.precision)
+        self._autocast = autocast(device, self.precision)
         self.scaler = torch.amp.GradScaler(device.type) if self.precision == "fp16" else None
         self._compiled = compiled(model, device) if config.train.compile else None
         self._compiling = config.train.compile
@@ -182,7 +183,7 @@ class TrainingStep:
             forward = self._compiled
             if self._compiling:
                 log.info("compiling the network, once: this takes minutes, then steps are faster")
-        with autocast(self.device, self.precision):
+        with self._autocast:
             heatmaps = forward(images)
         loss = self.loss(heatmaps, targets, weights) * share
         # Neither `backward` is typed by PyTorch.

@@ -14,15 +14,11 @@ import torch
 from pose_hrnet.config.data import CropShards
 from pose_hrnet.config.recipe import Config
 from pose_hrnet.config.training import OptimizerConfig, TrainConfig
-from pose_hrnet.evaluation.evaluate import EvaluationSet
 from pose_hrnet.evaluation.scorer import main_number
-from pose_hrnet.keypoints.records import People
-from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.complexity import complexity
 from pose_hrnet.system.device import arithmetic
 from pose_hrnet.system.text import counted, duration, format_size, speed
-from pose_hrnet.training.data import TrainingData
-from pose_hrnet.training.run_folder import crops_per_step
+from pose_hrnet.training.assemble import Assembly
 
 log = logging.getLogger(__name__)
 
@@ -151,45 +147,25 @@ class RunSummary:
         )
 
 
-def summarize(
-    config: Config,
-    card: ModelCard,
-    data: TrainingData,
-    held_out: EvaluationSet,
-    device: torch.device,
-    *,
-    rate: float | None = None,
-    processes: int = 1,
-) -> RunSummary:
-    """Collect the facts of a run.
-
-    Args:
-        config: Everything that decides it.
-        card: Of the network.
-        data: The persons to learn from.
-        held_out: The persons to score on.
-        device: Where it runs.
-        rate: The learning rate after the warm-up; None: `optimizer.lr` as it stands.
-        processes: Copies of the network that learn together.
-    """
+def summarize(parts: Assembly) -> RunSummary:
+    """Collect the facts of a run."""
+    card, people, held_out = parts.card, parts.data.people, parts.held_out
     cost = complexity(card.architecture, card.codec.input_wh)
-    batch = crops_per_step(config, processes)
-    persons = len(data.people)
     return RunSummary(
-        training_images=_images_of(data.people),
-        training_persons=persons,
-        keypoints_per_person=float((data.people.visibility > 0).sum(axis=1).mean()),
+        training_images=len(np.unique(people.image_index)),
+        training_persons=len(people),
+        keypoints_per_person=float((people.visibility > 0).sum(axis=1).mean()),
         validation_images=len(held_out.people.images),
         validation_boxes=len(held_out.people),
         model=cost.label,
         parameters=cost.parameters,
         gflops=cost.published_gflops,
-        effective_batch=batch,
-        rate=config.optimizer.lr if rate is None else rate,
-        steps_per_epoch=-(-persons // batch),
-        processes=processes,
-        device=_device_name(device),
-        precision=arithmetic(device, config.train.precision),
+        effective_batch=parts.crops_per_step,
+        rate=parts.base_rate,
+        steps_per_epoch=parts.steps_per_epoch,
+        processes=parts.world.size,
+        device=_device_name(parts.device),
+        precision=arithmetic(parts.device, parts.config.train.precision),
     )
 
 
@@ -225,15 +201,21 @@ def schedule_in_words(config: OptimizerConfig, train: TrainConfig) -> str:
 
 
 def epoch_in_words(line: dict[str, Any], epochs: int, left: float | None = None) -> str:
-    """A line of ``metrics.jsonl``, and the time left in seconds if it is known."""
+    """A line of ``metrics.jsonl``, short enough for a terminal of 80 columns.
+
+    Args:
+        line: Of an epoch. Its waiting for data is told from 5 % on, its learning rate is not.
+        epochs: Of the run.
+        left: Seconds that are left of it, if that is known.
+    """
     score = main_number(line)
     parts = [
         f"epoch {line['epoch']}/{epochs}: loss {line['loss']:.2e}",
         *([] if score is None else [f"{score} {line[score]:.3f}"]),
-        f"lr {line['lr']:.1e}",
         speed(line["samples_per_second"]),
-        f"{line['data_wait']:.0%} data wait",
     ]
+    if line["data_wait"] >= 0.05:
+        parts.append(f"wait {line['data_wait']:.0%}")
     if line.get("unreadable"):
         parts.append(f"{line['unreadable']} unreadable")
     if left:
@@ -246,7 +228,7 @@ def result_facts(lines: Sequence[dict[str, Any]], best: Path) -> Facts:
 
     Args:
         lines: Of ``metrics.jsonl``.
-        best: The checkpoint of the best epoch.
+        best: The weights of the best epoch.
     """
     seconds = sum(line["seconds"] for line in lines)
     crops = sum(line["samples_per_second"] * line["seconds"] for line in lines)
@@ -261,18 +243,14 @@ def result_facts(lines: Sequence[dict[str, Any]], best: Path) -> Facts:
     scored = [line for line in lines if main_number(line)]
     if scored:
         name = main_number(scored[0]) or "AP"
-        # The first of equal ones: the checkpoint that was kept.
+        # The first of equal ones: its weights were kept.
         top = max(scored, key=lambda line: float(line[name]))
         others = [n for n in ("AP50", "AP75", "AR", "PCKh@0.1") if n in top]
         values = ", ".join(f"{n} {top[n]:.3f}" for n in (name, *others))
         rows.insert(0, ("best", f"epoch {top['epoch']}: {values}"))
         if top is not scored[-1]:
             rows.insert(1, ("last", f"{name} {scored[-1][name]:.3f}"))
-    return Facts(f"trained for {counted(len(lines), 'epoch')}", (*rows, ("checkpoint", str(best))))
-
-
-def _images_of(people: People) -> int:
-    return len(np.unique(people.image_index))
+    return Facts(f"trained for {counted(len(lines), 'epoch')}", (*rows, ("weights", str(best))))
 
 
 def _source(config: Config) -> str:

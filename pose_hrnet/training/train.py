@@ -4,45 +4,25 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
-import torch
 import yaml
 
 from pose_hrnet.config.recipe import Config
-from pose_hrnet.data.loader import crop_loader, end_workers
-from pose_hrnet.evaluation.evaluate import load_evaluation_set, own_decoder
-from pose_hrnet.models.weights.load import initialise
+from pose_hrnet.data.loader import end_workers
 from pose_hrnet.system.choices import LoggerName, Resume
-from pose_hrnet.system.distributed import World, wrap
+from pose_hrnet.system.distributed import World
 from pose_hrnet.system.files import check_room, write_text
 from pose_hrnet.system.interrupts import Interrupts
 from pose_hrnet.system.progress import SILENT, Progress
-from pose_hrnet.system.text import counted
-from pose_hrnet.training.assemble import build_model
-from pose_hrnet.training.data import check_first_images, training_crops, training_data
-from pose_hrnet.training.loggers import RunLogger, check_loggers, open_loggers
+from pose_hrnet.training.assemble import Assembly
+from pose_hrnet.training.loggers import check_loggers, open_loggers
 from pose_hrnet.training.loop import TrainingRun
-from pose_hrnet.training.losses import build_loss
-from pose_hrnet.training.optimizer import build_optimizer, rate_schedule, scaled_rate
-from pose_hrnet.training.pictures import Showcase
 from pose_hrnet.training.report import Report
-from pose_hrnet.training.run_folder import (
-    Progressed,
-    at_other_batch,
-    bytes_to_come,
-    crops_per_step,
-    crops_per_step_before,
-    held,
-    load_run,
-    restore_progress,
-    run_facts,
-)
-from pose_hrnet.training.states import BEST, CheckpointWriter
-from pose_hrnet.training.step import TrainingStep
+from pose_hrnet.training.run_folder import Progressed, bytes_to_come, load_run, locked, place_of
+from pose_hrnet.training.states import BEST, StateWriter
 from pose_hrnet.training.summary import Tell, log_facts, summarize
 
 log = logging.getLogger(__name__)
@@ -61,7 +41,7 @@ def train(
 ) -> Path:
     """Train a model; see `pose_hrnet.training.run_folder` for what it leaves in `output`.
 
-    Several processes call it alike; see `pose_hrnet.cli.processes.joined`.
+    Several processes call it alike; see `pose_hrnet.cli.processes.distributed_command`.
 
     Args:
         config: Everything that decides the run.
@@ -74,7 +54,7 @@ def train(
         tell: Takes the summaries of start and end, in the main process.
 
     Returns:
-        Path of the best checkpoint.
+        Path of the best weights.
 
     Raises:
         ValueError: If the folder holds a run and `resume` is never, or that run was started with
@@ -88,62 +68,21 @@ def train(
     """
     check_loggers(loggers or (), output)
     world = world or World.alone()
-    where = world.device(device)
-    torch.manual_seed(config.train.seed)
-    model, card = build_model(config)
-    world.on_main(lambda: check_room(output, bytes_to_come(model, config, output)))
-    loss = build_loss(
-        config.loss.name,
-        card.skeleton,
-        top_k=config.loss.top_k,
-        keypoint_weights=config.loss.keypoint_weights,
-        device=where,
-    )
-    data = training_data(config, card, world)
-    people = data.people
-    loader = crop_loader(
-        training_crops(config, card, data),
-        batch_size=config.train.batch_size,
-        workers=config.data.workers,
-        sampler=data.sampler,
-        pin_memory=where.type == "cuda",
-    )
-    # Read now, so that a fault shows before the first epoch and not behind it.
-    held_out = load_evaluation_set(
-        config.data.val, card.skeleton, min_box_score=config.test.min_box_score
-    )
-    check_first_images(config.data.val, held_out.people)
+    parts = Assembly(config, world.device(device), world)
+    world.on_main(lambda: check_room(output, bytes_to_come(parts.model, config, output)))
+    parts.read()
     # Before anything is read or written there: a run that another process is at stays as it is.
-    with held(output) if world.is_main else nullcontext():
-        saved = world.on_main(lambda: load_run(output, config, people, resume, world.size))
-        if config.model.pretrained is not None and saved is None:
-            taken = initialise(model, config.model.pretrained, card.skeleton.keypoint_names)
-            log.info("%s", taken.summary())
-        model.to(where)
-        if config.train.channels_last:
-            model.to(memory_format=torch.channels_last)
-        learner = wrap(model, world, sync_batchnorm=config.train.sync_batchnorm)
-        optimizer = build_optimizer(learner, config.optimizer)
-        step = TrainingStep(learner, card.codec, optimizer, loss, config, where, people)
-
-        crops = crops_per_step(config, world.size)
-        steps_per_epoch = math.ceil(len(loader) / config.train.accumulate)
-        base_rate = scaled_rate(config.optimizer, crops)
-        is_resumed = saved is not None
-        done = Progressed()
-        if saved is not None:
-            step.load_state_dict(saved)
-            done = _place(saved, where, crops, len(people), steps_per_epoch)
-            del saved  # as large as the network and its optimiser
-        elif resume != "never":
-            log.info("%s holds no run to resume; a new one starts", output)
+    with locked(output) if world.is_main else nullcontext():
+        done = _begin(parts, output, resume)
+        is_resumed = done is not None
+        done = done or Progressed()
         if not world.on_main((output / BEST).exists):
             done.best_score = -math.inf
-
-        opened: Sequence[RunLogger] = ()
+        settings = config.model_dump(mode="json")
+        opened = []
         if world.is_main:
-            write_text(output / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
-            opened = open_loggers(loggers, output, config.model_dump(mode="json"), done.epoch)
+            write_text(output / "config.yaml", yaml.safe_dump(settings))
+            opened = open_loggers(loggers, output, settings, done.epoch)
         report = Report(
             output,
             done.epoch,
@@ -153,60 +92,40 @@ def train(
             tell=tell,
         )
         try:
-            run = TrainingRun(
-                config=config,
-                output=output,
-                model=model,
-                card=card,
-                step=step,
-                sampler=data.sampler,
-                loader=loader,
-                steps_per_epoch=steps_per_epoch,
-                rate=rate_schedule(
-                    config.optimizer.model_copy(update={"lr": base_rate}),
-                    steps_per_epoch,
-                    config.train.epochs,
-                    config.train.minutes,
-                ),
-                facts=run_facts(card, config, people, world.size),
-                done=done,
-                device=where,
-                report=report,
-                showcase=Showcase(
-                    card, held_out, own_decoder(card, config.test, config.train.precision), where
-                ),
-                progress=progress,
-                world=world,
-            )
-            if is_resumed:
-                log.info("%s", run.where_it_goes_on())
-            if world.is_main:
-                summary = summarize(
-                    config, card, data, held_out, where, rate=base_rate, processes=world.size
-                )
-                report.start(summary.facts(config, place=run.place() if is_resumed else None))
             with (
                 Interrupts() as interrupts,
-                CheckpointWriter(output) if world.is_main else nullcontext() as checkpoints,
+                StateWriter(output) if world.is_main else nullcontext() as writer,
             ):
-                run.to_the_end(interrupts, checkpoints)
+                run = TrainingRun(
+                    parts, done, output, report, interrupts, writer, progress=progress
+                )
+                if is_resumed:
+                    log.info("%s", run.where_it_goes_on())
+                if world.is_main:
+                    place = run.place() if is_resumed else None
+                    report.start(summarize(parts).facts(config, place=place))
+                run.to_the_end()
         finally:
-            end_workers(loader)
+            end_workers(parts.loader)
             report.close()
     return output / BEST
 
 
-def _place(
-    saved: Mapping[str, Any],
-    device: torch.device,
-    crops: int,
-    persons: int,
-    steps_per_epoch: int,
-) -> Progressed:
-    """How far a saved run has come, in steps of so many crops; restores its random numbers."""
-    done = restore_progress(saved, device)
-    before = crops_per_step_before(saved)
-    if before == crops:
-        return done
-    log.info("the run had %s per step, and goes on with %d", counted(before, "crop"), crops)
-    return at_other_batch(done, crops, persons, steps_per_epoch)
+def _begin(parts: Assembly, output: Path, resume: Resume) -> Progressed | None:
+    """Give the network what it starts from; returns how far a resumed run is, None for a new."""
+    config, world, people = parts.config, parts.world, parts.data.people
+    saved = world.on_main(lambda: load_run(output, config, people, resume, world.size))
+    if saved is None:
+        if resume != "never":
+            log.info("%s holds no run to resume; a new one starts", output)
+        if config.model.pretrained is not None:
+            log.info("%s", parts.start_from_pretrained())
+        return None
+    parts.step.load_state_dict(saved)
+    return place_of(
+        saved,
+        parts.device,
+        crops=parts.crops_per_step,
+        persons=len(people),
+        steps_per_epoch=parts.steps_per_epoch,
+    )

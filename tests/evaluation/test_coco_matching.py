@@ -10,6 +10,7 @@ import pytest
 from pycocotools.cocoeval import COCOeval
 
 from pose_hrnet.data.formats.coco import read_coco
+from pose_hrnet.data.formats.results import read_results
 
 # Private: ten numbers could agree by chance; here it is every OKS, match and curve.
 from pose_hrnet.evaluation.metrics import coco_matching
@@ -21,7 +22,7 @@ from pose_hrnet.evaluation.metrics.coco_ap import (
     _sigmas,
     score_results,
 )
-from pose_hrnet.evaluation.metrics.coco_results import read_results
+from pose_hrnet.evaluation.metrics.coco_results import Found
 from pose_hrnet.evaluation.metrics.coco_truth import Truth
 from pose_hrnet.keypoints.skeleton import COCO17
 
@@ -115,7 +116,7 @@ def cases(tmp_path_factory):
         path = tmp_path_factory.mktemp("truth") / "truth.json"
         path.write_text(json.dumps(content))
         truth = Truth.of(read_coco(path), k)
-        results = read_results(draw_results(rng, content, k), truth, k, [])
+        results = Found.of(read_results(draw_results(rng, content, k), k), truth, k, [])
         count = int(rng.integers(1, len(content["images"]) + 1))
         images = sorted(rng.permutation(len(content["images"]))[:count] + 1)
         drawn.append((truth, results, [int(i) for i in images], sigmas))

@@ -11,7 +11,7 @@ import torch
 import typer
 
 from pose_hrnet.cli.console import one_sentence_errors_of_all
-from pose_hrnet.cli.processes import joined
+from pose_hrnet.cli.processes import distributed_command
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.evaluation.compare import compare
@@ -127,8 +127,9 @@ def dies_unnoticed(world, folder):
     """Process 0 ends while process 1 computes; torchrun tells it."""
     world.barrier()
     if world.rank == 0:
-        time.sleep(2)  # until process 1 has left the barrier, too
+        world.store.wait(["has left the barrier"])
         os.kill(os.getpid(), signal.SIGKILL)
+    world.store.set("has left the barrier", "1")
     time.sleep(100)
 
 
@@ -142,7 +143,7 @@ def fails_alone(world, folder):
 @one_sentence_errors_of_all
 def main(name: str, folder: Path) -> None:
     work = {f.__name__: f for f in (checks, dies, dies_unnoticed, fails_alone)}[name]
-    with joined("cpu") as world:
+    with distributed_command("cpu") as world:
         work(world, folder)
 
 

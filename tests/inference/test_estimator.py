@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from pose_hrnet import HRNet, PoseEstimator
-from pose_hrnet.data.formats.results import load_boxes
+from pose_hrnet.data.formats.detections import load_boxes
 from pose_hrnet.data.images import read_rgb
 from pose_hrnet.inference.files import find_images, predict_files
 from pose_hrnet.keypoints.codec import HeatmapCodec

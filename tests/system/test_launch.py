@@ -1,4 +1,4 @@
-"""A process's place among several is what torchrun says."""
+"""A process's rank among several is what torchrun says."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import sys
 
 import pytest
 
-from pose_hrnet.system.launch import Place, place
+from pose_hrnet.system.launch import Rank
 
 NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
 
-def test_place_is_what_torchrun_says(monkeypatch):
+def test_the_rank_is_what_torchrun_says(monkeypatch):
     for name, value in zip(NAMES, "5824", strict=True):
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("MASTER_ADDR", "localhost")
-    assert place() == Place(rank=5, size=8, local_rank=2, local_size=4)
-    assert not place().is_main
+    assert Rank.from_environment() == Rank(rank=5, size=8, local_rank=2, local_size=4)
+    assert not Rank.from_environment().is_main
 
 
 @pytest.mark.parametrize("given", [{}, {"RANK": "3"}, {"MASTER_ADDR": "localhost", "RANK": "3"}])
@@ -26,8 +26,8 @@ def test_without_all_that_torchrun_says_a_process_is_alone(monkeypatch, given):
         monkeypatch.delenv(name, raising=False)
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    assert place() == Place()
-    assert place().is_main
+    assert Rank.from_environment() == Rank()
+    assert Rank.from_environment().is_main
 
 
 def test_it_needs_no_torch():

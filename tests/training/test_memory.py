@@ -13,10 +13,10 @@ from pose_hrnet.training.memory import (
     BatchTooLarge,
     StepMemory,
     batch_advice,
+    explain_out_of_memory,
+    explain_out_of_memory_in_evaluation,
     is_out_of_memory,
     measure,
-    named_out_of_memory,
-    named_out_of_memory_in_evaluation,
 )
 
 CPU = torch.device("cpu")
@@ -75,7 +75,7 @@ def test_names_the_batch_that_would_fit(monkeypatch):
     )
     with (
         pytest.raises(BatchTooLarge, match=expected),
-        named_out_of_memory(run, TrainConfig(batch_size=128, accumulate=2), CPU),
+        explain_out_of_memory(run, TrainConfig(batch_size=128, accumulate=2), CPU),
     ):
         run(128)
 
@@ -92,12 +92,12 @@ def test_names_the_batch_that_would_fit_in_an_evaluation(monkeypatch):
     monkeypatch.setattr(memory, "peak_memory", lambda call, device: call() or 10 * sizes[-1])
     with (
         pytest.raises(BatchTooLarge, match=r"test.batch_size 128 does .*: 100 would fit, with wh"),
-        named_out_of_memory_in_evaluation(run, 128, CPU),
+        explain_out_of_memory_in_evaluation(run, 128, CPU),
     ):
         run(128)
     with (
         pytest.raises(RuntimeError, match="shapes"),
-        named_out_of_memory_in_evaluation(run, 8, CPU),
+        explain_out_of_memory_in_evaluation(run, 8, CPU),
     ):
         raise RuntimeError("shapes")
 
@@ -117,6 +117,9 @@ def test_measuring_starts_over_with_fewer_crops_where_a_quarter_does_not_fit(mon
 
 
 def test_other_errors_pass():
-    with pytest.raises(RuntimeError, match="shapes"), named_out_of_memory(int, TrainConfig(), CPU):
+    with (
+        pytest.raises(RuntimeError, match="shapes"),
+        explain_out_of_memory(int, TrainConfig(), CPU),
+    ):
         raise RuntimeError("shapes")
     assert [gigabytes(size) for size in (3.44e9, 5e6)] == ["3.4 GB", "5 MB"]

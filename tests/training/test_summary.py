@@ -11,11 +11,10 @@ import torch
 
 from pose_hrnet.config.files import load_config
 from pose_hrnet.config.training import OptimizerConfig, TrainConfig
-from pose_hrnet.evaluation.evaluate import load_evaluation_set
+from pose_hrnet.system.distributed import World
 from pose_hrnet.system.progress import SILENT
 from pose_hrnet.system.text import duration, speed
-from pose_hrnet.training.assemble import build_model
-from pose_hrnet.training.data import training_data
+from pose_hrnet.training.assemble import Assembly, build_model
 from pose_hrnet.training.report import TIMED_STEPS, WARM_UP_STEPS, Report
 from pose_hrnet.training.summary import (
     Facts,
@@ -50,15 +49,12 @@ def config(tmp_path):
     ])  # fmt: skip
 
 
-def summary_of(config, **settings):
-    _, card = build_model(config)
-    data = training_data(config, card)
-    held_out = load_evaluation_set(config.data.val, card.skeleton)
-    return summarize(config, card, data, held_out, torch.device("cpu"), **settings)
+def summary_of(config, processes=1):
+    return summarize(Assembly(config, torch.device("cpu"), World(size=processes)))
 
 
 def test_facts_are_those_of_the_run(config):
-    summary = summary_of(config, rate=1.25e-4)
+    summary = summary_of(config)
     assert (summary.training_persons, summary.training_images) == (10, 5)
     assert summary.keypoints_per_person == pytest.approx((5 * 10 + 5 * 17) / 10)
     assert (summary.validation_boxes, summary.validation_images) == (6, 3)
@@ -111,11 +107,16 @@ def test_numbers_in_words():
 
 def test_a_line_for_each_epoch():
     assert epoch_in_words({**LINE, "AP": 0.5123}, 10, 12_000.0) == (
-        "epoch 3/10: loss 4.12e-04, AP 0.512, lr 1.0e-03, 34 crops/s, 3% data wait, "
-        "3 h 20 min left"
+        "epoch 3/10: loss 4.12e-04, AP 0.512, 34 crops/s, 3 h 20 min left"
     )
-    bad = epoch_in_words({**LINE, "unreadable": 2}, 3)
-    assert bad == "epoch 3/3: loss 4.12e-04, lr 1.0e-03, 34 crops/s, 3% data wait, 2 unreadable"
+    bad = epoch_in_words({**LINE, "unreadable": 2, "data_wait": 0.13}, 3)
+    assert bad == "epoch 3/3: loss 4.12e-04, 34 crops/s, wait 13%, 2 unreadable"
+
+
+def test_an_epoch_is_one_line_of_a_terminal():
+    """80 columns, of which the level of a message takes nine."""
+    line = {**LINE, "epoch": 170, "PCKh": 0.905, "samples_per_second": 1234.0}
+    assert len(epoch_in_words(line, 210, 190_000.0)) <= 80 - 9
 
 
 def test_results_name_the_first_best_epoch():
@@ -126,7 +127,7 @@ def test_results_name_the_first_best_epoch():
     assert rows["last"] == "AP 0.300"
     assert rows["learning took"] == "50 s, 34 crops/s"
     assert rows["waiting for data"] == "11% of it"
-    assert rows["checkpoint"].endswith("best.safetensors")
+    assert rows["weights"].endswith("best.safetensors")
 
 
 def test_time_left_is_told_once_the_first_steps_are_timed(tmp_path, caplog, monkeypatch):

@@ -1,15 +1,11 @@
-"""Detections in, results out: COCO box files -> `People`, `Poses` -> COCO results.
+"""COCO keypoint results: files -> columns, `Poses` -> columns, and out again as rows.
 
-Rows that cannot be used are left out and told as `Problem`s; a file of the wrong form is a
-`ValueError`. Format: https://cocodataset.org/#format-results (Lin et al., ECCV 2014).
+Format: https://cocodataset.org/#format-results (Lin et al., ECCV 2014).
 """
 
 from __future__ import annotations
 
-import logging
-import math
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,256 +13,159 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from pose_hrnet.data.formats.rows import (
-    Problem,
-    decode_rows,
-    explain_strays,
-    read_json,
-    summarise,
-)
-from pose_hrnet.keypoints.records import ImageId, Images, People, Poses, object_array
-from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
+from pose_hrnet.data.formats.rows import read_json
+from pose_hrnet.keypoints.records import Float64, ImageId, Poses
 from pose_hrnet.system.text import counted
 
-log = logging.getLogger(__name__)
+_EXPECTED = "a list of COCO keypoint results {image_id, category_id, keypoints, score}"
 
 
-PERSON = 1  # COCO's category_id
-
-
-class Detection(msgspec.Struct, gc=False):
-    """A row of a box file.
+@dataclass(frozen=True, eq=False)
+class Results:
+    """N keypoint results, as they are stated.
 
     Attributes:
-        bbox: x, y, width and height in image pixels; None for what is not finite.
-        image_id: Of its image; None if it goes by its name alone.
-        file_name: Of its image; None if it goes by its id alone.
-        category_id: None: not said, so a person.
-        score: None if it is not finite.
+        name: Where they come from, for messages.
+        image_ids: N image ids.
+        category_ids: N category ids.
+        keypoints: ``(N, 3 * K)`` float64 x, y (image pixels) and score of each keypoint.
+        scores: ``(N,)`` float64.
+        box_areas: ``(N,)`` float64 square pixels of ``bbox``; NaN where there is none of four
+            numbers.
     """
 
-    bbox: tuple[float | None, float | None, float | None, float | None]
-    image_id: ImageId | None = None
-    file_name: str | None = None
-    category_id: ImageId | None = None
-    score: float | None = 1.0
+    name: str
+    image_ids: list[ImageId]
+    category_ids: list[ImageId]
+    keypoints: Float64
+    scores: Float64
+    box_areas: Float64
 
-    def __post_init__(self) -> None:
-        if self.image_id is None and not self.file_name:
-            raise ValueError("it has neither image_id nor file_name")
+    def __len__(self) -> int:
+        return len(self.image_ids)
 
-    @property
-    def image(self) -> ImageId:
-        """What it calls its image: the name, or else the id."""
-        return self.file_name or ("" if self.image_id is None else self.image_id)
-
-    @property
-    def numbers(self) -> list[float]:
-        """x, y, width, height and score; NaN for what is not finite."""
-        return [math.nan if value is None else value for value in (*self.bbox, self.score)]
-
-
-def decode_detections(path: Path, problems: list[Problem]) -> Iterator[Detection]:
-    """The rows of a box file; a malformed one becomes a problem.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no list.
-    """
-    raws = read_json(path, list[msgspec.Raw], "a list of detections")
-    return decode_rows(raws, Detection, "detection", problems)
-
-
-def names_of(path: Path) -> list[str]:
-    """What a box file may call an image, the surest first: path, name, stem, the stem's number."""
-    number = [str(int(path.stem))] if path.stem.isdecimal() else []
-    return list(dict.fromkeys([str(path), path.name, path.stem, *number]))
-
-
-def load_detections(
-    path: Path,
-    images: Images,
-    *,
-    skeleton: Skeleton = COCO17,
-    min_score: float = 0.0,
-    category_id: int | str = 1,
-) -> People:
-    """Load the boxes of a person detector, ``[{image_id, category_id, bbox, score}, ...]``.
-
-    In place of the image's id a row may have its ``file_name``, as annotated or, where only one
-    image has them, without the folder or the suffix. Without a score it has 1, and without a
-    category it is of a person. Detections of other categories are passed over. Rows of an unknown
-    image, of the wrong type, or with an empty box are left out and counted in one warning.
-
-    Args:
-        path: The box file.
-        images: The images of the annotations.
-        skeleton: Its number of keypoints gives the (unlabelled) keypoint columns their length.
-        min_score: Boxes with this score and above are kept (official ``image_thre``: 0).
-        category_id: The person category.
-
-    Returns:
-        N detected persons in the file's order; boxes are not clipped, as in the official code.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no list of detections, or none is left.
-    """
-    people, problems = read_detections(
-        path, images, skeleton=skeleton, min_score=min_score, category_id=category_id
-    )
-    if not len(people):
-        reasons = [summarise(problems), explain_strays(problems, images)]
-        reason = "; ".join(filter(None, reasons)) or "no box has this category and score"
-        raise ValueError(
-            f"{path} has no detection of category {category_id!r} with a score of at least "
-            f"{min_score:g} in {counted(len(images), 'annotated image')}: {reason}"
+    @classmethod
+    def of_poses(cls, poses: Poses, category_id: ImageId = 1) -> Results:
+        """Those that `poses_to_results` makes of the poses, without making them."""
+        triples = np.concatenate([poses.keypoints_image, poses.keypoint_scores[..., None]], axis=2)
+        count, k, _ = triples.shape
+        return cls(
+            "the poses",
+            poses.image_ids.tolist(),
+            [category_id] * count,
+            triples.reshape(count, 3 * k).astype(np.float64),
+            poses.scores.astype(np.float64),
+            np.full(count, np.nan),
         )
-    if problems:
-        log.warning("%s: %s", path, summarise(problems))
-    return people
+
+    def not_finite(self) -> list[int]:
+        """Rows with a keypoint or a score that is not a finite number."""
+        finite = np.isfinite(self.keypoints).all(axis=1) & np.isfinite(self.scores)
+        return [int(row) for row in np.flatnonzero(~finite)]
 
 
-def read_detections(
-    path: Path,
-    images: Images,
-    *,
-    skeleton: Skeleton = COCO17,
-    min_score: float = 0.0,
-    category_id: int | str = 1,
-) -> tuple[People, tuple[Problem, ...]]:
-    """As `load_detections`, but hands the problems back, and may find nothing.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no list of detections.
-    """
-    problems: list[Problem] = []
-    row_of_id: dict[ImageId | None, int] = {each: row for row, each in enumerate(images.ids)}
-    row_of_name: dict[str, int] = {}
-    kept: list[tuple[Detection, int]] = []
-    for row in decode_detections(path, problems):
-        if row.category_id not in (None, category_id):
-            continue
-        if row.file_name and not row_of_name:
-            row_of_name = _rows_by_name(images)
-        image = row_of_id.get(row.image_id, row_of_name.get(row.file_name or ""))
-        if not np.isfinite(row.numbers).all():
-            sentence = f"a detection in image {row.image!r} has a box or a score without numbers"
-            problems.append(Problem("malformed detection", row.image, sentence))
-        elif row.numbers[-1] < min_score:
-            continue
-        elif image is None:
-            kind = "unknown file name" if row.file_name else "unknown image id"
-            sentence = f"a detection is of image {row.image!r}, which is not annotated"
-            problems.append(Problem(kind, row.image, sentence, row.image))
-        elif min(row.numbers[2:4]) <= 0:
-            sentence = f"a detection in image {row.image!r} has the box {list(row.bbox)}"
-            problems.append(Problem("box is empty", row.image, sentence))
-        else:
-            kept.append((row, image))
-    count, k = len(kept), skeleton.num_keypoints
-    boxes = np.array([row.bbox for row, _ in kept], np.float32).reshape(count, 4)
-    people = People(
-        images=images,
-        image_index=np.array([image for _, image in kept], np.int32),
-        ids=object_array(range(count)),
-        boxes_xywh=boxes,
-        keypoints_image=np.zeros((count, k, 2), np.float32),
-        visibility=np.zeros((count, k), np.uint8),
-        areas=boxes[:, 2] * boxes[:, 3],
-        scores=np.array([row.score for row, _ in kept], np.float32),
-        is_crowd=np.zeros(count, np.bool_),
-    )
-    return people, tuple(problems)
-
-
-def _rows_by_name(images: Images) -> dict[str, int]:
-    """Row of each image by what a box file may call it, unless that means several images."""
-    found: dict[str, int] = {name: row for row, name in enumerate(images.file_names)}
-    shorter = [(n, row) for name, row in found.items() for n in names_of(Path(name))[1:]]
-    uses = Counter(name for name, _ in shorter)
-    return {name: row for name, row in shorter if uses[name] == 1} | found
-
-
-@dataclass(frozen=True)
-class ImageBoxes:
-    """One image in a box file: rows of box and score; its id, None where it has but a name."""
-
-    rows: list[list[float]]
-    image_id: ImageId | None
-
-
-def load_boxes(path: Path) -> dict[str, ImageBoxes]:
-    """Person boxes per image from a detection file.
-
-    Entries of other categories are passed over; boxes that are not finite or have no area, and
-    boxes without a finite score, are left out with one warning.
-
-    Args:
-        path: JSON list of ``{"image_id" or "file_name", "bbox": [x, y, w, h], "score",
-            "category_id"}``; the score and the category may be missing and are then 1.
-
-    Returns:
-        The boxes for each file name, or else image id as text.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not such a list, or has no usable person box.
-    """
-    problems: list[Problem] = []
-    entries = list(decode_detections(path, problems))
-    if problems:
-        raise ValueError(
-            f"{path}: {problems[0].sentence}; expected "
-            '{"image_id" or "file_name": ..., "bbox": [x, y, w, h], "score": ...}'
-        )
-    known: dict[str, ImageBoxes] = {}
-    bad: list[str] = []
-    persons = 0
-    for position, entry in enumerate(entries):
-        if entry.category_id not in (None, PERSON):
-            continue
-        persons += 1
-        name, (x, y, w, h, score) = str(entry.image), entry.numbers
-        row = [x, y, x + w, y + h, score]
-        if np.isfinite(row).all() and row[0] < row[2] and row[1] < row[3]:
-            known.setdefault(name, ImageBoxes([], entry.image_id)).rows.append(row)
-        else:
-            bad.append(f"entry {position} (image {name}, box [{x:g}, {y:g}, {w:g}, {h:g}])")
-    if not known:
-        raise ValueError(
-            f"{path} has no usable person box: of {counted(len(entries), 'entry')}, {persons} "
-            f"with category_id {PERSON} or none, {len(bad)} of these not finite or without area"
-        )
-    if bad:
-        log.warning(
-            "%s: left out %d of %s, without area or not finite: %s%s",
-            path, len(bad), counted(persons, "person box"),
-            ", ".join(bad[:3]), ", ..." if len(bad) > 3 else "",
-        )  # fmt: skip
-    return known
-
-
-def poses_to_results(poses: Poses, category_id: int | str = 1) -> list[dict[str, Any]]:
+def poses_to_results(poses: Poses, category_id: ImageId = 1) -> list[dict[str, Any]]:
     """COCO keypoint results: ``{image_id, category_id, keypoints, score}`` per pose.
 
     ``keypoints`` is ``[x, y, keypoint score] * K`` in image pixels, not rounded.
 
+    Args:
+        poses: N poses.
+        category_id: Of all of them.
+
     Raises:
         ValueError: If a number is not finite: no evaluation could read it.
     """
-    triples = np.concatenate([poses.keypoints_image, poses.keypoint_scores[..., None]], axis=2)
-    keypoints = triples.astype(np.float64).reshape(len(poses), 3 * triples.shape[1])
-    scores = poses.scores.astype(np.float64)
-    wrong = np.flatnonzero(~(np.isfinite(keypoints).all(axis=1) & np.isfinite(scores)))
-    if len(wrong):
+    results = Results.of_poses(poses, category_id)
+    if wrong := results.not_finite():
         raise ValueError(
             f"{len(wrong)} of {counted(len(poses), 'pose')} with keypoints or scores that are not "
             f"finite, the first in image {poses.image_ids[wrong[0]]!r}; check the model's weights"
         )
-    columns = zip(poses.image_ids.tolist(), keypoints.tolist(), scores.tolist(), strict=True)
+    columns = zip(
+        results.image_ids, results.keypoints.tolist(), results.scores.tolist(), strict=True
+    )
     return [
         {"image_id": image_id, "category_id": category_id, "keypoints": row, "score": score}
         for image_id, row, score in columns
     ]
+
+
+def read_results(source: Path | list[dict[str, Any]], num_keypoints: int) -> Results:
+    """Read a results file, or copy a list of results.
+
+    Args:
+        source: COCO keypoint results: a JSON file, or the list itself.
+        num_keypoints: K.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a result is malformed or has another number of keypoints.
+    """
+    name = "the list of results" if isinstance(source, list) else str(source)
+    length, rows = _rows(source, name)
+    keypoints, scores = np.empty((length, 3 * num_keypoints)), np.empty(length)
+    box_areas = np.full(length, np.nan)
+    image_ids: list[ImageId] = []
+    category_ids: list[ImageId] = []
+    for at, row in enumerate(rows):
+        if len(row.keypoints) != 3 * num_keypoints:
+            raise malformed_result(at, row.image_id, len(row.keypoints), num_keypoints, name)
+        keypoints[at] = row.keypoints
+        scores[at] = row.score
+        image_ids.append(row.image_id)
+        category_ids.append(row.category_id)
+        if row.bbox is not None and len(row.bbox) == 4:
+            box_areas[at] = row.bbox[2] * row.bbox[3]
+    return Results(name, image_ids, category_ids, keypoints, scores, box_areas)
+
+
+def malformed_result(
+    at: int, image_id: ImageId, length: int, num_keypoints: int, name: str, fault: str = ""
+) -> ValueError:
+    """The error about one result, to be raised.
+
+    Args:
+        at: Which one, from 0.
+        image_id: Its image.
+        length: How many keypoint values it has.
+        num_keypoints: K.
+        name: Where it comes from.
+        fault: What else is wrong.
+    """
+    return ValueError(
+        f"result {at} of {name} (image {image_id!r}) has {length} keypoint values{fault}; "
+        f"expected x, y and score of {num_keypoints} keypoints, one for each OKS sigma, all finite"
+    )
+
+
+class _Result(msgspec.Struct, gc=False):
+    image_id: ImageId
+    category_id: ImageId
+    keypoints: list[float]
+    score: float
+    bbox: list[float] | None = None
+
+
+def _rows(source: Path | list[dict[str, Any]], name: str) -> tuple[int, Iterable[_Result]]:
+    if isinstance(source, list):
+        try:
+            return len(source), msgspec.convert(source, list[_Result])
+        except msgspec.ValidationError as error:
+            raise ValueError(f"{name} is not {_EXPECTED}: {error}") from error
+    raws = read_json(source, list[msgspec.Raw], _EXPECTED)
+    return len(raws), _decode(raws, source)
+
+
+def _decode(raws: list[msgspec.Raw], path: Path) -> Iterator[_Result]:
+    """Row by row: twice as fast as the whole list, whose numbers would fill the memory."""
+    decode = msgspec.json.Decoder(_Result).decode
+    try:
+        for raw in raws:
+            yield decode(raw)
+    except msgspec.ValidationError:
+        read_json(path, list[_Result], _EXPECTED)  # says which row it is
+        raise
+
+
+__all__ = ["Results", "malformed_result", "poses_to_results", "read_results"]

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from pose_hrnet.data.formats.coco import read_coco
+from pose_hrnet.data.formats.detections import read_detections
 from pose_hrnet.data.formats.persons import AnnotatedPersons, read_persons
-from pose_hrnet.data.formats.results import read_detections
 from pose_hrnet.data.formats.rows import explain_strays
 from pose_hrnet.data.formats.skeletons import skeleton_of
 from pose_hrnet.data.images import ImageError, ImageFacts, read_facts, read_rgb

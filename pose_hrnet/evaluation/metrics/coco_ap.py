@@ -24,13 +24,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval, Params
 
 from pose_hrnet.data.formats.coco import read_coco
+from pose_hrnet.data.formats.results import Results, read_results
 from pose_hrnet.evaluation.metrics.coco_matching import match_images
-from pose_hrnet.evaluation.metrics.coco_results import (
-    Results,
-    check_images,
-    read_results,
-    results_of_poses,
-)
+from pose_hrnet.evaluation.metrics.coco_results import Found, check_images
 from pose_hrnet.evaluation.metrics.coco_truth import Persons, Truth
 from pose_hrnet.keypoints.records import Float64, ImageId, Poses
 from pose_hrnet.system.choices import Evaluator
@@ -63,7 +59,7 @@ class CocoScores:
 
 def score_results(
     annotations: Path | Truth,
-    results: Path | list[dict[str, Any]],
+    results: Path | list[dict[str, Any]] | Results,
     *,
     sigmas: Sequence[float] | None = None,
     image_ids: Iterable[ImageId] | None = None,
@@ -75,7 +71,8 @@ def score_results(
     Args:
         annotations: COCO keypoint annotations, JSON; or the truth that was read of them.
         results: COCO keypoint results ``{image_id, category_id, keypoints, score}``, `keypoints`
-            being x, y, score of each keypoint in image pixels: a JSON file, or the list itself.
+            being x, y, score of each keypoint in image pixels: a JSON file, the list itself, or
+            their columns.
             pycocotools takes a result's area from its ``bbox`` where there is one, else from its
             keypoints; a result that matches no person counts in the size range of that area.
         sigmas: K OKS standard deviations; default COCO's 17.
@@ -94,10 +91,28 @@ def score_results(
             are sigmas, or no result has a category of the annotations.
     """
     oks_sigmas = _sigmas(sigmas)
-    truth = _truth(annotations, len(oks_sigmas))
+    count = len(oks_sigmas)
+    truth = annotations
+    if not isinstance(truth, Truth):
+        truth = Truth.of(read_coco(truth), count)
     notes = list(truth.notes)
-    found = read_results(results, truth, len(oks_sigmas), notes)
-    return _score(truth, found, image_ids, oks_sigmas, evaluator, notes, metrics)
+    if not isinstance(results, Results):
+        results = read_results(results, count)
+    found = Found.of(results, truth, count, notes)
+    images = _choose_images(truth, image_ids)
+    evaluation, told = _evaluate(truth, found, images, oks_sigmas, evaluator)
+    numbers = dict(zip(COCO_METRICS, map(float, evaluation.stats), strict=True))
+    values = {name: numbers[name] for name in metrics}
+    persons = truth.persons
+    scored = (persons.num_keypoints > 0) & ~persons.is_crowd
+    with_results = found.image_numbers[np.isin(found.image_numbers, images)]
+    counts = {
+        "images": len(images),
+        "persons": int(np.isin(persons.image_numbers[scored], images).sum()),
+        "results": len(with_results),
+        "images_with_results": len(np.unique(with_results)),
+    }
+    return CocoScores(values, counts, (*notes, *_explain_missing(values)), told)
 
 
 def score_poses(
@@ -126,42 +141,13 @@ def score_poses(
         FileNotFoundError: If there are no annotations.
         ValueError: As `score_results` does.
     """
-    oks_sigmas = _sigmas(sigmas)
-    truth = _truth(annotations, len(oks_sigmas))
-    notes = list(truth.notes)
-    found = results_of_poses(poses, category_id, truth, len(oks_sigmas), notes)
-    return _score(truth, found, image_ids, oks_sigmas, evaluator, notes)
-
-
-def _truth(annotations: Path | Truth, num_keypoints: int) -> Truth:
-    if isinstance(annotations, Truth):
-        return annotations
-    return Truth.of(read_coco(annotations), num_keypoints)
-
-
-def _score(
-    truth: Truth,
-    found: Results,
-    image_ids: Iterable[ImageId] | None,
-    sigmas: Float64,
-    evaluator: Evaluator,
-    notes: list[str],
-    metrics: Sequence[str] = COCO_METRICS,
-) -> CocoScores:
-    images = _choose_images(truth, image_ids)
-    evaluation, told = _evaluate(truth, found, images, sigmas, evaluator)
-    numbers = dict(zip(COCO_METRICS, map(float, evaluation.stats), strict=True))
-    values = {name: numbers[name] for name in metrics}
-    persons = truth.persons
-    scored = (persons.num_keypoints > 0) & ~persons.is_crowd
-    with_results = found.image_numbers[np.isin(found.image_numbers, images)]
-    counts = {
-        "images": len(images),
-        "persons": int(np.isin(persons.image_numbers[scored], images).sum()),
-        "results": len(with_results),
-        "images_with_results": len(np.unique(with_results)),
-    }
-    return CocoScores(values, counts, (*notes, *_explain_missing(values)), told)
+    return score_results(
+        annotations,
+        Results.of_poses(poses, category_id),
+        sigmas=sigmas,
+        image_ids=image_ids,
+        evaluator=evaluator,
+    )
 
 
 def _sigmas(sigmas: Sequence[float] | None) -> Float64:
@@ -182,7 +168,7 @@ def _choose_images(truth: Truth, image_ids: Iterable[ImageId] | None) -> list[in
 
 def _evaluate(
     truth: Truth,
-    found: Results,
+    found: Found,
     images: list[int],
     sigmas: Float64,
     evaluator: Evaluator,
@@ -234,7 +220,7 @@ def _person_rows(persons: Persons) -> list[dict[str, Any]]:
     )
 
 
-def _result_rows(found: Results) -> list[dict[str, Any]]:
+def _result_rows(found: Found) -> list[dict[str, Any]]:
     return _rows(
         image_id=found.image_numbers.tolist(),
         category_id=found.category_numbers.tolist(),

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools.cocoeval import Params
 
-from pose_hrnet.evaluation.metrics.coco_results import Results
+from pose_hrnet.evaluation.metrics.coco_results import Found
 from pose_hrnet.evaluation.metrics.coco_truth import Persons
 from pose_hrnet.keypoints.records import Float64
 
@@ -29,7 +29,7 @@ _CHUNK = 1 << 12  # pairs whose keypoint distances are held at once: arrays that
 
 
 def match_images(
-    persons: Persons, results: Results, params: Params
+    persons: Persons, results: Found, params: Params
 ) -> list[dict[str, Any] | None] | None:
     """Do what `COCOeval.evaluate` does.
 
@@ -72,7 +72,7 @@ def _persons_of(persons: Persons, category: int, images: Sequence[int]) -> Perso
     return persons[rows[np.argsort(persons.image_numbers[rows], kind="stable")]]
 
 
-def _best_results(results: Results, category: int, params: Params) -> tuple[Results, Rows]:
+def _best_results(results: Found, category: int, params: Params) -> tuple[Found, Rows]:
     """The results of a category that count, by image and falling score; their ranks there."""
     rows = np.flatnonzero(results.category_numbers == category)
     # Stable like pycocotools' merge sort: equal scores stay in the order of the file.
@@ -92,7 +92,7 @@ def _pairs(result_images: Rows, person_images: Rows) -> tuple[Rows, Rows]:
     return result, np.arange(len(result)) + np.repeat(first - starts, counts)
 
 
-def _oks(truth: Persons, found: Results, person: Rows, result: Rows, sigmas: Float64) -> Float64:
+def _oks(truth: Persons, found: Found, person: Rows, result: Rows, sigmas: Float64) -> Float64:
     """OKS of each pair ``(P,)``, by the operations, and in the order, of `COCOeval.computeOks`."""
     variances = (sigmas * 2) ** 2
     visible = truth.keypoints[..., 2] > 0
@@ -172,7 +172,7 @@ def _match(
 
 def _by_image(
     truth: Persons,
-    found: Results,
+    found: Found,
     ignored: Bools,
     matched: Bools,
     passed_over: Bools,

@@ -1,27 +1,23 @@
-"""Reads keypoint results into columns, with the numbers that the ground truth gives its ids."""
+"""Keypoint results as pycocotools wants them: with the numbers that the ground truth gives ids."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_hrnet.data.formats.rows import find_twin, read_json
+from pose_hrnet.data.formats.results import Results, malformed_result
+from pose_hrnet.data.formats.rows import find_twin
 from pose_hrnet.evaluation.metrics.coco_truth import Truth, in_order
-from pose_hrnet.keypoints.records import Float64, ImageId, Poses
+from pose_hrnet.keypoints.records import Float64, ImageId
 from pose_hrnet.system.text import counted
-
-_EXPECTED = "a list of COCO keypoint results {image_id, category_id, keypoints, score}"
 
 
 @dataclass(frozen=True, eq=False)
-class Results:
-    """N keypoint results, with the numbers that a `Truth` gives its images and categories.
+class Found:
+    """N keypoint results, with the numbers that a `Truth` gives their images and categories.
 
     Attributes:
         image_numbers: ``(N,)``.
@@ -40,78 +36,41 @@ class Results:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def __getitem__(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Results:
-        return Results(*(getattr(self, field.name)[rows] for field in fields(self)))
+    def __getitem__(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Found:
+        return Found(*(getattr(self, field.name)[rows] for field in fields(self)))
 
+    @classmethod
+    def of(cls, results: Results, truth: Truth, num_keypoints: int, notes: list[str]) -> Found:
+        """Check values and ids, and replace ids by the numbers of the ground truth.
 
-class _Result(msgspec.Struct, gc=False):
-    image_id: ImageId
-    category_id: ImageId
-    keypoints: list[float]
-    score: float
-    bbox: list[float] | None = None
+        Args:
+            results: As they are stated.
+            truth: What they are scored against.
+            num_keypoints: K.
+            notes: What does not count is appended, one sentence each.
 
-
-def read_results(
-    source: Path | list[dict[str, Any]], truth: Truth, num_keypoints: int, notes: list[str]
-) -> Results:
-    """Read a results file, or copy a list of results.
-
-    Args:
-        source: COCO keypoint results: a JSON file, or the list itself.
-        truth: What they are scored against.
-        num_keypoints: K.
-        notes: What does not count is appended, one sentence each.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If a result is malformed, not finite, has another number of keypoints or an
-            image that `truth` lacks, or if none has a category of `truth`.
-    """
-    name = "the list of results" if isinstance(source, list) else str(source)
-    length, rows = _rows(source, name)
-    keypoints = np.empty((length, 3 * num_keypoints))
-    image_ids: list[ImageId] = []
-    category_ids: list[ImageId] = []
-    scores: list[float] = []
-    boxes: list[list[float] | None] = []
-    for at, row in enumerate(rows):
-        if len(row.keypoints) != 3 * num_keypoints:
-            raise _malformed(at, row.image_id, len(row.keypoints), num_keypoints, name)
-        keypoints[at] = row.keypoints
-        image_ids.append(row.image_id)
-        category_ids.append(row.category_id)
-        scores.append(row.score)
-        boxes.append(row.bbox)
-    areas = _areas(boxes, keypoints, name, notes)
-    return _numbered(
-        image_ids, category_ids, keypoints, np.array(scores, np.float64), areas, truth, name, notes
-    )
-
-
-def results_of_poses(
-    poses: Poses, category_id: ImageId, truth: Truth, num_keypoints: int, notes: list[str]
-) -> Results:
-    """The results that `poses_to_results` writes of these poses, without writing them.
-
-    Raises:
-        ValueError: As `read_results` does.
-    """
-    triples = np.concatenate([poses.keypoints_image, poses.keypoint_scores[..., None]], axis=2)
-    keypoints = triples.reshape(len(poses), 3 * triples.shape[1]).astype(np.float64)
-    if len(poses) and triples.shape[1] != num_keypoints:
-        first = poses.image_ids[0]
-        raise _malformed(0, first, keypoints.shape[1], num_keypoints, "the poses")
-    return _numbered(
-        poses.image_ids.tolist(),
-        [category_id] * len(poses),
-        keypoints,
-        poses.scores.astype(np.float64),
-        _extents(keypoints),
-        truth,
-        "the poses",
-        notes,
-    )
+        Raises:
+            ValueError: If a result is not finite, has another number of keypoints or an image
+                that `truth` lacks, or if none has a category of `truth`.
+        """
+        length = results.keypoints.shape[1]
+        if len(results) and length != 3 * num_keypoints:
+            raise malformed_result(0, results.image_ids[0], length, num_keypoints, results.name)
+        for at in results.not_finite():
+            fault = " or a score that are not all finite"
+            raise malformed_result(
+                at, results.image_ids[at], length, num_keypoints, results.name, fault
+            )
+        check_images(results.image_ids, truth, results.name)
+        _check_categories(results, truth, notes)
+        numbers = truth.category_numbers  # pycocotools passes category 0 over, and so does ours
+        return cls(
+            np.array([truth.image_numbers[i] for i in results.image_ids], np.intp),
+            np.array([numbers.get(i, 0) for i in results.category_ids], np.intp),
+            results.keypoints,
+            results.scores,
+            _areas(results, notes),
+        )
 
 
 def check_images(image_ids: Sequence[ImageId], truth: Truth, owner: str) -> None:
@@ -134,98 +93,30 @@ def check_images(image_ids: Sequence[ImageId], truth: Truth, owner: str) -> None
     )
 
 
-def _rows(source: Path | list[dict[str, Any]], name: str) -> tuple[int, Iterable[_Result]]:
-    if isinstance(source, list):
-        try:
-            return len(source), msgspec.convert(source, list[_Result])
-        except msgspec.ValidationError as error:
-            raise ValueError(f"{name} is not {_EXPECTED}: {error}") from error
-    raws = read_json(source, list[msgspec.Raw], _EXPECTED)
-    return len(raws), _decode(raws, source)
-
-
-def _decode(raws: list[msgspec.Raw], path: Path) -> Iterator[_Result]:
-    """Row by row: twice as fast as the whole list, whose numbers would fill the memory."""
-    decode = msgspec.json.Decoder(_Result).decode
-    try:
-        for raw in raws:
-            yield decode(raw)
-    except msgspec.ValidationError:
-        read_json(path, list[_Result], _EXPECTED)  # says which row it is
-        raise
-
-
-def _numbered(
-    image_ids: list[ImageId],
-    category_ids: list[ImageId],
-    keypoints: Float64,
-    scores: Float64,
-    areas: Float64,
-    truth: Truth,
-    name: str,
-    notes: list[str],
-) -> Results:
-    """Check values and ids, and replace ids by the numbers of the ground truth."""
-    finite = np.isfinite(keypoints).all(axis=1) & np.isfinite(scores)
-    if not finite.all():
-        at, length = int(finite.argmin()), keypoints.shape[1]
-        raise _malformed(
-            at, image_ids[at], length, length // 3, name, " or a score that are not all finite"
-        )
-    check_images(image_ids, truth, name)
-    _check_categories(category_ids, truth, name, notes)
-    return Results(
-        image_numbers=np.array([truth.image_numbers[i] for i in image_ids], np.intp),
-        # pycocotools passes category 0 over, and so do the numbers.
-        category_numbers=np.array(
-            [truth.category_numbers.get(i, 0) for i in category_ids], np.intp
-        ),
-        keypoints=keypoints,
-        scores=scores,
-        areas=areas,
-    )
-
-
-def _malformed(
-    at: int, image_id: ImageId, length: int, num_keypoints: int, name: str, fault: str = ""
-) -> ValueError:
-    return ValueError(
-        f"result {at} of {name} (image {image_id!r}) has {length} keypoint values{fault}; "
-        f"expected x, y and score of {num_keypoints} keypoints, one for each OKS sigma, all finite"
-    )
-
-
-def _check_categories(
-    category_ids: list[ImageId], truth: Truth, name: str, notes: list[str]
-) -> None:
-    strays = [category for category in category_ids if category not in truth.category_numbers]
+def _check_categories(results: Results, truth: Truth, notes: list[str]) -> None:
+    strays = [each for each in results.category_ids if each not in truth.category_numbers]
     if not strays:
         return
-    found = f"{len(strays)} of {counted(len(category_ids), 'entry')} of {name} with category"
+    found = f"{len(strays)} of {counted(len(results), 'entry')} of {results.name} with category"
     found = f"{found} {in_order(strays)}, but {truth.name} lists {list(truth.category_numbers)}"
-    if len(strays) == len(category_ids):
+    if len(strays) == len(results):
         raise ValueError(f"{found}; write one of the latter as category_id")
     notes.append(f"{found}; they do not count")
 
 
-def _areas(
-    boxes: list[list[float] | None], keypoints: Float64, name: str, notes: list[str]
-) -> Float64:
-    """Area of the box if the first result has one, else of the keypoints' extent (`loadRes`)."""
-    usable = [box for box in boxes if box is not None and len(box) == 4]
-    if boxes and boxes[0] and len(usable) == len(boxes):
-        return np.array([box[2] * box[3] for box in usable], np.float64)
-    if usable:
+def _areas(results: Results, notes: list[str]) -> Float64:
+    """Areas of the boxes if all results have one, else of the keypoints' extents (`loadRes`)."""
+    boxed = int(np.isfinite(results.box_areas).sum())
+    if boxed and boxed == len(results):
+        return results.box_areas
+    if boxed:
         notes.append(
-            f"only {len(usable)} of {counted(len(boxes), 'entry')} of {name} with a bbox; "
+            f"only {boxed} of {counted(len(results), 'entry')} of {results.name} with a bbox; "
             "the area of all was taken from their keypoints"
         )
-    return _extents(keypoints)
+    x, y = results.keypoints[:, 0::3], results.keypoints[:, 1::3]
+    extents: Float64 = np.ptp(x, axis=1) * np.ptp(y, axis=1)
+    return extents
 
 
-def _extents(keypoints: Float64) -> Float64:
-    areas: Float64 = np.ptp(keypoints[:, 0::3], axis=1) * np.ptp(keypoints[:, 1::3], axis=1)
-    return areas
-
-
-__all__ = ["Results", "check_images", "read_results", "results_of_poses"]
+__all__ = ["Found", "check_images"]

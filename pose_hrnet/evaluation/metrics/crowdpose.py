@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pose_hrnet.data.formats.coco import AnnotationFile
+from pose_hrnet.data.formats.results import Results, read_results
 from pose_hrnet.evaluation.metrics.coco_ap import CocoScores, score_results
 from pose_hrnet.evaluation.metrics.coco_truth import Truth
 from pose_hrnet.keypoints.records import ImageId
@@ -61,7 +62,7 @@ class CrowdTruth:
 
 def score_crowdpose(
     crowd: CrowdTruth,
-    results: Path | list[dict[str, Any]],
+    results: Path | list[dict[str, Any]] | Results,
     *,
     evaluator: Evaluator = "fast",
 ) -> CocoScores:
@@ -80,6 +81,8 @@ def score_crowdpose(
         ValueError: As `score_results`.
     """
     truth, sigmas = crowd.truth, CROWDPOSE14.sigmas
+    if not isinstance(results, Results):
+        results = read_results(results, CROWDPOSE14.num_keypoints)
     whole = score_results(
         truth, results, sigmas=sigmas, evaluator=evaluator, metrics=_OF_ALL_IMAGES
     )

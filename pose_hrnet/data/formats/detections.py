@@ -1,0 +1,247 @@
+"""Boxes of person detectors: COCO box files -> `People`, or boxes by image.
+
+Rows that cannot be used are left out and told as `Problem`s; a file of the wrong form is a
+`ValueError`. Format: https://cocodataset.org/#format-results (Lin et al., ECCV 2014).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from pose_hrnet.data.formats.rows import (
+    Problem,
+    decode_rows,
+    explain_strays,
+    read_json,
+    summarise,
+)
+from pose_hrnet.keypoints.records import ImageId, Images, People, object_array
+from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
+from pose_hrnet.system.text import counted
+
+log = logging.getLogger(__name__)
+
+PERSON = 1
+"""COCO's ``category_id`` of persons."""
+
+
+class Detection(msgspec.Struct, gc=False):
+    """A row of a box file.
+
+    Attributes:
+        bbox: x, y, width and height in image pixels; None for what is not finite.
+        image_id: Of its image; None if it goes by its name alone.
+        file_name: Of its image; None if it goes by its id alone.
+        category_id: None: not said, so a person.
+        score: None if it is not finite.
+    """
+
+    bbox: tuple[float | None, float | None, float | None, float | None]
+    image_id: ImageId | None = None
+    file_name: str | None = None
+    category_id: ImageId | None = None
+    score: float | None = 1.0
+
+    def __post_init__(self) -> None:
+        if self.image_id is None and not self.file_name:
+            raise ValueError("it has neither image_id nor file_name")
+
+    @property
+    def image(self) -> ImageId:
+        """What it calls its image: the name, or else the id."""
+        return self.file_name or ("" if self.image_id is None else self.image_id)
+
+    @property
+    def numbers(self) -> list[float]:
+        """x, y, width, height and score; NaN for what is not finite."""
+        return [math.nan if value is None else value for value in (*self.bbox, self.score)]
+
+
+def decode_detections(path: Path, problems: list[Problem]) -> Iterator[Detection]:
+    """The rows of a box file; a malformed one becomes a problem.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no list.
+    """
+    raws = read_json(path, list[msgspec.Raw], "a list of detections")
+    return decode_rows(raws, Detection, "detection", problems)
+
+
+def names_of(path: Path) -> list[str]:
+    """What a box file may call an image, the surest first: path, name, stem, the stem's number."""
+    number = [str(int(path.stem))] if path.stem.isdecimal() else []
+    return list(dict.fromkeys([str(path), path.name, path.stem, *number]))
+
+
+def load_detections(
+    path: Path,
+    images: Images,
+    *,
+    skeleton: Skeleton = COCO17,
+    min_score: float = 0.0,
+    category_id: int | str = 1,
+) -> People:
+    """Load the boxes of a person detector, ``[{image_id, category_id, bbox, score}, ...]``.
+
+    In place of the image's id a row may have its ``file_name``, as annotated or, where only one
+    image has them, without the folder or the suffix. Without a score it has 1, and without a
+    category it is of a person. Detections of other categories are passed over. Rows of an unknown
+    image, of the wrong type, or with an empty box are left out and counted in one warning.
+
+    Args:
+        path: The box file.
+        images: The images of the annotations.
+        skeleton: Its number of keypoints gives the (unlabelled) keypoint columns their length.
+        min_score: Boxes with this score and above are kept (official ``image_thre``: 0).
+        category_id: The person category.
+
+    Returns:
+        N detected persons in the file's order; boxes are not clipped, as in the official code.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no list of detections, or none is left.
+    """
+    people, problems = read_detections(
+        path, images, skeleton=skeleton, min_score=min_score, category_id=category_id
+    )
+    if not len(people):
+        reasons = [summarise(problems), explain_strays(problems, images)]
+        reason = "; ".join(filter(None, reasons)) or "no box has this category and score"
+        raise ValueError(
+            f"{path} has no detection of category {category_id!r} with a score of at least "
+            f"{min_score:g} in {counted(len(images), 'annotated image')}: {reason}"
+        )
+    if problems:
+        log.warning("%s: %s", path, summarise(problems))
+    return people
+
+
+def read_detections(
+    path: Path,
+    images: Images,
+    *,
+    skeleton: Skeleton = COCO17,
+    min_score: float = 0.0,
+    category_id: int | str = 1,
+) -> tuple[People, tuple[Problem, ...]]:
+    """As `load_detections`, but hands the problems back, and may find nothing.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no list of detections.
+    """
+    problems: list[Problem] = []
+    row_of_id: dict[ImageId | None, int] = {each: row for row, each in enumerate(images.ids)}
+    row_of_name: dict[str, int] = {}
+    kept: list[tuple[Detection, int]] = []
+    for row in decode_detections(path, problems):
+        if row.category_id not in (None, category_id):
+            continue
+        if row.file_name and not row_of_name:
+            row_of_name = _rows_by_name(images)
+        image = row_of_id.get(row.image_id, row_of_name.get(row.file_name or ""))
+        if not np.isfinite(row.numbers).all():
+            sentence = f"a detection in image {row.image!r} has a box or a score without numbers"
+            problems.append(Problem("malformed detection", row.image, sentence))
+        elif row.numbers[-1] < min_score:
+            continue
+        elif image is None:
+            kind = "unknown file name" if row.file_name else "unknown image id"
+            sentence = f"a detection is of image {row.image!r}, which is not annotated"
+            problems.append(Problem(kind, row.image, sentence, row.image))
+        elif min(row.numbers[2:4]) <= 0:
+            sentence = f"a detection in image {row.image!r} has the box {list(row.bbox)}"
+            problems.append(Problem("box is empty", row.image, sentence))
+        else:
+            kept.append((row, image))
+    count, k = len(kept), skeleton.num_keypoints
+    boxes = np.array([row.bbox for row, _ in kept], np.float32).reshape(count, 4)
+    people = People(
+        images=images,
+        image_index=np.array([image for _, image in kept], np.int32),
+        ids=object_array(range(count)),
+        boxes_xywh=boxes,
+        keypoints_image=np.zeros((count, k, 2), np.float32),
+        visibility=np.zeros((count, k), np.uint8),
+        areas=boxes[:, 2] * boxes[:, 3],
+        scores=np.array([row.score for row, _ in kept], np.float32),
+        is_crowd=np.zeros(count, np.bool_),
+    )
+    return people, tuple(problems)
+
+
+def _rows_by_name(images: Images) -> dict[str, int]:
+    """Row of each image by what a box file may call it, unless that means several images."""
+    found: dict[str, int] = {name: row for row, name in enumerate(images.file_names)}
+    shorter = [(n, row) for name, row in found.items() for n in names_of(Path(name))[1:]]
+    uses = Counter(name for name, _ in shorter)
+    return {name: row for name, row in shorter if uses[name] == 1} | found
+
+
+@dataclass(frozen=True)
+class ImageBoxes:
+    """One image in a box file: rows of box and score; its id, None where it has but a name."""
+
+    rows: list[list[float]]
+    image_id: ImageId | None
+
+
+def load_boxes(path: Path) -> dict[str, ImageBoxes]:
+    """Person boxes per image from a detection file.
+
+    Entries of other categories are passed over; boxes that are not finite or have no area, and
+    boxes without a finite score, are left out with one warning.
+
+    Args:
+        path: JSON list of ``{"image_id" or "file_name", "bbox": [x, y, w, h], "score",
+            "category_id"}``; the score and the category may be missing and are then 1.
+
+    Returns:
+        The boxes for each file name, or else image id as text.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not such a list, or has no usable person box.
+    """
+    problems: list[Problem] = []
+    entries = list(decode_detections(path, problems))
+    if problems:
+        raise ValueError(
+            f"{path}: {problems[0].sentence}; expected "
+            '{"image_id" or "file_name": ..., "bbox": [x, y, w, h], "score": ...}'
+        )
+    known: dict[str, ImageBoxes] = {}
+    bad: list[str] = []
+    persons = 0
+    for position, entry in enumerate(entries):
+        if entry.category_id not in (None, PERSON):
+            continue
+        persons += 1
+        name, (x, y, w, h, score) = str(entry.image), entry.numbers
+        row = [x, y, x + w, y + h, score]
+        if np.isfinite(row).all() and row[0] < row[2] and row[1] < row[3]:
+            known.setdefault(name, ImageBoxes([], entry.image_id)).rows.append(row)
+        else:
+            bad.append(f"entry {position} (image {name}, box [{x:g}, {y:g}, {w:g}, {h:g}])")
+    if not known:
+        raise ValueError(
+            f"{path} has no usable person box: of {counted(len(entries), 'entry')}, {persons} "
+            f"with category_id {PERSON} or none, {len(bad)} of these not finite or without area"
+        )
+    if bad:
+        log.warning(
+            "%s: left out %d of %s, without area or not finite: %s%s",
+            path, len(bad), counted(persons, "person box"),
+            ", ".join(bad[:3]), ", ..." if len(bad) > 3 else "",
+        )  # fmt: skip
+    return known
