@@ -13,8 +13,9 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from pose_hrnet import load_config
 from pose_hrnet.cli.app import app, demo
-from pose_hrnet.config.files import find_config, load_config
+from pose_hrnet.config.files import find_config
 from pose_hrnet.data.images import read_rgb
 from tests.helpers.builders import make_people, write_annotations, write_images
 from tests.helpers.command_line import run, run_here, set_options

@@ -8,8 +8,7 @@ import json
 import pytest
 import torch
 
-from pose_hrnet.keypoints.skeleton import COCO17, MPII16
-from pose_hrnet.models.weights.load import load_model
+from pose_hrnet import COCO17, MPII16, load_model
 from tests.helpers.command_line import run_here, set_options
 from tests.helpers.training_runs import TINY, data_settings
 

@@ -6,9 +6,9 @@ import json
 
 import cv2
 
+from pose_hrnet import load_model
 from pose_hrnet.cli import demo
 from pose_hrnet.cli.demo import run_demo
-from pose_hrnet.models.weights.load import load_model
 from pose_hrnet.training.report import read_metrics
 
 

@@ -16,14 +16,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from pose_hrnet.config.files import load_config
-from pose_hrnet.evaluation.evaluate import evaluate
-from pose_hrnet.models.weights.load import load_model
+from pose_hrnet import evaluate, load_config, load_model, train
 from pose_hrnet.training.report import read_metrics
 from pose_hrnet.training.run_folder import EpochPart, Progressed, at_other_batch
 from pose_hrnet.training.states import read_newest_state
 from pose_hrnet.training.step import TrainingStep
-from pose_hrnet.training.train import train
 from tests.helpers.builders import make_people, write_annotations, write_images
 from tests.helpers.training_runs import TINY, assert_same_run, data_settings
 

@@ -17,14 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from pose_hrnet.config.files import load_config
+from pose_hrnet import HeatmapCodec, load_config, train
 from pose_hrnet.data.crops import CropDataset
 from pose_hrnet.data.loader import crop_loader, end_workers
-from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.system.interrupts import SIGNALS, Interrupted
 from pose_hrnet.system.progress import SILENT
 from pose_hrnet.training.states import LAST, read_newest_state
-from pose_hrnet.training.train import train
 from tests.helpers.builders import make_people
 from tests.helpers.training_runs import assert_same_run, tiny_settings
 

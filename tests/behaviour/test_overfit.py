@@ -7,13 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from pose_hrnet import PoseEstimator, load_config
+from pose_hrnet import COCO17, PoseEstimator, load_config, train
 from pose_hrnet.data.images import read_rgb
 from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.keypoints.geometry import xywh_to_xyxy
 from pose_hrnet.keypoints.oks import oks_matrix
-from pose_hrnet.keypoints.skeleton import COCO17
-from pose_hrnet.training.train import train
 from tests.helpers.training_runs import data_settings
 
 STILL = [
