@@ -56,11 +56,11 @@ def test_the_guesses_are_told_once_and_travel_in_the_checkpoint(folder):
     assert log.count("guessed flip pairs") == 1
     assert "left_shoulder-right_shoulder, left_wrist-right_wrist" in log
     for name in ("best.safetensors", "last.pt"):
-        loaded = load_model(folder / "training" / name)
-        assert loaded.card.skeleton.keypoint_names == NAMES
-        assert loaded.card.skeleton.flip_index == (0, 2, 1, 4, 3)
-        assert loaded.card.skeleton.links == ((1, 2), (1, 3), (2, 4))
-        assert loaded.model(torch.zeros(1, 3, 64, 32, dtype=torch.uint8)).shape[1] == 5
+        model = load_model(folder / "training" / name, backend="eager")
+        assert model.card.skeleton.keypoint_names == NAMES
+        assert model.card.skeleton.flip_index == (0, 2, 1, 4, 3)
+        assert model.card.skeleton.links == ((1, 2), (1, 3), (2, 4))
+        assert model.heatmaps(torch.zeros(1, 64, 32, 3, dtype=torch.uint8)).shape[1] == 5
 
 
 def test_evaluate_score_validate_and_predict(folder, tmp_path):
@@ -126,7 +126,8 @@ def test_pretrained_weights_of_other_keypoints_start_a_training(folder, tmp_path
         folder, folder / "drawn/annotations.json", tmp_path / "run", f"model.pretrained={best}"
     )
     assert "Head: 5 of 17 keypoints taken by name; left_eye, right_eye" in log
-    assert len(load_model(tmp_path / "run/best.safetensors").card.skeleton.keypoint_names) == 17
+    model = load_model(tmp_path / "run/best.safetensors", backend="eager")
+    assert model.card.skeleton.num_keypoints == 17
 
 
 def test_a_list_of_data_sets_with_mpii_trains_and_scores_pckh(folder, tmp_path):

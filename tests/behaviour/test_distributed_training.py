@@ -162,12 +162,9 @@ def test_two_processes_learn_as_one_that_accumulates_their_batches(
 
 
 def test_scores_are_those_of_one_process_with_the_same_weights(whole, settings):
-    loaded = load_model(whole.folder / "best.safetensors")
+    model = load_model(whole.folder / "best.safetensors", backend="eager", device="cpu")
     config = load_config("demo", settings)
-    evaluation = evaluate(
-        loaded.model, loaded.card, config.data.val, config.test,
-        device=torch.device("cpu"), precision="fp32",
-    )  # fmt: skip
+    evaluation = evaluate(model, config.data.val, config.test)
     lines = read_metrics(whole.folder / "metrics.jsonl")
     best = max(lines, key=lambda line: line["AP"])
     expected = dict(evaluation.scores.values)

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from pose_hrnet import COCO17, PoseEstimator, load_config, train
+from pose_hrnet import COCO17, PoseEstimator, load_config, load_model, train
 from pose_hrnet.data.images import read_rgb
 from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.keypoints.geometry import xywh_to_xyxy
@@ -38,7 +38,7 @@ def test_two_real_persons_are_overfitted(shared, tmp_path):
     config = load_config("demo", [*data_settings(annotations, folder / "val"), *STILL, *SHORT])
     best = train(config, tmp_path / "run", device="cpu")
     # Mirrored persons were never seen, so that the flip test would add noise.
-    estimator = PoseEstimator.from_checkpoint(best, flip_test=False)
+    estimator = PoseEstimator(load_model(best, precision="auto", flip_test=False))
 
     people = training_people(load_people(annotations))
     assert len(people) == 2
