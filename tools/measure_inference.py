@@ -31,11 +31,11 @@ from pose_hrnet.config.files import load_config
 from pose_hrnet.data.crops import cut
 from pose_hrnet.data.images import read_rgb
 from pose_hrnet.data.people import load_people, training_people
-from pose_hrnet.inference.load import load_pose_model
+from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints.geometry import CropFrames, xywh_to_xyxy, xyxy_to_xywh
 from pose_hrnet.keypoints.records import Float64, Image, People
-from pose_hrnet.models.weights.load import LoadedModel, load_model
+from pose_hrnet.models.weights.load import LoadedNetwork, load_network
 from pose_hrnet.system.choices import Backend, Precision
 
 Job = tuple[Path, Float64]
@@ -63,7 +63,7 @@ def jobs_of(people: People, folder: Path, count: int) -> list[Job]:
 
 
 @torch.inference_mode()
-def plain(loaded: LoadedModel, jobs: list[Job], flip_test: bool) -> Float64:
+def plain(loaded: LoadedNetwork, jobs: list[Job], flip_test: bool) -> Float64:
     """Keypoints in image pixels, ``(N, K, 2)``, without any of what makes it fast."""
     card, found = loaded.card, []
     codec = card.codec
@@ -74,9 +74,9 @@ def plain(loaded: LoadedModel, jobs: list[Job], flip_test: bool) -> Float64:
         )
         crops = np.stack([cut(image, affine, codec.input_wh) for affine in frames.affines])
         images = torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous()
-        heatmaps = loaded.model(images)
+        heatmaps = loaded.network(images)
         if flip_test:
-            mirrored = loaded.model(images.flip(-1))
+            mirrored = loaded.network(images.flip(-1))
             heatmaps = (heatmaps + codec.flip_back(mirrored, card.skeleton.flip_index)) / 2
         points_input, _ = codec.decode(heatmaps)
         found.append(frames.to_image(points_input.numpy()))
@@ -106,7 +106,7 @@ def load(
 ) -> tuple[PoseModel, float]:
     """The model on the CPU or GPU, and the seconds until its first answer."""
     began = perf_counter()
-    model = load_pose_model(path, backend=backend, precision=precision, flip_test=flip_test)
+    model = load_model(path, backend=backend, precision=precision, flip_test=flip_test)
     width, height = model.card.codec.input_wh
     model(torch.zeros(1, height, width, 3, dtype=torch.uint8))
     return model, perf_counter() - began
@@ -139,7 +139,7 @@ def main() -> None:
 
 def report(path: Path, jobs: list[Job], flip_test: bool, options: argparse.Namespace) -> None:
     """Load all ways, let them take turns, and print their table."""
-    loaded = load_model(path)
+    loaded = load_network(path)
     wanted: dict[str, tuple[Path, Backend, Precision]] = {
         **{f"{backend}-{precision}": (path, backend, precision) for backend, precision in WAYS},
         **{file.name: (file, "auto", "auto") for file in options.exported},

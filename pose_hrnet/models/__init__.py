@@ -7,7 +7,6 @@ hrnet_v2          HRNetV2 and V2p, for segmentation and detection
 simple_baseline   a ResNet with deconvolutions
 build             every network by its name: a network from its architecture
 complexity        parameters and GFLOPs
-card              what travels with weights: skeleton, codec, input, normalisation
-cards             what stands beside exported models, ours and others'
+card              what belongs to a model: skeleton, codec, input, architecture, export
 weights           files of weights, of ours and of other toolkits
 """
