@@ -20,7 +20,6 @@ from pose_hrnet.data.loader import EpochSampler, crop_loader, end_workers
 from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, ShardStore, read_index
 from pose_hrnet.data.shards.writer import write_shards
-from pose_hrnet.data.synthetic.dataset import synthesize
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import BOX_PADDING
 from pose_hrnet.keypoints.records import People
@@ -34,7 +33,7 @@ BATCH = 32
 
 
 @dataclass(frozen=True)
-class Way:
+class LoadingVariant:
     """How crops are read.
 
     Attributes:
@@ -69,45 +68,41 @@ class CropSource:
     shards: Path
     input_wh: tuple[int, int]
 
-    def loader(self, way: Way) -> DataLoader[Crop]:
+    def loader(self, variant: LoadingVariant) -> DataLoader[Crop]:
         """Augmented crops as the official recipe has them, in batches."""
-        if way.order == "shards":
+        if variant.order == "shards":
             store = ShardStore(str(self.shards))
             index = read_index(store)
-            dataset = self._crops(index.people, ShardPictures(index, store, way.decode))
+            dataset = self._crops(index.people, ShardPictures(index, store, variant.decode))
             sampler: EpochSampler | ShardSampler = ShardSampler(index.counts)
         else:
-            decoder = picture_decoder(way.decode)
+            decoder = picture_decoder(variant.decode)
             pictures = ImageFiles(self.people.images, self.images, decoder)
             dataset = self._crops(self.people, pictures)
-            sampler = EpochSampler(self.people, shuffle=True, whole_images=way.order == "images")
-        return crop_loader(dataset, batch_size=BATCH, workers=way.workers, sampler=sampler)
+            sampler = EpochSampler(
+                self.people, shuffle=True, whole_images=variant.order == "images"
+            )
+        return crop_loader(dataset, batch_size=BATCH, workers=variant.workers, sampler=sampler)
 
     def _crops(self, people: People, pictures: ImageFiles | ShardPictures) -> CropDataset:
         codec = HeatmapCodec(input_wh=self.input_wh)
         return CropDataset(people, pictures, codec, BOX_PADDING, augmentation=AugmentConfig())
 
 
-def all_ways(workers: Sequence[int]) -> list[Way]:
-    """Every way in this process, and the slowest and the fastest from images with workers."""
+def loading_variants(workers: Sequence[int]) -> list[LoadingVariant]:
+    """Every variant in this process, and the slowest and the fastest from images with workers."""
     orders = ("persons", "images", "shards")
     decodes: tuple[Decode, Decode] = ("exact", "fast")
-    alone = [Way(decode, order, 0) for decode in decodes for order in orders]
+    alone = [LoadingVariant(decode, order, 0) for decode in decodes for order in orders]
     return alone + [
-        way
+        variant
         for count in workers
         if count
-        for way in (Way("exact", "persons", count), Way("fast", "images", count))
+        for variant in (
+            LoadingVariant("exact", "persons", count),
+            LoadingVariant("fast", "images", count),
+        )
     ]
-
-
-def draw_source(
-    folder: Path, images: int, input_wh: tuple[int, int], progress: Progress = SILENT
-) -> CropSource:
-    """A data set of drawn people in a folder, with its shards."""
-    with progress.task("draw", images, "images") as bar:
-        annotations = synthesize(folder / "drawn", images=images, seed=0, progress=bar.advance_to)
-    return open_source(annotations, annotations.parent / "images", folder, None, input_wh)
 
 
 def open_source(
@@ -147,9 +142,13 @@ def open_source(
 
 
 def benchmark_loading(
-    source: CropSource, ways: Sequence[Way], pace: Pace, *, progress: Progress = SILENT
+    source: CropSource,
+    variants: Sequence[LoadingVariant],
+    pace: Pace,
+    *,
+    progress: Progress = SILENT,
 ) -> Measurement:
-    """Time passes over all persons; the ways take turns.
+    """Time passes over all persons; the variants take turns.
 
     Every pass is of the same epoch, so that all crop the same regions. Loader processes stay
     alive between passes, and their start counts as preparation.
@@ -159,7 +158,10 @@ def benchmark_loading(
     loaders: list[DataLoader[Crop]] = []
     try:
         rows = measure(
-            [Variant(way.name, partial(_prepare, source, way, loaders)) for way in ways],
+            [
+                Variant(variant.name, partial(_prepare, source, variant, loaders))
+                for variant in variants
+            ],
             BASELINE,
             pace,
             name="loading",
@@ -182,8 +184,8 @@ def benchmark_loading(
     )
 
 
-def _prepare(source: CropSource, way: Way, loaders: list[DataLoader[Crop]]) -> Work:
-    loader = source.loader(way)
+def _prepare(source: CropSource, variant: LoadingVariant, loaders: list[DataLoader[Crop]]) -> Work:
+    loader = source.loader(variant)
     loaders.append(loader)
 
     def one_pass() -> int:
