@@ -62,7 +62,7 @@ def match_best(people: People, poses: Poses, sigmas: Sequence[float]) -> Match:
 def best_and_worst(
     people: People, match: Match, count: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows of the persons of highest OKS, best first, and of lowest, worst first.
+    """``(M,)`` rows of the persons of highest OKS, best first, and of lowest, worst first.
 
     No person is in both. Persons with fewer than `MIN_KEYPOINTS` labelled keypoints are passed
     over, unless all have fewer.

@@ -102,7 +102,7 @@ class Decoder:
         return self.merge(*self.views(model, images))
 
     def run(self, model: nn.Module, images: Tensor) -> Tensor:
-        """One forward pass: heatmaps in float32 whatever the arithmetic."""
+        """One forward pass: ``(B, K, H/4, W/4)`` float32 whatever the arithmetic; see `views`."""
         with autocast(images.device, "fp32" if self.own_precision else self.precision):
             heatmaps: Tensor = model(images)
         return heatmaps.float()

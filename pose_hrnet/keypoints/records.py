@@ -193,7 +193,7 @@ class Poses:
 
 
 def object_array(values: Sequence[Any]) -> NDArray[np.object_]:
-    """A one-dimensional object array: ids keep their Python type, integer or string."""
+    """``(N,)`` objects: ids keep their Python type, integer or string."""
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array

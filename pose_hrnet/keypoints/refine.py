@@ -1,8 +1,4 @@
-"""From the highest cell of a heatmap to a fraction of a cell: the step that each codec adds.
-
-Every function takes ``heatmaps`` ``(B, K, H, W)`` and ``cells`` ``(B, K, 2)``, the highest cell of
-each as (x, y), and returns ``(B, K, 2)`` steps in cells to add to them.
-"""
+"""From the highest cell of a heatmap to a fraction of a cell: the step that each codec adds."""
 
 from __future__ import annotations
 
@@ -15,6 +11,13 @@ def quarter_steps(heatmaps: Tensor, cells: Tensor) -> Tensor:
     """A quarter cell towards the higher neighbour in x and in y (HRNet, CVPR 2019).
 
     The official code leaves peaks alone whose x or y is 0, 1 or the last cell.
+
+    Args:
+        heatmaps: ``(B, K, H, W)``, any floating type.
+        cells: ``(B, K, 2)`` highest cell of each as (x, y).
+
+    Returns:
+        ``(B, K, 2)`` steps in cells to add to them.
     """
     height, width = heatmaps.shape[-2:]
     flat = heatmaps.flatten(2)
@@ -34,6 +37,14 @@ def dark_steps(heatmaps: Tensor, cells: Tensor, blur_kernel: int) -> Tensor:
     cells around the peak are blurred: the official code blurs everything and rescales to the old
     maximum, which adds a constant to the logarithm and so changes neither gradient nor Hessian.
     Peaks within two cells of the border are left alone, as there.
+
+    Args:
+        heatmaps: ``(B, K, H, W)``, any floating type.
+        cells: ``(B, K, 2)`` highest cell of each as (x, y).
+        blur_kernel: Odd width of the blur in cells.
+
+    Returns:
+        ``(B, K, 2)`` steps in cells to add to them.
     """
     height, width = heatmaps.shape[-2:]
     x, y = cells.long().unbind(-1)
@@ -53,7 +64,7 @@ def udp_steps(heatmaps: Tensor, cells: Tensor, blur_kernel: int) -> Tensor:
 
     Second derivatives span one cell on each side; the logarithm is cut off at 1e-3 of a heatmap
     scaled back to its maximum before the blur; peaks on the border step too, their missing
-    neighbours being copies of them.
+    neighbours being copies of them. Arguments and result are as of `dark_steps`.
     """
     blurred = _blurred(heatmaps.float(), blur_kernel)
     peak = heatmaps.float().amax(dim=(2, 3))

@@ -44,7 +44,7 @@ from pose_hrnet.system.text import counted, few
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut."""
+    """Two 3x3 convolutions around a shortcut: ``(B, C, H, W)`` -> ``(B, C, H, W)``."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -59,7 +59,10 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and widening 1x1 convolutions around a shortcut."""
+    """1x1, 3x3 and widening 1x1 convolutions around a shortcut.
+
+    ``(B, C, H, W)`` -> ``(B, 4 P, H, W)``, P being the planes.
+    """
 
     expansion = 4
 
@@ -83,6 +86,9 @@ class Bottleneck(nn.Module):
 
 class MultiResolutionModule(nn.Module):
     """Residual blocks on every stream, then an exchange: each output sums all the streams.
+
+    Maps streams of ``(B, C, H, W)``, each half as high and wide as the one before, to as many
+    or only the first of them, alike.
 
     Args:
         channels: Channels of the streams, finest first.
@@ -148,12 +154,12 @@ def transition(before: Sequence[int], after: Sequence[int]) -> nn.ModuleList:
 
 
 def branch_out(transition: nn.ModuleList, streams: list[Tensor]) -> list[Tensor]:
-    """Apply a transition; the opened stream comes from the coarsest one there is."""
+    """Apply a transition to streams ``(B, C, H, W)``; the coarsest one opens the new one."""
     return each(transition, [*streams, streams[-1]])
 
 
 def each(layers: Any, streams: list[Tensor]) -> list[Tensor]:
-    """Apply each layer of a ModuleList (mypy takes a nested one for a Module) to its stream."""
+    """Apply each layer of a ModuleList (to mypy a Module) to its stream ``(B, C, H, W)``."""
     return [layer(x) for layer, x in zip(layers, streams, strict=True)]
 
 

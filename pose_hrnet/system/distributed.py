@@ -120,7 +120,7 @@ class World:
         return values
 
     def mean(self, values: Tensor) -> Tensor:
-        """The mean of a floating tensor over all processes, elementwise; same shape, device.
+        """The mean over all processes of a floating tensor, elementwise: ``(...)`` -> ``(...)``.
 
         Raises:
             ProcessLost: If another process ended.

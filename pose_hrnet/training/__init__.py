@@ -1,12 +1,12 @@
 """Crops -> weights.
 
 data         what is learned from
-assemble     the parts of a run, each made once
 losses       weighted MSE, OHKM, adaptive wing
 optimizer    optimiser, learning rate, moving average of the weights
 step         one optimiser step, which waits for no device
 run_folder   what a run leaves and resumes from
 states       states written whole, in the background
+assemble     the parts of a run, each made once
 loop         learn, save, evaluate, report, epoch by epoch
 train        set-up and end
 summary      what a run starts from and came to, in words

@@ -131,7 +131,7 @@ class Brush:
         return np.asarray(vectors * (self.scale, -self.scale), dtype=np.float64)
 
     def fill(self, polygon: Float64, colour: Float64, part: int | None) -> None:
-        """Fill a convex polygon of image pixels; `part` None leaves the code map alone."""
+        """Fill ``(P, 2)`` convex corners in image pixels; `part` None: not in the code map."""
         code = None if part is None else self.person * CODES_PER_PERSON + part
         self.canvas.fill(polygon, colour * self.exposure, code)
 
@@ -147,7 +147,7 @@ class Brush:
     def limb(
         self, start: Float64, end: Float64, radii: tuple[float, float], colour: Float64, part: int
     ) -> None:
-        """A capsule with a dark rim and a lit side; the farther from the viewer, the darker."""
+        """A capsule as of `capsule`, with a dark rim and a lit side; the farther, the darker."""
         colour = _dimmed(colour, start, end)
         self.capsule(start, end, radii, colour * 0.62, part)
         inner = self._without_rim(radii)
@@ -158,7 +158,10 @@ class Brush:
     def joint(
         self, start: Float64, end: Float64, radii: tuple[float, float], colour: Float64
     ) -> None:
-        """Paint the first piece of a limb once more, over the rim of the one that hides it."""
+        """Paint the first piece of a `limb` once more, over the rim of what hides it.
+
+        Points are as of `capsule`.
+        """
         colour = _dimmed(colour, start, end)
         near, far = self._without_rim(radii)
         if min(near, far) > 0.3 * max(radii):

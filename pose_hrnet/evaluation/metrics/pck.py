@@ -88,7 +88,10 @@ def auc(
 
 
 def epe(errors: Float64) -> float:
-    """Mean error in pixels of the labelled keypoints that were predicted; NaN without any."""
+    """Mean of the ``(N, K)`` errors, in pixels, of the labelled keypoints that were predicted.
+
+    NaN without any.
+    """
     return _mean(np.where(np.isfinite(errors), errors, np.nan))
 
 
@@ -100,7 +103,8 @@ def keypoint_metrics(
     Args:
         people: N annotated persons.
         poses: One pose for each of the `rows`.
-        rows: Row of `people` that each pose is of; the others count as wrong, and not in EPE.
+        rows: ``(M,)`` row of `people` that each pose is of; the others count as wrong, and
+            not in EPE.
         names: K keypoint names.
 
     Returns:

@@ -90,7 +90,7 @@ def score_mpii(truth: MpiiTruth, poses: Poses, rows: ArrayLike) -> MpiiScores:
     Args:
         truth: Of that file.
         poses: One pose for each of the `rows`, 16 joints in image pixels from 0.
-        rows: Row of the file that each pose is of; persons without a pose count as wrong.
+        rows: ``(N,)`` row of the file that each pose is of; persons without a pose count as wrong.
     """
     found = np.full(truth.joints.shape, np.nan)
     found[np.asarray(rows, np.intp)] = poses.keypoints_image
