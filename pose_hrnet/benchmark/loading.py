@@ -19,7 +19,7 @@ from pose_hrnet.data.jpeg import picture_decoder
 from pose_hrnet.data.loader import EpochSampler, crop_loader, end_workers
 from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, ShardStore, read_index
-from pose_hrnet.data.shards.writer import write_shards
+from pose_hrnet.data.shards.writer import StoredCrops, write_shards
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import BOX_PADDING
 from pose_hrnet.keypoints.records import People
@@ -130,14 +130,7 @@ def open_source(
     if not len(people):
         raise ValueError(f"{annotations} has no person to crop; see pose-hrnet data validate")
     shards = folder / "shards"
-    write_shards(
-        people,
-        images,
-        shards,
-        input_wh=input_wh,
-        augmentation=AugmentConfig(),
-        skeleton=COCO17,
-    )
+    write_shards(people, images, shards, StoredCrops(input_wh, AugmentConfig(), COCO17))
     return CropSource(people, images, shards, input_wh)
 
 

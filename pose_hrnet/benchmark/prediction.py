@@ -20,7 +20,7 @@ from pose_hrnet.data.crops import cut
 from pose_hrnet.data.images import read_rgb
 from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.inference.estimator import PoseEstimator
-from pose_hrnet.inference.load import load_pose_model
+from pose_hrnet.inference.load import load_model
 from pose_hrnet.keypoints.geometry import CropFrames, xywh_to_xyxy
 from pose_hrnet.keypoints.records import Float32, Float64
 from pose_hrnet.system.choices import Backend, Precision
@@ -100,7 +100,7 @@ def benchmark_prediction(
 
 
 def _estimator(choice: ModelChoice, path: Path, backend: Backend, precision: Precision) -> Predict:
-    model = load_pose_model(
+    model = load_model(
         path,
         backend=backend,
         device=choice.device,

@@ -17,7 +17,7 @@ from pose_hrnet.benchmark.timing import Measurement, Pace
 from pose_hrnet.config.files import load_config
 from pose_hrnet.config.recipe import Config
 from pose_hrnet.data.synthetic.dataset import synthesize
-from pose_hrnet.models.cards import CARD_SUFFIXES, SUFFIXES
+from pose_hrnet.models.card import CARD_SUFFIXES, SUFFIXES
 from pose_hrnet.system.choices import Backend, Precision, SectionName
 from pose_hrnet.system.progress import SILENT, Progress
 

@@ -154,7 +154,7 @@ def shard(
     from pose_hrnet.config.model import CodecConfig
     from pose_hrnet.config.training import AugmentConfig
     from pose_hrnet.data.formats.skeletons import find_skeleton
-    from pose_hrnet.data.shards.writer import write_shards
+    from pose_hrnet.data.shards.writer import StoredCrops, write_shards
     from pose_hrnet.training.data import training_persons
 
     settings = None if config is None else load_config(config)
@@ -170,22 +170,24 @@ def shard(
     choice = None if settings is None else settings.data.skeleton
     skeleton = find_skeleton(choice or sets[0].skeleton, sets[0].annotations)
     people, folder = training_persons(sets, skeleton)
-    index = write_shards(
-        people,
-        folder,
-        output,
-        input_wh=codec.input_wh if size is None else parse_size(size, "--size"),
-        augmentation=augment,
-        skeleton=skeleton,
-        progress=RichProgress(),
+    stored = StoredCrops(
+        codec.input_wh if size is None else parse_size(size, "--size"),
+        augment,
+        skeleton,
         **given(
             box_padding=None if settings is None else settings.data.box_padding,
             detail=detail,
             quality=quality,
             persons_per_shard=persons,
-            seed=seed,
-            workers=workers,
         ),
+    )
+    index = write_shards(
+        people,
+        folder,
+        output,
+        stored,
+        progress=RichProgress(),
+        **given(seed=seed, workers=workers),
     )
     tars = sorted(output.glob("*.tar"))
     megabytes = sum(tar.stat().st_size for tar in tars) / 1e6

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pose_hrnet.keypoints.skeleton import COCO17, MPII16
-from pose_hrnet.models.weights.load import load_model
+from pose_hrnet.models.weights.load import load_network
 from tests.helpers.command_line import run
 from tests.helpers.training_runs import TINY
 
@@ -61,11 +61,11 @@ def test_the_guesses_are_told_once_and_travel_in_the_checkpoint(folder):
     assert log.count("guessed flip pairs") == 1
     assert "left_shoulder-right_shoulder, left_wrist-right_wrist" in log
     for name in ("best.safetensors", "last.pt"):
-        loaded = load_model(folder / "training" / name)
+        loaded = load_network(folder / "training" / name)
         assert loaded.card.skeleton.keypoint_names == NAMES
         assert loaded.card.skeleton.flip_index == (0, 2, 1, 4, 3)
         assert loaded.card.skeleton.links == ((1, 2), (1, 3), (2, 4))
-        assert loaded.model(torch.zeros(1, 3, 64, 32, dtype=torch.uint8)).shape[1] == 5
+        assert loaded.network(torch.zeros(1, 3, 64, 32, dtype=torch.uint8)).shape[1] == 5
 
 
 def test_evaluate_score_validate_and_predict(folder, tmp_path):
@@ -131,7 +131,7 @@ def test_pretrained_weights_of_other_keypoints_start_a_training(folder, tmp_path
         folder, folder / "drawn/annotations.json", tmp_path / "run", f"model.pretrained={best}"
     )
     assert "Head: 5 of 17 keypoints taken by name; left_eye, right_eye" in log
-    assert len(load_model(tmp_path / "run/best.safetensors").card.skeleton.keypoint_names) == 17
+    assert len(load_network(tmp_path / "run/best.safetensors").card.skeleton.keypoint_names) == 17
 
 
 def test_a_list_of_data_sets_with_mpii_trains_and_scores_pckh(folder, tmp_path):

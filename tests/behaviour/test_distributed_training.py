@@ -18,13 +18,14 @@ import torch
 
 from pose_hrnet.config.files import load_config
 from pose_hrnet.evaluation.evaluate import evaluate
-from pose_hrnet.models.weights.load import load_model
+from pose_hrnet.models.weights.load import load_network
 from pose_hrnet.training.report import read_metrics
 from pose_hrnet.training.run_folder import EpochPart, Progressed, at_other_batch
 from pose_hrnet.training.states import read_newest_state
 from pose_hrnet.training.step import TrainingStep
 from pose_hrnet.training.train import train
 from tests.helpers.builders import make_people, write_annotations, write_images
+from tests.helpers.pose_models import pose_model
 from tests.helpers.training_runs import TINY, assert_same_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -167,12 +168,9 @@ def test_two_processes_learn_as_one_that_accumulates_their_batches(
 
 
 def test_scores_are_those_of_one_process_with_the_same_weights(whole, settings):
-    loaded = load_model(whole.folder / "best.safetensors")
+    loaded = load_network(whole.folder / "best.safetensors")
     config = load_config("demo", settings)
-    evaluation = evaluate(
-        loaded.model, loaded.card, config.data.val, config.test,
-        device=torch.device("cpu"), precision="fp32",
-    )  # fmt: skip
+    evaluation = evaluate(pose_model(loaded.network, loaded.card), config.data.val, config.test)
     lines = read_metrics(whole.folder / "metrics.jsonl")
     best = max(lines, key=lambda line: line["AP"])
     expected = dict(evaluation.scores.values)

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from pose_hrnet import PoseEstimator, load_config
+from pose_hrnet import PoseEstimator, load_config, load_model
 from pose_hrnet.data.images import read_rgb
 from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.keypoints.geometry import xywh_to_xyxy
@@ -44,7 +44,7 @@ def test_two_real_persons_are_overfitted(shared, tmp_path):
     config = load_config("demo", [*paths, *STILL, *SHORT])
     best = train(config, tmp_path / "run", device="cpu")
     # Mirrored persons were never seen, so that the flip test would add noise.
-    estimator = PoseEstimator.from_checkpoint(best, flip_test=False)
+    estimator = PoseEstimator(load_model(best, precision="auto", flip_test=False))
 
     people = training_people(load_people(annotations))
     assert len(people) == 2

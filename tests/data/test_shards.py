@@ -20,7 +20,7 @@ from pose_hrnet.data.crops import CropDataset, cut
 from pose_hrnet.data.loader import crop_loader
 from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, ShardStore, read_index
-from pose_hrnet.data.shards.writer import write_shards
+from pose_hrnet.data.shards.writer import StoredCrops, write_shards
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.skeleton import COCO17
@@ -50,15 +50,9 @@ def shards(tmp_path):
 
 
 def write(people, folder, output, **settings):
-    return write_shards(
-        people,
-        folder,
-        output,
-        input_wh=INPUT_WH,
-        augmentation=LARGEST,
-        skeleton=COCO17,
-        **settings,
-    )
+    running = {name: settings.pop(name) for name in ("seed", "workers") if name in settings}
+    stored = StoredCrops(INPUT_WH, LARGEST, COCO17, **settings)
+    return write_shards(people, folder, output, stored, **running)
 
 
 def dataset(root, augmentation=None, store=None, **settings):

@@ -25,7 +25,7 @@ from pose_hrnet.data.augment import Region, reach_xyxy
 from pose_hrnet.data.images import ImageError, read_rgb
 from pose_hrnet.data.shards.reader import FORMAT, INDEX_NAME, Cut, Entry, IndexFile, Sample, Shard
 from pose_hrnet.keypoints import geometry
-from pose_hrnet.keypoints.geometry import CropFrames
+from pose_hrnet.keypoints.geometry import BOX_PADDING, CropFrames
 from pose_hrnet.keypoints.records import Float64, Image, People
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.files import replace_file, write_json
@@ -40,6 +40,29 @@ _SEAM = 2
 """Pixels around the reach, for bilinear sampling at its border."""
 
 
+@dataclass(frozen=True)
+class StoredCrops:
+    """What the shards are to hold, and how fine.
+
+    Attributes:
+        input_wh: Network input size.
+        augmentation: The largest that the crops are to hold.
+        skeleton: Of the people.
+        box_padding: Factor on the person box.
+        detail: More keeps what smaller regions (scale, half body) show sharp, for larger files.
+        quality: Of the JPEGs.
+        persons_per_shard: At most.
+    """
+
+    input_wh: tuple[int, int]
+    augmentation: AugmentConfig
+    skeleton: Skeleton
+    box_padding: float = BOX_PADDING
+    detail: float = 1.0
+    quality: int = QUALITY
+    persons_per_shard: int = PERSONS_PER_SHARD
+
+
 @dataclass(frozen=True, eq=False)
 class _Cutter:
     """Everything that one shard needs to know; sent to each process."""
@@ -47,25 +70,15 @@ class _Cutter:
     people: People
     image_folder: Path
     output: Path
-    cut: Cut
-    augmentation: AugmentConfig
-    skeleton: Skeleton
-    detail: float
-    quality: int
+    stored: StoredCrops
 
 
 def write_shards(
     people: People,
     image_folder: Path,
     output: Path,
+    stored: StoredCrops,
     *,
-    input_wh: tuple[int, int],
-    augmentation: AugmentConfig,
-    skeleton: Skeleton,
-    box_padding: float = geometry.BOX_PADDING,
-    detail: float = 1.0,
-    quality: int = QUALITY,
-    persons_per_shard: int = PERSONS_PER_SHARD,
     seed: int = 0,
     workers: int = 1,
     progress: Progress = SILENT,
@@ -80,13 +93,7 @@ def write_shards(
         people: Whom; see `training_people`.
         image_folder: What their file names are relative to.
         output: Folder to write to; made if needed.
-        input_wh: Network input size.
-        augmentation: The largest that the crops are to hold.
-        skeleton: Of the people.
-        box_padding: Factor on the person box.
-        detail: More keeps what smaller regions (scale, half body) show sharp, for larger files.
-        quality: Of the JPEGs.
-        persons_per_shard: At most.
+        stored: What is kept of them.
         seed: Of the order.
         workers: Processes.
         progress: Watches.
@@ -98,10 +105,9 @@ def write_shards(
         ValueError: If no person could be written.
     """
     output.mkdir(parents=True, exist_ok=True)
-    cut = Cut.of(input_wh, box_padding, augmentation)
-    cutter = _Cutter(people, image_folder, output, cut, augmentation, skeleton, detail, quality)
+    cutter = _Cutter(people, image_folder, output, stored)
     order = np.random.default_rng(seed).permutation(len(people))
-    parts = np.array_split(order, max(1, -(-len(order) // persons_per_shard)))
+    parts = np.array_split(order, max(1, -(-len(order) // stored.persons_per_shard)))
     with progress.task("shard", total=len(people), unit="persons") as bar:
         shards = list(_watched(_map(partial(_write_shard, cutter), parts, workers), parts, bar))
     written = sum(shard.count for shard in shards)
@@ -112,7 +118,8 @@ def write_shards(
     if written < len(people):
         everybody = counted(len(people), "person")
         log.warning("left out: %d of %s", len(people) - written, everybody)
-    index = IndexFile(FORMAT, skeleton.to_dict(), cut, shards)
+    cut = Cut.of(stored.input_wh, stored.box_padding, stored.augmentation)
+    index = IndexFile(FORMAT, stored.skeleton.to_dict(), cut, shards)
     write_json(output / INDEX_NAME, index)
     return output / INDEX_NAME
 
@@ -166,7 +173,7 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> int:
 
 def _stored(cutter: _Cutter, row: int) -> tuple[Sample, bytes]:
     """One person: its JSON, and its crop as JPEG."""
-    people, input_wh = cutter.people, cutter.cut.input_wh
+    people, stored = cutter.people, cutter.stored
     image_row = int(people.image_index[row])
     width, height = people.images.sizes_wh[image_row].tolist()
     image = read_rgb(
@@ -174,15 +181,15 @@ def _stored(cutter: _Cutter, row: int) -> tuple[Sample, bytes]:
         (width, height) if width and height else None,
     )
     box = people.boxes_xywh[row : row + 1].astype(np.float64)
-    frames = CropFrames.of_boxes(box, input_wh, "official", padding=cutter.cut.box_padding)
+    frames = CropFrames.of_boxes(box, stored.input_wh, "official", padding=stored.box_padding)
     reach = reach_xyxy(
         Region(frames.centers_image[0], frames.sizes_wh[0]),
         people.keypoints_image[row],
         people.visibility[row],
-        cutter.skeleton,
-        cutter.augmentation,
+        stored.skeleton,
+        stored.augmentation,
     )
-    factor = max(1.0, frames.sizes_wh[0, 0] / (input_wh[0] * cutter.detail))
+    factor = max(1.0, frames.sizes_wh[0, 0] / (stored.input_wh[0] * stored.detail))
     pixels, to_stored = _cut_out(image, reach, factor)
     corners = geometry.image_to_input(geometry.xywh_to_xyxy(box).reshape(1, 2, 2), to_stored[None])
     points = geometry.image_to_input(people.keypoints_image[row][None], to_stored[None])[0]
@@ -198,7 +205,7 @@ def _stored(cutter: _Cutter, row: int) -> tuple[Sample, bytes]:
         area=round(float(people.areas[row]) * float(np.linalg.det(to_stored[:, :2])), 3),
         keypoints=np.column_stack([points.round(3), visibility]).ravel().tolist(),
     )
-    ok, jpeg = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, cutter.quality])
+    ok, jpeg = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, stored.quality])
     if not ok:
         raise ImageError(f"the crop of annotation {people.ids[row]!r} cannot be encoded")
     return sample, jpeg.tobytes()
@@ -218,4 +225,4 @@ def _cut_out(image: Image, reach_xyxy: Float64, factor: float) -> tuple[Image, F
     return pixels.astype(np.uint8, copy=False), geometry.resampled(scale, low)
 
 
-__all__ = ["PERSONS_PER_SHARD", "QUALITY", "write_shards"]
+__all__ = ["PERSONS_PER_SHARD", "QUALITY", "StoredCrops", "write_shards"]
