@@ -5,12 +5,12 @@ from .evaluation.compare import compare
 from .evaluation.evaluate import evaluate
 from .evaluation.scorer import score_file
 from .inference.estimator import PoseEstimator
+from .inference.load import load_model
 from .inference.model import PoseModel
 from .keypoints.codec import HeatmapCodec
 from .keypoints.records import People, Poses
 from .keypoints.skeleton import COCO17, MPII16, Skeleton
 from .models.hrnet import HRNet
-from .models.weights.load import load_model
 from .system.extras import __version__
 from .training.train import train
 from .visualize.draw import draw_poses

@@ -26,8 +26,9 @@ COVERED_BY = {
     "config/test_files": "config/base config/data config/recipe config/training",
     "data/test_coco": "data/formats/persons data/formats/rows",
     "data/test_mpii": "evaluation/metrics/pckh",
+    "data/test_results": "data/formats/detections",
     "data/test_validate": "data/validation/checks",
-    "deploy/test_export": "deploy/check models/cards",
+    "deploy/test_export": "deploy/check",
     "deploy/test_int8": "deploy/quantise",
     "evaluation/test_evaluate": "evaluation/scorer",
     "inference/test_choose": (
@@ -35,7 +36,7 @@ COVERED_BY = {
     ),
     "inference/test_estimator": "inference/files",
     "inference/test_model": "inference/load",
-    "models/test_hrnet": "models/layers models/network",
+    "models/test_hrnet": "models/layers",
     "models/test_load": "models/card models/weights/read",
     "training/test_train": "training/data training/report",
 }

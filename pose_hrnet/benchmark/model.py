@@ -23,10 +23,11 @@ from pose_hrnet.benchmark.timing import (
 )
 from pose_hrnet.config.data import CropShards
 from pose_hrnet.config.recipe import Config
-from pose_hrnet.inference.load import load_pose_model
-from pose_hrnet.inference.model import Decoder, PoseCard, PoseModel
+from pose_hrnet.inference.load import load_model
+from pose_hrnet.inference.model import Decoder, PoseModel
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.complexity import complexity
-from pose_hrnet.models.weights.load import load_model, save_model
+from pose_hrnet.models.weights.load import load_network, save_model
 from pose_hrnet.system.choices import Backend, Precision
 from pose_hrnet.system.device import pick_device, usable_cores
 from pose_hrnet.system.progress import SILENT, Progress
@@ -126,7 +127,7 @@ class _Loaded:
 
     name: str
     predict: Predict | None
-    card: PoseCard | None
+    card: ModelCard | None
     seconds: float
     error: Exception | None = None
 
@@ -136,8 +137,8 @@ class _Loaded:
         model = self.predict
         if not isinstance(model, PoseModel):
             return None
-        said = self.name == f"{model.backend} {model.decoder.precision}"
-        return None if said else f"{self.name}: {model.choice}"
+        said = self.name == f"{model.choice.backend} {model.choice.precision}"
+        return None if said else f"{self.name}: {model.choice.summary}"
 
     def variant(self, crops: Tensor) -> Variant:
         return Variant(self.name, partial(self._work, crops), self.seconds)
@@ -172,7 +173,7 @@ def random_checkpoint(config: Config, folder: Path) -> Path:
     return path
 
 
-def random_crops(card: PoseCard, count: int) -> Tensor:
+def random_crops(card: ModelCard, count: int) -> Tensor:
     """``(count, H, W, 3)`` uint8 of the card's input size."""
     width, height = card.codec.input_wh
     generator = torch.Generator().manual_seed(0)
@@ -246,7 +247,7 @@ def benchmark_model(
 
 def plain_model(
     checkpoint: Path, *, device: str = "auto", flip_test: bool = False
-) -> tuple[PlainModel, PoseCard]:
+) -> tuple[PlainModel, ModelCard]:
     """A checkpoint as `PlainModel`, and its card.
 
     Raises:
@@ -254,22 +255,22 @@ def plain_model(
         ValueError: If it is no checkpoint, or the device is not present.
     """
     where = pick_device(device)
-    loaded = load_model(checkpoint)
-    network = loaded.model.float().to(where).to(memory_format=torch.contiguous_format)
-    decoder = Decoder(loaded.card.codec, loaded.card.skeleton.flip_index, flip_test)
-    return PlainModel(network.eval(), decoder, where), loaded.card
+    layers, card, _ = load_network(checkpoint)
+    network = layers.float().to(where).to(memory_format=torch.contiguous_format)
+    decoder = Decoder.of(card, flip_test=flip_test)
+    return PlainModel(network.eval(), decoder, where), card
 
 
 def _limit(checkpoint: Path, choice: ModelChoice) -> str:
-    card = load_model(checkpoint).card
+    card = load_network(checkpoint).card
     passes = 2 if choice.averages else 1
-    multiply_adds = complexity(card.architecture, card.codec.input_wh).multiply_adds
+    multiply_adds = complexity(card.architecture or {}, card.codec.input_wh).multiply_adds
     return limit_note(matrix_rates(pick_device(choice.device)), 2.0 * passes * multiply_adds)
 
 
 def _load_all(choice: ModelChoice, progress: Progress) -> list[_Loaded]:
     """Every variant's model, the baseline's first."""
-    loaders: dict[str, Callable[[], tuple[Predict, PoseCard]]] = {}
+    loaders: dict[str, Callable[[], tuple[Predict, ModelCard]]] = {}
     flip, path, device = choice.averages, choice.checkpoint, choice.device
     if path is not None:
         loaders[BASELINE] = partial(plain_model, path, device=device, flip_test=bool(flip))
@@ -290,7 +291,7 @@ def _load_all(choice: ModelChoice, progress: Progress) -> list[_Loaded]:
     return loaded
 
 
-def _attempt(name: str, load: Callable[[], tuple[Predict, PoseCard]]) -> _Loaded:
+def _attempt(name: str, load: Callable[[], tuple[Predict, ModelCard]]) -> _Loaded:
     began = perf_counter()
     try:
         predict, card = load()
@@ -301,15 +302,15 @@ def _attempt(name: str, load: Callable[[], tuple[Predict, PoseCard]]) -> _Loaded
 
 def _load_checkpoint(
     path: Path, backend: Backend, device: str, precision: Precision, flip_test: bool | None
-) -> tuple[Predict, PoseCard]:
-    model = load_pose_model(
+) -> tuple[Predict, ModelCard]:
+    model = load_model(
         path, backend=backend, device=device, precision=precision, flip_test=flip_test
     )
     return model, model.card
 
 
-def _load_export(path: Path, device: str, flip_test: bool | None) -> tuple[Predict, PoseCard]:
-    model = load_pose_model(path, device=device, precision="auto", flip_test=flip_test)
+def _load_export(path: Path, device: str, flip_test: bool | None) -> tuple[Predict, ModelCard]:
+    model = load_model(path, device=device, precision="auto", flip_test=flip_test)
     return model, model.card
 
 

@@ -25,9 +25,8 @@ from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.evaluation.metrics.coco_ap import CocoScores
 from pose_hrnet.evaluation.metrics.pckh import MpiiScores
 from pose_hrnet.inference.estimator import PoseEstimator
-from pose_hrnet.inference.model import network_model
-from pose_hrnet.models.weights.load import LoadedModel, load_model
-from pose_hrnet.system.device import pick_device
+from pose_hrnet.inference.load import load_model
+from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.system.files import write_json
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.training.run_folder import RunMismatch
@@ -71,19 +70,17 @@ def run_demo(
     with _timed(seconds, "train"):
         best = _trained(config, output / "training", progress)
     with _timed(seconds, "evaluate"):
-        loaded, device = load_model(best), pick_device()
+        model = load_model(best, backend="eager", flip_test=config.test.flip_test)
         evaluation = evaluate(
-            loaded.model.to(device),
-            loaded.card,
+            model,
             config.data.val,
             config.test,
-            device=device,
             workers=config.data.workers,
             progress=progress,
         )
         evaluation.write(output)
     with _timed(seconds, "predict and draw"):
-        _draw_predictions(output / "predictions.png", loaded, config)
+        _draw_predictions(output / "predictions.png", model, config)
     write_json(output / "metrics.json", {**evaluation.metrics(), "seconds": seconds})
     return DemoResult(evaluation.scores, seconds)
 
@@ -122,9 +119,9 @@ def _trained(config: Config, folder: Path, progress: Progress) -> Path:
         return train(config, folder, progress=progress)
 
 
-def _draw_predictions(path: Path, loaded: LoadedModel, config: Config, *, count: int = 8) -> None:
+def _draw_predictions(path: Path, model: PoseModel, config: Config, *, count: int = 8) -> None:
     """Ground truth above, prediction below, for a few held-out images."""
-    estimator = PoseEstimator(network_model(loaded.model, loaded.card))
+    estimator = PoseEstimator(model)
     data = config.data.val
     people = training_people(load_people(data.annotations))
     tiles: list[tuple[Any, Any]] = []

@@ -88,22 +88,21 @@ def evaluate(
     from pose_hrnet.config.recipe import EvaluateConfig
     from pose_hrnet.evaluation.compare import compare as run_comparison
     from pose_hrnet.evaluation.evaluate import evaluate as run_evaluation
-    from pose_hrnet.inference.load import load_pose_model
+    from pose_hrnet.inference.load import load_model
 
     with distributed_command(device) as world:
         compared: tuple[CompareItem, ...] = ()
         if compare is not None:
             compared = parse_names(compare, "--compare", get_args(CompareItem))
-        model = load_pose_model(
+        model = load_model(
             checkpoint,
             card=card,
             backend=backend,
             device=str(world.device(device)) if world.size > 1 else device,
             flip_test=flip_test,
-            flip_shift=flip_shift,
             crops=expected_crops(boxes or annotations),
             **given(precision=precision),
-        )
+        ).with_test_settings(flip_shift=flip_shift)
         data = DataSet(
             annotations=annotations,
             images=images,
@@ -123,14 +122,13 @@ def evaluate(
         facts = {
             "checkpoint": str(checkpoint),
             "weights": model.weights,
-            "backend": model.backend,
+            "backend": model.choice.backend,
         }
         bars = RichProgress()
-        say(f"{model.summary}\n{model.choice}")
+        say(f"{model.summary}\n{model.choice.summary}")
         if compared:
             comparison = run_comparison(
-                model.network, model.card, data, test, compared,
-                device=model.device, decoder=model.decoder, workers=workers,
+                model, data, test, compared, workers=workers,
                 evaluator=evaluator, world=world, progress=bars,
             ).with_provenance(facts)  # fmt: skip
             if world.is_main:
@@ -141,8 +139,7 @@ def evaluate(
             say("and of the own one, whose poses alone are kept:")
         else:
             evaluation = run_evaluation(
-                model.network, model.card, data, test,
-                device=model.device, decoder=model.decoder, workers=workers,
+                model, data, test, workers=workers,
                 evaluator=evaluator, world=world, progress=bars,
             ).with_provenance(facts)  # fmt: skip
             if world.is_main:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pose_hrnet.config.data import DataSet
-    from pose_hrnet.inference.model import PoseCard
+    from pose_hrnet.models.card import ModelCard
 
 FAILED = 1
 
@@ -34,10 +34,6 @@ def export(
     ] = False,
     heatmaps: Annotated[
         bool, typer.Option("--heatmaps", help="Give the heatmaps as a third output.")
-    ] = False,
-    compiled: Annotated[
-        bool,
-        typer.Option("--compile", help="Format torch: compile an AOTInductor package, too."),
     ] = False,
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Compare with the checkpoint on crops.")
@@ -82,19 +78,17 @@ def export(
     """Export a checkpoint: uint8 crops in, keypoints and scores out, any batch size.
 
     Normalisation, flip test and decoder are inside the graph. A JSON card beside the file says
-    what it holds; `evaluate` and `predict` take it like a checkpoint. Exit code 1, and no file, if
-    it differs from the checkpoint.
+    what it holds; `evaluate` and `predict` take ONNX and OpenVINO files like a checkpoint. Exit
+    code 1, and no file, if it differs from the checkpoint.
 
     With --int8, layers that cost more than --max-drop altogether stay in floating point. Exit code
     2, and no file, if that does not help.
 
     Example: `pose-hrnet export -c best.safetensors --format openvino --flip-test -o exported`
     """
-    from pose_hrnet.deploy.export import compile_program, export_model, export_path
-    from pose_hrnet.models.weights.load import load_model
+    from pose_hrnet.deploy.export import export_model, export_path
+    from pose_hrnet.inference.load import load_model
 
-    if compiled and fmt != "torch":
-        raise ValueError(f"--compile needs --format torch, and the format is {fmt}")
     if not int8:
         _refuse(
             without="--int8",
@@ -113,50 +107,45 @@ def export(
             "--int8 needs persons to calibrate and score on; give --annotations and --images"
         )
     path = export_path(output, checkpoint, fmt)
-    loaded = load_model(checkpoint)
-    crops = _crops(loaded.card, data) if check else None
+    model = load_model(
+        checkpoint, backend="eager", precision="fp32", device="cpu", flip_test=flip_test
+    )
+    crops = _crops(model.card, data) if check else None
     if int8 and data is not None:
-        from pose_hrnet.deploy.int8 import export_int8
+        from pose_hrnet.deploy.int8 import Int8Settings, export_int8
 
         done = export_int8(
-            loaded,
+            model,
             path,
             data,
-            calibration=calibration,
-            flip_test=flip_test,
+            Int8Settings(
+                calibration,
+                **given(count=calibration_crops, max_drop=max_drop, workers=workers),
+            ),
             heatmaps=heatmaps,
             check_crops=crops,
             progress=RichProgress(),
-            **given(
-                count=calibration_crops, max_drop=max_drop, bound=max_difference, workers=workers
-            ),
+            **given(bound=max_difference),
         )
     else:
         done = export_model(
-            loaded,
+            model,
             path,
             fmt,
-            flip_test=flip_test,
             heatmaps=heatmaps,
             check_crops=crops,
             **given(bound=max_difference),
         )
-    say(loaded.report.summary())
+    say(model.summary)
     if done.difference is not None:
         say(done.difference.summary())
     if not done.ok:
         say(f"{path} was not written: the export differs too much from the checkpoint")
         raise typer.Exit(FAILED)
-    if done.card.quantisation is not None:
-        print_quantisation(done.card.quantisation)
+    facts = done.card.export
+    if facts is not None and facts.quantisation is not None:
+        print_quantisation(facts.quantisation)
     say(f"{path}\n{path}.json")
-    if compiled:
-        package, difference = compile_program(path, crops, **given(bound=max_difference))
-        say("" if difference is None else difference.summary())
-        if difference is not None and not difference.ok:
-            say(f"{package} was not written: it differs too much from {path}")
-            raise typer.Exit(FAILED)
-        say(f"{package}")
 
 
 def _refuse(*, without: str, **options: object) -> None:
@@ -181,7 +170,7 @@ def _data(
     return DataSet(annotations=annotations, images=images, boxes=boxes)
 
 
-def _crops(card: PoseCard, data: DataSet | None) -> Tensor:
+def _crops(card: ModelCard, data: DataSet | None) -> Tensor:
     from pose_hrnet.deploy.check import annotated_crops, drawn_crops
 
     return drawn_crops(card) if data is None else annotated_crops(card, data)

@@ -68,7 +68,7 @@ Checkpoint = Annotated[
     typer.Option(
         "--checkpoint",
         "-c",
-        help="Ours, an official or MMPose checkpoint, or an exported .onnx, .xml or .pt2.",
+        help="Ours, an official or MMPose checkpoint, or an exported .onnx or .xml.",
     ),
 ]
 ResumeOption = Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +24,10 @@ from pose_hrnet.cli.options import (
     expected_crops,
     given,
 )
+from pose_hrnet.system.choices import NmsName
 from pose_hrnet.system.text import counted
+
+log = logging.getLogger(__name__)
 
 
 @one_sentence_errors
@@ -37,6 +41,10 @@ def predict(
     overlays: Annotated[bool, typer.Option(help="Draw the poses on the images.")] = True,
     min_score: Annotated[
         float | None, typer.Option(help="Keypoints below it are not drawn; 0.2.")
+    ] = None,
+    nms: Annotated[
+        NmsName | None,
+        typer.Option(help="With --boxes: rescore and remove duplicates as evaluate does."),
     ] = None,
     flip_test: FlipTest = None,
     batch_size: Annotated[
@@ -53,25 +61,30 @@ def predict(
 
     Example: `pose-hrnet predict -c best.safetensors photos/ --boxes boxes.json --output out`
     """
+    from pose_hrnet.config.recipe import EvaluateConfig
     from pose_hrnet.inference.estimator import PoseEstimator
     from pose_hrnet.inference.files import find_images, predict_files
+    from pose_hrnet.inference.load import load_model
 
     crops = expected_crops(boxes) if boxes else len(find_images(inputs, skip=output / "overlays"))
-    estimator = PoseEstimator.from_checkpoint(
+    model = load_model(
         checkpoint,
-        card=card,
         backend=backend,
+        precision=precision or "auto",
         device=device,
         flip_test=flip_test,
+        card=card,
         crops=crops,
-        **given(precision=precision, batch_size=batch_size),
     )
+    log.info("%s", model.choice.summary)
+    estimator = PoseEstimator(model, **given(batch_size=batch_size))
     done = predict_files(
         estimator,
         inputs,
         output,
         boxes=boxes,
         overlays=overlays,
+        test=None if nms is None else EvaluateConfig(nms=nms),
         progress=RichProgress(),
         **given(min_score=min_score),
     )

@@ -81,9 +81,9 @@ def convert(
     Example: `pose-hrnet weights convert hrnet_w32_coco_256x192_udp.pth --output w32.safetensors`
     """
     from pose_hrnet.data.formats.skeletons import find_skeleton
-    from pose_hrnet.models.weights.load import load_model, save_model
+    from pose_hrnet.models.weights.load import load_network, save_model
 
-    loaded = load_model(
+    loaded = load_network(
         file,
         skeleton=None if annotations is None else find_skeleton(None, annotations),
         input_wh=None if input_size is None else parse_size(input_size, "--input-size"),
@@ -91,7 +91,7 @@ def convert(
         sigma=sigma,
         blur_kernel=blur_kernel,
     )
-    save_model(output, loaded.model.state_dict(), loaded.card)
+    save_model(output, loaded.network.state_dict(), loaded.card)
     rows = [[s.name, s.value, s.origin] for s in loaded.report.settings]
     if rows:
         print_table("what the card says", ["setting", "value", "from"], rows)

@@ -12,8 +12,9 @@ from pose_hrnet.config.data import DataSet
 from pose_hrnet.data.crops import CropDataset, cut
 from pose_hrnet.data.people import people_to_predict, read_annotations
 from pose_hrnet.data.synthetic.dataset import draw_scene
-from pose_hrnet.inference.model import PoseCard, PoseModel
+from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints.geometry import CropFrames
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.text import counted
 
 MAX_DIFFERENCE = 0.1
@@ -89,7 +90,7 @@ def _run(model: PoseModel, crops: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat(points), torch.cat(scores)
 
 
-def drawn_crops(card: PoseCard, count: int = 32) -> Tensor:
+def drawn_crops(card: ModelCard, count: int = 32) -> Tensor:
     """Crops of drawn persons, ``(N, H, W, 3)`` uint8 RGB, for checks without images."""
     crops: list[Tensor] = []
     codec = card.codec
@@ -105,7 +106,7 @@ def drawn_crops(card: PoseCard, count: int = 32) -> Tensor:
     return torch.stack(crops[:count])
 
 
-def annotated_crops(card: PoseCard, data: DataSet, count: int | None = 64) -> Tensor:
+def annotated_crops(card: ModelCard, data: DataSet, count: int | None = 64) -> Tensor:
     """Crops of a data set's persons, ``(N, H, W, 3)`` uint8 RGB, spread over all of it.
 
     Raises:

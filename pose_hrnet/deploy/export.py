@@ -8,6 +8,7 @@ inside, on a quarter of the bytes that floats would take.
 
 from __future__ import annotations
 
+import copy
 import re
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -27,14 +28,11 @@ from pose_hrnet.inference.backends.convert import (
     traced,
 )
 from pose_hrnet.inference.backends.networks import ExportedNetwork
-from pose_hrnet.inference.backends.program_files import read_program
-from pose_hrnet.inference.backends.sessions import open_compiled
-from pose_hrnet.inference.load import load_pose_model
-from pose_hrnet.inference.model import Decoder, PoseModel, network_model
-from pose_hrnet.models.cards import SUFFIXES, ExportCard
-from pose_hrnet.models.weights.load import LoadedModel
+from pose_hrnet.inference.backends.sessions import Session
+from pose_hrnet.inference.load import load_model
+from pose_hrnet.inference.model import Decoder, PoseModel
+from pose_hrnet.models.card import SUFFIXES, ExportFacts, ModelCard
 from pose_hrnet.system.choices import ExportFormat
-from pose_hrnet.system.device import cpp_compiler
 from pose_hrnet.system.extras import import_extra
 from pose_hrnet.system.files import draft_folder, put_in_place
 from pose_hrnet.system.text import one_line
@@ -73,7 +71,7 @@ class Export:
     """
 
     path: Path
-    card: ExportCard
+    card: ModelCard
     difference: Difference | None
 
     @property
@@ -100,22 +98,21 @@ def export_path(output: Path, checkpoint: Path, fmt: ExportFormat) -> Path:
 
 
 def export_model(
-    checkpoint: LoadedModel,
-    path: Path,
+    model: PoseModel,
+    path: str | Path,
     fmt: ExportFormat,
     *,
-    flip_test: bool = False,
     heatmaps: bool = False,
     check_crops: Tensor | None = None,
     bound: float = MAX_DIFFERENCE,
 ) -> Export:
-    """Write a checkpoint as a graph with a card beside it, checked before it takes its place.
+    """Write a model as a graph with a card beside it, checked before it takes its place.
 
     Args:
-        checkpoint: The network and its card.
+        model: Layers of torch in fp32, as `load_model` gives them with ``backend="eager"``. Its
+            flip test goes into the graph.
         path: The file, with the format's suffix; its folder is made.
         fmt: ``onnx``, ``openvino`` (a .bin stands beside the .xml) or ``torch``.
-        flip_test: Average with the mirrored crop inside the graph.
         heatmaps: Give the heatmaps as a third output.
         check_crops: ``(N, H, W, 3)`` uint8 RGB crops to compare on; None: no check.
         bound: Input pixels that a keypoint may differ by.
@@ -127,32 +124,49 @@ def export_model(
         ValueError: If an extra is missing, or the network cannot be exported in this format.
         OSError: If the files cannot be written.
     """
-    model = network_model(checkpoint.model, checkpoint.card, device="cpu", flip_test=flip_test)
-    card = ExportCard(
-        fmt, checkpoint.card, flip_test, heatmaps, "fp32", package_versions(fmt), measured={}
-    )
+    path, model = Path(path), as_layers(model)
+    facts = ExportFacts(fmt, model.decoder.flip_test, heatmaps, "fp32", package_versions(fmt))
+    card = replace(model.card, export=facts)
     write = {"onnx": _write_onnx, "openvino": _write_openvino, "torch": _write_program}[fmt]
     import_packages(fmt)
     program = trace(model, heatmaps=heatmaps)
     with draft_folder(path) as folder:
         draft = folder / path.name
         try:
-            write(program, draft, card)
+            write(program, draft, facts, card.codec.input_wh)
         except Exception as error:  # the converters' errors have no common base
             raise ValueError(
                 f"the network cannot be written in format {fmt} ({one_line(error)}); it may have "
                 "an operator that the converter does not know, so try another format"
             ) from error
-        card.write(draft)
+        card.write_beside(draft)
         found = None
         if check_crops is not None:
-            exported = load_pose_model(draft, device="cpu")
-            found = difference(model, exported, check_crops, bound)
-            card = replace(card, measured={"difference": asdict(found)})
-            card.write(draft)
+            found = difference(model, _opened(draft, model), check_crops, bound)
+            facts = replace(facts, measured={"difference": asdict(found)})
+            card = replace(card, export=facts)
+            card.write_beside(draft)
         if found is None or found.ok:
             put_in_place(folder, path.parent)
     return Export(path, card, found)
+
+
+def as_layers(model: PoseModel) -> PoseModel:
+    """A copy of a model for tracing: on the CPU, its weights in the order of the dimensions.
+
+    Raises:
+        ValueError: If the model is not made of layers of torch in fp32.
+    """
+    if (model.choice.backend, model.choice.precision) != ("eager", "fp32") or (
+        model.decoder.in_graph
+    ):
+        raise ValueError(
+            f"a model that is run by {model.choice.backend} in {model.choice.precision} cannot be "
+            'exported; load its checkpoint with backend="eager", precision="fp32"'
+        )
+    network: Any = copy.deepcopy(model.network).eval().cpu()
+    network = network.to(memory_format=torch.contiguous_format)
+    return replace(model, network=network, device=torch.device("cpu"))
 
 
 def trace(model: PoseModel, *, heatmaps: bool) -> ExportedProgram:
@@ -171,45 +185,22 @@ def trace(model: PoseModel, *, heatmaps: bool) -> ExportedProgram:
     return program
 
 
-def compile_program(
-    program_path: Path, check_crops: Tensor | None, *, bound: float = MAX_DIFFERENCE
-) -> tuple[Path, Difference | None]:
-    """Compile an exported program into an AOTInductor package, a library for C++ and Python.
-
-    Args:
-        program_path: A ``torch`` export of ours; the package is put beside it.
-        check_crops: As of `export_model`, compared with the program.
-        bound: As of `export_model`.
-
-    Returns:
-        The package, ``*.aoti.pt2``, and the check's result; if that is not `ok`, nothing was
-        written.
-
-    Raises:
-        ValueError: If there is no C++ compiler, or it fails.
-    """
-    if cpp_compiler() is None:
-        raise ValueError(
-            "no C++ compiler was found to compile the package with; install g++, or leave "
-            "--compile out"
-        )
-    package = program_path.with_suffix(".aoti.pt2")
-    with draft_folder(package) as folder:
-        draft = folder / package.name
-        try:
-            torch._inductor.aoti_compile_and_package(
-                read_program(program_path), package_path=str(draft)
-            )
-        except Exception as error:  # the compiler's errors have no common base
-            raise ValueError(f"{program_path} cannot be compiled ({one_line(error)})") from error
-        found = None
-        if check_crops is not None:
-            reference = load_pose_model(program_path, device="cpu")
-            compiled = replace(reference, network=ExportedNetwork(open_compiled(draft)))
-            found = difference(reference, compiled, check_crops, bound)
-        if found is None or found.ok:
-            put_in_place(folder, package.parent)
-    return package, found
+def _opened(path: Path, model: PoseModel) -> PoseModel:
+    """What was written of a model, as other programs will open it."""
+    if path.suffix != SUFFIXES["torch"]:
+        return load_model(path, device="cpu")
+    module = torch.export.load(path).module(check_guards=False)
+    width, height = model.card.codec.input_wh
+    session = Session(
+        "eager",
+        model.device,
+        (None, height, width, 3),
+        torch.uint8,
+        (),
+        lambda values: tuple(module(values)),
+    )
+    decoder = replace(model.decoder, in_graph=True)
+    return replace(model, network=ExportedNetwork(session), decoder=decoder)
 
 
 def package_versions(fmt: ExportFormat) -> dict[str, str]:
@@ -223,20 +214,26 @@ def package_versions(fmt: ExportFormat) -> dict[str, str]:
     return found
 
 
-def _write_program(program: ExportedProgram, path: Path, card: ExportCard) -> None:
+def _write_program(
+    program: ExportedProgram, path: Path, facts: ExportFacts, input_wh: tuple[int, int]
+) -> None:
     torch.export.save(program, path)
 
 
-def _write_onnx(program: ExportedProgram, path: Path, card: ExportCard) -> None:
-    onnx_program(program, card.outputs).save(path, external_data=False)
+def _write_onnx(
+    program: ExportedProgram, path: Path, facts: ExportFacts, input_wh: tuple[int, int]
+) -> None:
+    onnx_program(program, facts.outputs).save(path, external_data=False)
 
 
-def _write_openvino(program: ExportedProgram, path: Path, card: ExportCard) -> None:
+def _write_openvino(
+    program: ExportedProgram, path: Path, facts: ExportFacts, input_wh: tuple[int, int]
+) -> None:
     ov = import_extra("openvino", "openvino")
-    model = openvino_model(program, card.checkpoint.codec.input_wh)
+    model = openvino_model(program, input_wh)
     _name_convolutions(model, program)
     model.inputs[0].get_tensor().set_names({"crops"})
-    for output, name in zip(model.outputs, card.outputs, strict=True):
+    for output, name in zip(model.outputs, facts.outputs, strict=True):
         output.get_tensor().set_names({name})
     ov.save_model(model, path, compress_to_fp16=False)
 

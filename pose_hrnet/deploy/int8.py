@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pose_hrnet.config.data import DataSet
-from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.crops import CropDataset
 from pose_hrnet.data.people import check_keypoints, people_to_predict, read_annotations
 from pose_hrnet.deploy.check import MAX_DIFFERENCE, difference
@@ -22,10 +21,10 @@ from pose_hrnet.deploy.export import Export, export_model
 from pose_hrnet.deploy.quantise import import_nncf, quantise
 from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.evaluation.scorer import main_number
-from pose_hrnet.inference.load import load_pose_model
-from pose_hrnet.inference.model import PoseCard
+from pose_hrnet.inference.load import load_model
+from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints.records import ImageId, People
-from pose_hrnet.models.weights.load import LoadedModel
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.files import draft_folder, put_in_place, write_json
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import counted
@@ -52,7 +51,7 @@ class Calibration:
 
 
 def prepare(
-    card: PoseCard, data: DataSet, calibration: DataSet | None, count: int, folder: Path
+    card: ModelCard, data: DataSet, calibration: DataSet | None, count: int, folder: Path
 ) -> Calibration:
     """Choose calibration crops at random.
 
@@ -91,38 +90,47 @@ def prepare(
     return Calibration(crops, scored, facts)
 
 
+@dataclass(frozen=True)
+class Int8Settings:
+    """How a graph is quantised.
+
+    Attributes:
+        calibration: Data to calibrate on; None: see `prepare`.
+        count: Crops to calibrate on.
+        max_drop: How much the main number of the metric (AP, PCKh) may fall.
+        workers: Loader processes of the scoring.
+    """
+
+    calibration: DataSet | None = None
+    count: int = 300
+    max_drop: float = 0.002
+    workers: int = 0
+
+
 def export_int8(
-    checkpoint: LoadedModel,
+    model: PoseModel,
     path: Path,
     data: DataSet,
+    settings: Int8Settings | None = None,
     *,
-    calibration: DataSet | None = None,
-    count: int = 300,
-    max_drop: float = 0.002,
-    flip_test: bool = False,
     heatmaps: bool = False,
     check_crops: Tensor | None = None,
     bound: float = MAX_DIFFERENCE,
-    workers: int = 0,
     progress: Progress = SILENT,
 ) -> Export:
-    """Write a checkpoint as OpenVINO IR with INT8 layers, and how well it scores into its card.
+    """Write a model as OpenVINO IR with INT8 layers, and how well it scores into its card.
 
     The graph is exported and checked in floating point first, as `export_model` does.
 
     Args:
-        checkpoint: The network and its card.
+        model: As of `export_model`.
         path: The .xml file; its folder is made.
-        data: The data to score on, and without `calibration` to calibrate on; see `prepare`.
-        calibration: Other data to calibrate on.
-        count: Crops to calibrate on.
-        max_drop: How much the main number of the metric (AP, PCKh) may fall.
-        flip_test: As of `export_model`.
+        data: The data to score on, and unless the settings name other data, to calibrate on.
+        settings: How; None: the usual ones.
         heatmaps: As of `export_model`.
         check_crops: As of `export_model`, for the graph in floating point, and for how far the
             keypoints of the INT8 one lie from it.
-        bound: As of `export_model`; the INT8 graph is bound by `max_drop` instead.
-        workers: Loader processes of the scoring.
+        bound: As of `export_model`; the INT8 graph is bound by the settings' `max_drop` instead.
         progress: Watches.
 
     Returns:
@@ -135,69 +143,70 @@ def export_int8(
         OSError: If the files cannot be read or written.
     """
     import_nncf()
+    settings = settings or Int8Settings()
     with draft_folder(path) as folder:
-        prepared = prepare(checkpoint.card, data, calibration, count, folder)
+        prepared = prepare(model.card, data, settings.calibration, settings.count, folder)
         crops = prepared.crops if check_crops is None else check_crops
         source, target = folder / "float" / path.name, folder / "int8" / path.name
         target.parent.mkdir()
         done = export_model(
-            checkpoint, source, "openvino", flip_test=flip_test, heatmaps=heatmaps,
-            check_crops=check_crops, bound=bound,
-        )  # fmt: skip
+            model, source, "openvino", heatmaps=heatmaps, check_crops=check_crops, bound=bound
+        )
         if not done.ok:
             return replace(done, path=path)
-        before, metric = _score(source, prepared.scored, workers, progress)
+        before, metric = _score(source, prepared.scored, settings.workers, progress)
         if not before > 0:
             raise ValueError(
                 f"the checkpoint's {metric} on {data.annotations} is {before:.4f}, so that no "
                 "drop can be measured; give data that it was trained for"
             )
-        versions = {**done.card.versions, "nncf": version("nncf")}
-        card = replace(done.card, weights="int8", versions=versions)
-        card.write(target)
+        facts = done.card.export
+        assert facts is not None
+        versions = {**facts.versions, "nncf": version("nncf")}
+        facts = replace(facts, weights="int8", versions=versions)
+        card = replace(done.card, export=facts)
+        card.write_beside(target)
         quantised = quantise(
             source,
             target,
             prepared.crops.numpy(),
-            lambda file: _score(file, prepared.scored, workers, progress)[0],
+            lambda file: _score(file, prepared.scored, settings.workers, progress)[0],
             before=before,
-            max_drop=max_drop,
+            max_drop=settings.max_drop,
             progress=progress,
         )
-        exact, rounded = (load_pose_model(file, device="cpu") for file in (source, target))
+        exact, rounded = (load_model(file, device="cpu") for file in (source, target))
         found = difference(exact, rounded, crops, bound)
-        card = replace(
-            card,
+        facts = replace(
+            facts,
             quantisation={
                 **prepared.facts,
                 "metric": metric,
                 "before": before,
                 "after": quantised.score,
-                "max_drop": max_drop,
+                "max_drop": settings.max_drop,
                 "layers": quantised.layers,
                 "layers_in_floating_point": list(quantised.layers_in_floating_point),
                 "bytes": [_bytes(source), _bytes(target)],
                 "difference": asdict(found),
             },
         )
-        card.write(target)
+        card = replace(card, export=facts)
+        card.write_beside(target)
         put_in_place(target.parent, path.parent)
     return Export(path, card, done.difference)
 
 
 def _score(path: Path, data: DataSet, workers: int, progress: Progress) -> tuple[float, str]:
     """The main number of a model file on a data set, and its name."""
-    model = load_pose_model(path, device="cpu")
-    values = evaluate(
-        model.network, model.card, data, EvaluateConfig(),
-        device=model.device, decoder=model.decoder, workers=workers, progress=progress,
-    ).scores.values  # fmt: skip
+    model = load_model(path, device="cpu")
+    values = evaluate(model, data, workers=workers, progress=progress).scores.values
     name = main_number(values)
     assert name is not None  # every metric has one
     return float(values[name]), name
 
 
-def _crops(card: PoseCard, people: People, rows: NDArray[np.intp], data: DataSet) -> Tensor:
+def _crops(card: ModelCard, people: People, rows: NDArray[np.intp], data: DataSet) -> Tensor:
     dataset = CropDataset(people, data.images, card.codec, card.box_padding)
     crops = [dataset[0, int(row)] for row in rows]
     readable = [crop.pixels for crop in crops if crop.readable]

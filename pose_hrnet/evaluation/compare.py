@@ -11,9 +11,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-import torch
-from torch import nn
-
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.crops import CropDataset
@@ -21,13 +18,13 @@ from pose_hrnet.data.loader import crop_loader
 from pose_hrnet.evaluation.evaluate import (
     Evaluation,
     load_evaluation_set,
-    own_decoder,
     score_inference,
+    tested_as,
 )
 from pose_hrnet.evaluation.metrics.coco_ap import CocoScores
 from pose_hrnet.evaluation.metrics.pckh import MpiiScores
 from pose_hrnet.inference.dataset import Inference, predict_each
-from pose_hrnet.inference.model import Decoder, PoseCard
+from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.system.choices import (
     Alignment,
@@ -35,7 +32,6 @@ from pose_hrnet.system.choices import (
     CompareItem,
     Evaluator,
     NmsName,
-    Precision,
 )
 from pose_hrnet.system.distributed import World
 from pose_hrnet.system.files import write_json
@@ -87,15 +83,13 @@ class Combination:
             words.append(f"nms {self.nms}")
         return tuple(words)
 
-    def decoder(self, card: PoseCard, precision: Precision) -> Decoder:
-        """The decoder that this combination stands for."""
-        codec = card.codec if self.codec == "argmax" else card.codec.as_codec(self.codec)
-        return Decoder(
-            codec,
-            card.skeleton.flip_index,
-            self.flip_test,
-            self.flip_shift,
-            precision,
+    def applied(self, model: PoseModel) -> PoseModel:
+        """The model, decoding as this combination says."""
+        own = model.card.codec
+        return model.with_test_settings(
+            flip_test=self.flip_test,
+            flip_shift=self.flip_shift,
+            codec=own if self.codec == "argmax" else own.as_codec(self.codec),
             refine=self.codec != "argmax",
         )
 
@@ -213,15 +207,11 @@ def combinations(
 
 
 def compare(
-    model: nn.Module,
-    card: PoseCard,
+    model: PoseModel,
     data: DataSet,
     test: EvaluateConfig,
     compared: Sequence[CompareItem],
     *,
-    device: torch.device,
-    precision: Precision = "fp32",
-    decoder: Decoder | None = None,
     workers: int = 0,
     evaluator: Evaluator = "fast",
     world: World | None = None,
@@ -233,14 +223,10 @@ def compare(
     the compared codecs have.
 
     Args:
-        model: The network; it is put into evaluation mode and left in the mode it had.
-        card: What belongs to its weights.
+        model: As of `evaluate`; decodes as its own combination says.
         data: Annotations, image folder and boxes.
-        test: Test-time settings; with the card they make the own combination.
+        test: As of `evaluate`.
         compared: What to vary.
-        device: Where the network is.
-        precision: Arithmetic of the forward pass.
-        decoder: Of the own combination; as in `evaluate`.
         workers: Loader processes.
         evaluator: What matches poses with persons; both give the same numbers.
         world: The processes that predict, as in `evaluate`; None: this one alone.
@@ -251,27 +237,29 @@ def compare(
             the model is an export that gives no heatmaps.
         FileNotFoundError: If the annotations or the boxes are missing.
     """
-    world = world or World.alone()
-    usual = decoder or own_decoder(card, test, precision)
-    if usual.in_graph:
+    world, model = world or World.alone(), tested_as(model, test)
+    card, own_decoder = model.card, model.decoder
+    if own_decoder.in_graph:
         raise ValueError(
             "an exported model gives keypoints and no heatmaps, so that there is nothing to "
             "compare; evaluate it without --compare, or compare its checkpoint"
         )
-    test = test.model_copy(update={"flip_test": usual.flip_test, "flip_shift": usual.flip_shift})
+    test = test.model_copy(
+        update={"flip_test": own_decoder.flip_test, "flip_shift": own_decoder.flip_shift}
+    )
     choices = combinations(card.codec, test, compared)
     chosen = load_evaluation_set(data, card.skeleton, min_box_score=test.min_box_score)
     if chosen.scorer.metric == "mpii":
         raise ValueError(
             "choices are compared by AP, which MPII's PCKh is not; evaluate without --compare"
         )
-    decoders = {choice.decoding: choice.decoder(card, usual.precision) for choice in choices}
-    alignments = tuple(dict.fromkeys(d.codec.alignment for d in decoders.values()))
+    models = {choice.decoding: choice.applied(model) for choice in choices}
+    alignments = tuple(dict.fromkeys(m.decoder.codec.alignment for m in models.values()))
     inferences: dict[tuple[Decoding, int | None], Inference] = {}
     for alignment in alignments:
-        keys = [key for key, d in decoders.items() if d.codec.alignment == alignment]
-        group = [decoders[key] for key in keys]
-        dataset = CropDataset(chosen.people, data.images, group[0].codec, card.box_padding)
+        keys = [key for key, m in models.items() if m.decoder.codec.alignment == alignment]
+        decoders = [models[key].decoder for key in keys]
+        dataset = CropDataset(chosen.people, data.images, decoders[0].codec, card.box_padding)
         loader = crop_loader(
             dataset,
             batch_size=test.batch_size,
@@ -279,19 +267,15 @@ def compare(
             rank=world.rank,
             world_size=world.size,
         )
-        found = predict_each(
-            model, group, dataset, loader, device=device, world=world, progress=progress
-        )
+        found = predict_each(model, decoders, dataset, loader, world=world, progress=progress)
         inferences.update(zip(keys, found, strict=True))
 
     def score(choice: Combination) -> Evaluation:
         return score_inference(
             inferences[choice.decoding],
             chosen,
-            card,
-            decoders[choice.decoding],
+            models[choice.decoding],
             test.model_copy(update={"nms": choice.nms}),
-            device=device,
             evaluator=evaluator,
             processes=world.size,
         )

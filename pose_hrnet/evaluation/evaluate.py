@@ -6,9 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.crops import CropDataset
@@ -19,17 +16,19 @@ from pose_hrnet.evaluation.metrics.coco_ap import CocoScores
 from pose_hrnet.evaluation.metrics.pckh import MpiiScores
 from pose_hrnet.evaluation.scorer import Scorer
 from pose_hrnet.inference.dataset import Inference, predict_people
-from pose_hrnet.inference.model import Decoder, PoseCard
+from pose_hrnet.inference.model import PoseModel, postprocess
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import BOX_PADDING
-from pose_hrnet.keypoints.oks import oks_nms, rescore, soft_oks_nms
 from pose_hrnet.keypoints.records import ImageId, People, Poses
 from pose_hrnet.keypoints.skeleton import Skeleton
-from pose_hrnet.system.choices import AnnotationKind, Evaluator, Precision
+from pose_hrnet.system.choices import AnnotationKind, Evaluator
 from pose_hrnet.system.device import arithmetic
 from pose_hrnet.system.distributed import World
 from pose_hrnet.system.files import write_json
 from pose_hrnet.system.progress import SILENT, Progress
+
+USUAL = EvaluateConfig()
+"""The settings of an evaluation unless others are given."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Evaluation:
         boxes = "the annotated boxes"
         if facts["boxes"] != "ground truth":
             boxes = f"the boxes of {Path(facts['boxes']).name}"
-        usual: dict[str, Any] = EvaluateConfig().model_dump() | {
+        usual: dict[str, Any] = USUAL.model_dump() | {
             "flip_shift_cells": codec.flip_shift if facts["flip_test"] else None,
             "box_padding": BOX_PADDING,
             "precision": "fp32",
@@ -107,24 +106,6 @@ class Evaluation:
         write_json(output / "metrics.json", self.metrics())
 
 
-def remove_duplicates(poses: Poses, skeleton: Skeleton, test: EvaluateConfig) -> Poses:
-    """Rescore each pose and drop near-copies within an image, as the settings say."""
-    poses = rescore(poses, keypoint_threshold=test.keypoint_threshold)
-    if test.nms == "oks":
-        return oks_nms(poses, skeleton.sigmas, threshold=test.nms_threshold)
-    if test.nms == "soft_oks":
-        return soft_oks_nms(poses, skeleton.sigmas, threshold=test.nms_threshold)
-    if test.nms == "soft_oks_decayed":
-        return soft_oks_nms(
-            poses,
-            skeleton.sigmas,
-            threshold=test.nms_threshold,
-            max_per_image=None,
-            decay_scores=True,
-        )
-    return poses
-
-
 @dataclass(frozen=True)
 class EvaluationSet:
     """What is predicted and scored.
@@ -153,22 +134,21 @@ def load_evaluation_set(
     return EvaluationSet(data, people, category_id, scorer)
 
 
-def own_decoder(card: PoseCard, test: EvaluateConfig, precision: Precision) -> Decoder:
-    """The card's codec with the flip test of the settings."""
-    return Decoder(
-        card.codec, card.skeleton.flip_index, test.flip_test, test.flip_shift, precision
-    )
+def tested_as(model: PoseModel, test: EvaluateConfig) -> PoseModel:
+    """The model with the flip test of the settings where they name it, else with its own.
+
+    Raises:
+        ValueError: If the model is an export, and holds another.
+    """
+    named = {"flip_test", "flip_shift"} & test.model_fields_set
+    return model.with_test_settings(**{name: getattr(test, name) for name in named})
 
 
 def evaluate(
-    model: nn.Module,
-    card: PoseCard,
+    model: PoseModel,
     data: DataSet,
-    test: EvaluateConfig,
+    test: EvaluateConfig = USUAL,
     *,
-    device: torch.device,
-    precision: Precision = "fp32",
-    decoder: Decoder | None = None,
     workers: int = 0,
     evaluator: Evaluator = "fast",
     world: World | None = None,
@@ -180,14 +160,10 @@ def evaluate(
     same, which is what one process would return.
 
     Args:
-        model: The network; it is put into evaluation mode and left in the mode it had.
-        card: What belongs to its weights: codec, skeleton, box padding.
+        model: From `load_model`, or around a network at hand, which is put into evaluation mode
+            and left in the mode it had.
         data: Annotations, image folder and boxes.
-        test: Test-time settings.
-        device: Where the network is.
-        precision: Arithmetic of the forward pass.
-        decoder: From crops to keypoints; None: `own_decoder`. Given, the settings of the flip test
-            and the precision are its own.
+        test: Test-time settings; see `tested_as` for those of the flip test.
         workers: Loader processes.
         evaluator: What matches poses with persons; both give the same numbers.
         world: The processes that predict; None: this one alone.
@@ -197,9 +173,10 @@ def evaluate(
         ValueError: If the data is malformed, or no image could be read.
         FileNotFoundError: If the annotations or the boxes are missing.
     """
+    model = tested_as(model, test)
+    card = model.card
     chosen = load_evaluation_set(data, card.skeleton, min_box_score=test.min_box_score)
     dataset = CropDataset(chosen.people, data.images, card.codec, card.box_padding)
-    decoder = decoder or own_decoder(card, test, precision)
     world = world or World.alone()
     loader = crop_loader(
         dataset,
@@ -208,19 +185,10 @@ def evaluate(
         rank=world.rank,
         world_size=world.size,
     )
-    inference = predict_people(
-        model, decoder, dataset, loader, device=device, world=world, progress=progress
-    )
+    inference = predict_people(model, dataset, loader, world=world, progress=progress)
     return world.on_main(
         lambda: score_inference(
-            inference,
-            chosen,
-            card,
-            decoder,
-            test,
-            device=device,
-            evaluator=evaluator,
-            processes=world.size,
+            inference, chosen, model, test, evaluator=evaluator, processes=world.size
         )
     )
 
@@ -228,11 +196,9 @@ def evaluate(
 def score_inference(
     inference: Inference,
     chosen: EvaluationSet,
-    card: PoseCard,
-    decoder: Decoder,
+    model: PoseModel,
     test: EvaluateConfig,
     *,
-    device: torch.device,
     evaluator: Evaluator = "fast",
     processes: int = 1,
 ) -> Evaluation:
@@ -241,16 +207,15 @@ def score_inference(
     Args:
         inference: The predicted poses, with the boxes' scores.
         chosen: What was predicted.
-        card: Skeleton and box padding.
-        decoder: What made the poses: codec, flip test, precision.
+        model: What predicted them.
         test: Settings of rescoring and NMS.
-        device: Where the network ran.
         evaluator: What matches poses with persons; both give the same numbers.
         processes: How many predicted.
 
     Raises:
         ValueError: If there are no poses because no image could be read.
     """
+    card, decoder = model.card, model.decoder
     data = chosen.data
     if not len(inference.poses):
         raise ValueError(
@@ -260,7 +225,7 @@ def score_inference(
     people, scorer = chosen.people, chosen.scorer
     if scorer.metric == "mpii":  # scores every person by itself
         test = test.model_copy(update={"nms": "none"})
-    poses = remove_duplicates(inference.poses, card.skeleton, test)
+    poses = postprocess(inference.poses, card.skeleton, test)
     results = poses_to_results(poses, chosen.category_id)
     scores = scorer.score(
         poses, people, inference, category_id=chosen.category_id, evaluator=evaluator
@@ -282,7 +247,7 @@ def score_inference(
         "nms_area": "padded crop (official)",
         "keypoint_threshold": test.keypoint_threshold,
         "min_box_score": test.min_box_score,
-        "precision": arithmetic(device, decoder.precision),
+        "precision": arithmetic(model.device, decoder.precision),
         "processes": processes,
         "evaluator": scores.evaluator if isinstance(scores, CocoScores) else None,
     }

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 from torch.utils.data import DataLoader
 
 from pose_hrnet.data.crops import Crop, CropDataset
-from pose_hrnet.inference.model import Decoder, decode_each
-from pose_hrnet.keypoints import geometry
-from pose_hrnet.keypoints.records import Float32, Poses, object_array
+from pose_hrnet.inference.model import Decoder, PoseModel, decode_each, poses_of
+from pose_hrnet.keypoints.geometry import xywh_to_xyxy
+from pose_hrnet.keypoints.records import Float32, Poses
 from pose_hrnet.system.distributed import World
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import counted
@@ -40,30 +38,17 @@ class Inference:
     rows: NDArray[np.int64]
 
 
-@contextmanager
-def _evaluation_mode(model: nn.Module) -> Iterator[None]:
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)
-
-
 def predict_people(
-    model: nn.Module,
-    decoder: Decoder,
+    model: PoseModel,
     dataset: CropDataset,
     loader: DataLoader[Crop],
     *,
-    device: torch.device,
     world: World | None = None,
     progress: Progress = SILENT,
 ) -> Inference:
     """Predict every person of a data set; see `predict_each`, of which this is the case of one."""
-    return predict_each(
-        model, [decoder], dataset, loader, device=device, world=world, progress=progress
-    )[0]
+    decoders = [model.decoder]
+    return predict_each(model, decoders, dataset, loader, world=world, progress=progress)[0]
 
 
 @dataclass(frozen=True)
@@ -73,7 +58,7 @@ class _Batch:
     Attributes:
         row: ``(B,)`` rows of the People.
         readable: ``(B,)`` bool.
-        decoded: For each decoder ``(B, K, 2)`` keypoints in image pixels and ``(B, K)`` scores.
+        decoded: For each decoder ``(B, K, 2)`` keypoints in input pixels and ``(B, K)`` scores.
     """
 
     row: NDArray[np.int64]
@@ -82,12 +67,11 @@ class _Batch:
 
 
 def predict_each(
-    model: nn.Module,
+    model: PoseModel,
     decoders: Sequence[Decoder],
     dataset: CropDataset,
     loader: DataLoader[Crop],
     *,
-    device: torch.device,
     world: World | None = None,
     progress: Progress = SILENT,
 ) -> list[Inference]:
@@ -96,12 +80,11 @@ def predict_each(
     Heatmaps live for one batch, in which every decoder has its turn; what is kept are keypoints.
 
     Args:
-        model: The network, on the device; it is put into evaluation mode and left in the mode
+        model: Gives the heatmaps; its network is put into evaluation mode and left in the mode
             that it had.
         decoders: From crops to keypoints; see `decode_each`.
         dataset: The crops.
         loader: Their batches, unshuffled; of several processes, this one's share of them.
-        device: Where the network runs.
         world: The processes that predict; None: this one alone.
         progress: Watches.
 
@@ -115,8 +98,8 @@ def predict_each(
     world = world or World.alone()
     own: list[_Batch] = []
     watcher = progress if world.is_main else SILENT
-    with _evaluation_mode(model), watcher.task("predict", len(dataset), "persons") as bar:
-        for done, batch in _predicted(model, decoders, loader, device):
+    with model.evaluating(), watcher.task("predict", len(dataset), "persons") as bar:
+        for done, batch in _predicted(model, decoders, loader):
             own.append(batch)
             bar.advance_to(min(len(dataset), done * world.size))  # the others are about as far
     # Batch b was dealt to process b mod size.
@@ -136,62 +119,47 @@ def predict_each(
         images = counted(len(unreadable), "image")
         log.warning("%s could not be read; all persons there count as missed", images)
     return [
-        _joined(dataset, batches, way, len(decoder.flip_index), unreadable)
-        for way, decoder in enumerate(decoders)
+        _joined(dataset, batches, place, len(decoder.flip_index), unreadable)
+        for place, decoder in enumerate(decoders)
     ]
 
 
 @torch.inference_mode()
 def _predicted(
-    model: nn.Module,
+    model: PoseModel,
     decoders: Sequence[Decoder],
     loader: DataLoader[Crop],
-    device: torch.device,
 ) -> Iterator[tuple[int, _Batch]]:
     """Every batch of a loader, predicted, and how many crops that makes so far."""
     done = 0
     for batch in loader:
-        images = batch.pixels.to(device, non_blocking=True).permute(0, 3, 1, 2)
         decoded = []
-        for keypoints_input, values in decode_each(decoders, model, images):
-            points = geometry.input_to_image(keypoints_input.cpu(), batch.affines)
-            decoded.append((points.astype(np.float32), values.cpu().numpy()))
-        done += len(images)
+        for keypoints_input, values in decode_each(model, decoders, batch.pixels):
+            decoded.append((keypoints_input.cpu().numpy(), values.cpu().numpy()))
+        done += len(batch.pixels)
         yield done, _Batch(batch.rows.numpy(), batch.readable.numpy(), decoded)
 
 
 def _joined(
     dataset: CropDataset,
     batches: Sequence[_Batch],
-    way: int,
+    place: int,
     num_keypoints: int,
     unreadable: set[int],
 ) -> Inference:
     """What one decoder made of all batches, but for crops whose image could not be read."""
     row = [batch.row[batch.readable] for batch in batches]
-    points = [batch.decoded[way][0][batch.readable] for batch in batches]
-    scores = [batch.decoded[way][1][batch.readable] for batch in batches]
+    points = [batch.decoded[place][0][batch.readable] for batch in batches]
+    scores = [batch.decoded[place][1][batch.readable] for batch in batches]
     empty = np.empty((0, num_keypoints, 2), np.float32)
     rows = np.concatenate([*row, np.empty(0, np.int64)]).astype(np.int64)
-    poses = _poses(
-        dataset, rows, np.concatenate([*points, empty]), np.concatenate([*scores, empty[..., 0]])
+    people = dataset.people[rows]
+    poses = poses_of(
+        dataset.frames[rows],
+        np.concatenate([*points, empty]),
+        np.concatenate([*scores, empty[..., 0]]),
+        boxes_xyxy=xywh_to_xyxy(people.boxes_xywh),
+        scores=people.scores,
+        image_ids=people.image_ids,
     )
     return Inference(poses, tuple(sorted(unreadable)), rows)
-
-
-def _poses(
-    dataset: CropDataset,
-    row: NDArray[np.int64],
-    keypoints_image: Float32,
-    keypoint_scores: Float32,
-) -> Poses:
-    """Poses of the N crops of these rows, with the boxes' scores and the crops' areas."""
-    people = dataset.people[row]
-    return Poses(
-        image_ids=object_array(people.image_ids),
-        keypoints_image=keypoints_image,
-        keypoint_scores=keypoint_scores,
-        boxes_xyxy=geometry.xywh_to_xyxy(people.boxes_xywh).astype(np.float32),
-        scores=people.scores,
-        areas=dataset.frames.areas[row].astype(np.float32),
-    )

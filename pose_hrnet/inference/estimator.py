@@ -13,13 +13,12 @@ import torch
 from numpy.typing import ArrayLike
 
 from pose_hrnet.data.crops import cut
-from pose_hrnet.inference.load import load_pose_model
-from pose_hrnet.inference.model import PoseModel
+from pose_hrnet.inference.load import load_model
+from pose_hrnet.inference.model import PoseModel, poses_of
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.records import Float32, Float64, Image, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
-from pose_hrnet.system.choices import Backend, Precision
 from pose_hrnet.system.text import counted
 from pose_hrnet.system.threads import ahead
 
@@ -32,7 +31,7 @@ Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
-class _Sight(Generic[Key]):
+class _PendingImage(Generic[Key]):
     """An image on its way: its N persons, how to cut them, and what becomes of them.
 
     Attributes:
@@ -53,13 +52,13 @@ class _Sight(Generic[Key]):
 
     def poses(self) -> Poses:
         """The finished poses; their image id is 0."""
-        return Poses(
-            image_ids=object_array([0] * len(self.boxes_xyxy)),
-            keypoints_image=self.frames.to_image(self.keypoints_input).astype(np.float32),
-            keypoint_scores=self.keypoint_scores,
-            boxes_xyxy=self.boxes_xyxy.astype(np.float32),
+        return poses_of(
+            self.frames,
+            self.keypoints_input,
+            self.keypoint_scores,
+            boxes_xyxy=self.boxes_xyxy,
             scores=self.keypoint_scores.mean(axis=1),
-            areas=self.frames.areas.astype(np.float32),
+            image_ids=[0] * len(self.frames),
         )
 
 
@@ -74,77 +73,40 @@ class _Batch(Generic[Key]):
     """
 
     crops: list[Image]
-    owners: list[tuple[_Sight[Key], int]]
-    finished: list[_Sight[Key]]
+    owners: list[tuple[_PendingImage[Key], int]]
+    finished: list[_PendingImage[Key]]
 
 
 class PoseEstimator:
     """Poses of the persons in RGB images.
 
     Args:
-        model: From `load_pose_model`, or `network_model` for a network at hand.
+        model: From `load_model`, or around a network at hand; or the path of any model file, which
+            is loaded with the fastest arithmetic. What was chosen and why is the `summary`.
         batch_size: Crops per forward pass.
 
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no pose model.
+
     Example:
-        >>> estimator = PoseEstimator.from_checkpoint("best.safetensors")  # doctest: +SKIP
+        >>> estimator = PoseEstimator("best.safetensors")  # doctest: +SKIP
         >>> poses = estimator(image, boxes_xyxy=[[10, 20, 110, 320]])  # doctest: +SKIP
         >>> poses.keypoints_image.shape  # doctest: +SKIP
         (1, 17, 2)
     """
 
-    def __init__(self, model: PoseModel, *, batch_size: int = 32) -> None:
+    def __init__(self, model: PoseModel | str | Path, *, batch_size: int = 32) -> None:
+        if not isinstance(model, PoseModel):
+            model = load_model(model, precision="auto")
         self.model = model
         self.card = model.card
         self.batch_size = batch_size
 
-    @classmethod
-    def from_checkpoint(
-        cls,
-        path: str | Path,
-        *,
-        card: Path | None = None,
-        backend: Backend = "auto",
-        device: str = "auto",
-        precision: Precision = "auto",
-        flip_test: bool | None = None,
-        batch_size: int = 32,
-        crops: int | None = None,
-    ) -> PoseEstimator:
-        """Load a checkpoint, an export, or a heatmap model of others.
-
-        Args:
-            path: The file; all but `batch_size` is as of `load_pose_model`.
-            card: The YAML card of a heatmap model.
-            backend: What runs it; ``auto``: the fastest that is installed.
-            device: ``auto``, ``cpu``, ``cuda`` ...
-            precision: Arithmetic of the forward pass; ``auto``: the fastest of the hardware.
-            flip_test: Average with the mirrored crop: slower and a little better. None: as
-                exported, else on.
-            batch_size: Crops per forward pass.
-            crops: About how many will be predicted, for the choice; None: unknown.
-
-        What was chosen and why is logged, and is the estimator's `summary`.
-
-        Raises:
-            FileNotFoundError: If there is no such file.
-            ValueError: If the file is no pose model.
-        """
-        model = load_pose_model(
-            path,
-            card=card,
-            backend=backend,
-            device=device,
-            precision=precision,
-            flip_test=flip_test,
-            crops=crops,
-        )
-        log.info("%s", model.choice)
-        return cls(model, batch_size=batch_size)
-
     @property
     def summary(self) -> str:
         """What was loaded, what runs it and why."""
-        return "\n".join(filter(None, (self.model.summary, self.model.choice)))
+        return "\n".join(filter(None, (self.model.summary, self.model.choice.summary)))
 
     @property
     def skeleton(self) -> Skeleton:
@@ -191,7 +153,7 @@ class PoseEstimator:
                 f"{counted(len(images), 'image')}; give one per image"
             )
         numbered = zip(range(len(images)), images, boxes_xyxy, strict=True)
-        none = self._sight(None, np.empty((1, 1, 3), np.uint8), []).poses()
+        none = self._pending(None, np.empty((1, 1, 3), np.uint8), []).poses()
         found = [
             replace(poses, image_ids=object_array([number] * len(poses)))
             for number, _, poses in self.predict_stream(numbered)
@@ -225,21 +187,21 @@ class PoseEstimator:
         for batch in ahead(self._batches(pictures)):
             if batch.owners:
                 self._run(batch)
-            for sight in batch.finished:
-                yield sight.key, sight.image, sight.poses()
+            for pending in batch.finished:
+                yield pending.key, pending.image, pending.poses()
 
     def _batches(self, pictures: Iterable[tuple[Key, Image, ArrayLike]]) -> Iterator[_Batch[Key]]:
         """Crops in batches that go on over the ends of images."""
         batch: _Batch[Key] = _Batch([], [], [])
         for key, image, boxes_xyxy in pictures:
-            sight = self._sight(key, image, boxes_xyxy)
-            for row, affine in enumerate(sight.frames.affines):
+            pending = self._pending(key, image, boxes_xyxy)
+            for row, affine in enumerate(pending.frames.affines):
                 if len(batch.crops) >= self.batch_size:  # in the middle of an image
                     yield batch
                     batch = _Batch([], [], [])
-                batch.crops.append(cut(sight.image, affine, self.card.codec.input_wh))
-                batch.owners.append((sight, row))
-            batch.finished.append(sight)
+                batch.crops.append(cut(pending.image, affine, self.card.codec.input_wh))
+                batch.owners.append((pending, row))
+            batch.finished.append(pending)
             # Images without persons, or large ones, must not pile up in memory either.
             held = sum(waiting.image.nbytes for waiting in batch.finished)
             places = max(len(batch.crops), len(batch.finished))
@@ -249,7 +211,7 @@ class PoseEstimator:
         if batch.finished:
             yield batch
 
-    def _sight(self, key: Key, image: Image, boxes_xyxy: ArrayLike) -> _Sight[Key]:
+    def _pending(self, key: Key, image: Image, boxes_xyxy: ArrayLike) -> _PendingImage[Key]:
         codec, boxes = self.card.codec, _checked_boxes(boxes_xyxy)
         frames = CropFrames.of_boxes(
             geometry.xyxy_to_xywh(boxes),
@@ -258,7 +220,7 @@ class PoseEstimator:
             padding=self.card.box_padding,
         )
         count = self.skeleton.num_keypoints
-        return _Sight(
+        return _PendingImage(
             key,
             _checked_image(image),
             boxes,
@@ -270,11 +232,11 @@ class PoseEstimator:
     def _run(self, batch: _Batch[Key]) -> None:
         """Predict the crops, and put their keypoints where they belong."""
         points_input, scores = self.model(torch.from_numpy(np.stack(batch.crops)))
-        for (sight, row), points, values in zip(
+        for (pending, row), points, values in zip(
             batch.owners, points_input.numpy(), scores.numpy(), strict=True
         ):
-            sight.keypoints_input[row] = points
-            sight.keypoint_scores[row] = values
+            pending.keypoints_input[row] = points
+            pending.keypoint_scores[row] = values
 
 
 def _checked_image(image: Image) -> Image:

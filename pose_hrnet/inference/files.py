@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
+from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.formats.detections import ImageBoxes, load_boxes, names_of
 from pose_hrnet.data.formats.results import poses_to_results
 from pose_hrnet.data.images import ImageError, read_rgb
 from pose_hrnet.inference.estimator import BATCH_BYTES, PoseEstimator
+from pose_hrnet.inference.model import postprocess
 from pose_hrnet.keypoints.records import Float32, Float64, Image, ImageId, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.files import replace_file, write_json
@@ -82,6 +84,7 @@ def predict_files(
     boxes: Path | None = None,
     overlays: bool = True,
     min_score: float = 0.2,
+    test: EvaluateConfig | None = None,
     progress: Progress = SILENT,
 ) -> FilePredictions:
     """Predict images and folders; write ``results.json``, ``keypoints.csv`` and ``overlays/``.
@@ -98,6 +101,8 @@ def predict_files(
         boxes: Detection file (see `load_boxes`); None: each image is one person crop.
         overlays: Whether to draw the poses on the images.
         min_score: Keypoints below it are not drawn.
+        test: Rescores the poses and removes near-copies, as an evaluation does; None: all stay,
+            and score as said above.
         progress: Watches.
 
     Raises:
@@ -132,6 +137,8 @@ def predict_files(
         for (path, box_scores), image, found in estimator.predict_stream(pictures):
             ids = object_array([image_ids[path]] * len(found))
             poses = replace(found, image_ids=ids, scores=found.scores * box_scores)
+            if test is not None:
+                poses = postprocess(replace(poses, scores=box_scores), skeleton, test)
             all_poses.append((path, poses))
             if overlays:
                 target = output / "overlays" / f"{names[path]}.jpg"

@@ -16,49 +16,48 @@ from pose_hrnet.inference.backends.networks import (
     accelerate,
     agrees,
 )
-from pose_hrnet.inference.backends.sessions import Session, open_onnx, open_openvino, open_program
-from pose_hrnet.inference.model import Decoder, PoseCard, PoseModel
-from pose_hrnet.models.cards import (
+from pose_hrnet.inference.backends.sessions import Session, open_onnx, open_openvino
+from pose_hrnet.inference.model import Decoder, PoseModel
+from pose_hrnet.models.card import (
     CARD_SUFFIXES,
+    RUN_SUFFIXES,
     SUFFIXES,
-    ExportCard,
-    HeatmapModelCard,
+    ModelCard,
     card_path,
+    described_model,
 )
-from pose_hrnet.models.weights.load import load_model
+from pose_hrnet.models.weights.load import load_network
 from pose_hrnet.system.choices import Backend, Precision
 from pose_hrnet.system.text import one_line
 
 log = logging.getLogger(__name__)
 
 
-def load_pose_model(
+def load_model(
     path: str | Path,
     *,
-    card: Path | None = None,
     backend: Backend = "auto",
-    device: str = "auto",
     precision: Precision = "fp32",
+    device: str = "auto",
     flip_test: bool | None = None,
-    flip_shift: int | None = None,
+    card: str | Path | None = None,
     crops: int | None = None,
 ) -> PoseModel:
     """Load any model that predicts keypoints.
 
-    Files ending in ``.onnx``, ``.xml`` and ``.pt2`` with a JSON card beside them are exports of
-    ours. With a YAML card - given, or of the same name beside them, or named in place of the model
-    - they are heatmap models of others. All other files are checkpoints.
+    Files ending in ``.onnx`` and ``.xml`` with a JSON card beside them are exports of ours. With a
+    YAML card - given, or of the same name beside them, or named in place of the model - they are
+    heatmap models of others. All other files are checkpoints, of ours or of other toolkits.
 
     Args:
         path: The model, or the YAML card that names it.
-        card: The YAML card of a heatmap model.
         backend: What runs it; ``auto``: the best choice for a checkpoint (see `choose`), and for
             other files what they are for. ``openvino`` runs ONNX files, too.
-        device: ``auto``, ``cpu``, ``cuda`` ...
         precision: Arithmetic; ``auto``: the fastest. That of exported files is their own, but
             OpenVINO can run them in bf16.
-        flip_test: None: as exported, and on for heatmaps.
-        flip_shift: Cells to shift the mirrored heatmaps by; None: the card's.
+        device: ``auto``, ``cpu``, ``cuda`` ...
+        flip_test: Average with the mirrored crop; None: as exported, and on for heatmaps.
+        card: The YAML card of a heatmap model.
         crops: About how many will be predicted, for the choice; None: unknown.
 
     Raises:
@@ -66,85 +65,67 @@ def load_pose_model(
         ValueError: If the file is no model, its card contradicts it or what is asked for, or the
             runtime is not installed.
     """
-    path = Path(path)
+    path, card = Path(path), None if card is None else Path(card)
     if path.suffix.lower() in CARD_SUFFIXES:
-        path, card = _model_of(path), path
-    if path.suffix.lower() not in SUFFIXES.values():
+        path, card = described_model(path), path
+    if path.suffix.lower() == SUFFIXES["torch"]:
+        raise ValueError(
+            f"{path} is a torch.export program, which pose_hrnet writes and does not run; give "
+            "the checkpoint, or export it to ONNX or OpenVINO (in your own code, use "
+            "torch.export.load)"
+        )
+    if path.suffix.lower() not in RUN_SUFFIXES:
         if card is not None:
             raise ValueError(
                 f"{path} is no exported model, so that no card applies to it; "
-                f"give a file ending in {', '.join(SUFFIXES.values())}"
+                f"give a file ending in {', '.join(RUN_SUFFIXES)}"
             )
         choice = choose(backend, precision, device, crops=crops)  # before the file is read
-        return _checkpoint(path, backend, choice, device, flip_test is not False, flip_shift)
+        return _checkpoint(path, backend, choice, device, flip_test)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such model file; check the path")
     if card is None and card_path(path).is_file():
-        export = ExportCard.read(path)
-        quantised = export.weights == "int8"
+        exported = ModelCard.read_beside(path)
+        quantised = exported.export is not None and exported.export.weights == "int8"
         choice = choose_for_file(path, backend, device, precision, quantised=quantised)
-        session = _open(path, choice, device)
-        return _export(path, session, export, choice, flip_test, flip_shift)
+        return _export(path, _open(path, choice, device), exported, choice, flip_test)
     card = card or next((c for s in CARD_SUFFIXES if (c := path.with_suffix(s)).is_file()), None)
     if card is None:
         raise FileNotFoundError(
             f"{path} has no card beside it; an export has {card_path(path).name}, and for a "
             f"heatmap model write {path.with_suffix('.yaml').name}, or give the card's path"
         )
-    described = HeatmapModelCard.read(card)
+    described = ModelCard.read_yaml(card)
     choice = choose_for_file(path, backend, device, precision)
-    session = _open(path, choice, device)
-    return _heatmap_model(path, session, described, choice, flip_test is not False, flip_shift)
-
-
-def _model_of(card: Path) -> Path:
-    """The model file that a YAML card names, or that has its name."""
-    named = HeatmapModelCard.read(card).model
-    if named is not None:
-        return card.parent / named
-    found = [path for suffix in SUFFIXES.values() if (path := card.with_suffix(suffix)).is_file()]
-    if len(found) != 1:
-        raise ValueError(
-            f"{card} does not say which model file it describes; add the line model: FILE"
-        )
-    return found[0]
+    return _heatmap_model(path, _open(path, choice, device), described, choice, flip_test)
 
 
 def _open(path: Path, choice: Choice, device: str) -> Session:
     if choice.backend == "onnx":
         return open_onnx(path, device)
-    if choice.backend == "openvino":
-        return open_openvino(path, device, choice.precision)
-    return open_program(path, device)
+    return open_openvino(path, device, choice.precision)
 
 
 def _checkpoint(
-    path: Path,
-    backend: Backend,
-    choice: Choice,
-    device: str,
-    flip_test: bool,
-    flip_shift: int | None,
+    path: Path, backend: Backend, choice: Choice, device: str, flip_test: bool | None
 ) -> PoseModel:
-    loaded = load_model(path)
-    card = loaded.card
-    network, where, choice = _fast_network(loaded.model, card, backend, choice, device)
-    decoder = Decoder(
-        card.codec,
-        card.skeleton.flip_index,
-        flip_test,
-        flip_shift,
-        choice.precision,
-        own_precision=True,
-    )
-    chosen, summary = choice.summary, loaded.report.summary()
+    layers, card, report = load_network(path)
+    network, where, choice = _fast_network(layers, card, backend, choice, device)
+    decoder = _decoder(card, choice, flip_test is not False)
     if (choice.backend, choice.precision) != ("eager", "fp32"):
-        chosen = f"{chosen}; the reference is --backend eager --precision fp32"
-    return PoseModel(network, card, decoder, where, choice.backend, summary, chosen)
+        reference = "the reference is --backend eager --precision fp32"
+        choice = replace(choice, reason=f"{choice.reason}; {reference}")
+    return PoseModel(network, card, decoder, where, choice, report.summary())
+
+
+def _decoder(card: ModelCard, choice: Choice, flip_test: bool) -> Decoder:
+    """Of a network that keeps to its arithmetic by itself."""
+    decoder = Decoder.of(card, flip_test=flip_test, precision=choice.precision)
+    return replace(decoder, own_precision=True)
 
 
 def _fast_network(
-    network: nn.Module, card: PoseCard, backend: Backend, choice: Choice, device: str
+    network: nn.Module, card: ModelCard, backend: Backend, choice: Choice, device: str
 ) -> tuple[nn.Module, torch.device, Choice]:
     """The network as chosen; what was not asked for by name must prove itself, or is not used."""
     if backend != "auto" or choice.backend == "eager":
@@ -164,23 +145,12 @@ def _fast_network(
 def _export(
     path: Path,
     session: Session,
-    card: ExportCard,
+    card: ModelCard,
     choice: Choice,
     flip_test: bool | None,
-    flip_shift: int | None,
 ) -> PoseModel:
-    codec, skeleton = card.checkpoint.codec, card.checkpoint.skeleton
-    if flip_test not in (None, card.flip_test):
-        held = "holds" if card.flip_test else "does not hold"
-        raise ValueError(
-            f"{path} {held} the flip test, which cannot be changed any more; export the "
-            f"checkpoint {'without' if card.flip_test else 'with'} --flip-test"
-        )
-    if flip_shift not in (None, codec.flip_shift):
-        raise ValueError(
-            f"{path} has its flip shift built in ({codec.flip_shift}), and {flip_shift} was asked "
-            "for; leave it out"
-        )
+    codec, skeleton, facts = card.codec, card.skeleton, card.export
+    assert facts is not None
     width, height = codec.input_wh
     network = ExportedNetwork(session)
     _check_input(path, session, (height, width, 3), torch.uint8)
@@ -191,62 +161,37 @@ def _export(
             f"{path}: the model gives keypoints of shape {tuple(points.shape)} and scores of "
             f"shape {tuple(scores.shape)}, but its card has {count} keypoints; export it again"
         )
-    decoder = Decoder(
-        codec, skeleton.flip_index, card.flip_test, precision=choice.precision, in_graph=True
-    )
-    return PoseModel(
-        network,
-        card.checkpoint,
-        decoder,
-        session.device,
-        session.backend,
-        f"{path} ({card.format} export, {card.weights}, run by {session.backend})",
-        choice.summary,
-        card.weights,
-    )
+    decoder = replace(_decoder(card, choice, facts.flip_test), in_graph=True)
+    summary = f"{path} ({facts.format} export, {facts.weights}, run by {session.backend})"
+    model = PoseModel(network, card, decoder, session.device, choice, summary)
+    return model.with_test_settings(flip_test=flip_test)
 
 
 def _heatmap_model(
     path: Path,
     session: Session,
-    card: HeatmapModelCard,
+    card: ModelCard,
     choice: Choice,
-    flip_test: bool,
-    flip_shift: int | None,
+    flip_test: bool | None,
 ) -> PoseModel:
-    width, height = card.input_wh
+    width, height = card.codec.input_wh
     sides = (3, height, width) if card.layout == "NCHW" else (height, width, 3)
     _check_input(path, session, sides)
     try:
         network = ForeignNetwork(session, card)
     except ValueError as error:
         raise ValueError(f"{path}: {error}; the card names another") from None
-    (heatmaps,) = _first_run(path, network, card.input_wh)
+    (heatmaps,) = _first_run(path, network, card.codec.input_wh)
     expected = (card.skeleton.num_keypoints, *card.codec.heatmap_hw)
     if tuple(heatmaps.shape[1:]) != expected:
         raise ValueError(
             f"{path}: output {card.output!r} has shape {tuple(heatmaps.shape)}, but its card "
             f"says {expected[0]} keypoints and heatmaps {expected[1]} high and {expected[2]} wide "
-            f"(stride {card.stride}); correct skeleton, stride or output in the card"
+            f"(stride {card.codec.stride}); correct skeleton, stride or output in the card"
         )
-    decoder = Decoder(
-        card.codec,
-        card.skeleton.flip_index,
-        flip_test,
-        flip_shift,
-        choice.precision,
-        own_precision=True,
-    )
-    return PoseModel(
-        network,
-        card,
-        decoder,
-        session.device,
-        session.backend,
-        f"{path} (heatmap model, run by {session.backend})",
-        choice.summary,
-        weights=None,
-    )
+    decoder = _decoder(card, choice, flip_test is not False)
+    summary = f"{path} (heatmap model, run by {session.backend})"
+    return PoseModel(network, card, decoder, session.device, choice, summary)
 
 
 def _check_input(

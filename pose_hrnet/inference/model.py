@@ -1,4 +1,4 @@
-"""A model that is ready to run, and how its heatmaps become keypoints.
+"""A model that is ready to run, and how its heatmaps become keypoints and poses.
 
 A `PoseModel` maps uint8 crops to keypoints in input pixels and scores. What differs between a
 checkpoint, an export of ours and a heatmap model of others is only the network in it: layers of
@@ -8,32 +8,25 @@ torch, or a file that a runtime has opened.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from pose_hrnet.config.recipe import EvaluateConfig
+from pose_hrnet.inference.backends.choose import Choice
 from pose_hrnet.keypoints.codec import HeatmapCodec
+from pose_hrnet.keypoints.geometry import CropFrames
+from pose_hrnet.keypoints.oks import rescore, suppress
+from pose_hrnet.keypoints.records import Float32, ImageId, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
-from pose_hrnet.system.choices import Precision, Runner
-from pose_hrnet.system.device import autocast, pick_device
-
-
-class PoseCard(Protocol):
-    """What cropping and decoding need to know of a model, whatever kind of file it came from."""
-
-    @property
-    def codec(self) -> HeatmapCodec:
-        """Decodes its heatmaps; holds input size and crop alignment."""
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """The keypoints that it predicts."""
-
-    @property
-    def box_padding(self) -> float:
-        """Factor by which boxes are enlarged before cropping."""
+from pose_hrnet.models.card import ModelCard
+from pose_hrnet.system.choices import Precision
+from pose_hrnet.system.device import autocast
 
 
 @dataclass(frozen=True)
@@ -60,6 +53,18 @@ class Decoder:
     refine: bool = True
     own_precision: bool = False
     in_graph: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        card: ModelCard,
+        *,
+        flip_test: bool = True,
+        flip_shift: int | None = None,
+        precision: Precision = "fp32",
+    ) -> Decoder:
+        """How the heatmaps of a model are decoded, as its card says."""
+        return cls(card.codec, card.skeleton.flip_index, flip_test, flip_shift, precision)
 
     @property
     def shift_cells(self) -> int | None:
@@ -115,40 +120,7 @@ class Decoder:
         return self.codec.decode(self.heatmaps(model, images), refine=self.refine)
 
 
-def decode_each(
-    decoders: Sequence[Decoder], model: nn.Module, images: Tensor
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Decode the same crops in several ways; the network sees each view once.
-
-    Args:
-        decoders: Of one crop alignment and input size. The network runs as the first of them
-            would run it by itself, so that its result is the same to the bit.
-        model: As in `Decoder.views`; with one decoder that is `in_graph`, such a graph.
-        images: As in `Decoder.views`.
-
-    Yields:
-        What each decoder makes of the crops: keypoints ``(B, K, 2)`` and scores ``(B, K)``.
-
-    Raises:
-        ValueError: If there are several decoders, and one is `in_graph`.
-    """
-    if len(decoders) == 1:
-        yield decoders[0](model, images)
-        return
-    if any(decoder.in_graph for decoder in decoders):
-        raise ValueError(
-            "the exported model holds its decoder, and gives no heatmaps to decode in other ways; "
-            "use the checkpoint that it was made from"
-        )
-    straight, mirrored = decoders[0].views(model, images)
-    if mirrored is None and any(decoder.flip_test for decoder in decoders):
-        mirrored = decoders[0].run(model, images.flip(-1))
-    merged: dict[int | None, Tensor] = {}
-    for decoder in decoders:
-        if decoder.shift_cells not in merged:
-            merged[decoder.shift_cells] = decoder.merge(straight, mirrored)
-        heatmaps = merged[decoder.shift_cells]
-        yield decoder.codec.decode(heatmaps, refine=decoder.refine)
+PLAIN = Choice("eager", "fp32", "the layers of torch as they are")
 
 
 @dataclass(frozen=True)
@@ -158,24 +130,27 @@ class PoseModel:
     Attributes:
         network: Maps ``(B, 3, H, W)`` uint8 RGB crops to heatmaps, or with a decoder that is
             `in_graph` to keypoints and scores.
-        card: Codec, skeleton and box padding.
+        card: Codec, skeleton, box padding, and what was built into an export.
         decoder: From crops to keypoints.
         device: Where the network takes its crops.
-        backend: What runs it.
+        choice: What runs it, in which arithmetic, and why.
         summary: What was loaded, in plain words.
-        choice: What runs it, in which arithmetic, and why, in one line.
-        weights: Type that they are stored in: int8 in the layers of a quantised export; None:
-            not known, of models of others.
     """
 
     network: nn.Module
-    card: PoseCard
+    card: ModelCard
     decoder: Decoder
     device: torch.device
-    backend: Runner = "eager"
+    choice: Choice = PLAIN
     summary: str = ""
-    choice: str = ""
-    weights: Literal["fp32", "int8"] | None = "fp32"
+
+    @property
+    def weights(self) -> Literal["fp32", "int8"] | None:
+        """Type that the weights are stored in: int8 in the layers of a quantised export; None: not
+        known, of models of others."""
+        if self.card.export is not None:
+            return self.card.export.weights
+        return None if self.card.architecture is None else "fp32"
 
     @torch.inference_mode()
     def __call__(self, crops: Tensor) -> tuple[Tensor, Tensor]:
@@ -188,33 +163,171 @@ class PoseModel:
             ``keypoints_input`` ``(B, K, 2)`` in input pixels and ``scores`` ``(B, K)``, on the
             CPU.
         """
-        images = crops.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
-        keypoints_input, scores = self.decoder(self.network, images)
+        keypoints_input, scores = self.decoder(self.network, self.images(crops))
         return keypoints_input.cpu(), scores.cpu()
 
+    @torch.inference_mode()
+    def heatmaps(self, crops: Tensor) -> Tensor:
+        """The heatmaps that are decoded, with the flip test averaged in.
 
-def network_model(
-    network: nn.Module,
-    card: PoseCard,
-    *,
-    device: str = "auto",
-    precision: Precision = "fp32",
-    flip_test: bool = True,
-    flip_shift: int | None = None,
-) -> PoseModel:
-    """A network of torch layers as a `PoseModel`; the network is moved and set to evaluate.
+        Args:
+            crops: As of `__call__`.
+
+        Returns:
+            ``(B, K, H/4, W/4)`` float32 on the CPU.
+
+        Raises:
+            ValueError: If the model is an export, which gives keypoints.
+        """
+        self._check_heatmaps()
+        return self.decoder.heatmaps(self.network, self.images(crops)).cpu()
+
+    def images(self, crops: Tensor) -> Tensor:
+        """Crops ``(B, H, W, 3)`` as the network takes them: ``(B, 3, H, W)`` on its device."""
+        return crops.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+
+    def with_test_settings(
+        self,
+        *,
+        flip_test: bool | None = None,
+        flip_shift: int | None = None,
+        codec: HeatmapCodec | None = None,
+        refine: bool | None = None,
+    ) -> PoseModel:
+        """The same network, decoded otherwise; what is None stays as it is.
+
+        Args:
+            flip_test: Average with the mirrored crop.
+            flip_shift: Cells to shift the mirrored heatmaps by.
+            codec: Decodes the heatmaps.
+            refine: Step from the highest cell to a fraction of a cell; False: plain argmax.
+
+        Raises:
+            ValueError: If another setting is built into an export.
+        """
+        wanted = {
+            "flip_test": flip_test,
+            "flip_shift": flip_shift,
+            "codec": codec,
+            "refine": refine,
+        }
+        changes: dict[str, Any] = {
+            name: value for name, value in wanted.items() if value is not None
+        }
+        if self.decoder.in_graph:
+            self._check_built_in(changes)
+            return self
+        return replace(self, decoder=replace(self.decoder, **changes))
+
+    @contextmanager
+    def evaluating(self) -> Iterator[PoseModel]:
+        """Evaluation mode while the block runs; the network is left in the mode it had."""
+        was_training = self.network.training
+        self.network.eval()
+        try:
+            yield self
+        finally:
+            self.network.train(was_training)
+
+    def _check_built_in(self, changes: dict[str, Any]) -> None:
+        decoder = self.decoder
+        if changes.get("flip_test", decoder.flip_test) != decoder.flip_test:
+            held = "holds" if decoder.flip_test else "does not hold"
+            raise ValueError(
+                f"the export {held} the flip test, which cannot be changed any more; export the "
+                f"checkpoint {'without' if decoder.flip_test else 'with'} --flip-test"
+            )
+        shift = decoder.codec.flip_shift
+        if changes.get("flip_shift", shift) != shift:
+            raise ValueError(
+                f"the export has its flip shift built in ({shift}), and {changes['flip_shift']} "
+                "was asked for; leave it out"
+            )
+        if changes.get("codec", decoder.codec) != decoder.codec or not changes.get("refine", True):
+            self._check_heatmaps()
+
+    def _check_heatmaps(self) -> None:
+        if self.decoder.in_graph:
+            raise ValueError(
+                "the exported model holds its decoder, and gives no heatmaps to decode in other "
+                "ways; use the checkpoint that it was made from"
+            )
+
+
+@torch.inference_mode()
+def decode_each(
+    model: PoseModel, decoders: Sequence[Decoder], crops: Tensor
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Decode the same crops in several ways; the network sees each view once.
 
     Args:
-        network: Maps crops to heatmaps.
-        card: What belongs to its weights.
-        device: As of `pick_device`.
-        precision: Arithmetic of the forward pass.
-        flip_test: Average with the mirrored crop.
-        flip_shift: Cells to shift the mirrored heatmaps by; None: the codec's own.
+        model: Gives the heatmaps.
+        decoders: Of one crop alignment and input size. The network runs as the first of them
+            would run it by itself, so that its result is the same to the bit.
+        crops: ``(B, H, W, 3)`` uint8 RGB, on any device.
+
+    Yields:
+        What each decoder makes of the crops: keypoints ``(B, K, 2)`` in input pixels and scores
+        ``(B, K)``, on the model's device.
 
     Raises:
-        ValueError: If the device is not present.
+        ValueError: If there are several decoders, and the model is an export.
     """
-    where = pick_device(device)
-    decoder = Decoder(card.codec, card.skeleton.flip_index, flip_test, flip_shift, precision)
-    return PoseModel(network.eval().to(where), card, decoder, where)
+    images = model.images(crops)
+    if len(decoders) == 1:
+        yield decoders[0](model.network, images)
+        return
+    model._check_heatmaps()
+    straight, mirrored = decoders[0].views(model.network, images)
+    if mirrored is None and any(decoder.flip_test for decoder in decoders):
+        mirrored = decoders[0].run(model.network, images.flip(-1))
+    merged: dict[int | None, Tensor] = {}
+    for decoder in decoders:
+        if decoder.shift_cells not in merged:
+            merged[decoder.shift_cells] = decoder.merge(straight, mirrored)
+        heatmaps = merged[decoder.shift_cells]
+        yield decoder.codec.decode(heatmaps, refine=decoder.refine)
+
+
+def poses_of(
+    frames: CropFrames,
+    keypoints_input: Float32,
+    keypoint_scores: Float32,
+    *,
+    boxes_xyxy: ArrayLike,
+    scores: Float32,
+    image_ids: Sequence[ImageId],
+) -> Poses:
+    """What a model gives for N crops, as poses in image pixels.
+
+    Args:
+        frames: Where the crops lie.
+        keypoints_input: ``(N, K, 2)`` input pixels.
+        keypoint_scores: ``(N, K)``.
+        boxes_xyxy: ``(N, 4)`` image pixels, those that were asked for.
+        scores: ``(N,)`` of the poses.
+        image_ids: N ids.
+
+    Returns:
+        N poses. Their areas are those of the padded crops, as official OKS-NMS uses them.
+    """
+    return Poses(
+        image_ids=object_array(image_ids),
+        keypoints_image=frames.to_image(keypoints_input).astype(np.float32),
+        keypoint_scores=keypoint_scores,
+        boxes_xyxy=np.asarray(boxes_xyxy).astype(np.float32),
+        scores=scores,
+        areas=frames.areas.astype(np.float32),
+    )
+
+
+def postprocess(poses: Poses, skeleton: Skeleton, test: EvaluateConfig) -> Poses:
+    """Rescore each pose and remove near-copies within an image, as the settings say.
+
+    Args:
+        poses: With the scores of their boxes.
+        skeleton: Whose keypoints they have.
+        test: Threshold of the keypoints that count, NMS and its threshold.
+    """
+    poses = rescore(poses, keypoint_threshold=test.keypoint_threshold)
+    return suppress(poses, skeleton.sigmas, nms=test.nms, threshold=test.nms_threshold)

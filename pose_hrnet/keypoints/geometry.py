@@ -63,6 +63,10 @@ class CropFrames:
     def __len__(self) -> int:
         return len(self.affines)
 
+    def __getitem__(self, rows: ArrayLike | slice) -> CropFrames:
+        index = rows if isinstance(rows, slice) else np.asarray(rows)
+        return CropFrames(self.centers_image[index], self.sizes_wh[index], self.affines[index])
+
     @classmethod
     def of_boxes(
         cls,

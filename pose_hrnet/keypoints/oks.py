@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pose_hrnet.keypoints.records import Float64, Poses
+from pose_hrnet.system.choices import NmsName
 
 Rows: TypeAlias = NDArray[np.intp]
 
@@ -176,6 +177,27 @@ def soft_oks_nms(
     if not decay_scores:
         return poses[kept]
     return replace(poses[kept], scores=scores[kept].astype(np.float32))
+
+
+def suppress(poses: Poses, sigmas: Sequence[float], *, nms: NmsName, threshold: float) -> Poses:
+    """Remove near-copies within each image, by any of the ways that have a name.
+
+    Args:
+        poses: As of `oks_nms`, rescored.
+        sigmas: K standard deviations of the skeleton.
+        nms: ``oks``: `oks_nms`; ``soft_oks``: `soft_oks_nms` as the official code has it;
+            ``soft_oks_decayed``: as published; ``none``: all stay.
+        threshold: Of that function.
+    """
+    if nms == "oks":
+        return oks_nms(poses, sigmas, threshold=threshold)
+    if nms == "soft_oks":
+        return soft_oks_nms(poses, sigmas, threshold=threshold)
+    if nms == "soft_oks_decayed":
+        return soft_oks_nms(
+            poses, sigmas, threshold=threshold, max_per_image=None, decay_scores=True
+        )
+    return poses
 
 
 def _double(values: ArrayLike) -> Float64:

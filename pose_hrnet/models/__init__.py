@@ -1,12 +1,12 @@
-"""Crops -> heatmaps; knows no data set.
+"""Crops -> heatmaps; knows no data set. How to add a network: docs/development.md.
 
-network           what every network takes: uint8 crops, normalised inside
+network           HeatmapNetwork, what every network is: uint8 crops in, normalised inside
+layers            convolutions with batch norm, as networks share them
 hrnet             HRNet with the official parameter names
 hrnet_v2          HRNetV2 and V2p, for segmentation and detection
 simple_baseline   a ResNet with deconvolutions
-build             a network from its architecture
+build             every network by its name: a network from its architecture
 complexity        parameters and GFLOPs
-card              what travels with weights: skeleton, codec, input, normalisation
-cards             what stands beside exported models, ours and others'
+card              what belongs to a model: skeleton, codec, input, architecture, export
 weights           files of weights, of ours and of other toolkits
 """

@@ -1,47 +1,121 @@
-"""`ModelCard`: what travels with weights, so that loading them needs no configuration."""
+"""`ModelCard`: what belongs to a model, so that loading it needs no configuration.
+
+Checkpoints carry the card in their file; exports have it as JSON beside them. Models that others
+exported are described by a card in YAML, written by hand.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
+import yaml
+from pydantic import Field, ValidationError
+
+from pose_hrnet.config.base import Positive, PositiveInt, Section, in_sentence
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import BOX_PADDING
-from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.keypoints.skeleton import SKELETONS, Skeleton
 from pose_hrnet.models.build import build_network
 from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD, INPUT_MULTIPLE, HeatmapNetwork
+from pose_hrnet.system.choices import Alignment, CodecName, ExportFormat
+from pose_hrnet.system.files import write_text
 
 CARD_FORMAT = 1
 """Version of the card's layout: raised when an older reader could misread a newer card."""
 
+EXPORT_FORMAT = 1
+"""Version of the JSON beside exports, likewise."""
+
+SUFFIXES: Mapping[ExportFormat, str] = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
+"""The suffix that each format's files have."""
+
+RUN_SUFFIXES = (SUFFIXES["onnx"], SUFFIXES["openvino"])
+"""Of the exported files that are run here; torch.export programs are for programs of others."""
+
+CARD_SUFFIXES = (".yaml", ".yml")
+"""Of the cards of others' models."""
+
+
+def card_path(model_path: Path) -> Path:
+    """Where the JSON card of an export stands: ``w32.onnx.json`` beside ``w32.onnx``."""
+    return model_path.with_name(model_path.name + ".json")
+
+
+@dataclass(frozen=True)
+class ExportFacts:
+    """What is built into an exported graph, and what was measured on it.
+
+    Attributes:
+        format: Of the file.
+        flip_test: Whether the graph averages with the mirrored crop.
+        heatmaps: Whether the heatmaps are an output.
+        weights: Type of the weights: ``fp32`` or ``int8``.
+        versions: Versions of the packages that wrote the file.
+        measured: Differences from the checkpoint.
+        quantisation: INT8: calibration data, scores before and after, layers left out; see
+            `pose_hrnet.deploy.int8`.
+    """
+
+    format: ExportFormat
+    flip_test: bool
+    heatmaps: bool
+    weights: Literal["fp32", "int8"]
+    versions: dict[str, str]
+    measured: dict[str, Any] = field(default_factory=dict)
+    quantisation: dict[str, Any] | None = None
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the graph's outputs, in order."""
+        return ("keypoints", "scores", *(["heatmaps"] if self.heatmaps else []))
+
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a checkpoint says about its weights, so that loading needs no config file.
+    """What cropping, running and decoding need to know of a model.
+
+    Networks of ours take uint8 RGB crops and hold the normalisation. A model of others takes
+    ``(pixels * scale - mean) / std`` in the order of `colour` and `layout`. An export of ours maps
+    ``crops`` ``(B, H, W, 3)`` uint8 RGB to ``keypoints`` ``(B, K, 2)`` in input pixels, ``scores``
+    ``(B, K)``, and perhaps ``heatmaps`` ``(B, K, H/4, W/4)``.
 
     Attributes:
-        architecture: What `build_network` takes, as the network's `architecture` gives it.
+        architecture: What `build_network` takes, as the network's `architecture` gives it; None:
+            a model of others.
         skeleton: The keypoints that the heatmaps stand for.
         codec: How heatmaps are encoded and decoded; holds the input size.
-        mean: Per-channel mean of RGB values between 0 and 1.
-        std: Per-channel standard deviation of RGB values between 0 and 1.
+        mean: Per-channel mean, of RGB values between 0 and 1 if the network is ours.
+        std: Per-channel standard deviation, likewise.
         colour: Channel order of the input.
         box_padding: Factor by which boxes are enlarged before cropping.
+        layout: Order of the input's axes.
+        scale: Factor on the 0 to 255 pixel values, before mean and std.
+        output: Position or name of the output that holds the heatmaps, in a model of others.
+        export: What is built into an export of ours; None for all else.
 
     Raises:
         ValueError: If skeleton and architecture disagree, or a value is not one that is known.
     """
 
-    architecture: dict[str, Any]
+    architecture: dict[str, Any] | None
     skeleton: Skeleton
     codec: HeatmapCodec
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
-    colour: Literal["RGB"] = "RGB"
+    colour: Literal["RGB", "BGR"] = "RGB"
     box_padding: float = BOX_PADDING
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    scale: float = 1 / 255
+    output: int | str = 0
+    export: ExportFacts | None = None
 
     def __post_init__(self) -> None:
+        if self.architecture is None:
+            return
         found, named = self.architecture.get("num_keypoints"), self.skeleton.num_keypoints
         if found != named:
             raise ValueError(
@@ -60,12 +134,15 @@ class ModelCard:
         """A network of this architecture and normalisation, freshly initialised.
 
         Raises:
-            ValueError: If the architecture has arguments that the network does not take.
+            ValueError: If the card names no architecture, or one with arguments that the network
+                does not take.
         """
+        if self.architecture is None:
+            raise ValueError("the card of a model of others names no architecture to build")
         return build_network(self.architecture, mean=self.mean, std=self.std)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values in the types of JSON, with the version of the layout."""
+        """What a checkpoint holds: values in the types of JSON, with the layout's version."""
         return {
             "format": CARD_FORMAT,
             "architecture": self.architecture,
@@ -78,8 +155,12 @@ class ModelCard:
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ModelCard:
+    def from_dict(cls, values: Mapping[str, Any], export: ExportFacts | None = None) -> ModelCard:
         """Inverse of `to_dict`.
+
+        Args:
+            values: The card of a checkpoint.
+            export: What was built into an export of it.
 
         Raises:
             ValueError: If the version of the layout is unknown, or the card is damaged.
@@ -99,6 +180,194 @@ class ModelCard:
                 std=tuple(values["std"]),
                 colour=values["colour"],
                 box_padding=values["box_padding"],
+                export=export,
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"the model card is damaged: {error!r}; save it again") from error
+
+    def write_beside(self, model_path: Path) -> None:
+        """Write the JSON card of an export, whose `export` is not None, beside its file."""
+        facts, codec = self.export, self.codec
+        assert facts is not None
+        values = {
+            "pose_hrnet_export": EXPORT_FORMAT,
+            "format": facts.format,
+            "input": {
+                "name": "crops",
+                "shape": ["batch", codec.input_wh[1], codec.input_wh[0], 3],
+                "type": "uint8",
+                "colour": self.colour,
+            },
+            "outputs": list(facts.outputs),
+            "heatmaps": facts.heatmaps,
+            "normalisation_inside": True,
+            "decoder_inside": True,
+            "flip_test": facts.flip_test,
+            "flip_shift_cells": codec.flip_shift if facts.flip_test else None,
+            "weights": facts.weights,
+            "checkpoint": self.to_dict(),
+            "versions": facts.versions,
+            "measured": facts.measured,
+            "quantisation": facts.quantisation,
+        }
+        write_text(card_path(model_path), json.dumps(values, indent=2) + "\n")
+
+    @classmethod
+    def read_beside(cls, model_path: Path) -> ModelCard:
+        """The JSON card beside an export.
+
+        Raises:
+            FileNotFoundError: If there is none.
+            ValueError: If it is damaged, or of another version.
+        """
+        path = card_path(model_path)
+        try:
+            values = json.loads(path.read_bytes())
+            version = values["pose_hrnet_export"]
+            if version != EXPORT_FORMAT:
+                raise ValueError(
+                    f"it has version {version!r} and this pose_hrnet reads {EXPORT_FORMAT}"
+                )
+            facts = ExportFacts(
+                format=values["format"],
+                flip_test=bool(values["flip_test"]),
+                heatmaps=bool(values["heatmaps"]),
+                weights=values["weights"],
+                versions=dict(values["versions"]),
+                measured=dict(values["measured"]),
+                quantisation=values.get("quantisation"),  # files of before have none
+            )
+            return cls.from_dict(values["checkpoint"], facts)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(
+                f"{path} is no card of an exported model ({error!r}); export the model again"
+            ) from None
+
+    @classmethod
+    def read_yaml(cls, path: Path) -> ModelCard:
+        """The YAML card of a heatmap model that others trained and exported; strict.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it is no YAML, has unknown, missing or wrong values, or contradicts
+                itself.
+        """
+        return _read_yaml(path)[1]
+
+
+def described_model(path: Path) -> Path:
+    """The model file that a YAML card names, or that has the card's name.
+
+    Raises:
+        FileNotFoundError: If there is no such card.
+        ValueError: If the card is faulty, or names no file and none or several have its name.
+    """
+    named = _read_yaml(path)[0]
+    if named is not None:
+        return path.parent / named
+    found = [file for suffix in RUN_SUFFIXES if (file := path.with_suffix(suffix)).is_file()]
+    if len(found) != 1:
+        raise ValueError(
+            f"{path} does not say which model file it describes; add the line model: FILE"
+        )
+    return found[0]
+
+
+class _YamlCard(Section):
+    """The keys of a YAML card."""
+
+    model: Path | None = None
+    """The .onnx or .xml file, relative to the card; null: the one of the card's name."""
+    input_wh: tuple[PositiveInt, PositiveInt]
+    """Input width and height in pixels."""
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    """Order of the input's axes."""
+    colour: Literal["RGB", "BGR"] = "RGB"
+    """Order of the input's channels."""
+    scale: Positive = 1 / 255
+    """Factor on the 0 to 255 pixel values, before mean and std."""
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    """Subtracted from the scaled values, in the order of `colour`."""
+    std: tuple[Positive, Positive, Positive] = IMAGENET_STD
+    """Divides them then."""
+    skeleton: str | dict[str, Any] = "coco17"
+    """``coco17``, ``mpii16``, ``crowdpose14``, or the fields of a `Skeleton`."""
+    codec: CodecName = "gaussian"
+    """How the heatmaps are decoded."""
+    sigma: Positive = 2.0
+    """Standard deviation of the training targets in cells."""
+    stride: PositiveInt = 4
+    """Input pixels per heatmap cell."""
+    blur_kernel: PositiveInt = 11
+    """Odd width of the blur of dark and udp in cells."""
+    alignment: Alignment | None = None
+    """How boxes are cropped; the codec's own, and refused if it is another."""
+    flip_shift: Annotated[int, Field(ge=0)] | None = None
+    """Cells by which the mirrored heatmaps move in the flip test; null: the codec's own."""
+    box_padding: Positive = BOX_PADDING
+    """Factor by which boxes are enlarged before cropping."""
+    output: int | str = 0
+    """Position or name of the output that holds the heatmaps."""
+
+    def card(self) -> ModelCard:
+        """What it says.
+
+        Raises:
+            ValueError: If skeleton, codec or alignment are none.
+        """
+        codec = HeatmapCodec(
+            self.codec,
+            self.input_wh,
+            self.sigma,
+            self.stride,
+            self.blur_kernel,
+            own_flip_shift=self.flip_shift,
+        )
+        skeleton = _skeleton(self.skeleton)
+        if self.alignment not in (None, codec.alignment):
+            raise ValueError(
+                f"alignment is {self.alignment!r}, but codec {codec.name!r} crops and "
+                f"decodes in the {codec.alignment!r} alignment; give the codec that fits"
+            )
+        return ModelCard(
+            None,
+            skeleton,
+            codec,
+            self.mean,
+            self.std,
+            self.colour,
+            self.box_padding,
+            self.layout,
+            self.scale,
+            self.output,
+        )
+
+
+def _skeleton(named: str | dict[str, Any]) -> Skeleton:
+    if not isinstance(named, str):
+        return Skeleton.from_dict(named)
+    if named not in SKELETONS:
+        raise ValueError(
+            f"skeleton {named!r} is unknown; use one of {', '.join(SKELETONS)}, or give its fields"
+        )
+    return SKELETONS[named]
+
+
+def _read_yaml(path: Path) -> tuple[Path | None, ModelCard]:
+    """The model file that a YAML card names, and the card."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such model card; check the path")
+    try:
+        values = _YamlCard.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return values.model, values.card()
+    except ValidationError as error:
+        faults = [
+            f"{'.'.join(map(str, e['loc'])) or 'the card'}: {in_sentence(e['msg'])}"
+            for e in error.errors()
+        ]
+        raise ValueError(f"{path}: {'; '.join(faults)}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} is not valid YAML: {reason}") from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path}: {error}") from None

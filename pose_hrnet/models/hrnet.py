@@ -54,6 +54,7 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``(B, channels, H, W)`` to the same shape."""
         y = relu(self.bn1(self.conv1(x)), inplace=True)
         return relu(self.bn2(self.conv2(y)) + x, inplace=True)
 
@@ -79,6 +80,7 @@ class Bottleneck(nn.Module):
         self.downsample = conv_bn(in_channels, out_channels, 1) if widens else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
+        """``(B, in_channels, H, W)`` to ``(B, 4 * planes, H, W)``."""
         y = relu(self.bn1(self.conv1(x)), inplace=True)
         y = relu(self.bn2(self.conv2(y)), inplace=True)
         return relu(self.bn3(self.conv3(y)) + self.downsample(x), inplace=True)
@@ -108,6 +110,7 @@ class MultiResolutionModule(nn.Module):
         )
 
     def forward(self, streams: list[Tensor]) -> list[Tensor]:
+        """Streams ``(B, C_i, H_i, W_i)``, finest first, to the first `outputs` of them."""
         streams = each(self.branches, streams)
         fused = []
         for layers, target in zip(self.fuse_layers, streams, strict=False):

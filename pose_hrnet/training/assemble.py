@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader
 from pose_hrnet.config.recipe import Config
 from pose_hrnet.data.crops import Crop
 from pose_hrnet.data.loader import crop_loader
-from pose_hrnet.evaluation.evaluate import EvaluationSet, load_evaluation_set, own_decoder
+from pose_hrnet.evaluation.evaluate import EvaluationSet, load_evaluation_set
+from pose_hrnet.inference.model import Decoder, PoseModel
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.models.build import build_network
 from pose_hrnet.models.card import ModelCard
@@ -104,9 +105,19 @@ class Assembly:
 
     @cached_property
     def showcase(self) -> Showcase:
-        """Draws persons of `held_out`; its decoder is that of the evaluations."""
-        decoder = own_decoder(self.card, self.config.test, self.config.train.precision)
-        return Showcase(self.card, self.held_out, decoder, self.device)
+        """Draws persons of `held_out`."""
+        return Showcase(self.held_out)
+
+    def pose_model(self, network: HeatmapNetwork) -> PoseModel:
+        """A network of this training as the evaluations run it."""
+        test = self.config.test
+        decoder = Decoder.of(
+            self.card,
+            flip_test=test.flip_test,
+            flip_shift=test.flip_shift,
+            precision=self.config.train.precision,
+        )
+        return PoseModel(network, self.card, decoder, self.device)
 
     @cached_property
     def step(self) -> TrainingStep:

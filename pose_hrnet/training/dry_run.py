@@ -275,13 +275,13 @@ class _Trial:
         # A forward pass is about a third of a step.
         affordable = max(2, int(STEP_SECONDS * learned * 3 / passes))
         size = min(test.batch_size, len(held_out.people), affordable)
-        decoder = self.parts.showcase.decoder
+        model = self.parts.pose_model(self.parts.model)
 
         def run(count: int) -> None:
             people = held_out.people[np.resize(np.arange(len(held_out.people)), count)]
             dataset = CropDataset(people, held_out.data.images, card.codec, card.box_padding)
             loader = crop_loader(dataset, batch_size=count, workers=0)
-            predict_people(self.parts.model, decoder, dataset, loader, device=self.device)
+            predict_people(model, dataset, loader)
 
         memory, usable = measure(run, size, self.device), usable_memory(self.device)
         batch_size = min(test.batch_size, len(held_out.people))

@@ -247,24 +247,22 @@ class TrainingRun:
     def _evaluate(self) -> dict[str, float]:
         """The metric's numbers on the validation set, in the training's arithmetic."""
         parts, test = self.parts, self.config.test
-        network, showcase = self.step.to_score(parts.model), parts.showcase
+        network = self.step.to_score(parts.model)
         self.world.copy_from_main(network)  # what is saved: batch statistics are each one's own
-        again = trial_prediction(network, showcase.decoder, parts.device)
+        model = parts.pose_model(network)
+        again = trial_prediction(model)
         largest = min(test.batch_size, len(parts.held_out.people))
         with explain_out_of_memory_in_evaluation(again, largest, parts.device):
             evaluation = evaluate(
-                network,
-                parts.card,
+                model,
                 self.config.data.val,
                 test,
-                device=parts.device,
-                decoder=showcase.decoder,
                 workers=self.config.data.workers,
                 world=self.world,
                 progress=self.progress,
             )
         if self.world.is_main:
-            pictures = showcase.pictures(evaluation.poses, network)
+            pictures = parts.showcase.pictures(model, evaluation.poses)
             with self._full_disk_does_not_end_it():
                 self.report.pictures(pictures, self.done.epoch)
         return dict(evaluation.scores.values)

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import nn
 
 from pose_hrnet.config.training import TrainConfig
 from pose_hrnet.data.crops import CropBatch
-from pose_hrnet.inference.model import Decoder, PoseCard
+from pose_hrnet.inference.model import PoseModel
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.memory import peak_memory, usable_memory
 from pose_hrnet.system.text import gigabytes
 from pose_hrnet.training.step import TrainingStep
@@ -174,7 +174,7 @@ def _fits_after(
     return min(memory.largest_batch(usable), batch_size - 1), usable
 
 
-def trial(step: TrainingStep, card: PoseCard) -> Callable[[int], object]:
+def trial(step: TrainingStep, card: ModelCard) -> Callable[[int], object]:
     """A training step on black crops, as a function of their number.
 
     The learning rate is 0, but batch norm's averages and the optimiser's moments do change.
@@ -196,16 +196,13 @@ def trial(step: TrainingStep, card: PoseCard) -> Callable[[int], object]:
     return run
 
 
-def trial_prediction(
-    network: nn.Module, decoder: Decoder, device: torch.device
-) -> Callable[[int], object]:
+def trial_prediction(model: PoseModel) -> Callable[[int], object]:
     """A prediction of black crops, as a function of their number; leaves the mode to evaluate."""
 
     def run(size: int) -> object:
-        width, height = decoder.codec.input_wh
-        images = torch.zeros(size, 3, height, width, dtype=torch.uint8, device=device)
-        with torch.inference_mode():
-            return decoder(network.eval(), images)
+        width, height = model.card.codec.input_wh
+        model.network.eval()
+        return model(torch.zeros(size, height, width, 3, dtype=torch.uint8))
 
     return run
 

@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from pose_hrnet.data.crops import CropDataset, cut
 from pose_hrnet.data.images import ImageError, read_rgb
 from pose_hrnet.data.people import annotated_people, read_annotations
 from pose_hrnet.evaluation.evaluate import EvaluationSet
 from pose_hrnet.evaluation.matching import Match, best_and_worst, match_best
-from pose_hrnet.inference.model import Decoder, PoseCard
+from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.records import Image, People, Poses
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.visualize.draw import (
     add_title,
     draw_heatmaps,
@@ -46,57 +45,47 @@ class Showcase:
     """Draws validation persons of a run.
 
     Attributes:
-        card: Of the network.
         held_out: The validation set.
-        decoder: Runs the network, for its heatmaps.
-        device: Where it runs.
     """
 
-    card: PoseCard
     held_out: EvaluationSet
-    decoder: Decoder
-    device: torch.device
 
-    def pictures(self, poses: Poses, model: nn.Module) -> dict[str, Image]:
+    def pictures(self, model: PoseModel, poses: Poses) -> dict[str, Image]:
         """All pictures by name: ``best_predictions``, ``worst_predictions`` and ``heatmaps``.
 
         Args:
+            model: What predicted them; its network is left in the mode it had.
             poses: What was scored.
-            model: The network, on the device.
         """
-        match = match_best(self._annotated, poses, self.card.skeleton.sigmas)
+        match = match_best(self._annotated, poses, model.card.skeleton.sigmas)
         best, worst = best_and_worst(self._annotated, match, SHOWN)
         drawn = {
-            "best_predictions": self._persons(best, match, poses),
-            "worst_predictions": self._persons(worst, match, poses),
+            "best_predictions": self._persons(model.card, best, match, poses),
+            "worst_predictions": self._persons(model.card, worst, match, poses),
             "heatmaps": self.heatmaps(model),
         }
         return {name: picture for name, picture in drawn.items() if picture is not None}
 
-    def heatmaps(self, model: nn.Module) -> Image | None:
+    def heatmaps(self, model: PoseModel) -> Image | None:
         """Crops with their target heatmaps and, beside them, the network's.
 
         The same annotated persons each time, spread over the validation set.
 
         Args:
-            model: The network; it is put into evaluation mode and left in the mode it had.
+            model: Its network is put into evaluation mode and left in the mode it had.
 
         Returns:
             None if there is no annotated person.
         """
-        people, card = self._annotated, self.card
+        people, card = self._annotated, model.card
         if not len(people):
             return None
         rows = np.unique(np.linspace(0, len(people) - 1, HEATMAP_CROPS).astype(int))
         crops = CropDataset(people, self.held_out.data.images, card.codec, card.box_padding)
         batch = crops.batch([(0, row) for row in rows.tolist()])
         targets, _ = card.codec.encode(batch.keypoints_input, batch.visible)
-        images = batch.pixels.to(self.device).permute(0, 3, 1, 2)
-        was_training = model.training
-        model.eval()
-        with torch.inference_mode():
-            predicted = self.decoder.run(model, images).cpu()
-        model.train(was_training)
+        with model.evaluating():
+            predicted = model.with_test_settings(flip_test=False).heatmaps(batch.pixels)
         pitch = card.codec.cell_pitch_xy
         tiles = []
         for row, pixels, *maps in zip(rows, batch.pixels, targets, predicted, strict=True):
@@ -108,7 +97,9 @@ class Showcase:
             tiles.append(add_title(pair, f"id {people.ids[row]}: target | predicted"))
         return _grid(tiles)
 
-    def _persons(self, rows: NDArray[np.intp], match: Match, poses: Poses) -> Image | None:
+    def _persons(
+        self, card: ModelCard, rows: NDArray[np.intp], match: Match, poses: Poses
+    ) -> Image | None:
         """Persons, each with its annotated and its predicted pose side by side."""
         people, tiles = self._annotated, []
         for row in rows.tolist():
@@ -121,27 +112,8 @@ class Showcase:
             pose = poses[[match.pose[row]]] if match.pose[row] >= 0 else None
             sides = "annotated | predicted" if pose is not None else "annotated | no pose"
             title = f"OKS {match.oks[row]:.2f}   id {people.ids[row]}: {sides}"
-            tiles.append(add_title(self._pair(image, people[[row]], pose), title))
+            tiles.append(add_title(_pair(card, image, people[[row]], pose), title))
         return _grid(tiles) if tiles else None
-
-    def _pair(self, image: Image, person: People, pose: Poses | None) -> Image:
-        """The crop with the annotated pose, and with the predicted one."""
-        card = self.card
-        width, height = (side * TALL // card.codec.input_wh[1] for side in card.codec.input_wh)
-        frames = CropFrames.of_boxes(
-            person.boxes_xywh, (width, height), "official", padding=card.box_padding * WIDER
-        )
-        pixels = cut(image, frames.affines[0], (width, height))
-        truth = frames.to_input(person.keypoints_image)
-        left = draw_poses(pixels, truth, person.visibility > 0, skeleton=card.skeleton)
-        if pose is None:
-            return _beside(left, pixels)
-        found = frames.to_input(pose.keypoints_image)
-        # Faint ones, too: at the beginning all are.
-        right = draw_poses(
-            pixels, found, pose.keypoint_scores, skeleton=card.skeleton, min_score=0
-        )
-        return _beside(left, right)
 
     @cached_property
     def _annotated(self) -> People:
@@ -149,7 +121,26 @@ class Showcase:
         held_out = self.held_out
         if held_out.data.boxes is None:
             return held_out.people
-        return annotated_people(read_annotations(held_out.data.annotations), self.card.skeleton)
+        return annotated_people(
+            read_annotations(held_out.data.annotations), held_out.scorer.skeleton
+        )
+
+
+def _pair(card: ModelCard, image: Image, person: People, pose: Poses | None) -> Image:
+    """The crop with the annotated pose, and with the predicted one."""
+    width, height = (side * TALL // card.codec.input_wh[1] for side in card.codec.input_wh)
+    frames = CropFrames.of_boxes(
+        person.boxes_xywh, (width, height), "official", padding=card.box_padding * WIDER
+    )
+    pixels = cut(image, frames.affines[0], (width, height))
+    truth = frames.to_input(person.keypoints_image)
+    left = draw_poses(pixels, truth, person.visibility > 0, skeleton=card.skeleton)
+    if pose is None:
+        return _beside(left, pixels)
+    found = frames.to_input(pose.keypoints_image)
+    # Faint ones, too: at the beginning all are.
+    right = draw_poses(pixels, found, pose.keypoint_scores, skeleton=card.skeleton, min_score=0)
+    return _beside(left, right)
 
 
 def _beside(left: Image, right: Image) -> Image:

@@ -150,7 +150,7 @@ class RunSummary:
 def summarize(parts: Assembly) -> RunSummary:
     """Collect the facts of a run."""
     card, people, held_out = parts.card, parts.data.people, parts.held_out
-    cost = complexity(card.architecture, card.codec.input_wh)
+    cost = complexity(card.architecture or {}, card.codec.input_wh)
     return RunSummary(
         training_images=len(np.unique(people.image_index)),
         training_persons=len(people),

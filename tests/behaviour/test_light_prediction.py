@@ -13,9 +13,9 @@ PREDICT = """
 import sys
 import numpy as np
 import pose_hrnet.evaluation.evaluate
-from pose_hrnet import PoseEstimator
+from pose_hrnet import PoseEstimator, load_model
 
-estimator = PoseEstimator.from_checkpoint(sys.argv[1], device="cpu", backend="eager")
+estimator = PoseEstimator(load_model(sys.argv[1], device="cpu", backend="eager"))
 image = np.zeros((64, 48, 3), np.uint8)
 assert len(estimator(image, boxes_xyxy=[[4, 4, 40, 60]])) == 1
 print(*sorted({name.partition(".")[0] for name in sys.modules}), sep="\\n")

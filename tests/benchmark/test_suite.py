@@ -6,15 +6,16 @@ import itertools
 import json
 import platform
 import sys
-from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
 
 from pose_hrnet import HRNet
 from pose_hrnet.benchmark import timing
+from pose_hrnet.benchmark.codec import decode_variants
 from pose_hrnet.benchmark.evaluation import benchmark_evaluation
 from pose_hrnet.benchmark.loading import LoadingVariant, benchmark_loading, open_source
 from pose_hrnet.benchmark.machine import describe, machine_facts
@@ -28,19 +29,21 @@ from pose_hrnet.benchmark.model import (
     random_checkpoint,
     random_crops,
 )
+from pose_hrnet.benchmark.prediction import benchmark_prediction, first_jobs
 from pose_hrnet.benchmark.report import remarks, table
 from pose_hrnet.benchmark.timing import Measurement, Pace, Row, Variant, measure, without_folders
 from pose_hrnet.cli.app import app
 from pose_hrnet.config.files import load_config
 from pose_hrnet.deploy.export import export_model
-from pose_hrnet.inference.load import load_pose_model
+from pose_hrnet.inference.load import load_model
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.card import ModelCard
-from pose_hrnet.models.weights.load import load_model, save_model
+from pose_hrnet.models.weights.load import load_network, save_model
 from tests.helpers.builders import make_people, write_annotations, write_images
 from tests.helpers.command_line import run_here
 from tests.helpers.networks import ColourMix
+from tests.helpers.pose_models import pose_model
 
 ONCE = Pace(rounds=1, turn_seconds=0)
 ROW_KEYS = {
@@ -165,32 +168,34 @@ def test_the_baseline_is_contiguous_fp32_and_predicts_as_the_package_does(checkp
     assert seen[0].is_contiguous()
     assert not seen[0].is_contiguous(memory_format=torch.channels_last)
     assert {p.dtype for p in model.network.parameters()} == {torch.float32}
-    wanted = load_pose_model(checkpoint, backend="eager", device="cpu", flip_test=True)(crops)
+    wanted = load_model(checkpoint, backend="eager", device="cpu", flip_test=True)(crops)
     torch.testing.assert_close(scores, wanted[1], atol=1e-5, rtol=1e-4)
     assert (points - wanted[0]).norm(dim=-1).median() < 0.01
 
 
 def test_random_weights_keep_the_signal_alive(tmp_path):
     """Denormal numbers, to which it fades without batch statistics, are slow."""
-    loaded = load_model(random_checkpoint(load_config("demo"), tmp_path))
+    loaded = load_network(random_checkpoint(load_config("demo"), tmp_path))
     outputs = []
-    for module in loaded.model.modules():
+    for module in loaded.network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.register_forward_hook(lambda *all_: outputs.append(all_[-1].std()))
     with torch.inference_mode():
-        loaded.model(random_crops(loaded.card, 2).permute(0, 3, 1, 2))
+        loaded.network(random_crops(loaded.card, 2).permute(0, 3, 1, 2))
     assert min(outputs) > 0.1
     assert max(outputs) < 10
 
 
 def test_exports_stand_beside_the_checkpoint_or_alone(checkpoint, tmp_path):
-    path = tmp_path / "tiny_export.pt2"
-    export_model(replace(load_model(checkpoint), model=ColourMix().eval()), path, "torch")
+    pytest.importorskip("openvino")
+    path = tmp_path / "tiny_export.xml"
+    card = load_network(checkpoint).card
+    export_model(pose_model(ColourMix().eval(), card, flip_test=False), path, "openvino")
     choice = ModelChoice(checkpoint, [path], (), (), (1,), device="cpu")
     (found,) = benchmark_model(choice, ONCE, model_name="tiny")
-    assert [row.variant for row in found.rows] == [BASELINE, "tiny_export.pt2"]
+    assert [row.variant for row in found.rows] == [BASELINE, "tiny_export.xml"]
     assert [row.reason for row in found.rows] == ["", ""]
-    assert "tiny_export.pt2: eager, fp32: what a .pt2 file is for" in found.notes
+    assert any(note.startswith("tiny_export.xml: openvino, ") for note in found.notes)
     assert any("GFLOP for a crop" in note for note in found.notes)
     assert found.rows[1].ratio > 0
     flipped = ModelChoice(checkpoint, [path], (), (), (1,), flip_test=True, device="cpu")
@@ -248,6 +253,28 @@ def test_machine_facts_name_neither_machine_nor_folder():
     assert str(Path.home()) not in text
     assert f'"{platform.node()}"' not in text
     assert all(value for _, value in describe(facts))
+
+
+def test_prediction_gives_the_keypoints_of_the_plain_order(checkpoint, tmp_path):
+    people = make_people(6)
+    annotations = write_annotations(people, tmp_path / "people.json")
+    images = write_images(people, tmp_path / "images")
+    jobs = first_jobs(annotations, images, 3)
+    assert [len(boxes) for _, boxes in jobs] == [2, 2]
+    choice = ModelChoice(checkpoint, (), ("eager",), ("fp32",), (3,), True, "cpu")
+    found = benchmark_prediction(choice, jobs, ONCE, model_name="tiny")
+    assert [(row.variant, row.reason) for row in found.rows] == [
+        (BASELINE, ""),
+        ("eager fp32", ""),
+    ]
+    assert (found.amount, found.rows[0].ratio) == (4, 1)
+    (note,) = found.notes
+    assert float(note.rpartition(" ")[2]) < 0.01
+
+
+def test_the_loop_decodes_as_the_gaussian_codec():
+    loop, gaussian = (variant.prepare()() for variant in decode_variants((32, 64))[:2])
+    np.testing.assert_allclose(loop, gaussian, atol=1e-3)
 
 
 def test_the_command_writes_tables_and_json(checkpoint, tmp_path):

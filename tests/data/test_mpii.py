@@ -23,6 +23,7 @@ from pose_hrnet.models.card import ModelCard
 from tests.helpers import mpii_files as files
 from tests.helpers.builders import write_images
 from tests.helpers.oracle import INPUT_WH, Oracle
+from tests.helpers.pose_models import pose_model
 
 INDEX = {name: k for k, name in enumerate(MPII16.keypoint_names)}
 
@@ -191,7 +192,6 @@ def test_damaged_mats_are_one_sentence(tmp_path, damage):
 
 def test_a_network_that_knows_the_answers_scores_one(tmp_path):
     """Rows of several images in disorder, one left out: each prediction meets its person."""
-    import torch
 
     rng = np.random.default_rng(0)
     rows = []
@@ -206,11 +206,9 @@ def test_a_network_that_knows_the_answers_scores_one(tmp_path):
     folder = write_images(replace(people, images=sized), tmp_path / "images")
     card = ModelCard({"num_keypoints": 16}, MPII16, HeatmapCodec("dark", INPUT_WH))
     evaluation = evaluate(
-        Oracle(people, folder, card),
-        card,
+        pose_model(Oracle(people, folder, card), card, flip_test=False),
         DataSet(annotations=path, images=folder),
-        EvaluateConfig(flip_test=False, batch_size=2),
-        device=torch.device("cpu"),
+        EvaluateConfig(batch_size=2),
     )
     assert evaluation.metric == "mpii"
     assert evaluation.scores.values["PCKh"] == 1, "the row without a region does not count"
@@ -220,9 +218,6 @@ def test_a_network_that_knows_the_answers_scores_one(tmp_path):
     assert len(evaluation.results) == 4
     with pytest.raises(ValueError, match="to which the metric coco does not apply; use mpii"):
         evaluate(
-            Oracle(people, folder, card),
-            card,
+            pose_model(Oracle(people, folder, card), card),
             DataSet(annotations=path, images=folder, metric="coco"),
-            EvaluateConfig(),
-            device=torch.device("cpu"),
         )

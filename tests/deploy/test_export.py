@@ -27,31 +27,24 @@ from pose_hrnet.deploy.export import export_model, export_path, trace
 from pose_hrnet.evaluation.compare import compare
 from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.inference.backends.convert import PACKAGES
-from pose_hrnet.inference.load import load_pose_model
-from pose_hrnet.inference.model import decode_each, network_model
+from pose_hrnet.inference.load import load_model
+from pose_hrnet.inference.model import decode_each
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
-from pose_hrnet.models.card import ModelCard
-from pose_hrnet.models.cards import SUFFIXES
-from pose_hrnet.models.weights.fit import LoadReport
-from pose_hrnet.models.weights.load import LoadedModel, save_model
+from pose_hrnet.models.card import SUFFIXES, ModelCard
+from pose_hrnet.models.weights.load import save_model
 from tests.helpers.builders import make_people, write_annotations, write_images
 from tests.helpers.command_line import run
 from tests.helpers.networks import ColourMix
+from tests.helpers.pose_models import pose_model
 
 SIZE_WH = (64, 96)
 
 
-def tiny(codec_name):
-    card = ModelCard(
-        {"num_keypoints": 17}, COCO17, HeatmapCodec(codec_name, SIZE_WH), box_padding=1.1
-    )
-    return LoadedModel(ColourMix().eval(), card, LoadReport(Path("tiny"), "test", ()))
-
-
-def reference(codec_name="udp", **options):
-    loaded = tiny(codec_name)
-    return network_model(loaded.model, loaded.card, device="cpu", **options)
+def tiny(codec_name="udp", network=None, **options):
+    codec = HeatmapCodec(codec_name, SIZE_WH)
+    card = ModelCard({"num_keypoints": 17}, COCO17, codec, box_padding=1.1)
+    return pose_model(network or ColourMix().eval(), card, **options)
 
 
 @pytest.fixture(scope="module")
@@ -67,37 +60,33 @@ def crops():
     return blobs.permute(0, 2, 3, 1).to(torch.uint8)
 
 
-@pytest.fixture(scope="module", params=["onnx", "openvino", "torch"])
+@pytest.fixture(scope="module", params=["onnx", "openvino"])
 def exported(request, tmp_path_factory, crops):
     """A UDP model's export, with flip test and heatmaps."""
     for package in PACKAGES[request.param]:
         pytest.importorskip(package)
     path = export_path(tmp_path_factory.mktemp("out"), Path("tiny.pt"), request.param)
-    done = export_model(
-        tiny("udp"), path, request.param, flip_test=True, heatmaps=True, check_crops=crops
-    )
+    done = export_model(tiny("udp"), path, request.param, heatmaps=True, check_crops=crops)
     assert done.ok
     return path
 
 
 def test_an_export_answers_as_its_checkpoint_at_every_batch_size(exported, crops):
-    model = load_pose_model(exported, device="cpu")
-    found = difference(reference(), model, crops)
+    model = load_model(exported, device="cpu")
+    found = difference(tiny(), model, crops)
     assert found.ok
     assert found.keypoints_largest < 0.01
     alone = torch.cat([model(crops[i : i + 1])[0] for i in range(5)])
     torch.testing.assert_close(alone, model(crops[:5])[0], atol=0.01, rtol=0)
     # So that the flip test and the codec are really inside:
-    assert not difference(reference(flip_test=False), model, crops).ok
-    assert not difference(reference("dark"), model, crops).ok
+    assert not difference(tiny(flip_test=False), model, crops).ok
+    assert not difference(tiny("dark"), model, crops).ok
 
 
 def test_heatmaps_are_the_third_output(exported, crops):
-    model = load_pose_model(exported, device="cpu")
+    model = load_model(exported, device="cpu")
     _, scores, heatmaps = model.network.session.run(crops[:3])
-    original = reference()
-    expected = original.decoder.heatmaps(original.network, crops[:3].permute(0, 3, 1, 2))
-    torch.testing.assert_close(heatmaps, expected.detach(), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(heatmaps, tiny().heatmaps(crops[:3]), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(scores, heatmaps.amax(dim=(2, 3)), atol=1e-4, rtol=1e-4)
 
 
@@ -114,7 +103,7 @@ def test_the_card_says_what_is_inside(exported):
 
 
 def test_predict_and_evaluate_take_exports(exported, crops, tmp_path):
-    models = reference(), load_pose_model(exported, device="cpu")
+    models = tiny(), load_model(exported, device="cpu")
     image = cv2.resize(crops[0].numpy(), (150, 200))
     boxes = [[10, 10, 100, 180], [30, 5, 140, 190]]
     ours, theirs = (PoseEstimator(m)(image, boxes).keypoints_image for m in models)
@@ -132,27 +121,22 @@ def test_predict_and_evaluate_take_exports(exported, crops, tmp_path):
     settings = EvaluateConfig(batch_size=3, nms="none")
     results = []
     for model in models:
-        evaluation = evaluate(
-            model.network, model.card, data, settings, device=model.device, decoder=model.decoder
-        )
+        evaluation = evaluate(model, data, settings)
         assert evaluation.provenance["flip_test"] is True
         results.append(evaluation.poses.keypoints_image)
     np.testing.assert_allclose(*results, atol=0.05)
     with pytest.raises(ValueError, match="no heatmaps, so that there is nothing to compare"):
-        compare(
-            model.network, model.card, data, settings, ("flip",),
-            device=model.device, decoder=model.decoder,
-        )  # fmt: skip
+        compare(model, data, settings, ("flip",))
     with pytest.raises(ValueError, match="gives no heatmaps to decode in other ways"):
-        list(decode_each([model.decoder] * 2, model.network, crops.permute(0, 3, 1, 2)))
+        list(decode_each(model, [model.decoder] * 2, crops))
 
 
 def test_what_is_built_in_cannot_be_asked_away(exported):
     path = exported
     with pytest.raises(ValueError, match="holds the flip test"):
-        load_pose_model(path, flip_test=False)
+        load_model(path, flip_test=False)
     with pytest.raises(ValueError, match="flip shift built in"):
-        load_pose_model(path, flip_shift=1)
+        load_model(path).with_test_settings(flip_shift=1)
 
 
 def test_a_card_that_contradicts_the_model_is_refused(exported, tmp_path):
@@ -166,14 +150,14 @@ def test_a_card_that_contradicts_the_model_is_refused(exported, tmp_path):
         json.dumps({**card, "checkpoint": {**card["checkpoint"], "codec": other_size}})
     )
     with pytest.raises(ValueError, match=r"its card says"):
-        load_pose_model(tmp_path / path.name)
+        load_model(tmp_path / path.name)
     for text in ("{}", "[]", "<html>", json.dumps({**card, "checkpoint": []})):
         card_file.write_text(text)
         with pytest.raises(ValueError, match="no card of an exported model"):
-            load_pose_model(tmp_path / path.name)
+            load_model(tmp_path / path.name)
     card_file.unlink()
     with pytest.raises(FileNotFoundError, match="no card beside it"):
-        load_pose_model(tmp_path / path.name)
+        load_model(tmp_path / path.name)
 
 
 def test_damaged_files_are_one_sentence(exported, tmp_path):
@@ -182,16 +166,26 @@ def test_damaged_files_are_one_sentence(exported, tmp_path):
     (tmp_path / card.name).write_bytes(card.read_bytes())
     (tmp_path / path.name).write_bytes(b"<html>not found</html>")
     with pytest.raises(ValueError, match=f"{path.name}: ") as error:
-        load_pose_model(tmp_path / path.name)
+        load_model(tmp_path / path.name)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(("codec_name", "flip_test"), [("gaussian", True), ("dark", False)])
 def test_the_other_codecs_can_be_traced(codec_name, flip_test, tmp_path, crops):
     done = export_model(
-        tiny(codec_name), tmp_path / "a.pt2", "torch", flip_test=flip_test, check_crops=crops
+        tiny(codec_name, flip_test=flip_test), tmp_path / "a.pt2", "torch", check_crops=crops
     )
     assert done.difference.keypoints_largest < 1e-3
+
+
+def test_a_torch_program_is_written_for_others_and_not_run_here(tmp_path, crops):
+    path = tmp_path / "tiny.pt2"
+    assert export_model(tiny(), path, "torch", check_crops=crops).difference.ok
+    assert ModelCard.read_beside(path).export.format == "torch"
+    points, _ = torch.export.load(path).module()(crops[:3])
+    torch.testing.assert_close(points, tiny()(crops[:3])[0], atol=0.01, rtol=0)
+    with pytest.raises(ValueError, match="give the checkpoint, or export it to ONNX or OpenVINO"):
+        load_model(path)
 
 
 def test_drawn_crops_are_of_the_cards_size():
@@ -215,8 +209,6 @@ def test_hrnet_and_the_command_line(tmp_path):
             assert "32 crops: keypoints differ" in out
             assert (tmp_path / f"out/small{SUFFIXES[fmt]}.json").is_file()
             assert error == ""
-    _, error = run(*arguments, "--format", "onnx", "--compile", code=2)
-    assert "--compile needs --format torch" in error
     _, error = run(*arguments, "--images", tmp_path, code=2)
     assert "--annotations and --images belong together" in error
 
@@ -273,7 +265,7 @@ def test_networks_that_no_graph_can_hold(tmp_path):
         def forward(self, images):
             return super().forward(images) * (1 if images.sum() > 0 else 2)
 
-    odd = replace(tiny("dark"), model=Odd().eval())
+    odd = tiny("dark", Odd().eval())
     with pytest.raises(ValueError, match="cannot be traced"):
         export_model(odd, tmp_path / "a.pt2", "torch")
 

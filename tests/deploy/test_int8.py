@@ -32,13 +32,12 @@ from pose_hrnet.deploy.quantise import (
     with_floats,
 )
 from pose_hrnet.inference.backends.sessions import openvino_core
-from pose_hrnet.inference.load import load_pose_model
+from pose_hrnet.inference.load import load_model
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.card import ModelCard
-from pose_hrnet.models.cards import ExportCard
-from pose_hrnet.models.weights.fit import LoadReport
-from pose_hrnet.models.weights.load import LoadedModel, load_model, save_model
+from pose_hrnet.models.weights.load import load_network, save_model
+from tests.helpers.pose_models import pose_model
 
 SIZE_WH = (64, 96)
 COLOURS = Skeleton("colours", ("red", "green", "blue"), (), (), (0.1,) * 3, (), (1.0,) * 3)
@@ -109,9 +108,9 @@ class Straight(torch.nn.Module):
         return self.final_layer(x)
 
 
-def straight(codec="udp", loud=0.0):
+def straight(codec="udp", loud=0.0, flip_test=False):
     card = ModelCard({"num_keypoints": 3}, COLOURS, HeatmapCodec(codec, SIZE_WH))
-    return LoadedModel(Straight(loud).eval(), card, LoadReport(Path("straight"), "test", ()))
+    return pose_model(Straight(loud).eval(), card, flip_test=flip_test)
 
 
 def small_hrnet(path):
@@ -175,7 +174,7 @@ def exported(tmp_path_factory, data):
 
 def convolutions_of(path):
     """Names of the convolutions in the checkpoint beside an export."""
-    state = load_model(path.with_name("small.safetensors")).model.state_dict()
+    state = load_network(path.with_name("small.safetensors")).network.state_dict()
     return {name.removesuffix(".weight") for name, value in state.items() if value.ndim == 4}
 
 
@@ -199,9 +198,13 @@ def weight_type(op):
 
 def test_the_card_and_the_table_hold_both_scores(exported):
     path, said = exported
-    card = ExportCard.read(path)
-    facts = card.quantisation
-    assert (card.weights, facts["metric"], facts["layers_in_floating_point"]) == ("int8", "AP", [])
+    card = ModelCard.read_beside(path)
+    facts = card.export.quantisation
+    assert (card.export.weights, facts["metric"], facts["layers_in_floating_point"]) == (
+        "int8",
+        "AP",
+        [],
+    )
     assert facts["before"] > 0.95
     assert facts["before"] - facts["after"] <= facts["max_drop"] == 0.002
     assert facts["calibration"]["crops"] == facts["calibration"]["images"] == COUNT // 2
@@ -209,7 +212,7 @@ def test_the_card_and_the_table_hold_both_scores(exported):
     assert facts["bytes"][1] == sum(sizes)
     assert facts["layers"] == len(convolutions_of(path))
     assert 0 < facts["difference"]["keypoints_median"] < 2
-    assert {"nncf", "openvino", "torch"} <= set(card.versions)
+    assert {"nncf", "openvino", "torch"} <= set(card.export.versions)
     assert f"│ AP │ {facts['before']:.4f} │ {facts['after']:.4f} │" in said
     assert f"convolutions in floating point: 0 of {facts['layers']}" in said
     written = {file.name for file in path.parent.iterdir()}
@@ -253,18 +256,18 @@ def test_options_and_benchmarks_take_it(exported):
     path, _ = exported
     said = command("benchmark", "model", "-c", path, "--quick", "--batches", 1, "--device", "cpu")
     assert "small.xml: openvino, fp32: what a .xml file is for, with INT8 layers" in said
-    model = load_pose_model(path, device="cpu", precision="bf16")
+    model = load_model(path, device="cpu", precision="bf16")
     assert (model.decoder.precision, model.weights) == ("bf16", "int8")
-    assert load_pose_model(path, device="cpu", precision="auto").decoder.precision == "fp32"
+    assert load_model(path, device="cpu", precision="auto").decoder.precision == "fp32"
     with pytest.raises(ValueError, match="cannot be run by backend onnx"):
-        load_pose_model(path, backend="onnx")
+        load_model(path, backend="onnx")
 
 
 def test_layers_that_hurt_are_returned(data, tmp_path, exports_are_loud):
     """Neither the first layer's weights nor what it gives the second can be rounded."""
     path = tmp_path / "out/a.xml"
     done = export_int8(straight(loud=1e5), path, data)
-    facts = done.card.quantisation
+    facts = done.card.export.quantisation
     assert facts["after"] >= facts["before"] - 0.002 > 0.9
     assert facts["layers_in_floating_point"] == ["layers.0", "layers.1"]
     layers = {op.get_friendly_name(): op for op in read(path).get_ops() if is_convolution(op)}
@@ -289,7 +292,7 @@ def test_the_decoder_stays_in_floating_point(codec, tmp_path):
     pytest.importorskip("openvino")
     pytest.importorskip("nncf")
     source = tmp_path / "float.xml"
-    export_model(straight(codec), source, "openvino", flip_test=True)
+    export_model(straight(codec, flip_test=True), source, "openvino")
     crops = np.random.default_rng(0).integers(0, 255, (8, 96, 64, 3), np.uint8)
     quantise(source, tmp_path / "int8.xml", crops, lambda file: 1.0, before=1.0, max_drop=0.0)
     original, quantised = read(source), read(tmp_path / "int8.xml")
@@ -388,4 +391,4 @@ def test_cards_of_before_are_read(exported, tmp_path):
     content = json.loads(Path(f"{exported[0]}.json").read_text())
     del content["quantisation"]
     (tmp_path / "a.xml.json").write_text(json.dumps(content))
-    assert ExportCard.read(tmp_path / "a.xml").quantisation is None
+    assert ModelCard.read_beside(tmp_path / "a.xml").export.quantisation is None

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
@@ -23,6 +22,7 @@ from pose_hrnet.evaluation.metrics.coco_ap import score_results
 from pose_hrnet.keypoints.skeleton import COCO17
 from tests.helpers.builders import make_people, write_annotations, write_images
 from tests.helpers.oracle import Oracle, make_card
+from tests.helpers.pose_models import pose_model
 
 
 @pytest.fixture
@@ -37,8 +37,7 @@ def data(tmp_path):
 def run(data, test, card=None):
     card = card or make_card()
     people = training_people(load_people(data.annotations))
-    model = Oracle(people, data.images, card)
-    return evaluate(model, card, data, test, device=torch.device("cpu"))
+    return evaluate(pose_model(Oracle(people, data.images, card), card), data, test)
 
 
 @pytest.mark.parametrize("flip_test", [False, True])
@@ -107,8 +106,7 @@ def doubled(data, folder):
 def test_duplicate_boxes_are_removed_by_nms(data, tmp_path):
     with_boxes, people = doubled(data, tmp_path)
     card = make_card()
-    model = Oracle(people, data.images, card)
-    evaluation = evaluate(model, card, with_boxes, EvaluateConfig(), device=torch.device("cpu"))
+    evaluation = evaluate(pose_model(Oracle(people, data.images, card), card), with_boxes)
     assert evaluation.provenance["persons_predicted"] == 24
     assert evaluation.provenance["poses_after_nms"] == 12
     assert evaluation.scores.values["AP"] == pytest.approx(1.0)
@@ -119,8 +117,8 @@ def test_soft_nms_as_published_sinks_duplicates_in_the_reported_scores(data, tmp
     with_boxes, people = doubled(data, tmp_path)
     card, scores = make_card(), {}
     for nms in ("none", "soft_oks", "soft_oks_decayed"):
-        model, test = Oracle(people, data.images, card), EvaluateConfig(nms=nms)
-        evaluation = evaluate(model, card, with_boxes, test, device=torch.device("cpu"))
+        model = pose_model(Oracle(people, data.images, card), card)
+        evaluation = evaluate(model, with_boxes, EvaluateConfig(nms=nms))
         assert evaluation.provenance["nms"] == nms
         scores[nms] = np.sort(evaluation.poses.scores)
     np.testing.assert_array_equal(scores["soft_oks"], scores["none"])
@@ -168,7 +166,7 @@ def test_string_ids_work(data):
 def test_model_is_left_in_the_mode_it_had(data):
     card = make_card()
     model = Oracle(training_people(load_people(data.annotations)), data.images, card).train()
-    evaluate(model, card, data, EvaluateConfig(), device=torch.device("cpu"))
+    evaluate(pose_model(model, card), data)
     assert model.training
 
 

@@ -15,8 +15,9 @@ from pose_hrnet.cli.processes import distributed_command
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.evaluation.compare import compare
+from pose_hrnet.inference.model import Decoder, PoseModel
 from pose_hrnet.models.build import build_network
-from pose_hrnet.models.weights.load import load_model
+from pose_hrnet.models.weights.load import load_network
 from pose_hrnet.system.distributed import keep_gradients, unwrap, wrap
 from pose_hrnet.training.losses import weighted_mse
 
@@ -101,12 +102,15 @@ def learns(world):
 
 def compares(world, folder):
     """`compare`, of a few choices; the last image cannot be read."""
-    loaded = load_model(folder / "model.safetensors")
+    loaded = load_network(folder / "model.safetensors")
     data = DataSet(annotations=folder / "people.json", images=folder / "images")
     comparison = compare(
-        loaded.model, loaded.card, data, EvaluateConfig(batch_size=4), ["flip", "codec"],
-        device=CPU, world=world,
-    )  # fmt: skip
+        PoseModel(loaded.network, loaded.card, Decoder.of(loaded.card), CPU),
+        data,
+        EvaluateConfig(batch_size=4),
+        ["flip", "codec"],
+        world=world,
+    )
     return comparison.to_dict()
 
 

@@ -22,13 +22,12 @@ from pose_hrnet.inference.backends.choose import FEW_CROPS, MANY_CROPS, choose
 # Private: names of cached files, what is not called again, and what PyTorch asks the CPU.
 from pose_hrnet.inference.backends.convert import _digest, converted_session
 from pose_hrnet.inference.backends.networks import FoldedNetwork, agrees, folded
-from pose_hrnet.inference.dataset import _evaluation_mode
-from pose_hrnet.inference.load import load_pose_model
+from pose_hrnet.inference.load import load_model
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.simple_baseline import SimpleBaseline
-from pose_hrnet.models.weights.load import load_model, save_model
+from pose_hrnet.models.weights.load import load_network, save_model
 from tests.helpers.builders import make_people, write_annotations, write_images
 
 SMALL = {"stem_width": 8, "stem_blocks": 1, "stage_modules": (1, 1, 1), "branch_blocks": 1}
@@ -60,7 +59,7 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def reference(checkpoint):
-    return load_pose_model(checkpoint, backend="eager", device="cpu")
+    return load_model(checkpoint, backend="eager", device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +70,7 @@ def crops(reference):
 def load(checkpoint, backend, **options):
     for package in EXTRAS.get(backend, ()):
         pytest.importorskip(package)
-    return load_pose_model(checkpoint, backend=backend, device="cpu", **options)
+    return load_model(checkpoint, backend=backend, device="cpu", **options)
 
 
 def test_folding_changes_nothing_but_the_rounding(reference):
@@ -92,7 +91,7 @@ def test_folding_changes_nothing_but_the_rounding(reference):
 @pytest.mark.parametrize("backend", ["openvino", "onnx"])
 def test_backends_agree_with_the_reference(backend, checkpoint, reference, crops):
     model = load(checkpoint, backend)
-    assert (model.backend, model.decoder.precision) == (backend, "fp32")
+    assert (model.choice.backend, model.decoder.precision) == (backend, "fp32")
     apart = difference(reference, model, crops)  # in batches of 7 and 2
     assert apart.keypoints_median < 0.01
     assert apart.ok, apart.summary()
@@ -109,7 +108,7 @@ def test_compiled_code_agrees_with_the_reference_at_every_batch_size(checkpoint,
         for count in (1, 2, 5, 9):
             points, _ = model(crops[:count])
             assert len(points) == count
-        with _evaluation_mode(model.network):
+        with model.evaluating():
             model(crops)
         assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == before
 
@@ -203,28 +202,28 @@ def test_a_missing_extra_is_named(backend, extra, checkpoint, monkeypatch):
     for package in ("openvino", "onnx", "onnxscript", "onnxruntime"):
         monkeypatch.setitem(__import__("sys").modules, package, None)
     with pytest.raises(ValueError, match=rf"pip install 'pose-hrnet\[{extra}\]'"):
-        load_pose_model(checkpoint, backend=backend, device="cpu")
+        load_model(checkpoint, backend=backend, device="cpu")
 
 
 def test_auto_falls_back_to_what_it_can_prove(checkpoint, monkeypatch, caplog):
     pytest.importorskip("openvino")
-    assert load_pose_model(checkpoint, device="cpu").backend == "openvino"
+    assert load_model(checkpoint, device="cpu").choice.backend == "openvino"
     monkeypatch.setattr("pose_hrnet.inference.load.agrees", lambda *_: False)
-    model = load_pose_model(checkpoint, device="cpu")
-    assert model.backend == "eager"
-    assert "openvino gives other heatmaps here" in model.choice
+    model = load_model(checkpoint, device="cpu")
+    assert model.choice.backend == "eager"
+    assert "openvino gives other heatmaps here" in model.choice.summary
     assert "openvino gives other heatmaps here" in caplog.text
 
     def fails(*_):
         raise RuntimeError("it runs,\nbut not here")
 
     monkeypatch.setattr("pose_hrnet.inference.load.agrees", fails)
-    model = load_pose_model(checkpoint, device="cpu")
-    assert "eager, fp32: openvino cannot be used, it runs, but not here" in model.choice
+    model = load_model(checkpoint, device="cpu")
+    assert "eager, fp32: openvino cannot be used, it runs, but not here" in model.choice.summary
 
 
 def test_networks_that_differ_do_not_agree(checkpoint, reference):
-    other = load_model(checkpoint).model
+    other = load_network(checkpoint).network
     cpu, card = torch.device("cpu"), reference.card
     assert agrees(other, cpu, reference.network, card, "fp32")
     with torch.no_grad():
@@ -237,15 +236,15 @@ def test_networks_that_differ_do_not_agree(checkpoint, reference):
 def test_a_converted_network_is_kept_and_found_again(checkpoint, monkeypatch, tmp_path, crops):
     pytest.importorskip("openvino")
     monkeypatch.setenv("POSE_HRNET_CACHE", str(tmp_path))
-    first = load_pose_model(checkpoint, backend="openvino", device="cpu")
+    first = load_model(checkpoint, backend="openvino", device="cpu")
     (kept,) = tmp_path.rglob("*.xml")
     with monkeypatch.context() as patch:
         # Is not called again.
         patch.setattr("pose_hrnet.inference.backends.convert._to_openvino", None)
-        second = load_pose_model(checkpoint, backend="openvino", device="cpu")
+        second = load_model(checkpoint, backend="openvino", device="cpu")
     torch.testing.assert_close(first(crops), second(crops))
     kept.write_text("<html/>")
-    third = load_pose_model(checkpoint, backend="openvino", device="cpu")
+    third = load_model(checkpoint, backend="openvino", device="cpu")
     torch.testing.assert_close(first(crops), third(crops))
     assert len(list(tmp_path.rglob("*.*"))) == 2
 
@@ -330,7 +329,7 @@ def test_the_command_line_says_once_what_runs_and_why(checkpoint, tmp_path, capl
 
 
 def test_the_estimator_tells_what_it_chose(checkpoint):
-    estimator = PoseEstimator.from_checkpoint(checkpoint, device="cpu", backend="eager")
+    estimator = PoseEstimator(load_model(checkpoint, device="cpu", backend="eager"))
     assert "as asked for" in estimator.summary
     assert "entries taken" in estimator.summary
     image = np.zeros((90, 60, 3), np.uint8)
@@ -338,9 +337,9 @@ def test_the_estimator_tells_what_it_chose(checkpoint):
 
 
 def test_the_reference_is_named_unless_it_runs(checkpoint, reference):
-    assert reference.choice == "eager, fp32: as asked for"
-    other = load_pose_model(checkpoint, backend="eager", device="cpu", precision="bf16")
-    assert other.choice.endswith("; the reference is --backend eager --precision fp32")
+    assert reference.choice.summary == "eager, fp32: as asked for"
+    other = load_model(checkpoint, backend="eager", device="cpu", precision="bf16")
+    assert other.choice.summary.endswith("; the reference is --backend eager --precision fp32")
 
 
 def test_what_torch_does_not_know_decides_its_arithmetic_by_itself(monkeypatch):
@@ -363,7 +362,7 @@ def test_persons_without_boxes_are_not_taken_for_few(tmp_path):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("backend", ["eager", "compile"])
 def test_cuda_graphs_agree_with_the_reference(backend, checkpoint, reference, crops):
-    model = load_pose_model(checkpoint, backend=backend, device="cuda", precision="fp16")
+    model = load_model(checkpoint, backend=backend, device="cuda", precision="fp16")
     for count in (9, 1, 3, 9):
         points, _ = model(crops[:count])
         expected, _ = reference(crops[:count])

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from pose_hrnet import HRNet, PoseEstimator
+from pose_hrnet import HRNet, PoseEstimator, load_model
+from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.formats.detections import load_boxes
 from pose_hrnet.data.images import read_rgb
+from pose_hrnet.evaluation.evaluate import USUAL
 from pose_hrnet.inference.files import find_images, predict_files
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
@@ -46,9 +48,8 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def estimator(checkpoint):
-    return PoseEstimator.from_checkpoint(
-        checkpoint, backend="eager", precision="fp32", device="cpu", batch_size=3
-    )
+    model = load_model(checkpoint, backend="eager", device="cpu")
+    return PoseEstimator(model, batch_size=3)
 
 
 @pytest.fixture
@@ -196,6 +197,24 @@ def write_boxes(path, *entries):
 
 def result_ids(output):
     return [row["image_id"] for row in json.loads((output / "results.json").read_text())]
+
+
+def test_poses_of_a_detector_are_rescored_and_thinned_as_in_an_evaluation(
+    estimator, folder, tmp_path
+):
+    boxes = write_boxes(tmp_path / "boxes.json", *[{"image_id": 1, "score": 0.5}] * 2)
+    persons = {}
+    for name, test in (("all", None), ("none", EvaluateConfig(nms="none")), ("oks", USUAL)):
+        out = tmp_path / name
+        predict_files(estimator, [folder], out, boxes=boxes, overlays=False, test=test)
+        persons[name] = json.loads((out / "results.json").read_text())
+    assert [len(found) for found in persons.values()] == [2, 2, 1]
+    scores = np.array(persons["oks"][0]["keypoints"]).reshape(-1, 3)[:, 2]
+    assert persons["all"][0]["score"] == pytest.approx(0.5 * scores.mean(), rel=1e-3)
+    counted = scores[scores > USUAL.keypoint_threshold]
+    expected = 0.5 * counted.mean() if counted.size else 0
+    assert persons["oks"][0]["score"] == pytest.approx(expected, abs=1e-3)
+    assert persons["none"][0]["score"] == persons["oks"][0]["score"]
 
 
 def test_bad_boxes_are_left_out_with_one_warning(estimator, folder, tmp_path, caplog):
@@ -375,9 +394,8 @@ def test_order_and_failures_are_the_same_however_batches_fall(checkpoint, folder
         (folder / f"{number:06}.png").write_bytes(b"no image")
     written = []
     for size in (1, 2, 16):
-        estimator = PoseEstimator.from_checkpoint(
-            checkpoint, backend="eager", precision="fp32", device="cpu", batch_size=size
-        )
+        model = load_model(checkpoint, backend="eager", device="cpu")
+        estimator = PoseEstimator(model, batch_size=size)
         out = tmp_path / str(size)
         done = predict_files(estimator, [folder], out)
         assert [sentence.count(".png") for sentence in done.failures] == [1, 1, 1]

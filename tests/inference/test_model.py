@@ -15,13 +15,11 @@ from typer.testing import CliRunner
 from pose_hrnet import HRNet, PoseEstimator
 from pose_hrnet.cli.app import app
 from pose_hrnet.config.data import DataSet
-from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.evaluation.evaluate import evaluate
-from pose_hrnet.inference.load import load_pose_model
+from pose_hrnet.inference.load import load_model
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17, SKELETONS
 from pose_hrnet.models.card import ModelCard
-from pose_hrnet.models.cards import HeatmapModelCard
 from pose_hrnet.models.weights.load import save_model
 from tests.helpers.builders import make_people, write_annotations, write_images
 
@@ -92,10 +90,10 @@ def test_pixels_are_normalised_as_the_card_says(layout, batch, tmp_path):
     mean, std = (torch.tensor(v)[:, None, None] for v in ([0.1, 0.2, 0.3], [0.5, 1, 2]))
     expected = torch.nn.functional.avg_pool2d((blue_green_red - mean) / std, 4)
     for path in (model_file, card):  # either names the other
-        model = load_pose_model(path)
+        model = load_model(path)
         heatmaps = model.network(crops.permute(0, 3, 1, 2))
         torch.testing.assert_close(heatmaps, expected, atol=1e-5, rtol=1e-5)
-    points, scores = load_pose_model(card, flip_test=False)(crops)
+    points, scores = load_model(card, flip_test=False)(crops)
     wanted = HeatmapCodec("gaussian", SIZE_WH).decode(expected)
     torch.testing.assert_close(points, wanted[0])
     torch.testing.assert_close(scores, wanted[1], atol=1e-5, rtol=1e-5)
@@ -125,28 +123,28 @@ def test_a_card_that_contradicts_the_model_is_one_sentence(values, message, tmp_
     write_model(tmp_path)
     card = write_card(tmp_path / "blobs.yaml", **values)
     with pytest.raises((ValueError, OSError), match=message) as error:
-        load_pose_model(card)
+        load_model(card)
     assert "\n" not in str(error.value)
 
 
 def test_files_that_cannot_be_run(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such model file"):
-        load_pose_model(tmp_path / "none.onnx")
+        load_model(tmp_path / "none.onnx")
     path = write_model(tmp_path)
     with pytest.raises(FileNotFoundError, match="no card beside it"):
-        load_pose_model(path)
+        load_model(path)
     write_card(tmp_path / "blobs.yaml")
     with pytest.raises(ValueError, match="cannot be run by backend onnx"):
-        load_pose_model(path, backend="onnx")
+        load_model(path, backend="onnx")
     with pytest.raises(ValueError, match="OpenVINO cannot use device"):
-        load_pose_model(path, device="cuda")
+        load_model(path, device="cuda")
     path.with_suffix(".bin").unlink()
     path.write_text("<html/>")
     with pytest.raises(ValueError, match="OpenVINO cannot load this file"):
-        load_pose_model(path)
+        load_model(path)
     (tmp_path / "bad.yaml").write_text("a: [")
     with pytest.raises(ValueError, match="not valid YAML"):
-        HeatmapModelCard.read(tmp_path / "bad.yaml")
+        ModelCard.read_yaml(tmp_path / "bad.yaml")
 
 
 def test_operators_that_are_not_supported(tmp_path):
@@ -164,18 +162,18 @@ def test_operators_that_are_not_supported(tmp_path):
     )
     write_card(tmp_path / "odd.yaml")
     with pytest.raises(ValueError, match="Teleport") as error:
-        load_pose_model(tmp_path / "odd.onnx")
+        load_model(tmp_path / "odd.onnx")
     assert "\n" not in str(error.value)
 
 
 def test_a_card_names_skeleton_and_flip_shift(tmp_path):
     for name, skeleton in SKELETONS.items():
-        card = HeatmapModelCard.read(write_card(tmp_path / "a.yaml", skeleton=name))
+        card = ModelCard.read_yaml(write_card(tmp_path / "a.yaml", skeleton=name))
         assert card.skeleton == skeleton
     shifts = [(None, "dark", 1), (None, "udp", 0), (0, "dark", 0), (2, "udp", 2)]
     for given, codec, expected in shifts:
         path = write_card(tmp_path / "a.yaml", codec=codec, flip_shift=given)
-        assert HeatmapModelCard.read(path).codec.flip_shift == expected
+        assert ModelCard.read_yaml(path).codec.flip_shift == expected
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +220,7 @@ def test_an_onnx_heatmap_model_is_evaluated_and_predicts_as_its_checkpoint(hrnet
         command("predict", images, *model, "-o", out / "predicted", *exact)
         # Not bf16, which the checkpoint alone could be run in:
         if not name.startswith("ours"):
-            assert load_pose_model(model[1], precision="auto").decoder.precision == "fp32"
+            assert load_model(model[1], precision="auto").decoder.precision == "fp32"
         provenance = json.loads((out / "metrics.json").read_text())["evaluated"]
         assert (provenance["flip_test"], provenance["flip_shift_cells"]) == (True, 0)
         files = out / "results.json", out / "predicted/results.json"
@@ -269,7 +267,7 @@ def test_a_real_model_finds_real_keypoints(tinypose, shared):
     row = int(np.argmax(people.areas))
     name = people.images.file_names[people.image_index[row]]
     x, y, width, height = people.boxes_xywh[row]
-    estimator = PoseEstimator.from_checkpoint(tinypose)
+    estimator = PoseEstimator(tinypose)
     box = [x, y, x + width, y + height]
     poses = estimator(read_rgb(shared / "coco_sample" / name), [box] * 3)
     seen = people.visibility[row] == 2
@@ -285,15 +283,8 @@ def test_average_precision_on_real_people(tinypose, shared, part, expected):
         annotations=shared / f"coco/annotations/person_keypoints_{part}.json",
         images=shared / "coco" / part,
     )
-    model = load_pose_model(tinypose)
-    evaluation = evaluate(
-        model.network,
-        model.card,
-        data,
-        EvaluateConfig(),
-        device=model.device,
-        decoder=model.decoder,
-    )
+    model = load_model(tinypose)
+    evaluation = evaluate(model, data)
     assert evaluation.scores.values["AP"] == pytest.approx(expected, abs=0.005)
 
 

@@ -12,7 +12,7 @@ from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.build import build_network
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.hrnet import HRNet
-from pose_hrnet.models.weights.load import load_model, save_model
+from pose_hrnet.models.weights.load import load_network, save_model
 
 TINY = {"width": 8, "stem_width": 4, "stem_blocks": 1, "stage_modules": [1, 1, 1]}
 
@@ -55,9 +55,9 @@ def test_checkpoints_come_back_equal(tmp_path: Path, architecture: dict[str, obj
         del kept["name"], kept["head"]
     card = ModelCard(kept, COCO17, HeatmapCodec(input_wh=(64, 64)))
     save_model(tmp_path / "model.safetensors", model.state_dict(), card)
-    loaded = load_model(tmp_path / "model.safetensors")
-    assert type(loaded.model) is type(model)
-    assert loaded.model.architecture == model.architecture
+    loaded = load_network(tmp_path / "model.safetensors")
+    assert type(loaded.network) is type(model)
+    assert loaded.network.architecture == model.architecture
     images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
     with torch.inference_mode():
-        assert torch.equal(loaded.model(images), model(images))
+        assert torch.equal(loaded.network(images), model(images))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from pose_hrnet.models.weights.load import initialise, load_model, save_model
+from pose_hrnet.models.weights.load import initialise, load_network, save_model
 from tests.helpers.networks import OFFICIAL_NAME, card_of, tiny
 
 
@@ -25,7 +25,7 @@ class Trap:
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
-@pytest.mark.parametrize("read", [load_model, lambda path: initialise(tiny(), path)])
+@pytest.mark.parametrize("read", [load_network, lambda path: initialise(tiny(), path)])
 def test_code_in_a_file_does_not_run(tmp_path: Path, read: Any, zipped: bool) -> None:
     contents = {"state_dict": tiny().state_dict(), "config": Trap(tmp_path / "sprung")}
     path = tmp_path / OFFICIAL_NAME
@@ -52,7 +52,7 @@ def test_truncated_files_are_one_sentence(tmp_path: Path, layout: str) -> None:
         with pytest.raises(
             ValueError, match=r"model: the \w+ file is cut short.*again$"
         ) as raised:
-            load_model(path)
+            load_network(path)
         assert "\n" not in str(raised.value)
 
 
@@ -76,7 +76,7 @@ def test_other_files_are_one_sentence(tmp_path: Path, contents: bytes, message: 
     path = tmp_path / "model.pth"
     path.write_bytes(contents)
     with pytest.raises(ValueError, match=f"model.pth: .*{message}"):
-        load_model(path)
+        load_network(path)
 
 
 @pytest.mark.parametrize(
@@ -95,11 +95,11 @@ def test_other_files_are_one_sentence(tmp_path: Path, contents: bytes, message: 
 def test_torch_files_without_a_model(tmp_path: Path, contents: Any, message: str) -> None:
     torch.save(contents, tmp_path / "model.pth")
     with pytest.raises(ValueError, match=message):
-        load_model(tmp_path / "model.pth")
+        load_network(tmp_path / "model.pth")
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"absent.pth: there is no such checkpoint"):
-        load_model(tmp_path / "absent.pth")
+        load_network(tmp_path / "absent.pth")
     with pytest.raises(FileNotFoundError, match=f"{tmp_path.name} is a folder; give a checkpoint"):
-        load_model(tmp_path)
+        load_network(tmp_path)

@@ -9,7 +9,7 @@ import torch
 
 from pose_hrnet.keypoints.skeleton import CROWDPOSE14
 from pose_hrnet.models.hrnet import HRNet
-from pose_hrnet.models.weights.load import initialise, load_model, save_model
+from pose_hrnet.models.weights.load import initialise, load_network, save_model
 from tests.helpers.networks import OFFICIAL_NAME, TINY_SIZES, card_of, tiny
 
 
@@ -35,7 +35,7 @@ def test_head_rows_are_taken_by_name(tmp_path: Path, names: tuple[str, ...]) -> 
 def test_official_heads_are_known_by_their_size(tmp_path: Path) -> None:
     source, path = tiny(num_keypoints=16), tmp_path / OFFICIAL_NAME
     torch.save(source.state_dict(), path)
-    assert load_model(path).card.skeleton.name == "mpii16"
+    assert load_network(path).card.skeleton.name == "mpii16"
     target = tiny(num_keypoints=2)
     report = initialise(target, path, ["tail", "right_knee"])
     assert torch.equal(target.final_layer.weight[1], source.final_layer.weight[1])

@@ -20,7 +20,7 @@ from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.hrnet import HRNet
 from pose_hrnet.models.network import IMAGENET_MEAN, HeatmapNetwork
 from pose_hrnet.models.simple_baseline import SimpleBaseline
-from pose_hrnet.models.weights.load import initialise, load_model, save_model
+from pose_hrnet.models.weights.load import initialise, load_network, save_model
 from tests.helpers.mmpose_files import (
     CONFIG_0X,
     CONFIG_1X,
@@ -70,16 +70,16 @@ def test_every_layout_gives_the_same_heatmaps(
     model, path = networks[network], tmp_path / "epoch_210.pth"
     state = model.state_dict() if head is None else in_mmpose(model, head)
     torch.save({"state_dict": state, "meta": meta}, path)
-    loaded = load_model(path)
-    assert torch.equal(heatmaps(loaded.model), heatmaps(model))
+    loaded = load_network(path)
+    assert torch.equal(heatmaps(loaded.network), heatmaps(model))
     assert loaded.report.kind == kind.format(type(model).__name__)
     assert loaded.card.architecture == model.architecture
     assert loaded.report.missing == loaded.report.left_over == loaded.report.mismatched == ()
 
     converted = tmp_path / "ours.safetensors"
-    save_model(converted, loaded.model.state_dict(), loaded.card)
-    ours = load_model(converted)
-    assert torch.equal(heatmaps(ours.model), heatmaps(model))
+    save_model(converted, loaded.network.state_dict(), loaded.card)
+    ours = load_network(converted)
+    assert torch.equal(heatmaps(ours.network), heatmaps(model))
     assert ours.card == loaded.card
 
 
@@ -92,7 +92,7 @@ def test_unmatched_entries_are_reported_by_the_files_names(tmp_path: Path) -> No
         "ema_backbone_conv1_weight": torch.ones(1),
     }
     torch.save({"state_dict": state | extra}, tmp_path / "hrnet.pth")
-    report = load_model(tmp_path / "hrnet.pth").report
+    report = load_network(tmp_path / "hrnet.pth").report
     assert report.left_over == tuple(extra)
     assert report.missing == (lost.removeprefix("backbone."),)
     del state["head.final_layer.bias"]
@@ -100,7 +100,7 @@ def test_unmatched_entries_are_reported_by_the_files_names(tmp_path: Path) -> No
     with pytest.raises(
         ValueError, match=r"MMPose 1.x HRNet pose\): 1 .* missing \(final_layer.bi"
     ):
-        load_model(tmp_path / "hrnet.pth")
+        load_network(tmp_path / "hrnet.pth")
 
 
 @pytest.mark.parametrize(
@@ -116,11 +116,11 @@ def test_networks_with_more_to_them_do_not_predict(tmp_path: Path, name: str) ->
     state = in_mmpose(tiny(), "head.")
     torch.save({"state_dict": {**state, name: torch.zeros(1)}}, tmp_path / "x.pth")
     with pytest.raises(ValueError, match=rf"another network .* 1 entry more .*\({name}\)"):
-        load_model(tmp_path / "x.pth")
+        load_network(tmp_path / "x.pth")
     # V1 predicts from the finest stream; what stage 4 gives besides is not looked at.
     unseen = "backbone.stage4.1.fuse_layers.1.0.0.0.weight"
     torch.save({"state_dict": {**state, unseen: torch.zeros(1)}}, tmp_path / "x.pth")
-    assert load_model(tmp_path / "x.pth").report.left_over == (unseen,)
+    assert load_network(tmp_path / "x.pth").report.left_over == (unseen,)
 
 
 @pytest.mark.parametrize(
@@ -154,8 +154,8 @@ def test_of_several_weights_the_averaged_ones_are_taken(
 ) -> None:
     best, other = tiny(seed=1), tiny(seed=2)
     torch.save(wrap(in_mmpose(best, "head."), in_mmpose(other, "head.")), tmp_path / "x.pth")
-    loaded = load_model(tmp_path / "x.pth")
-    assert same(loaded.model, best)
+    loaded = load_network(tmp_path / "x.pth")
+    assert same(loaded.network, best)
     assert loaded.report.left_over == ()
     if found_under:
         assert f"Weights taken from {found_under!r}" in loaded.report.notes
@@ -166,9 +166,9 @@ def test_the_file_says_how_to_decode(tmp_path: Path, caplog: pytest.LogCaptureFi
     meta = {"cfg": cfg, "dataset_meta": data_set(COCO17.keypoint_names, sigmas=COCO17.sigmas)}
     torch.save({"state_dict": in_mmpose(tiny(), "head."), "meta": meta}, tmp_path / "256x192.pth")
     with caplog.at_level(logging.INFO):
-        loaded = load_model(tmp_path / "256x192.pth")
+        loaded = load_network(tmp_path / "256x192.pth")
     assert loaded.card == ModelCard(
-        loaded.model.architecture, COCO17, HeatmapCodec("udp", (288, 384), 3.0, blur_kernel=11)
+        loaded.network.architecture, COCO17, HeatmapCodec("udp", (288, 384), 3.0, blur_kernel=11)
     )
     assert {s.origin for s in loaded.report.settings} == {"the file"}
     assert loaded.report.notes == ("Weights taken from 'state_dict'",)
@@ -181,7 +181,7 @@ def test_what_the_file_does_not_say_is_logged(
     path = tmp_path / "hrnet_w32_coco_384x288_dark-307dafc2_20210203.pth"
     torch.save({"state_dict": in_mmpose(tiny(), "keypoint_head.")}, path)
     with caplog.at_level(logging.INFO):
-        codec = load_model(path).card.codec
+        codec = load_network(path).card.codec
     assert codec == HeatmapCodec("dark", (288, 384), 3.0, blur_kernel=17)
     (message,) = caplog.messages
     assert "sigma 3.0, blur kernel 17, flip shift 1, mean (0.485, 0.456, 0.406)" in message
@@ -194,25 +194,25 @@ def test_what_is_given_wins(tmp_path: Path) -> None:
     state = in_mmpose(tiny(num_keypoints=4), "head.")
     torch.save({"state_dict": state, "meta": META_1X}, path)
     with pytest.raises(ValueError, match=r"found 4 keypoints.*convert --annotations"):
-        load_model(path)
-    loaded = load_model(path, skeleton=FOUR, codec="dark", input_wh=(96, 64), sigma=1.0)
+        load_network(path)
+    loaded = load_network(path, skeleton=FOUR, codec="dark", input_wh=(96, 64), sigma=1.0)
     assert "(given)" not in loaded.report.summary()
     assert "codec dark (given)" in map(str, loaded.report.settings)
     codec = HeatmapCodec("dark", (96, 64), 1.0, blur_kernel=11)
     assert (loaded.card.codec, loaded.card.skeleton) == (codec, FOUR)
-    save_model(tmp_path / "ours", loaded.model.state_dict(), loaded.card)
-    again = load_model(tmp_path / "ours", codec="udp", sigma=2.0, blur_kernel=7).card
+    save_model(tmp_path / "ours", loaded.network.state_dict(), loaded.card)
+    again = load_network(tmp_path / "ours", codec="udp", sigma=2.0, blur_kernel=7).card
     assert again.codec == HeatmapCodec("udp", (96, 64), 2.0, blur_kernel=7)
 
 
 def test_an_unusual_flip_shift_travels(tmp_path: Path) -> None:
     meta = {"cfg": changed(CONFIG_1X, (("shift_heatmap=True", "shift_heatmap=False"),))}
     torch.save({"state_dict": in_mmpose(tiny(), "head."), "meta": meta}, tmp_path / "x.pth")
-    loaded = load_model(tmp_path / "x.pth")
+    loaded = load_network(tmp_path / "x.pth")
     assert loaded.card.codec.flip_shift == 0
-    save_model(tmp_path / "ours", loaded.model.state_dict(), loaded.card)
-    assert load_model(tmp_path / "ours").card.codec.flip_shift == 0
-    assert load_model(tmp_path / "ours", codec="dark").card.codec.flip_shift == 1
+    save_model(tmp_path / "ours", loaded.network.state_dict(), loaded.card)
+    assert load_network(tmp_path / "ours").card.codec.flip_shift == 0
+    assert load_network(tmp_path / "ours", codec="dark").card.codec.flip_shift == 1
     # Cards without one stay readable by earlier versions.
     assert "own_flip_shift" not in HeatmapCodec().to_dict()
 
@@ -226,13 +226,13 @@ def test_bgr_networks_take_rgb(tmp_path: Path) -> None:
     in_255 += (("57.12", "153.0"), ("57.375", "178.5"), ("to_rgb=True", "to_rgb=False"))
     meta = {"cfg": changed(CONFIG_1X, in_255)}
     torch.save({"state_dict": in_mmpose(bgr, "head."), "meta": meta}, tmp_path / "bgr.pth")
-    loaded = load_model(tmp_path / "bgr.pth")
+    loaded = load_network(tmp_path / "bgr.pth")
     assert loaded.card.mean == mean[::-1]
     assert loaded.card.std == std[::-1]
     rgb = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
     with torch.inference_mode():
         torch.testing.assert_close(
-            loaded.model.double()(rgb), bgr.eval().double()(rgb.flip(1)), rtol=1e-9, atol=1e-9
+            loaded.network.double()(rgb), bgr.eval().double()(rgb.flip(1)), rtol=1e-9, atol=1e-9
         )
 
 
@@ -242,7 +242,7 @@ def test_bgr_turns_what_the_file_says_and_not_what_is_assumed(tmp_path: Path) ->
     config = changed(CONFIG_1X, (bgr, unreadable, ("58.395", "25.5")))
     meta = {"cfg": config.replace("25.5, 57.12, 57.375", "25.5, 51.0, 76.5")}
     torch.save({"state_dict": in_mmpose(tiny(), "head."), "meta": meta}, tmp_path / "bgr.pth")
-    loaded = load_model(tmp_path / "bgr.pth")
+    loaded = load_network(tmp_path / "bgr.pth")
     assert loaded.card.mean == IMAGENET_MEAN
     assert loaded.card.std == (0.3, 0.2, 0.1)
     assert "std (0.3, 0.2, 0.1) (the file)" in map(str, loaded.report.settings)
@@ -252,12 +252,12 @@ def test_a_preprocessor_without_a_mean_does_not_normalise(tmp_path: Path) -> Non
     values = "        mean=[123.675, 116.28, 103.53],\n        std=[58.395, 57.12, 57.375],\n"
     meta = {"cfg": changed(CONFIG_1X, ((values, ""),))}
     torch.save({"state_dict": in_mmpose(tiny(), "head."), "meta": meta}, tmp_path / "x.pth")
-    loaded = load_model(tmp_path / "x.pth")
+    loaded = load_network(tmp_path / "x.pth")
     assert (loaded.card.mean, loaded.card.std) == ((0, 0, 0), (1 / 255,) * 3)
     told = map(str, loaded.report.settings)
     assert "normalisation none, values 0 to 255 (the file)" in told
     images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
-    model = loaded.model.double()
+    model = loaded.network.double()
     with torch.inference_mode():
         expected = model(images.double())
         atol = 1e-5 * float(expected.abs().max())
@@ -278,7 +278,7 @@ def test_other_targets_start_training_and_do_not_predict(
     meta = {"cfg": CONFIG_1X.replace(old, new)}
     torch.save({"state_dict": in_mmpose(source, "head."), "meta": meta}, tmp_path / "x.pth")
     with pytest.raises(ValueError, match=message):
-        load_model(tmp_path / "x.pth")
+        load_network(tmp_path / "x.pth")
     initialise(model, tmp_path / "x.pth")
     assert same(model, source)
 
@@ -293,7 +293,7 @@ def test_timms_features_start_training(tmp_path: Path) -> None:
     assert report.kind == "HRNet backbone"
     assert report.missing == ("final_layer.weight", "final_layer.bias")
     with pytest.raises(ValueError, match=r"\(HRNet backbone, width 8\) has no keypoint head"):
-        load_model(tmp_path / "model.safetensors")
+        load_network(tmp_path / "model.safetensors")
 
 
 def test_variants_of_a_backbone_start_training_with_a_warning(
@@ -340,7 +340,7 @@ def test_training_states_of_mmengine_load_without_it(
     torch.save(contents, path)
     unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     assert {"builtins.getattr", f"{module.__name__}.HistoryBuffer"} < set(unsafe)
-    assert same(load_model(path).model, model)
+    assert same(load_network(path).network, model)
 
 
 @pytest.mark.parametrize(
@@ -364,7 +364,7 @@ def test_other_networks_are_one_sentence(
     tmp_path: Path, names: tuple[str, ...], what: str
 ) -> None:
     save_file({name: torch.ones(1) for name in names}, tmp_path / "other.safetensors")
-    for read in (load_model, lambda path: initialise(tiny(), path)):
+    for read in (load_network, lambda path: initialise(tiny(), path)):
         with pytest.raises(ValueError, match=what) as raised:
             read(tmp_path / "other.safetensors")
         assert "other.safetensors: " in str(raised.value)
@@ -376,4 +376,4 @@ def test_programs_are_one_sentence(tmp_path: Path) -> None:
     script = torch.jit.script(torch.nn.Linear(2, 2))
     torch.jit.save(script, tmp_path / "model.pt")
     with pytest.raises(ValueError, match=r"model.pt: this is a TorchScript program"):
-        load_model(tmp_path / "model.pt")
+        load_network(tmp_path / "model.pt")

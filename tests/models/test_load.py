@@ -18,7 +18,7 @@ from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.hrnet import HRNet
-from pose_hrnet.models.weights.load import initialise, load_model, save_model
+from pose_hrnet.models.weights.load import initialise, load_network, save_model
 from tests.helpers.networks import (
     FOUR,
     OFFICIAL_NAME,
@@ -40,13 +40,13 @@ def test_save_then_load_is_equal(tmp_path: Path) -> None:
     card = card_of(model, **normalisation, box_padding=1.1)
     path = tmp_path / "new" / "model.safetensors"
     save_model(path, model.state_dict(), card)
-    loaded = load_model(path)
+    loaded = load_network(path)
     assert loaded.card == card
-    assert same(loaded.model, model)
-    assert not loaded.model.training
+    assert same(loaded.network, model)
+    assert not loaded.network.training
     images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
     with torch.inference_mode():
-        assert torch.equal(loaded.model(images), model(images))
+        assert torch.equal(loaded.network(images), model(images))
     assert loaded.report.kind == "pose_hrnet checkpoint"
     assert loaded.report.missing == loaded.report.left_over == loaded.report.mismatched == ()
     assert [p.name for p in path.parent.iterdir()] == ["model.safetensors"]
@@ -80,8 +80,8 @@ def test_training_state_loads(tmp_path: Path) -> None:
         "epoch": 3,
     }
     torch.save(state, tmp_path / "last.pt")
-    loaded = load_model(tmp_path / "last.pt")
-    assert same(loaded.model, model)
+    loaded = load_network(tmp_path / "last.pt")
+    assert same(loaded.network, model)
     assert loaded.card == card_of(model)
     assert loaded.report.kind == "pose_hrnet training state"
 
@@ -90,12 +90,12 @@ def test_arguments_win_over_the_card(tmp_path: Path) -> None:
     model, path = tiny(num_keypoints=4), tmp_path / "model.safetensors"
     save_model(path, model.state_dict(), card_of(model))
     other = replace(FOUR, name="other")
-    card = load_model(path, skeleton=other, input_wh=(64, 64)).card
+    card = load_network(path, skeleton=other, input_wh=(64, 64)).card
     assert card == card_of(model, skeleton=other, codec=HeatmapCodec("gaussian", (64, 64), 1.5))
     with pytest.raises(ValueError, match=r"has 4 keypoints, but skeleton 'coco17' has 17"):
-        load_model(path, skeleton=COCO17)
+        load_network(path, skeleton=COCO17)
     with pytest.raises(ValueError, match=r"codec has input \(62, 64\).*multiples of the stride"):
-        load_model(path, input_wh=(62, 64))
+        load_network(path, input_wh=(62, 64))
 
 
 def test_card_survives_json() -> None:
@@ -137,8 +137,8 @@ def test_official_layouts(
 ) -> None:
     model, path = tiny(), tmp_path / OFFICIAL_NAME
     torch.save(wrap(model.state_dict()), path, _use_new_zipfile_serialization=zipped)
-    loaded = load_model(path)
-    assert same(loaded.model, model)
+    loaded = load_network(path)
+    assert same(loaded.network, model)
     assert loaded.card == ModelCard(
         model.architecture, COCO17, HeatmapCodec("gaussian", (192, 256), sigma=2.0)
     )
@@ -171,8 +171,8 @@ def test_official_training_checkpoint_prefers_the_best(tmp_path: Path, core: str
                 assert module.encode() in data
                 data = data.replace(module.encode(), f"{core}.multiarray".encode())
             new.writestr(name, data)
-    loaded = load_model(path)
-    assert same(loaded.model, best)
+    loaded = load_network(path)
+    assert same(loaded.network, best)
     assert "'best_state_dict'" in loaded.report.summary()
 
 
@@ -196,7 +196,7 @@ def test_input_size_of_official_files(
     tmp_path: Path, name: str, given: Any, input_wh: Any, sigma: float, said: str
 ) -> None:
     torch.save(tiny().state_dict(), tmp_path / name)
-    loaded = load_model(tmp_path / name, input_wh=given)
+    loaded = load_network(tmp_path / name, input_wh=given)
     # Gaussian decoding does not blur; the kernel is there for comparison with those that do.
     kernel = 17 if sigma == 3 else 11
     assert loaded.card.codec == HeatmapCodec("gaussian", input_wh, sigma, blur_kernel=kernel)
@@ -208,15 +208,15 @@ def test_other_keypoints_need_a_skeleton(tmp_path: Path) -> None:
     model, path = tiny(num_keypoints=4), tmp_path / OFFICIAL_NAME
     torch.save(model.state_dict(), path)
     with pytest.raises(ValueError, match=r"found 4 keypoints.*pass skeleton="):
-        load_model(path)
-    assert load_model(path, skeleton=FOUR).card.skeleton == FOUR
+        load_network(path)
+    assert load_network(path, skeleton=FOUR).card.skeleton == FOUR
 
 
 def test_counters_that_old_files_lack_are_no_fault(tmp_path: Path) -> None:
     model, path = tiny(), tmp_path / OFFICIAL_NAME
     counters = [n for n in model.state_dict() if n.endswith("num_batches_tracked")]
     torch.save({n: v for n, v in model.state_dict().items() if n not in counters}, path)
-    loaded = load_model(path)
+    loaded = load_network(path)
     assert list(loaded.report.missing) == counters
     assert f"{len(counters)} missing from the file" in loaded.report.summary()
 
@@ -226,16 +226,16 @@ def test_a_model_with_holes_is_refused(tmp_path: Path) -> None:
     absent = {n: v for n, v in state.items() if n != "stage3.1.branches.0.0.conv1.weight"}
     torch.save(absent, path)
     with pytest.raises(ValueError, match=r"no complete network.*: 1 entry missing \(stage3.1"):
-        load_model(path)
+        load_network(path)
     torch.save(state | {"transition2.2.0.0.weight": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match=r"1 of another shape \(transition2.2.0.0.weight: file"):
-        load_model(path)
+        load_network(path)
 
 
 def test_imagenet_weights_do_not_predict(tmp_path: Path) -> None:
     torch.save(imagenet_layout(tiny()), tmp_path / "hrnetv2_w8_imagenet_pretrained.pth")
     with pytest.raises(ValueError, match=r"HRNet, width 8\) has no keypoint head.*pretrained"):
-        load_model(tmp_path / "hrnetv2_w8_imagenet_pretrained.pth")
+        load_network(tmp_path / "hrnetv2_w8_imagenet_pretrained.pth")
 
 
 # Pretrained weights

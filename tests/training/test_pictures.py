@@ -6,16 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.files import load_config
-from pose_hrnet.config.recipe import EvaluateConfig
-from pose_hrnet.evaluation.evaluate import load_evaluation_set, own_decoder
+from pose_hrnet.evaluation.evaluate import load_evaluation_set
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.training.assemble import build_model
 from pose_hrnet.training.pictures import TALL, Showcase
 from tests.helpers.builders import make_people, make_poses, write_annotations, write_images
+from tests.helpers.pose_models import pose_model
 
 
 @pytest.fixture(params=["annotated boxes", "detected boxes"])
@@ -32,15 +31,14 @@ def showcase(tmp_path, request):
     if request.param == "detected boxes":
         boxes = data.model_copy(update={"boxes": tmp_path / "detections.json"})
         held_out = replace(held_out, data=boxes, people=people[:1])
-    decoder = own_decoder(card, EvaluateConfig(), "fp32")
-    return people, model, Showcase(card, held_out, decoder, torch.device("cpu"))
+    return people, pose_model(model, card), Showcase(held_out)
 
 
 def test_pictures_of_all_kinds(showcase):
     people, model, showcase = showcase
-    model.train()
-    pictures = showcase.pictures(make_poses(people, np.arange(9) * 3), model)
-    assert model.training
+    model.network.train()
+    pictures = showcase.pictures(model, make_poses(people, np.arange(9) * 3))
+    assert model.network.training
     height, pair = 28 + TALL + 4, 2 * 192 + 2 + 4
     assert {name: image.shape for name, image in pictures.items()} == {
         "best_predictions": (2 * height, 4 * pair, 3),
@@ -60,4 +58,4 @@ def test_unreadable_images_are_passed_over(showcase):
     people, model, showcase = showcase
     for path in showcase.held_out.data.images.iterdir():
         path.unlink()
-    assert set(showcase.pictures(make_poses(people, np.zeros(9)), model)) == {"heatmaps"}
+    assert set(showcase.pictures(model, make_poses(people, np.zeros(9)))) == {"heatmaps"}

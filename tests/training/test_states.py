@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pose_hrnet.config.files import load_config
-from pose_hrnet.models.weights.load import load_model
+from pose_hrnet.models.weights.load import load_network
 from pose_hrnet.training.assemble import build_model
 from pose_hrnet.training.states import LAST, PREVIOUS, StateWriter, read_newest_state
 from tests.helpers.training_runs import Killed, dies_at
@@ -152,7 +152,7 @@ def test_a_save_that_fails_is_tried_again_with_the_best_weights(tmp_path, monkey
         assert newest(tmp_path) == 1  # a state never tells of a best that is not there
         writer.save(state(3))
     assert newest(tmp_path) == 3
-    loaded = load_model(tmp_path / "best.safetensors").model.state_dict()
+    loaded = load_network(tmp_path / "best.safetensors").network.state_dict()
     assert all(torch.equal(value, loaded[name]) for name, value in weights.items())
     with monkeypatch.context() as patch, StateWriter(tmp_path) as writer:
         patch.setattr("pose_hrnet.training.states.torch.save", no_space)

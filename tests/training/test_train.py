@@ -15,7 +15,7 @@ import torch
 
 from pose_hrnet.config.files import load_config
 from pose_hrnet.config.training import OptimizerConfig
-from pose_hrnet.models.weights.load import load_model
+from pose_hrnet.models.weights.load import load_network
 from pose_hrnet.training.memory import BatchTooLarge
 from pose_hrnet.training.optimizer import build_optimizer, rate_schedule
 from pose_hrnet.training.report import METRICS, read_metrics
@@ -82,8 +82,8 @@ def test_runs_of_earlier_versions_keep_their_best_score():
 def test_every_network_trains_and_comes_back(settings, tmp_path, network, architecture):
     codec = ["codec.name=udp", "codec.blur_kernel=7", "train.epochs=1"]
     best = train(load_config("demo", [*settings, *network, *codec]), tmp_path, device="cpu")
-    loaded = load_model(best)
-    assert architecture.items() <= loaded.model.architecture.items()
+    loaded = load_network(best)
+    assert architecture.items() <= loaded.network.architecture.items()
     assert (loaded.card.codec.name, loaded.card.codec.blur_kernel) == ("udp", 7)
 
 
@@ -98,7 +98,7 @@ def test_run_leaves_what_it_promises(settings, tmp_path):
     assert ["AP" in line for line in lines] == [False, True, True]
     assert lines[-1]["step"] == 9
     for path in (best, tmp_path / "run/last.pt"):
-        card = load_model(path).card
+        card = load_network(path).card
         assert card.codec.input_wh == (32, 64)
         assert card.skeleton.num_keypoints == 17
     config = load_config(tmp_path / "run/config.yaml")
@@ -108,8 +108,8 @@ def test_run_leaves_what_it_promises(settings, tmp_path):
 def test_a_state_is_loaded_as_it_was_scored(settings, tmp_path):
     """Where there is a moving average, by that; the last epoch is the best of one."""
     config = load_config("demo", [*settings, "train.epochs=1", "train.ema_decay=0.9"])
-    best = load_model(train(config, tmp_path, device="cpu")).model.state_dict()
-    last = load_model(tmp_path / "last.pt").model.state_dict()
+    best = load_network(train(config, tmp_path, device="cpu")).network.state_dict()
+    last = load_network(tmp_path / "last.pt").network.state_dict()
     assert all(torch.equal(value, last[name]) for name, value in best.items())
     raw, _ = weights(tmp_path)
     assert not torch.equal(raw["conv1.weight"], last["conv1.weight"])

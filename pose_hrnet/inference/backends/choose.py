@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from pose_hrnet.models.cards import SUFFIXES
+from pose_hrnet.models.card import SUFFIXES
 from pose_hrnet.system.choices import Arithmetic, Backend, Precision, Runner
 from pose_hrnet.system.device import arithmetic, missing_compiler, pick_device
 from pose_hrnet.system.text import counted
@@ -122,7 +122,6 @@ def choose_for_file(
     possible: dict[str, tuple[Runner, ...]] = {
         SUFFIXES["onnx"]: ("onnx", "openvino"),
         SUFFIXES["openvino"]: ("openvino",),
-        SUFFIXES["torch"]: ("eager",),
     }
     chosen = possible[suffix][0] if backend == "auto" else backend
     if chosen not in possible[suffix]:

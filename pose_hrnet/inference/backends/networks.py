@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from pose_hrnet.inference.backends.choose import Choice
 from pose_hrnet.inference.backends.convert import converted_session
 from pose_hrnet.inference.backends.sessions import Session
-from pose_hrnet.inference.model import PoseCard
-from pose_hrnet.models.cards import HeatmapModelCard
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.network import normalised
 from pose_hrnet.system.choices import Arithmetic
 from pose_hrnet.system.device import pick_device
@@ -38,7 +37,7 @@ _AGREEMENT = {"fp32": 1e-3, "bf16": 0.1, "fp16": 0.02}
 
 
 def accelerate(
-    network: nn.Module, card: PoseCard, choice: Choice, device: str = "auto"
+    network: nn.Module, card: ModelCard, choice: Choice, device: str = "auto"
 ) -> tuple[nn.Module, torch.device]:
     """The network as the choice says, and where it takes its crops.
 
@@ -71,7 +70,7 @@ def agrees(
     fast: nn.Module,
     where: torch.device,
     reference: nn.Module,
-    card: PoseCard,
+    card: ModelCard,
     precision: Arithmetic,
 ) -> bool:
     """Whether a network gives, for a crop of noise, the heatmaps of the reference on the CPU.
@@ -260,7 +259,7 @@ class ExportedNetwork(nn.Module):
 class ForeignNetwork(nn.Module):
     """A heatmap model of others: normalises as its card says, and picks the heatmaps."""
 
-    def __init__(self, session: Session, card: HeatmapModelCard) -> None:
+    def __init__(self, session: Session, card: ModelCard) -> None:
         super().__init__()
         self.session, self.card = session, card
         names = session.output_names

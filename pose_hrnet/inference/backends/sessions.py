@@ -1,4 +1,4 @@
-"""Exported files opened by the programs that run them: ONNX Runtime, OpenVINO, torch.export.
+"""Exported files opened by the programs that run them: ONNX Runtime and OpenVINO.
 
 Each opener returns a `Session`, a function on tensors and what the file says about its input.
 """
@@ -15,9 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pose_hrnet.inference.backends.program_files import read_program
 from pose_hrnet.system.choices import Precision, Runner
-from pose_hrnet.system.device import pick_device
 from pose_hrnet.system.extras import import_extra
 from pose_hrnet.system.text import one_line
 
@@ -162,50 +160,6 @@ def open_openvino(source: Any, device: str = "auto", precision: Precision = "fp3
         tuple(output.any_name if output.names else "" for output in compiled.outputs),
         run,
     )
-
-
-def open_program(path: Path, device: str = "auto") -> Session:
-    """Open a torch.export program (.pt2), without running code from the file.
-
-    Args:
-        path: The file.
-        device: As of `pick_device`.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is no such program, or holds more than tensors and known
-            operators, or the device is not present.
-    """
-    where = pick_device(device)
-    program = read_program(path)
-    if where.type != "cpu":
-        from torch.export.passes import move_to_device_pass
-
-        program = move_to_device_pass(program, where)
-    module = program.module(check_guards=False)
-    names = program.graph_signature.user_inputs
-    placeholder = next(n for n in program.graph.nodes if n.name in names)
-    example = placeholder.meta["val"]
-    return Session(
-        "eager",
-        where,
-        tuple(side if isinstance(side, int) else None for side in example.shape),
-        example.dtype,
-        (),
-        lambda values: tuple(module(values)),
-    )
-
-
-def open_compiled(path: Path) -> Session:
-    """Open an AOTInductor package, which is machine code: only what you compiled yourself.
-
-    Raises:
-        RuntimeError: If the file is no such package.
-    """
-    module = torch._inductor.aoti_load_package(str(path))
-    where = torch.device("cpu")
-    shape = (None, None, None, 3)
-    return Session("eager", where, shape, torch.uint8, (), lambda values: tuple(module(values)))
 
 
 def _with_free_batch(core: Any, path: Path, model: Any) -> Any:

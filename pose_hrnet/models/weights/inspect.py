@@ -60,7 +60,7 @@ def inspect_weights(path: str | Path) -> Inspection:
         settings = settings or _settings_of(card)
     except ValueError as error:
         problem = str(error)
-    if card is not None:
+    if card is not None and card.architecture is not None:
         architecture = card.architecture
     elif weights.layout is not None:
         architecture = weights.layout.architecture

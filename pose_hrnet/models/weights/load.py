@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -32,17 +32,16 @@ log = logging.getLogger(__name__)
 _NEW_PARTS = ("final_layer.", "head.", "deconv_layers.")
 
 
-@dataclass(frozen=True, eq=False)
-class LoadedModel:
-    """A network ready to predict, with what decoding needs.
+class LoadedNetwork(NamedTuple):
+    """The layers of a checkpoint, to train on or to look at.
 
     Attributes:
-        model: In eval mode, on the CPU.
+        network: In eval mode, on the CPU.
         card: Skeleton, codec, normalisation.
         report: Where the weights came from.
     """
 
-    model: HeatmapNetwork
+    network: HeatmapNetwork
     card: ModelCard
     report: LoadReport
 
@@ -61,7 +60,7 @@ def save_model(path: str | Path, state_dict: Mapping[str, Tensor], card: ModelCa
     write_checkpoint(Path(path), state_dict, card.to_dict())
 
 
-def load_model(
+def load_network(
     path: str | Path,
     *,
     skeleton: Skeleton | None = None,
@@ -69,8 +68,10 @@ def load_model(
     codec: CodecName | None = None,
     sigma: float | None = None,
     blur_kernel: int | None = None,
-) -> LoadedModel:
-    """Load a network that predicts keypoints: our checkpoints, or those of other toolkits.
+) -> LoadedNetwork:
+    """Load the layers of a checkpoint, ours or another toolkit's, to train on or to look at.
+
+    To predict or evaluate, use `pose_hrnet.load_model`, which runs any kind of file.
 
     Ours are the files of `save_model` and training states, torch files with the card under
     ``card`` and the state dict under ``model``, or its moving average under ``ema``, which then
@@ -98,16 +99,16 @@ def load_model(
     weights = open_weights(path)
     try:
         card, settings = weights.card(given)
-        model = card.build()
+        network = card.build()
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    fitting, report = fit(model, weights, settings)
+    fitting, report = fit(network, weights, settings)
     if report.problem is not None:
         raise ValueError(f"{path}: {report.problem}")
-    model.load_state_dict(fitting, strict=False)
+    network.load_state_dict(fitting, strict=False)
     if any(setting.guessed for setting in settings):
         log.info("%s: %s", path, report.notes[-1])
-    return LoadedModel(model.eval(), card, report)
+    return LoadedNetwork(network.eval(), card, report)
 
 
 def initialise(
@@ -121,7 +122,7 @@ def initialise(
     Args:
         model: Receives the weights in place: `HRNet` with either head, `SimpleBaseline`, or
             `pose_hrnet.models.hrnet_v2.HRNetV2`.
-        path: As in `load_model`; ImageNet files such as ``hrnetv2_w32_imagenet_pretrained.pth``,
+        path: As in `load_network`; ImageNet files such as ``hrnetv2_w32_imagenet_pretrained.pth``,
             or of timm and torchvision, as well.
         keypoint_names: The model's keypoints. Where the file's are known, too, and are others,
             the head's rows are taken by name, and those of new keypoints keep their values.

@@ -62,7 +62,7 @@ class Weights:
 
 
 def open_weights(path: str | Path) -> Weights:
-    """Read a checkpoint and find out what it holds; errors as of `load_model`."""
+    """Read a checkpoint and find out what it holds; errors as of `load_network`."""
     file = read_checkpoint(Path(path))
     if file.card is not None:
         kind = f"pose_hrnet {'training state' if file.found_under else 'checkpoint'}"
