@@ -18,8 +18,8 @@ from tests.helpers.networks import card_of, tiny
 from tests.helpers.training_runs import tiny_settings
 
 PACKAGE = f"{Path(pose_hrnet.__file__).parent}/"
-FROM_DISK_TO_LOSS, GOAL_TO_LOSS = 12, 11
-FROM_FORWARD_TO_AP, GOAL_TO_AP = 17, 13
+FROM_DISK_TO_LOSS, GOAL_TO_LOSS = 11, 11
+FROM_FORWARD_TO_AP, GOAL_TO_AP = 15, 13
 OF_A_WHOLE_EVALUATION, GOAL_OF_AN_EVALUATION = 24, 20
 
 
@@ -99,16 +99,18 @@ def evaluated(tmp_path, **window):
     return files_entered(
         lambda: evaluate(model, card_of(model), data, test, device=torch.device("cpu")),
         outermost="evaluation/evaluate.py",
-        last=("evaluation/evaluate.py", "evaluate"),
         **window,
     )
 
 
 def test_a_batch_enters_few_files_from_forward_to_ap(tmp_path):
-    files = evaluated(tmp_path, first=("models/hrnet.py", "forward"))
+    first, last = ("models/hrnet.py", "forward"), ("evaluation/metrics/coco_ap.py", "score_poses")
+    files = evaluated(tmp_path, first=first, last=last)
     check(files, FROM_FORWARD_TO_AP, GOAL_TO_AP)
 
 
 def test_a_whole_evaluation_enters_few_files(tmp_path):
-    first = ("evaluation/evaluate.py", "evaluate")
-    check(evaluated(tmp_path, first=first), OF_A_WHOLE_EVALUATION, GOAL_OF_AN_EVALUATION)
+    whole = ("evaluation/evaluate.py", "evaluate")
+    check(
+        evaluated(tmp_path, first=whole, last=whole), OF_A_WHOLE_EVALUATION, GOAL_OF_AN_EVALUATION
+    )

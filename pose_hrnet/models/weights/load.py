@@ -95,10 +95,10 @@ def load_network(
         ValueError: If the file is damaged, no checkpoint, would have to run code to load, has no
             keypoint head, or does not hold every weight; or if the skeleton must be given.
     """
-    given = Overrides(skeleton, input_wh, codec, sigma, blur_kernel)
+    overrides = Overrides(skeleton, input_wh, codec, sigma, blur_kernel)
     weights = open_weights(path)
     try:
-        card, settings = weights.card(given)
+        card, settings = weights.card(overrides)
         network = card.build()
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
