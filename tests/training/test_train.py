@@ -64,23 +64,14 @@ def test_runs_of_earlier_versions_keep_their_best_score():
     ("network", "architecture"),
     [
         (["model.head=v2"], {"name": "hrnet", "head": "v2", "width": 8}),
-        (
-            [
-                "model.name=resnet",
-                "model.depth=18",
-                "model.width=32",
-                "model.stem_width=64",
-                "model.stem_blocks=4",
-                "model.stage_modules=[1,4,3]",
-                "model.branch_blocks=4",
-            ],
-            {"name": "resnet", "depth": 18},
-        ),
+        (["model={name: resnet, depth: 18}"], {"name": "resnet", "depth": 18}),
     ],
     ids=["hrnet v2", "resnet"],
 )
 def test_every_network_trains_and_comes_back(settings, tmp_path, network, architecture):
     codec = ["codec.name=udp", "codec.blur_kernel=7", "train.epochs=1"]
+    if architecture["name"] != "hrnet":  # has none of its settings
+        settings = [each for each in settings if not each.startswith("model.")]
     best = train(load_config("demo", [*settings, *network, *codec]), tmp_path, device="cpu")
     loaded = load_network(best)
     assert architecture.items() <= loaded.network.architecture.items()
