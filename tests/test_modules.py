@@ -26,6 +26,7 @@ COVERED_BY = {
     "config/test_files": "config/base config/data config/recipe config/training",
     "data/test_coco": "data/formats/persons data/formats/rows",
     "data/test_mpii": "evaluation/metrics/pckh",
+    "data/test_results": "data/formats/detections",
     "data/test_validate": "data/validation/checks",
     "deploy/test_export": "deploy/check",
     "deploy/test_int8": "deploy/quantise",

@@ -25,7 +25,7 @@ from pose_hrnet.training.report import read_metrics
 from pose_hrnet.training.train import train
 
 INPUT_WH, WORKERS = (192, 256), 2
-WAYS = (
+VARIANTS = (
     LoadingVariant("exact", "images", WORKERS),
     LoadingVariant("fast", "images", WORKERS),
     LoadingVariant("exact", "shards", WORKERS),
@@ -56,7 +56,7 @@ def _resident(process: int) -> float:
 
 
 def memory(annotations: Path, images: Path) -> None:
-    """Print the weights of each way to read crops."""
+    """Print the weights of each variant to read crops."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     table = Table(title="resident MB after each epoch: main process, workers")
@@ -64,9 +64,9 @@ def memory(annotations: Path, images: Path) -> None:
         table.add_column(heading)
     with tempfile.TemporaryDirectory() as folder:
         source = open_source(annotations, images, Path(folder), None, INPUT_WH)
-        for way in WAYS:
-            cells = [" ".join(f"{mb:.0f}" for mb in row) for row in weigh(source.loader(way))]
-            table.add_row(way.name, *cells)
+        for variant in VARIANTS:
+            cells = [" ".join(f"{mb:.0f}" for mb in row) for row in weigh(source.loader(variant))]
+            table.add_row(variant.name, *cells)
     console.print(table)
 
 

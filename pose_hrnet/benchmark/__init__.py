@@ -4,6 +4,7 @@ timing       the clock that all share
 model        backends, arithmetics and batch sizes, and what no backend can pass
 loading      data loading
 codec        encoding and decoding
+prediction   image files to keypoints
 made_up      annotations and results of any size
 evaluation   the COCO numbers
 suite        all of them

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import get_args
 
@@ -13,11 +14,13 @@ from torch import Tensor
 from pose_hrnet.benchmark.timing import Measurement, Pace, Variant, measure
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import CropFrames
+from pose_hrnet.keypoints.records import Float32
 from pose_hrnet.system.choices import CodecName
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import format_size
 
 PERSONS, KEYPOINTS = 64, 17
+LOOP = "gaussian, a loop over keypoints"
 
 
 def made_up_heatmaps(input_wh: tuple[int, int]) -> tuple[Tensor, CropFrames]:
@@ -33,9 +36,10 @@ def made_up_heatmaps(input_wh: tuple[int, int]) -> tuple[Tensor, CropFrames]:
 
 
 def decode_variants(input_wh: tuple[int, int]) -> list[Variant]:
-    """Heatmaps to image pixels with each codec."""
+    """Heatmaps to image pixels with each codec, and by a loop over keypoints before them."""
     heatmaps, frames = made_up_heatmaps(input_wh)
-    return [
+    loop = Variant.ready(LOOP, partial(_decode_in_a_loop, heatmaps.numpy(), frames))
+    return [loop] + [
         Variant.ready(codec.name, partial(_decode, codec, heatmaps, frames))
         for codec in _codecs(input_wh)
     ]
@@ -91,3 +95,31 @@ def _points(input_wh: tuple[int, int], generator: torch.Generator) -> Tensor:
 
 def _decode(codec: HeatmapCodec, heatmaps: Tensor, frames: CropFrames) -> NDArray[np.floating]:
     return frames.to_image(codec.decode(heatmaps)[0].numpy())
+
+
+def _decode_in_a_loop(heatmaps: Float32, frames: CropFrames) -> Float32:
+    """The quarter-cell step as plain code: each keypoint is found and mapped to the image alone.
+
+    Args:
+        heatmaps: ``(N, K, H, W)``.
+        frames: Of the N crops.
+
+    Returns:
+        ``(N, K, 2)`` image pixels.
+    """
+    persons, joints, height, width = heatmaps.shape
+    points = np.zeros((persons, joints, 2), np.float32)
+    for n in range(persons):
+        for k in range(joints):
+            heatmap = heatmaps[n, k]
+            y, x = divmod(int(heatmap.argmax()), width)
+            if heatmap[y, x] <= 0:
+                continue
+            points[n, k] = x, y
+            if 1 < x < width - 1 and 1 < y < height - 1:
+                points[n, k, 0] += 0.25 * math.copysign(1, heatmap[y, x + 1] - heatmap[y, x - 1])
+                points[n, k, 1] += 0.25 * math.copysign(1, heatmap[y + 1, x] - heatmap[y - 1, x])
+        to_image = np.linalg.inv(np.vstack([frames.affines[n], [0, 0, 1]]))
+        for k in range(joints):
+            points[n, k] = (to_image @ np.array([*(points[n, k] * 4), 1.0]))[:2]
+    return points

@@ -20,7 +20,6 @@ from pose_hrnet.data.loader import EpochSampler, crop_loader, end_workers
 from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, ShardStore, read_index
 from pose_hrnet.data.shards.writer import StoredCrops, write_shards
-from pose_hrnet.data.synthetic.dataset import synthesize
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import BOX_PADDING
 from pose_hrnet.keypoints.records import People
@@ -104,15 +103,6 @@ def loading_variants(workers: Sequence[int]) -> list[LoadingVariant]:
             LoadingVariant("fast", "images", count),
         )
     ]
-
-
-def draw_source(
-    folder: Path, images: int, input_wh: tuple[int, int], progress: Progress = SILENT
-) -> CropSource:
-    """A data set of drawn people in a folder, with its shards."""
-    with progress.task("draw", images, "images") as bar:
-        annotations = synthesize(folder / "drawn", images=images, seed=0, progress=bar.advance_to)
-    return open_source(annotations, annotations.parent / "images", folder, None, input_wh)
 
 
 def open_source(

@@ -10,16 +10,13 @@ from typing import Any, get_args
 
 from pose_hrnet.benchmark.codec import benchmark_codec
 from pose_hrnet.benchmark.evaluation import benchmark_evaluation
-from pose_hrnet.benchmark.loading import (
-    benchmark_loading,
-    draw_source,
-    loading_variants,
-    open_source,
-)
+from pose_hrnet.benchmark.loading import benchmark_loading, loading_variants, open_source
 from pose_hrnet.benchmark.model import ModelChoice, benchmark_model, random_checkpoint
+from pose_hrnet.benchmark.prediction import benchmark_prediction, first_jobs
 from pose_hrnet.benchmark.timing import Measurement, Pace
 from pose_hrnet.config.files import load_config
 from pose_hrnet.config.recipe import Config
+from pose_hrnet.data.synthetic.dataset import synthesize
 from pose_hrnet.models.card import CARD_SUFFIXES, SUFFIXES
 from pose_hrnet.system.choices import Backend, Precision, SectionName
 from pose_hrnet.system.progress import SILENT, Progress
@@ -43,7 +40,7 @@ class Plan:
         batches: See there.
         flip_test: See there.
         device: Runs the network.
-        annotations: COCO keypoint JSON for ``loading`` and ``evaluation``; None: made up.
+        annotations: COCO keypoint JSON for all but ``codec`` and ``model``; None: made up.
         images: Folder of its file names.
         drawn_images: How many to draw without it.
         workers: Numbers of loader processes.
@@ -93,7 +90,7 @@ def run_benchmarks(plan: Plan, *, progress: Progress = SILENT) -> Iterator[Measu
     config = load_config(plan.recipe)
     if plan.images is not None and plan.annotations is None:
         raise ValueError("--images needs the --annotations that name them; give both")
-    if "model" in plan.sections:  # before minutes are spent on the others
+    if {"prediction", "model"} & {*plan.sections}:  # before minutes are spent on the others
         _choice(plan).check_files()
     with tempfile.TemporaryDirectory(prefix="pose_hrnet_") as name:
         folder = Path(name)
@@ -105,6 +102,8 @@ def run_benchmarks(plan: Plan, *, progress: Progress = SILENT) -> Iterator[Measu
             yield benchmark_evaluation(
                 folder, plan.annotations, plan.poses, plan.pace, progress=progress
             )
+        if "prediction" in plan.sections:
+            yield _prediction(plan, folder, config, progress)
         if "model" in plan.sections:
             yield from _model(plan, folder, config, progress)
 
@@ -112,22 +111,43 @@ def run_benchmarks(plan: Plan, *, progress: Progress = SILENT) -> Iterator[Measu
 def _loading(
     plan: Plan, folder: Path, input_wh: tuple[int, int], progress: Progress
 ) -> Measurement:
-    if plan.annotations is None or plan.images is None:
-        source = draw_source(folder, plan.drawn_images, input_wh, progress)
-    else:
-        source = open_source(plan.annotations, plan.images, folder, _MAX_PERSONS, input_wh)
+    persons = None if plan.images is None else _MAX_PERSONS
+    source = open_source(*_data_set(plan, folder, progress), folder, persons, input_wh)
     return benchmark_loading(source, loading_variants(plan.workers), plan.pace, progress=progress)
 
 
+def _data_set(plan: Plan, folder: Path, progress: Progress) -> tuple[Path, Path]:
+    """The annotations and the images that are given, or drawn ones."""
+    if plan.annotations is not None and plan.images is not None:
+        return plan.annotations, plan.images
+    annotations = folder / "drawn" / "annotations.json"
+    if not annotations.is_file():
+        with progress.task("draw", plan.drawn_images, "images") as bar:
+            synthesize(
+                annotations.parent, images=plan.drawn_images, seed=0, progress=bar.advance_to
+            )
+    return annotations, annotations.parent / "images"
+
+
+def _prediction(plan: Plan, folder: Path, config: Config, progress: Progress) -> Measurement:
+    choice, name = _models(plan, folder, config)
+    jobs = first_jobs(*_data_set(plan, folder, progress))
+    return benchmark_prediction(choice, jobs, plan.pace, model_name=name, progress=progress)
+
+
 def _model(plan: Plan, folder: Path, config: Config, progress: Progress) -> list[Measurement]:
+    choice, name = _models(plan, folder, config)
+    return benchmark_model(choice, plan.pace, model_name=name, progress=progress)
+
+
+def _models(plan: Plan, folder: Path, config: Config) -> tuple[ModelChoice, str]:
+    """What is compared, with random weights if none are given, and its name."""
     choice = _choice(plan)
     given = [path for path in (choice.checkpoint, *choice.exported) if path is not None]
     if given:
-        name = given[0].name
-    else:
-        name = f"{plan.recipe.rpartition('/')[2]} with random weights"
-        choice = replace(choice, checkpoint=random_checkpoint(config, folder))
-    return benchmark_model(choice, plan.pace, model_name=name, progress=progress)
+        return choice, given[0].name
+    name = f"{plan.recipe.rpartition('/')[2]} with random weights"
+    return replace(choice, checkpoint=random_checkpoint(config, folder)), name
 
 
 def _choice(plan: Plan) -> ModelChoice:

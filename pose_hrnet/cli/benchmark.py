@@ -64,7 +64,7 @@ def benchmark(
     json_file: Annotated[Path | None, typer.Option("--json", help="JSON file to write.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Markdown file to write.")] = None,
 ) -> None:
-    """Measure model, data loading, codec and evaluation on this machine; needs no data.
+    """Measure model, prediction, data loading, codec and evaluation here; needs no data.
 
     Variants take turns in every round, so that other work on the machine slows all alike. What
     cannot run here is a row with the reason. The model's baseline is its plain layers in fp32,

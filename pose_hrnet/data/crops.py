@@ -128,6 +128,7 @@ class CropDataset(Dataset[Crop]):
         self.codec = codec
         self.augmentation = augmentation
         self.skeleton = skeleton
+        self._swapped = list(skeleton.flip_index)
         self.seed = seed
         self.frames = CropFrames.of_boxes(
             people.boxes_xywh, codec.input_wh, codec.alignment, padding=padding
@@ -177,9 +178,8 @@ class CropDataset(Dataset[Crop]):
         visible = (self.people.visibility[index] > 0).astype(np.float32)
         flipped = [position for position, region in enumerate(regions) if region.flip]
         if flipped:
-            swap = list(self.skeleton.flip_index)
-            keypoints_input[flipped] = keypoints_input[flipped][:, swap]
-            visible[flipped] = visible[flipped][:, swap]
+            keypoints_input[flipped] = keypoints_input[flipped][:, self._swapped]
+            visible[flipped] = visible[flipped][:, self._swapped]
         width, height = self.codec.input_wh
         pixels = np.empty((len(keys), height, width, 3), np.uint8)
         readable = np.ones(len(keys), np.bool_)

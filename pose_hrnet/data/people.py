@@ -12,9 +12,9 @@ import numpy as np
 
 from pose_hrnet.data.formats.coco import AnnotationFile, read_coco
 from pose_hrnet.data.formats.detections import load_detections
-from pose_hrnet.data.formats.mpii import MpiiFile, is_mpii, read_mpii
+from pose_hrnet.data.formats.mpii import MpiiFile, read_mpii
 from pose_hrnet.data.formats.persons import read_persons
-from pose_hrnet.data.formats.rows import explain_strays, summarise
+from pose_hrnet.data.formats.rows import explain_strays, is_list, summarise
 from pose_hrnet.data.formats.skeletons import find_skeleton
 from pose_hrnet.keypoints.records import ImageId, People
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton, spelling_of
@@ -34,7 +34,7 @@ def read_annotations(path: Path) -> Annotations:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no annotation file.
     """
-    return read_mpii(path) if is_mpii(path) else read_coco(path)
+    return read_mpii(path) if is_list(path) else read_coco(path)
 
 
 def check_keypoints(file: Annotations, skeleton: Skeleton) -> ImageId:

@@ -98,17 +98,18 @@ def predict_each(
     world = world or World.alone()
     own: list[_Batch] = []
     watcher = progress if world.is_main else SILENT
-    with model.evaluating(), watcher.task("predict", len(dataset), "persons") as bar:
+    persons = len(dataset)
+    with model.evaluating(), watcher.task("predict", persons, "persons") as bar:
         for done, batch in _predicted(model, decoders, loader):
             own.append(batch)
-            bar.advance_to(min(len(dataset), done * world.size))  # the others are about as far
+            bar.advance_to(min(persons, done * world.size))  # the others are about as far
     # Batch b was dealt to process b mod size.
     turns = zip_longest(*world.gather(own))
     batches = [batch for turn in turns for batch in turn if batch is not None]
-    if world.size > 1 and sum(len(batch.row) for batch in batches) != len(dataset):
+    if world.size > 1 and sum(len(batch.row) for batch in batches) != persons:
         raise ValueError(
             f"{world.size} processes predicted {sum(len(batch.row) for batch in batches)} persons "
-            f"of {len(dataset)}; give each its share with crop_loader(rank=..., world_size=...)"
+            f"of {persons}; give each its share with crop_loader(rank=..., world_size=...)"
         )
     unreadable = {
         image

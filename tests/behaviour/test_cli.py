@@ -13,12 +13,13 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from pose_hrnet import load_config
 from pose_hrnet.cli.app import app, demo
-from pose_hrnet.config.files import find_config, load_config
+from pose_hrnet.config.files import find_config
 from pose_hrnet.data.images import read_rgb
 from tests.helpers.builders import make_people, write_annotations, write_images
-from tests.helpers.command_line import run, run_here
-from tests.helpers.training_runs import TINY
+from tests.helpers.command_line import run, run_here, set_options
+from tests.helpers.training_runs import TINY, data_settings
 
 COMMANDS = [
     "demo", "train", "evaluate", "score", "predict", "export", "recipes",
@@ -35,18 +36,18 @@ def test_every_help_has_an_example(command):
     assert "Example" in out
 
 
+def on(drawn):
+    """Settings that learn from a drawn data set."""
+    return data_settings(drawn / "annotations.json", drawn / "images")
+
+
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory):
     """A drawn data set and a tiny training run, both made at the command line."""
     folder = tmp_path_factory.mktemp("run")
     run_here("data", "synthesize", "--output", folder / "drawn", "--images", 8, "--seed", 3)
-    paths = [
-        f"--set=data.{part}.{key}={folder / 'drawn' / name}"
-        for part in ("train", "val")
-        for key, name in (("annotations", "annotations.json"), ("images", "images"))
-    ]
-    tiny = [f"--set={setting}" for setting in [*TINY, "train.epochs=1"]]
-    run_here("train", "demo", "--output", folder / "training", *paths, *tiny)
+    tiny = set_options(*on(folder / "drawn"), *TINY, "train.epochs=1")
+    run_here("train", "demo", "--output", folder / "training", *tiny)
     return folder
 
 
@@ -75,13 +76,7 @@ def test_train_evaluate_score_predict(run_folder):
 
 def test_dry_run_says_what_would_stop_a_training(run_folder, tmp_path):
     drawn = run_folder / "drawn"
-    paths = [
-        f"--set=data.{part}.{key}={drawn / name}"
-        for part in ("train", "val")
-        for key, name in (("annotations", "annotations.json"), ("images", "images"))
-    ]
-    tiny = [f"--set={setting}" for setting in TINY]
-    command = ["train", "demo", "--dry-run", *paths, *tiny]
+    command = ["train", "demo", "--dry-run", *set_options(*on(drawn), *TINY)]
     out, _ = run_here(*command, "--output", tmp_path / "run")
     assert "output folder" in out
     assert "fault" not in out

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from pose_hrnet.keypoints.codec import HeatmapCodec
-from pose_hrnet.keypoints.skeleton import COCO17
+from pose_hrnet import COCO17, HeatmapCodec
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.weights.load import save_model
 from pose_hrnet.system.distributed import (

@@ -16,17 +16,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from pose_hrnet.config.files import load_config
-from pose_hrnet.evaluation.evaluate import evaluate
-from pose_hrnet.models.weights.load import load_network
+from pose_hrnet import evaluate, load_config, load_model, train
 from pose_hrnet.training.report import read_metrics
 from pose_hrnet.training.run_folder import EpochPart, Progressed, at_other_batch
 from pose_hrnet.training.states import read_newest_state
 from pose_hrnet.training.step import TrainingStep
-from pose_hrnet.training.train import train
 from tests.helpers.builders import make_people, write_annotations, write_images
-from tests.helpers.pose_models import pose_model
-from tests.helpers.training_runs import TINY, assert_same_run
+from tests.helpers.training_runs import TINY, assert_same_run, data_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = ROOT / "tests/helpers/training_worker.py"
@@ -47,10 +43,8 @@ def settings(tmp_path_factory):
     (images / "000005.png").write_bytes(b"no image")
     annotations = write_annotations(replace(people, areas=people.areas * 30), folder / "p.json")
     return [
-        *(f"data.{part}.annotations={annotations}" for part in ("train", "val")),
-        *(f"data.{part}.images={images}" for part in ("train", "val")),
-        *TINY, "train.batch_size=2", f"train.epochs={EPOCHS}", "train.evaluate_every=1",
-        "train.save_every=2",
+        *data_settings(annotations, images), *TINY, "train.batch_size=2",
+        f"train.epochs={EPOCHS}", "train.evaluate_every=1", "train.save_every=2",
     ]  # fmt: skip
 
 
@@ -168,9 +162,9 @@ def test_two_processes_learn_as_one_that_accumulates_their_batches(
 
 
 def test_scores_are_those_of_one_process_with_the_same_weights(whole, settings):
-    loaded = load_network(whole.folder / "best.safetensors")
+    model = load_model(whole.folder / "best.safetensors", backend="eager", device="cpu")
     config = load_config("demo", settings)
-    evaluation = evaluate(pose_model(loaded.network, loaded.card), config.data.val, config.test)
+    evaluation = evaluate(model, config.data.val, config.test)
     lines = read_metrics(whole.folder / "metrics.jsonl")
     best = max(lines, key=lambda line: line["AP"])
     expected = dict(evaluation.scores.values)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pose_hrnet.config.files import config_names, known_keys, load_config
-from pose_hrnet.config.recipe import Config
+from pose_hrnet import Config, load_config
+from pose_hrnet.config.files import config_names, known_keys
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pose_hrnet import Config
 from pose_hrnet.config.files import known_keys, parse_config
-from pose_hrnet.config.recipe import Config
 from pose_hrnet.data.formats.skeletons import find_skeleton
 from pose_hrnet.data.people import load_people
 

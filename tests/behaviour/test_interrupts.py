@@ -17,16 +17,14 @@ from pathlib import Path
 
 import pytest
 
-from pose_hrnet.config.files import load_config
+from pose_hrnet import HeatmapCodec, load_config, train
 from pose_hrnet.data.crops import CropDataset
 from pose_hrnet.data.loader import crop_loader, end_workers
-from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.system.interrupts import SIGNALS, Interrupted
 from pose_hrnet.system.progress import SILENT
 from pose_hrnet.training.states import LAST, read_newest_state
-from pose_hrnet.training.train import train
-from tests.helpers.builders import make_people, write_annotations, write_images
-from tests.helpers.training_runs import TINY, assert_same_run
+from tests.helpers.builders import make_people
+from tests.helpers.training_runs import assert_same_run, tiny_settings
 
 PATIENCE = 120
 """Seconds; other work may share the machine."""
@@ -35,15 +33,8 @@ PATIENCE = 120
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory):
     """A run of 2 epochs of 12 steps: 24 persons, 2 to a step."""
-    folder = tmp_path_factory.mktemp("data")
-    people = make_people(24)
-    images = write_images(people, folder / "images")
-    annotations = write_annotations(people, folder / "people.json")
-    return [
-        *(f"data.{part}.annotations={annotations}" for part in ("train", "val")),
-        *(f"data.{part}.images={images}" for part in ("train", "val")),
-        *TINY, "train.batch_size=2", "train.epochs=2", "train.save_every=5",
-    ]  # fmt: skip
+    tiny = tiny_settings(tmp_path_factory.mktemp("data"), persons=24)
+    return [*tiny, "train.batch_size=2", "train.epochs=2", "train.save_every=5"]
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from pose_hrnet import PoseEstimator, load_config, load_model
+from pose_hrnet import COCO17, PoseEstimator, load_config, load_model, train
 from pose_hrnet.data.images import read_rgb
 from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.keypoints.geometry import xywh_to_xyxy
 from pose_hrnet.keypoints.oks import oks_matrix
-from pose_hrnet.keypoints.skeleton import COCO17
-from pose_hrnet.training.train import train
+from tests.helpers.training_runs import data_settings
 
 STILL = [
     "augment.half_body_probability=0", "augment.scale_std=0", "augment.rotation_probability=0",
@@ -36,12 +35,7 @@ def test_two_real_persons_are_overfitted(shared, tmp_path):
     ]
     annotations = tmp_path / "two.json"
     annotations.write_text(json.dumps(content))
-    paths = [
-        f"data.{part}.{key}={value}"
-        for part in ("train", "val")
-        for key, value in (("annotations", annotations), ("images", folder / "val"))
-    ]
-    config = load_config("demo", [*paths, *STILL, *SHORT])
+    config = load_config("demo", [*data_settings(annotations, folder / "val"), *STILL, *SHORT])
     best = train(config, tmp_path / "run", device="cpu")
     # Mirrored persons were never seen, so that the flip test would add noise.
     estimator = PoseEstimator(load_model(best, precision="auto", flip_test=False))

@@ -8,12 +8,14 @@ import platform
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
 
 from pose_hrnet import HRNet
 from pose_hrnet.benchmark import timing
+from pose_hrnet.benchmark.codec import decode_variants
 from pose_hrnet.benchmark.evaluation import benchmark_evaluation
 from pose_hrnet.benchmark.loading import LoadingVariant, benchmark_loading, open_source
 from pose_hrnet.benchmark.machine import describe, machine_facts
@@ -27,6 +29,7 @@ from pose_hrnet.benchmark.model import (
     random_checkpoint,
     random_crops,
 )
+from pose_hrnet.benchmark.prediction import benchmark_prediction, first_jobs
 from pose_hrnet.benchmark.report import remarks, table
 from pose_hrnet.benchmark.timing import Measurement, Pace, Row, Variant, measure, without_folders
 from pose_hrnet.cli.app import app
@@ -250,6 +253,28 @@ def test_machine_facts_name_neither_machine_nor_folder():
     assert str(Path.home()) not in text
     assert f'"{platform.node()}"' not in text
     assert all(value for _, value in describe(facts))
+
+
+def test_prediction_gives_the_keypoints_of_the_plain_order(checkpoint, tmp_path):
+    people = make_people(6)
+    annotations = write_annotations(people, tmp_path / "people.json")
+    images = write_images(people, tmp_path / "images")
+    jobs = first_jobs(annotations, images, 3)
+    assert [len(boxes) for _, boxes in jobs] == [2, 2]
+    choice = ModelChoice(checkpoint, (), ("eager",), ("fp32",), (3,), True, "cpu")
+    found = benchmark_prediction(choice, jobs, ONCE, model_name="tiny")
+    assert [(row.variant, row.reason) for row in found.rows] == [
+        (BASELINE, ""),
+        ("eager fp32", ""),
+    ]
+    assert (found.amount, found.rows[0].ratio) == (4, 1)
+    (note,) = found.notes
+    assert float(note.rpartition(" ")[2]) < 0.01
+
+
+def test_the_loop_decodes_as_the_gaussian_codec():
+    loop, gaussian = (variant.prepare()() for variant in decode_variants((32, 64))[:2])
+    np.testing.assert_allclose(loop, gaussian, atol=1e-3)
 
 
 def test_the_command_writes_tables_and_json(checkpoint, tmp_path):

@@ -20,9 +20,9 @@ from pose_hrnet.evaluation.metrics.coco_ap import (
     _person_rows,
     _result_rows,
     _sigmas,
+    number_results,
     score_results,
 )
-from pose_hrnet.evaluation.metrics.coco_results import Found
 from pose_hrnet.evaluation.metrics.coco_truth import Truth
 from pose_hrnet.keypoints.skeleton import COCO17
 
@@ -116,7 +116,7 @@ def cases(tmp_path_factory):
         path = tmp_path_factory.mktemp("truth") / "truth.json"
         path.write_text(json.dumps(content))
         truth = Truth.of(read_coco(path), k)
-        results = Found.of(read_results(draw_results(rng, content, k), k), truth, k, [])
+        results = number_results(read_results(draw_results(rng, content, k), k), truth, k, [])
         count = int(rng.integers(1, len(content["images"]) + 1))
         images = sorted(rng.permutation(len(content["images"]))[:count] + 1)
         drawn.append((truth, results, [int(i) for i in images], sigmas))

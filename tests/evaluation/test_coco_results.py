@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 
 from pose_hrnet.data.formats.coco import read_coco
-from pose_hrnet.data.formats.results import Results, poses_to_results, read_results
-from pose_hrnet.evaluation.metrics.coco_ap import score_poses, score_results
-from pose_hrnet.evaluation.metrics.coco_results import Found
+from pose_hrnet.data.formats.results import poses_to_results, read_results
+from pose_hrnet.evaluation.metrics.coco_ap import (
+    number_results,
+    results_of_poses,
+    score_poses,
+    score_results,
+)
 from pose_hrnet.evaluation.metrics.coco_truth import Truth
 from pose_hrnet.keypoints.records import Poses, object_array
 from pose_hrnet.system.files import write_json
@@ -42,9 +46,9 @@ def annotations(tmp_path):
 def test_poses_become_the_columns_of_the_file_written_of_them(poses, annotations, tmp_path):
     write_json(tmp_path / "results.json", poses_to_results(poses))
     truth = Truth.of(read_coco(annotations), 17)
-    direct = Found.of(Results.of_poses(poses), truth, 17, [])
-    read = Found.of(read_results(tmp_path / "results.json", 17), truth, 17, [])
-    listed = Found.of(read_results(poses_to_results(poses), 17), truth, 17, [])
+    direct = number_results(results_of_poses(poses), truth, 17, [])
+    read = number_results(read_results(tmp_path / "results.json", 17), truth, 17, [])
+    listed = number_results(read_results(poses_to_results(poses), 17), truth, 17, [])
     for name in ("image_numbers", "category_numbers", "keypoints", "scores", "areas"):
         np.testing.assert_array_equal(getattr(direct, name), getattr(read, name))
         np.testing.assert_array_equal(getattr(direct, name), getattr(listed, name))
@@ -56,7 +60,7 @@ def test_poses_become_the_columns_of_the_file_written_of_them(poses, annotations
 def test_boxes_of_results_give_their_areas(poses, annotations):
     rows = [row | {"bbox": [1, 2, 3, i]} for i, row in enumerate(poses_to_results(poses), start=1)]
     truth = Truth.of(read_coco(annotations), 17)
-    found = Found.of(read_results(rows, 17), truth, 17, [])
+    found = number_results(read_results(rows, 17), truth, 17, [])
     np.testing.assert_array_equal(found.areas, 3.0 * np.arange(1, 31))
     chosen = found[np.array([4, 2])]
     np.testing.assert_array_equal(chosen.areas, [15, 9])

@@ -16,16 +16,20 @@ TINY = [
 ]  # fmt: skip
 
 
-def tiny_settings(folder):
-    """Overrides that make the demo's recipe tiny, on 10 made-up persons."""
-    people = make_people(10)
-    images = write_images(people, folder / "images")
-    annotations = write_annotations(people, folder / "people.json")
+def data_settings(annotations, images):
+    """Overrides that learn from and validate on the same data set."""
     return [
-        *(f"data.{part}.annotations={annotations}" for part in ("train", "val")),
-        *(f"data.{part}.images={images}" for part in ("train", "val")),
-        *TINY,
+        f"data.{part}.{key}={value}"
+        for part in ("train", "val")
+        for key, value in (("annotations", annotations), ("images", images))
     ]
+
+
+def tiny_settings(folder, persons=10):
+    """Overrides that make the demo's recipe tiny, on made-up persons."""
+    people = make_people(persons)
+    images = write_images(people, folder / "images")
+    return [*data_settings(write_annotations(people, folder / "people.json"), images), *TINY]
 
 
 def weights(folder):

@@ -94,7 +94,7 @@ def test_arguments_win_over_the_card(tmp_path: Path) -> None:
     assert card == card_of(model, skeleton=other, codec=HeatmapCodec("gaussian", (64, 64), 1.5))
     with pytest.raises(ValueError, match=r"has 4 keypoints, but skeleton 'coco17' has 17"):
         load_network(path, skeleton=COCO17)
-    with pytest.raises(ValueError, match=r"codec has input \(62, 64\).*multiples of the stride"):
+    with pytest.raises(ValueError, match=r"codec has input 64x62 .*multiples of the stride"):
         load_network(path, input_wh=(62, 64))
 
 
@@ -186,10 +186,10 @@ def test_official_training_checkpoint_prefers_the_best(tmp_path: Path, core: str
             None,
             (192, 256),
             2.0,
-            "256 high, codec gaussian, sigma 2.0, .*assumed, as in the official",
+            "256x192, codec gaussian, sigma 2.0, .*assumed, as in the official",
         ),
-        ("run_100x200.pth", None, (192, 256), 2.0, "256 high, .*assumed"),
-        ("pose_hrnet_w32_256x192.pth", (288, 384), (288, 384), 3.0, r"384 high \(given\)"),
+        ("run_100x200.pth", None, (192, 256), 2.0, "256x192, .*assumed"),
+        ("pose_hrnet_w32_256x192.pth", (288, 384), (288, 384), 3.0, r"384x288 \(given\)"),
     ],
 )
 def test_input_size_of_official_files(

@@ -30,18 +30,6 @@ def machine(monkeypatch):
     monkeypatch.setattr(f"{DRY_RUN}.usable_memory", lambda device: 10**15)
 
 
-@pytest.fixture
-def settings(tmp_path):
-    people = make_people(10)
-    images = write_images(people, tmp_path / "images")
-    annotations = write_annotations(people, tmp_path / "people.json")
-    return [
-        *(f"data.{part}.annotations={annotations}" for part in ("train", "val")),
-        *(f"data.{part}.images={images}" for part in ("train", "val")),
-        *TINY,
-    ]
-
-
 def checked(settings, output, **options):
     return {
         c.name: c for c in dry_run(load_config("demo", settings), output, device="cpu", **options)

@@ -64,18 +64,7 @@ def test_runs_of_earlier_versions_keep_their_best_score():
     ("network", "architecture"),
     [
         (["model.head=v2"], {"name": "hrnet", "head": "v2", "width": 8}),
-        (
-            [
-                "model.name=resnet",
-                "model.depth=18",
-                "model.width=32",
-                "model.stem_width=64",
-                "model.stem_blocks=4",
-                "model.stage_modules=[1,4,3]",
-                "model.branch_blocks=4",
-            ],
-            {"name": "resnet", "depth": 18},
-        ),
+        (["model={name: resnet, depth: 18}"], {"name": "resnet", "depth": 18}),
     ],
     ids=["hrnet v2", "resnet"],
 )

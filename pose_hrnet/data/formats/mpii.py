@@ -101,15 +101,6 @@ def read_mpii(path: Path) -> MpiiFile:
     return MpiiFile(Path(path), people, len(raws), heads, tuple(problems))
 
 
-def is_mpii(path: Path) -> bool:
-    """Whether the first sign of a JSON file opens a list, as MPII's does; False without a file."""
-    try:
-        with path.open("rb") as file:
-            return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
-    except OSError:
-        return False  # whoever reads it says what is wrong
-
-
 def _fault(person: _Person) -> str:
     """What is wrong with a row; empty if nothing."""
     count = MPII16.num_keypoints
@@ -156,4 +147,4 @@ def _head_box(person: _Person) -> Float64:
     return box if box.size == 4 else np.full(4, np.nan)
 
 
-__all__ = ["FIRST_PIXEL", "MPII_PERSON", "MpiiFile", "is_mpii", "read_mpii"]
+__all__ = ["FIRST_PIXEL", "MPII_PERSON", "MpiiFile", "read_mpii"]

@@ -74,6 +74,15 @@ def read_json(path: Path, kind: type[_T], expected: str) -> _T:
         raise ValueError(f"{path} is not {expected}: {error}{hint}") from error
 
 
+def is_list(path: Path) -> bool:
+    """Whether a JSON file holds a list, as MPII's do, by its first sign; False without a file."""
+    try:
+        with path.open("rb") as file:
+            return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
+    except OSError:
+        return False  # whoever reads it says what is wrong
+
+
 def decode_rows(
     raws: Iterable[msgspec.Raw], kind: type[_T], noun: str, problems: list[Problem]
 ) -> Iterator[_T]:

@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 
 from pose_hrnet.data.formats.coco import Category, read_category
-from pose_hrnet.data.formats.mpii import MPII_PERSON, is_mpii
+from pose_hrnet.data.formats.mpii import MPII_PERSON
+from pose_hrnet.data.formats.rows import is_list
 from pose_hrnet.keypoints.skeleton import (
     COCO17,
     SKELETONS,
@@ -96,7 +97,7 @@ def find_skeleton(choice: str | None, annotations: Path) -> Skeleton:
 
 
 def _category_of(annotations: Path) -> Category:
-    return MPII_PERSON if is_mpii(annotations) else read_category(annotations)
+    return MPII_PERSON if is_list(annotations) else read_category(annotations)
 
 
 def read_skeleton_file(path: Path) -> SkeletonFile:

@@ -24,12 +24,13 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval, Params
 
 from pose_hrnet.data.formats.coco import read_coco
-from pose_hrnet.data.formats.results import Results, read_results
-from pose_hrnet.evaluation.metrics.coco_matching import match_images
-from pose_hrnet.evaluation.metrics.coco_results import Found, check_images
-from pose_hrnet.evaluation.metrics.coco_truth import Persons, Truth
+from pose_hrnet.data.formats.results import Results, malformed_result, read_results
+from pose_hrnet.data.formats.rows import find_twin
+from pose_hrnet.evaluation.metrics.coco_matching import Found, Persons, match_images
+from pose_hrnet.evaluation.metrics.coco_truth import Truth, in_order
 from pose_hrnet.keypoints.records import Float64, ImageId, Poses
 from pose_hrnet.system.choices import Evaluator
+from pose_hrnet.system.text import counted
 
 COCO_METRICS: tuple[str, ...] = (
     "AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL"
@@ -98,7 +99,7 @@ def score_results(
     notes = list(truth.notes)
     if not isinstance(results, Results):
         results = read_results(results, count)
-    found = Found.of(results, truth, count, notes)
+    found = number_results(results, truth, count, notes)
     images = _choose_images(truth, image_ids)
     evaluation, told = _evaluate(truth, found, images, oks_sigmas, evaluator)
     numbers = dict(zip(COCO_METRICS, map(float, evaluation.stats), strict=True))
@@ -143,11 +144,105 @@ def score_poses(
     """
     return score_results(
         annotations,
-        Results.of_poses(poses, category_id),
+        results_of_poses(poses, category_id),
         sigmas=sigmas,
         image_ids=image_ids,
         evaluator=evaluator,
     )
+
+
+def results_of_poses(poses: Poses, category_id: ImageId = 1) -> Results:
+    """The results that `poses_to_results` makes of N poses, as columns and without making them."""
+    return Results(
+        "the poses",
+        poses.image_ids.tolist(),
+        [category_id] * len(poses),
+        poses.flat_keypoints,
+        poses.scores.astype(np.float64),
+        np.full(len(poses), np.nan),
+    )
+
+
+def number_results(results: Results, truth: Truth, num_keypoints: int, notes: list[str]) -> Found:
+    """Check values and ids, and replace ids by the numbers of the ground truth.
+
+    Args:
+        results: As they are stated.
+        truth: What they are scored against.
+        num_keypoints: K.
+        notes: What does not count is appended, one sentence each.
+
+    Raises:
+        ValueError: If a result is not finite, has another number of keypoints or an image
+            that `truth` lacks, or if none has a category of `truth`.
+    """
+    length = results.keypoints.shape[1]
+    if len(results.image_ids) and length != 3 * num_keypoints:
+        raise malformed_result(0, results.image_ids[0], length, num_keypoints, results.name)
+    finite = np.isfinite(results.keypoints).all(axis=1) & np.isfinite(results.scores)
+    for at in np.flatnonzero(~finite)[:1].tolist():
+        fault = " or a score that are not all finite"
+        raise malformed_result(
+            at, results.image_ids[at], length, num_keypoints, results.name, fault
+        )
+    _check_images(results.image_ids, truth, results.name)
+    _check_categories(results, truth, notes)
+    numbers = truth.category_numbers  # pycocotools passes category 0 over, and so does ours
+    return Found(
+        np.array([truth.image_numbers[i] for i in results.image_ids], np.intp),
+        np.array([numbers.get(i, 0) for i in results.category_ids], np.intp),
+        results.keypoints,
+        results.scores,
+        _areas(results, notes),
+    )
+
+
+def _check_images(image_ids: Sequence[ImageId], truth: Truth, owner: str) -> None:
+    """Refuse image ids that the annotations lack, where pycocotools would only assert.
+
+    Raises:
+        ValueError: If there are any.
+    """
+    unknown = [image_id for image_id in image_ids if image_id not in truth.image_numbers]
+    if not unknown:
+        return
+    different = list(dict.fromkeys(unknown))
+    hint = "give the annotations of the same images"
+    if twins := find_twin(different, truth.image_numbers):
+        hint = f"write {twins[0]!r} as {twins[1]!r}, as the annotations do, and so the others"
+    raise ValueError(
+        f"{len(unknown)} of {counted(len(image_ids), 'entry')} of {owner} with "
+        f"{counted(len(different), 'image id')} that {truth.name} does not list, such as "
+        f"{', '.join(map(repr, different[:3]))}; {hint}"
+    )
+
+
+def _check_categories(results: Results, truth: Truth, notes: list[str]) -> None:
+    strays = [each for each in results.category_ids if each not in truth.category_numbers]
+    if not strays:
+        return
+    entries = counted(len(results.image_ids), "entry")
+    found = f"{len(strays)} of {entries} of {results.name} with category"
+    found = f"{found} {in_order(strays)}, but {truth.name} lists {list(truth.category_numbers)}"
+    if len(strays) == len(results.image_ids):
+        raise ValueError(f"{found}; write one of the latter as category_id")
+    notes.append(f"{found}; they do not count")
+
+
+def _areas(results: Results, notes: list[str]) -> Float64:
+    """Areas of the boxes if all results have one, else of the keypoints' extents (`loadRes`)."""
+    boxed = int(np.isfinite(results.box_areas).sum())
+    if boxed and boxed == len(results.image_ids):
+        return results.box_areas
+    if boxed:
+        entries = counted(len(results.image_ids), "entry")
+        notes.append(
+            f"only {boxed} of {entries} of {results.name} with a bbox; "
+            "the area of all was taken from their keypoints"
+        )
+    x, y = results.keypoints[:, 0::3], results.keypoints[:, 1::3]
+    extents: Float64 = np.ptp(x, axis=1) * np.ptp(y, axis=1)
+    return extents
 
 
 def _sigmas(sigmas: Sequence[float] | None) -> Float64:
@@ -162,7 +257,7 @@ def _choose_images(truth: Truth, image_ids: Iterable[ImageId] | None) -> list[in
     chosen = list(truth.image_numbers if image_ids is None else image_ids)
     if not chosen:
         raise ValueError("image_ids is empty; name at least one image, or give None for all")
-    check_images(chosen, truth, "image_ids")
+    _check_images(chosen, truth, "image_ids")
     return sorted({truth.image_numbers[image_id] for image_id in chosen})
 
 

@@ -11,6 +11,7 @@ fits; and a crowd any number of times.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -18,14 +19,66 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools.cocoeval import Params
 
-from pose_hrnet.evaluation.metrics.coco_results import Found
-from pose_hrnet.evaluation.metrics.coco_truth import Persons
 from pose_hrnet.keypoints.records import Float64
 
 Bools: TypeAlias = NDArray[np.bool_]
 Rows: TypeAlias = NDArray[np.intp]
 
 _CHUNK = 1 << 12  # pairs whose keypoint distances are held at once: arrays that stay in the cache
+
+
+@dataclass(frozen=True, eq=False)
+class Persons:
+    """G persons to be found, with the numbers that a `Truth` gives their images and categories.
+
+    Attributes:
+        image_numbers: ``(G,)``.
+        category_numbers: ``(G,)``.
+        keypoints: ``(G, K, 3)`` float64 x, y (image pixels) and visibility, without NaN.
+        num_keypoints: ``(G,)`` float64; a person with 0 is ignored.
+        boxes_xywh: ``(G, 4)`` float64 image pixels.
+        areas: ``(G,)`` float64 square pixels.
+        is_crowd: ``(G,)`` bool.
+    """
+
+    image_numbers: NDArray[np.intp]
+    category_numbers: NDArray[np.intp]
+    keypoints: Float64
+    num_keypoints: Float64
+    boxes_xywh: Float64
+    areas: Float64
+    is_crowd: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.areas)
+
+    def __getitem__(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Persons:
+        return Persons(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """N keypoint results, with the numbers that a `Truth` gives their images and categories.
+
+    Attributes:
+        image_numbers: ``(N,)``.
+        category_numbers: ``(N,)``; 0, none of the ground truth's, where its category is unknown.
+        keypoints: ``(N, 3 * K)`` float64: x, y (image pixels) and score of each keypoint.
+        scores: ``(N,)`` float64.
+        areas: ``(N,)`` float64 square pixels, those that pycocotools' `loadRes` gives.
+    """
+
+    image_numbers: NDArray[np.intp]
+    category_numbers: NDArray[np.intp]
+    keypoints: Float64
+    scores: Float64
+    areas: Float64
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __getitem__(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Found:
+        return Found(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 def match_images(

@@ -7,7 +7,7 @@ pycocotools can score as it stands keeps every number that the file states.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pose_hrnet.data.formats.coco import AnnotationFile, AnnotationRows
 from pose_hrnet.data.formats.persons import SCORED, judge
 from pose_hrnet.data.formats.rows import Problem, find_twin, summarise
+from pose_hrnet.evaluation.metrics.coco_matching import Persons
 from pose_hrnet.keypoints.records import Float64, ImageId
 from pose_hrnet.system.text import counted
 
@@ -27,35 +28,6 @@ _FILLED_IN = {
     "id": "new ids stand in, since pycocotools takes 0 for unmatched and mixes up repeated ids",
 }
 """What stands in for an annotation field that is missing or unusable, as a note tells it."""
-
-
-@dataclass(frozen=True, eq=False)
-class Persons:
-    """G persons to be found, with the numbers that a `Truth` gives their images and categories.
-
-    Attributes:
-        image_numbers: ``(G,)``.
-        category_numbers: ``(G,)``.
-        keypoints: ``(G, K, 3)`` float64 x, y (image pixels) and visibility, without NaN.
-        num_keypoints: ``(G,)`` float64; a person with 0 is ignored.
-        boxes_xywh: ``(G, 4)`` float64 image pixels.
-        areas: ``(G,)`` float64 square pixels.
-        is_crowd: ``(G,)`` bool.
-    """
-
-    image_numbers: NDArray[np.intp]
-    category_numbers: NDArray[np.intp]
-    keypoints: Float64
-    num_keypoints: Float64
-    boxes_xywh: Float64
-    areas: Float64
-    is_crowd: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.areas)
-
-    def __getitem__(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Persons:
-        return Persons(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,7 +65,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Given:
+class Overrides:
     """What the caller knows better than the file; None where it does not.
 
     Attributes:
@@ -119,7 +119,7 @@ class _Choices:
 
 
 def foreign_card(
-    layout: Layout, said: FileSettings, file_name: str, given: Given
+    layout: Layout, said: FileSettings, file_name: str, overrides: Overrides
 ) -> tuple[ModelCard, tuple[Setting, ...]]:
     """Compose the card of a pose checkpoint that carries none.
 
@@ -127,7 +127,7 @@ def foreign_card(
         layout: Of a network with a heatmap head.
         said: What an MMPose file says; nothing for others.
         file_name: Read for input size and codec where the file does not say.
-        given: Taken instead of what the file says.
+        overrides: Taken instead of what the file says.
 
     Returns:
         The card, and where its settings are from. It is right for the weights once `rgb_weights`
@@ -136,15 +136,15 @@ def foreign_card(
     Raises:
         ValueError: If the heatmaps cannot be decoded here, or a skeleton must be given.
     """
-    if said.undecodable is not None and given.codec is None:
+    if said.undecodable is not None and overrides.codec is None:
         raise ValueError(
             f"the file's configuration names the {said.undecodable}, which is not decoded here; "
             "give a model with MSRAHeatmap or a Gaussian UDPHeatmap"
         )
     maker = "official" if layout.toolkit == "official" else "published MMPose"
     choices = _Choices(f"{ASSUMED}, as in the {maker} recipes")
-    skeleton = _skeleton(choices, layout.architecture["num_keypoints"], said, given)
-    codec = _codec(choices, said, file_name, given)
+    skeleton = _skeleton(choices, layout.architecture["num_keypoints"], said, overrides)
+    codec = _codec(choices, said, file_name, overrides)
     mean = choices.choose("mean", (said.mean, FROM_FILE), default=IMAGENET_MEAN)
     std = choices.choose("std", (said.std, FROM_FILE), default=IMAGENET_STD)
     padding = choices.choose("box padding", (said.box_padding, FROM_FILE), default=BOX_PADDING)
@@ -164,10 +164,12 @@ def rgb_weights(tensors: Mapping[str, Tensor], said: FileSettings) -> dict[str, 
     return {**tensors, first: tensors[first].flip(1)}
 
 
-def _codec(choices: _Choices, said: FileSettings, file_name: str, given: Given) -> HeatmapCodec:
+def _codec(
+    choices: _Choices, said: FileSettings, file_name: str, overrides: Overrides
+) -> HeatmapCodec:
     input_wh = choices.choose(
         "input size",
-        (given.input_wh, GIVEN),
+        (overrides.input_wh, GIVEN),
         (said.input_wh, FROM_FILE),
         (_size_in(file_name), FROM_NAME),
         default=(192, 256),
@@ -176,18 +178,20 @@ def _codec(choices: _Choices, said: FileSettings, file_name: str, given: Given) 
     plain: CodecName = "gaussian"
     name = choices.choose(
         "codec",
-        (given.codec, GIVEN),
+        (overrides.codec, GIVEN),
         (said.codec, FROM_FILE),
         (_codec_in(file_name), FROM_NAME),
         default=plain,
     )
     # The recipes: sigma 2 and kernel 11 at 256x192 and 256x256, 3 and 17 at 384x288.
     sigma, kernel = (3.0, 17) if input_wh[1] >= 384 else (2.0, 11)
-    sigma = choices.choose("sigma", (given.sigma, GIVEN), (said.sigma, FROM_FILE), default=sigma)
+    sigma = choices.choose(
+        "sigma", (overrides.sigma, GIVEN), (said.sigma, FROM_FILE), default=sigma
+    )
     if name != "gaussian":  # which does not blur, but may be compared with those that do
         kernel = choices.choose(
             "blur kernel",
-            (given.blur_kernel, GIVEN),
+            (overrides.blur_kernel, GIVEN),
             (said.blur_kernel, FROM_FILE),
             default=kernel,
         )
@@ -197,12 +201,12 @@ def _codec(choices: _Choices, said: FileSettings, file_name: str, given: Given) 
     return codec if shift == codec.flip_shift else replace(codec, own_flip_shift=shift)
 
 
-def _skeleton(choices: _Choices, count: int, said: FileSettings, given: Given) -> Skeleton:
+def _skeleton(choices: _Choices, count: int, said: FileSettings, overrides: Overrides) -> Skeleton:
     found = said.skeleton
     if found is not None and found.num_keypoints != count:
         found = None  # of a data set, a part of whose keypoints was used
     known = official_skeleton(count)
-    default = given.skeleton or found or known
+    default = overrides.skeleton or found or known
     if default is None:
         raise ValueError(
             f"found {count} keypoints, which are not COCO's 17, MPII's 16 or CrowdPose's 14, "
@@ -211,7 +215,7 @@ def _skeleton(choices: _Choices, count: int, said: FileSettings, given: Given) -
         )
     return choices.choose(
         "keypoints",
-        (given.skeleton, GIVEN),
+        (overrides.skeleton, GIVEN),
         (found, FROM_FILE),
         (known, f"{ASSUMED} from their number"),
         default=default,

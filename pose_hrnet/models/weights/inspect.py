@@ -13,7 +13,7 @@ from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.build import build_network
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.weights.fit import LoadReport, fit
-from pose_hrnet.models.weights.foreign import FROM_FILE, Given, Setting
+from pose_hrnet.models.weights.foreign import FROM_FILE, Overrides, Setting
 from pose_hrnet.models.weights.read import open_weights
 from pose_hrnet.system.text import format_size
 
@@ -56,7 +56,7 @@ def inspect_weights(path: str | Path) -> Inspection:
     settings: tuple[Setting, ...] = ()
     problem, card = None, None
     try:
-        card, settings = weights.card(Given())
+        card, settings = weights.card(Overrides())
         settings = settings or _settings_of(card)
     except ValueError as error:
         problem = str(error)

@@ -20,7 +20,7 @@ from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.network import HeatmapNetwork
 from pose_hrnet.models.weights.files import write_checkpoint
 from pose_hrnet.models.weights.fit import LoadReport, fit, head_by_name
-from pose_hrnet.models.weights.foreign import Given
+from pose_hrnet.models.weights.foreign import Overrides
 from pose_hrnet.models.weights.layouts import recognised, size_of
 from pose_hrnet.models.weights.read import open_weights, shapes_of
 from pose_hrnet.system.choices import CodecName
@@ -95,10 +95,10 @@ def load_network(
         ValueError: If the file is damaged, no checkpoint, would have to run code to load, has no
             keypoint head, or does not hold every weight; or if the skeleton must be given.
     """
-    given = Given(skeleton, input_wh, codec, sigma, blur_kernel)
+    overrides = Overrides(skeleton, input_wh, codec, sigma, blur_kernel)
     weights = open_weights(path)
     try:
-        card, settings = weights.card(given)
+        card, settings = weights.card(overrides)
         network = card.build()
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

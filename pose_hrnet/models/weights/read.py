@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.weights.files import CheckpointFile, read_checkpoint
-from pose_hrnet.models.weights.foreign import Given, Setting, foreign_card, rgb_weights
+from pose_hrnet.models.weights.foreign import Overrides, Setting, foreign_card, rgb_weights
 from pose_hrnet.models.weights.layouts import Layout, identify, size_of
 from pose_hrnet.models.weights.mmpose import FileSettings, read_settings
 
@@ -45,20 +45,20 @@ class Weights:
             return size_of(self.layout.architecture)
         return size_of((self.file.card or {}).get("architecture", {}))
 
-    def card(self, given: Given) -> tuple[ModelCard, tuple[Setting, ...]]:
+    def card(self, overrides: Overrides) -> tuple[ModelCard, tuple[Setting, ...]]:
         """The file's card, or one composed for it, and where the settings of the latter are from.
 
         Raises:
             ValueError: If there is no heatmap head, or the heatmaps cannot be decoded.
         """
         if self.layout is None:
-            return given.over(ModelCard.from_dict(self.file.card or {})), ()
+            return overrides.over(ModelCard.from_dict(self.file.card or {})), ()
         if not self.layout.predicts:
             raise ValueError(
                 f"the file ({self.description}) has no keypoint head to predict with; "
                 "give it as pretrained weights to start training"
             )
-        return foreign_card(self.layout, self.settings, self.file.path.name, given)
+        return foreign_card(self.layout, self.settings, self.file.path.name, overrides)
 
 
 def open_weights(path: str | Path) -> Weights:
