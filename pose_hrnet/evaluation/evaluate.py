@@ -40,7 +40,7 @@ class Evaluation:
         scores: Its numbers, with notes on those that are not meaningful.
         keypoint_metrics: PCK, AUC and EPE, or why there are none.
         poses: The poses that were scored, in image pixels.
-        results: The same poses in COCO results format.
+        category_id: Their category.
         provenance: Boxes, flip, shift, codec, NMS, counts: plain values, ready for JSON.
     """
 
@@ -48,8 +48,13 @@ class Evaluation:
     scores: CocoScores | MpiiScores
     keypoint_metrics: dict[str, Any]
     poses: Poses
-    results: list[dict[str, Any]]
+    category_id: ImageId
     provenance: dict[str, Any]
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """The poses in COCO results format."""
+        return poses_to_results(self.poses, self.category_id)
 
     def with_provenance(self, facts: dict[str, Any]) -> Evaluation:
         """The same scores with further facts about what produced them."""
@@ -226,7 +231,6 @@ def score_inference(
     if scorer.metric == "mpii":  # scores every person by itself
         test = test.model_copy(update={"nms": "none"})
     poses = postprocess(inference.poses, card.skeleton, test)
-    results = poses_to_results(poses, chosen.category_id)
     scores = scorer.score(
         poses, people, inference, category_id=chosen.category_id, evaluator=evaluator
     )
@@ -251,4 +255,6 @@ def score_inference(
         "processes": processes,
         "evaluator": scores.evaluator if isinstance(scores, CocoScores) else None,
     }
-    return Evaluation(scorer.metric, scores, keypoint_metrics, poses, results, provenance)
+    return Evaluation(
+        scorer.metric, scores, keypoint_metrics, poses, chosen.category_id, provenance
+    )

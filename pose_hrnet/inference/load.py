@@ -28,7 +28,7 @@ from pose_hrnet.models.card import (
 )
 from pose_hrnet.models.weights.load import load_network
 from pose_hrnet.system.choices import Backend, Precision
-from pose_hrnet.system.text import one_line
+from pose_hrnet.system.text import format_size, one_line
 
 log = logging.getLogger(__name__)
 
@@ -186,8 +186,9 @@ def _heatmap_model(
     if tuple(heatmaps.shape[1:]) != expected:
         raise ValueError(
             f"{path}: output {card.output!r} has shape {tuple(heatmaps.shape)}, but its card "
-            f"says {expected[0]} keypoints and heatmaps {expected[1]} high and {expected[2]} wide "
-            f"(stride {card.codec.stride}); correct skeleton, stride or output in the card"
+            f"says {expected[0]} keypoints and heatmaps of "
+            f"{format_size(card.codec.heatmap_hw[::-1])} (height x width, stride "
+            f"{card.codec.stride}); correct skeleton, stride or output in the card"
         )
     decoder = _decoder(card, choice, flip_test is not False)
     summary = f"{path} (heatmap model, run by {session.backend})"
@@ -219,7 +220,8 @@ def _first_run(
         outputs = network(black)
     except Exception as error:  # the runtimes' exceptions have no common base
         raise ValueError(
-            f"{path}: {session.backend} cannot run this model on a crop of {input_wh[0]} x "
-            f"{input_wh[1]} pixels ({one_line(error)}); give the card that belongs to it"
+            f"{path}: {session.backend} cannot run this model on a crop of "
+            f"{format_size(input_wh)} (height x width) pixels ({one_line(error)}); "
+            "give the card that belongs to it"
         ) from None
     return outputs if isinstance(outputs, tuple) else (outputs,)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from pose_hrnet.keypoints.oks import rescore, suppress
 from pose_hrnet.keypoints.records import Float32, ImageId, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.card import ModelCard
-from pose_hrnet.system.choices import Precision
+from pose_hrnet.system.choices import Precision, WeightType
 from pose_hrnet.system.device import autocast
 
 
@@ -145,7 +145,7 @@ class PoseModel:
     summary: str = ""
 
     @property
-    def weights(self) -> Literal["fp32", "int8"] | None:
+    def weights(self) -> WeightType | None:
         """Type that the weights are stored in: int8 in the layers of a quantised export; None: not
         known, of models of others."""
         if self.card.export is not None:

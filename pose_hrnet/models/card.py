@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
 from pydantic import Field, ValidationError
@@ -21,8 +21,16 @@ from pose_hrnet.keypoints.geometry import BOX_PADDING
 from pose_hrnet.keypoints.skeleton import SKELETONS, Skeleton
 from pose_hrnet.models.build import build_network
 from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD, INPUT_MULTIPLE, HeatmapNetwork
-from pose_hrnet.system.choices import Alignment, CodecName, ExportFormat
+from pose_hrnet.system.choices import (
+    Alignment,
+    AxisOrder,
+    CodecName,
+    ColourOrder,
+    ExportFormat,
+    WeightType,
+)
 from pose_hrnet.system.files import write_text
+from pose_hrnet.system.text import format_size
 
 CARD_FORMAT = 1
 """Version of the card's layout: raised when an older reader could misread a newer card."""
@@ -63,7 +71,7 @@ class ExportFacts:
     format: ExportFormat
     flip_test: bool
     heatmaps: bool
-    weights: Literal["fp32", "int8"]
+    weights: WeightType
     versions: dict[str, str]
     measured: dict[str, Any] = field(default_factory=dict)
     quantisation: dict[str, Any] | None = None
@@ -106,9 +114,9 @@ class ModelCard:
     codec: HeatmapCodec
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
-    colour: Literal["RGB", "BGR"] = "RGB"
+    colour: ColourOrder = "RGB"
     box_padding: float = BOX_PADDING
-    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    layout: AxisOrder = "NCHW"
     scale: float = 1 / 255
     output: int | str = 0
     export: ExportFacts | None = None
@@ -124,8 +132,8 @@ class ModelCard:
             )
         if any(side % INPUT_MULTIPLE for side in self.codec.input_wh):
             raise ValueError(
-                f"input size {self.codec.input_wh} (width, height) does not suit the network; "
-                f"give multiples of {INPUT_MULTIPLE}"
+                f"input size {format_size(self.codec.input_wh)} (height x width) does not suit "
+                f"the network; give multiples of {INPUT_MULTIPLE}"
             )
         if self.colour != "RGB":
             raise ValueError(f"the card names colour order {self.colour!r}; only 'RGB' is known")
@@ -280,9 +288,9 @@ class _YamlCard(Section):
     """The .onnx or .xml file, relative to the card; null: the one of the card's name."""
     input_wh: tuple[PositiveInt, PositiveInt]
     """Input width and height in pixels."""
-    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    layout: AxisOrder = "NCHW"
     """Order of the input's axes."""
-    colour: Literal["RGB", "BGR"] = "RGB"
+    colour: ColourOrder = "RGB"
     """Order of the input's channels."""
     scale: Positive = 1 / 255
     """Factor on the 0 to 255 pixel values, before mean and std."""

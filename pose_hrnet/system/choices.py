@@ -11,6 +11,11 @@ Runner: TypeAlias = Literal["eager", "compile", "openvino", "onnx"]
 Backend: TypeAlias = Literal["auto", Runner]
 """What may be asked for; ``auto``: the best choice here."""
 ExportFormat: TypeAlias = Literal["onnx", "openvino", "torch"]
+WeightType: TypeAlias = Literal["fp32", "int8"]
+"""Of the weights in an export."""
+ColourOrder: TypeAlias = Literal["RGB", "BGR"]
+AxisOrder: TypeAlias = Literal["NCHW", "NHWC"]
+"""Of a batch of images, as a model takes it."""
 
 CodecName: TypeAlias = Literal["gaussian", "dark", "udp"]  # see pose_hrnet.keypoints.codec
 Alignment: TypeAlias = Literal["official", "udp"]

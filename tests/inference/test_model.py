@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import cache
 
 import numpy as np
 import pytest
@@ -57,8 +58,9 @@ THREE = {
 }
 
 
-def write_model(folder, layout="NCHW", batch=None):
-    """A model file in IR, with a mean before the heatmaps."""
+@cache
+def converted(layout, batch):
+    """The model in OpenVINO, with a mean before the heatmaps."""
     ov = pytest.importorskip("openvino")
     width, height = SIZE_WH
     sides = [3, height, width] if layout == "NCHW" else [height, width, 3]
@@ -66,7 +68,13 @@ def write_model(folder, layout="NCHW", batch=None):
         Blobs(layout), example_input=torch.zeros(1, *sides), input=[batch or -1, *sides]
     )
     model.outputs[1].get_tensor().set_names({"maps"})
-    ov.save_model(model, folder / "blobs.xml", compress_to_fp16=False)
+    return model
+
+
+def write_model(folder, layout="NCHW", batch=None):
+    """Its file in IR."""
+    model = converted(layout, batch)
+    pytest.importorskip("openvino").save_model(model, folder / "blobs.xml", compress_to_fp16=False)
     return folder / "blobs.xml"
 
 

@@ -186,10 +186,10 @@ def test_official_training_checkpoint_prefers_the_best(tmp_path: Path, core: str
             None,
             (192, 256),
             2.0,
-            "256 high, codec gaussian, sigma 2.0, .*assumed, as in the official",
+            "256x192, codec gaussian, sigma 2.0, .*assumed, as in the official",
         ),
-        ("run_100x200.pth", None, (192, 256), 2.0, "256 high, .*assumed"),
-        ("pose_hrnet_w32_256x192.pth", (288, 384), (288, 384), 3.0, r"384 high \(given\)"),
+        ("run_100x200.pth", None, (192, 256), 2.0, "256x192, .*assumed"),
+        ("pose_hrnet_w32_256x192.pth", (288, 384), (288, 384), 3.0, r"384x288 \(given\)"),
     ],
 )
 def test_input_size_of_official_files(

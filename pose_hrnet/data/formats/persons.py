@@ -31,7 +31,7 @@ RULES = {
     "box is not finite": "{name} has the box {box}; give four finite numbers",
     "box is empty": "{name} has the box {box}; give a width and height above 0",
     "box is outside the image": "{name} has the box {box} (x, y, width, height), which lies "
-    "outside its image of {width} x {height} pixels",
+    "outside its image of {height}x{width} (height x width) pixels",
     "visibility is not 0, 1 or 2": "{name} has the keypoint visibilities {visibility}; give 0 "
     "(not labelled), 1 (hidden) or 2 (visible)",
     "keypoint is not finite": "{name} has a labelled keypoint without finite x and y",
