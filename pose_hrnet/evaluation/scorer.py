@@ -9,10 +9,14 @@ from typing import Any
 
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.data.formats.mpii import MpiiFile
-from pose_hrnet.data.formats.results import Results
 from pose_hrnet.data.formats.skeletons import find_skeleton, skeleton_of
 from pose_hrnet.data.people import Annotations, read_annotations
-from pose_hrnet.evaluation.metrics.coco_ap import CocoScores, score_poses, score_results
+from pose_hrnet.evaluation.metrics.coco_ap import (
+    CocoScores,
+    results_of_poses,
+    score_poses,
+    score_results,
+)
 from pose_hrnet.evaluation.metrics.coco_truth import Truth
 from pose_hrnet.evaluation.metrics.crowdpose import CrowdTruth, score_crowdpose
 from pose_hrnet.evaluation.metrics.pck import keypoint_metrics
@@ -120,7 +124,7 @@ class Scorer:
             rows = people.ids[inference.rows].astype(int)
             return score_mpii(self.truth, inference.poses, rows)
         if isinstance(self.truth, CrowdTruth):
-            results = Results.of_poses(poses, category_id)
+            results = results_of_poses(poses, category_id)
             return score_crowdpose(self.truth, results, evaluator=evaluator)
         return score_poses(
             self.truth,

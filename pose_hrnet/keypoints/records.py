@@ -191,6 +191,13 @@ class Poses:
     def __getitem__(self, rows: ArrayLike | slice) -> Poses:
         return _take(self, rows, shared=())
 
+    @property
+    def flat_keypoints(self) -> Float64:
+        """``(N, 3 * K)`` x, y and score of each keypoint, as COCO's results have them."""
+        n, k = self.keypoint_scores.shape
+        triples = np.concatenate([self.keypoints_image, self.keypoint_scores[..., None]], axis=2)
+        return triples.reshape(n, 3 * k).astype(np.float64)
+
 
 def object_array(values: Sequence[Any]) -> NDArray[np.object_]:
     """``(N,)`` objects: ids keep their Python type, integer or string."""

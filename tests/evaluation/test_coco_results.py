@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 
 from pose_hrnet.data.formats.coco import read_coco
-from pose_hrnet.data.formats.results import Results, poses_to_results, read_results
-from pose_hrnet.evaluation.metrics.coco_ap import number_results, score_poses, score_results
+from pose_hrnet.data.formats.results import poses_to_results, read_results
+from pose_hrnet.evaluation.metrics.coco_ap import (
+    number_results,
+    results_of_poses,
+    score_poses,
+    score_results,
+)
 from pose_hrnet.evaluation.metrics.coco_truth import Truth
 from pose_hrnet.keypoints.records import Poses, object_array
 from pose_hrnet.system.files import write_json
@@ -41,7 +46,7 @@ def annotations(tmp_path):
 def test_poses_become_the_columns_of_the_file_written_of_them(poses, annotations, tmp_path):
     write_json(tmp_path / "results.json", poses_to_results(poses))
     truth = Truth.of(read_coco(annotations), 17)
-    direct = number_results(Results.of_poses(poses), truth, 17, [])
+    direct = number_results(results_of_poses(poses), truth, 17, [])
     read = number_results(read_results(tmp_path / "results.json", 17), truth, 17, [])
     listed = number_results(read_results(poses_to_results(poses), 17), truth, 17, [])
     for name in ("image_numbers", "category_numbers", "keypoints", "scores", "areas"):

@@ -1,4 +1,4 @@
-"""COCO keypoint results: files -> columns, `Poses` -> columns, and out again as rows.
+"""COCO keypoint results: files -> columns, `Poses` -> rows.
 
 Format: https://cocodataset.org/#format-results (Lin et al., ECCV 2014).
 """
@@ -41,28 +41,6 @@ class Results:
     scores: Float64
     box_areas: Float64
 
-    def __len__(self) -> int:
-        return len(self.image_ids)
-
-    @classmethod
-    def of_poses(cls, poses: Poses, category_id: ImageId = 1) -> Results:
-        """Those that `poses_to_results` makes of the poses, without making them."""
-        triples = np.concatenate([poses.keypoints_image, poses.keypoint_scores[..., None]], axis=2)
-        count, k, _ = triples.shape
-        return cls(
-            "the poses",
-            poses.image_ids.tolist(),
-            [category_id] * count,
-            triples.reshape(count, 3 * k).astype(np.float64),
-            poses.scores.astype(np.float64),
-            np.full(count, np.nan),
-        )
-
-    def not_finite(self) -> list[int]:
-        """Rows with a keypoint or a score that is not a finite number."""
-        finite = np.isfinite(self.keypoints).all(axis=1) & np.isfinite(self.scores)
-        return [int(row) for row in np.flatnonzero(~finite)]
-
 
 def poses_to_results(poses: Poses, category_id: ImageId = 1) -> list[dict[str, Any]]:
     """COCO keypoint results: ``{image_id, category_id, keypoints, score}`` per pose.
@@ -76,15 +54,14 @@ def poses_to_results(poses: Poses, category_id: ImageId = 1) -> list[dict[str, A
     Raises:
         ValueError: If a number is not finite: no evaluation could read it.
     """
-    results = Results.of_poses(poses, category_id)
-    if wrong := results.not_finite():
+    keypoints, scores = poses.flat_keypoints, poses.scores.astype(np.float64)
+    wrong = np.flatnonzero(~(np.isfinite(keypoints).all(axis=1) & np.isfinite(scores)))
+    if len(wrong):
         raise ValueError(
             f"{len(wrong)} of {counted(len(poses), 'pose')} with keypoints or scores that are not "
             f"finite, the first in image {poses.image_ids[wrong[0]]!r}; check the model's weights"
         )
-    columns = zip(
-        results.image_ids, results.keypoints.tolist(), results.scores.tolist(), strict=True
-    )
+    columns = zip(poses.image_ids.tolist(), keypoints.tolist(), scores.tolist(), strict=True)
     return [
         {"image_id": image_id, "category_id": category_id, "keypoints": row, "score": score}
         for image_id, row, score in columns

@@ -144,10 +144,22 @@ def score_poses(
     """
     return score_results(
         annotations,
-        Results.of_poses(poses, category_id),
+        results_of_poses(poses, category_id),
         sigmas=sigmas,
         image_ids=image_ids,
         evaluator=evaluator,
+    )
+
+
+def results_of_poses(poses: Poses, category_id: ImageId = 1) -> Results:
+    """The results that `poses_to_results` makes of N poses, as columns and without making them."""
+    return Results(
+        "the poses",
+        poses.image_ids.tolist(),
+        [category_id] * len(poses),
+        poses.flat_keypoints,
+        poses.scores.astype(np.float64),
+        np.full(len(poses), np.nan),
     )
 
 
@@ -165,9 +177,10 @@ def number_results(results: Results, truth: Truth, num_keypoints: int, notes: li
             that `truth` lacks, or if none has a category of `truth`.
     """
     length = results.keypoints.shape[1]
-    if len(results) and length != 3 * num_keypoints:
+    if len(results.image_ids) and length != 3 * num_keypoints:
         raise malformed_result(0, results.image_ids[0], length, num_keypoints, results.name)
-    for at in results.not_finite():
+    finite = np.isfinite(results.keypoints).all(axis=1) & np.isfinite(results.scores)
+    for at in np.flatnonzero(~finite)[:1].tolist():
         fault = " or a score that are not all finite"
         raise malformed_result(
             at, results.image_ids[at], length, num_keypoints, results.name, fault
@@ -208,9 +221,10 @@ def _check_categories(results: Results, truth: Truth, notes: list[str]) -> None:
     strays = [each for each in results.category_ids if each not in truth.category_numbers]
     if not strays:
         return
-    found = f"{len(strays)} of {counted(len(results), 'entry')} of {results.name} with category"
+    entries = counted(len(results.image_ids), "entry")
+    found = f"{len(strays)} of {entries} of {results.name} with category"
     found = f"{found} {in_order(strays)}, but {truth.name} lists {list(truth.category_numbers)}"
-    if len(strays) == len(results):
+    if len(strays) == len(results.image_ids):
         raise ValueError(f"{found}; write one of the latter as category_id")
     notes.append(f"{found}; they do not count")
 
@@ -218,11 +232,12 @@ def _check_categories(results: Results, truth: Truth, notes: list[str]) -> None:
 def _areas(results: Results, notes: list[str]) -> Float64:
     """Areas of the boxes if all results have one, else of the keypoints' extents (`loadRes`)."""
     boxed = int(np.isfinite(results.box_areas).sum())
-    if boxed and boxed == len(results):
+    if boxed and boxed == len(results.image_ids):
         return results.box_areas
     if boxed:
+        entries = counted(len(results.image_ids), "entry")
         notes.append(
-            f"only {boxed} of {counted(len(results), 'entry')} of {results.name} with a bbox; "
+            f"only {boxed} of {entries} of {results.name} with a bbox; "
             "the area of all was taken from their keypoints"
         )
     x, y = results.keypoints[:, 0::3], results.keypoints[:, 1::3]
