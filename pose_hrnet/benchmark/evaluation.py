@@ -12,7 +12,8 @@ from pose_hrnet.benchmark.timing import Measurement, Pace, Row, Variant, Work, m
 from pose_hrnet.data.formats.detections import load_detections
 from pose_hrnet.data.formats.results import poses_to_results
 from pose_hrnet.data.people import load_people
-from pose_hrnet.evaluation.metrics.coco_ap import CocoScores, score_poses, score_results
+from pose_hrnet.evaluation.metrics.coco_ap import score_poses, score_results
+from pose_hrnet.evaluation.metrics.scores import Scores
 from pose_hrnet.keypoints.oks import oks_nms, rescore, soft_oks_nms
 from pose_hrnet.keypoints.records import Poses
 from pose_hrnet.keypoints.skeleton import COCO17
@@ -60,7 +61,7 @@ def benchmark_evaluation(
         raise ValueError(f"{annotations} has no person with keypoints; give other annotations")
     found = draw_poses(people, poses)
     kept = oks_nms(rescore(found), COCO17.sigmas)
-    scores: dict[Evaluator, CocoScores] = {}
+    scores: dict[Evaluator, Scores] = {}
     works = _works(annotations, found, kept, folder, scores)
     variants = [Variant.ready(name, work) for name, work in works.items()]
     rows = measure(variants, BASELINE, pace, name="evaluation", progress=progress)
@@ -83,7 +84,7 @@ def _works(
     poses: Poses,
     kept: Poses,
     folder: Path,
-    scores: dict[Evaluator, CocoScores],
+    scores: dict[Evaluator, Scores],
 ) -> dict[str, Work]:
     """The phases by name; those that score leave the numbers in `scores`."""
     boxes, results = folder / "boxes.json", folder / "results.json"
@@ -122,7 +123,7 @@ def _together(rows: Sequence[Row]) -> Row:
     return Row("together", rounds, None, len(rounds))
 
 
-def _agreement(scores: dict[Evaluator, CocoScores]) -> tuple[str, ...]:
+def _agreement(scores: dict[Evaluator, Scores]) -> tuple[str, ...]:
     if len(scores) < 2:
         return ()
     same = scores["fast"].values == scores["pycocotools"].values

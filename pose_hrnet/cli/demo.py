@@ -22,8 +22,7 @@ from pose_hrnet.data.images import read_rgb
 from pose_hrnet.data.people import load_people, training_people
 from pose_hrnet.data.synthetic.dataset import data_set_info, synthesize
 from pose_hrnet.evaluation.evaluate import evaluate
-from pose_hrnet.evaluation.metrics.coco_ap import CocoScores
-from pose_hrnet.evaluation.metrics.pckh import MpiiScores
+from pose_hrnet.evaluation.metrics.scores import Scores
 from pose_hrnet.inference.estimator import PoseEstimator
 from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import PoseModel
@@ -43,7 +42,7 @@ TRAIN_SEED, HELD_OUT_SEED = 0, 1_000_000
 class DemoResult:
     """What the demo measured: the ten numbers on held-out images, and seconds per phase."""
 
-    scores: CocoScores | MpiiScores
+    scores: Scores
     seconds: dict[str, float] = field(default_factory=dict)
 
 

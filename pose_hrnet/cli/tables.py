@@ -12,24 +12,20 @@ if TYPE_CHECKING:
 
     from pose_hrnet.evaluation.compare import Comparison
     from pose_hrnet.evaluation.evaluate import Evaluation
-    from pose_hrnet.evaluation.metrics.coco_ap import CocoScores
-    from pose_hrnet.evaluation.metrics.pckh import MpiiScores
+    from pose_hrnet.evaluation.metrics.scores import Scores
+    from pose_hrnet.system.choices import AnnotationKind
     from pose_hrnet.training.dry_run import Check
     from pose_hrnet.training.summary import Facts
 
-TITLES = {
-    "coco": "COCO keypoints (OKS)",
-    "crowdpose": "CrowdPose (OKS; E, M, H: easy, medium, hard images)",
-    "mpii": "MPII (PCKh@0.5)",
-}
 
-
-def print_scores(scores: CocoScores | MpiiScores, metric: str = "coco") -> None:
+def print_scores(scores: Scores, metric: AnnotationKind = "coco") -> None:
     """Print the numbers of a metric, and the notes on them."""
+    from pose_hrnet.evaluation.scorer import METRICS
+
     names = list(scores.values)
     # Plain columns: ten framed ones do not fit into 80 characters.
     widths = [max(6, len(name)) for name in names]
-    say(TITLES[metric])
+    say(METRICS[metric].title)
     say(" ".join(f"{name:>{width}}" for name, width in zip(names, widths, strict=True)))
     values = [f"{scores.values[name]:.3f}" for name in names]
     say(" ".join(f"{value:>{width}}" for value, width in zip(values, widths, strict=True)))

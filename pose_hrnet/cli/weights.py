@@ -21,6 +21,8 @@ File = Annotated[Path, typer.Argument(help=".safetensors, .pt or .pth of any too
 
 _SHOWN = 12
 """Names of entries in a list before it is cut short."""
+_SAID_APART = ("name", "num_keypoints")
+"""Of an architecture; the label and the heatmaps say them."""
 
 
 @app.command()
@@ -35,13 +37,12 @@ def inspect(file: File) -> None:
     from pose_hrnet.models.weights.inspect import inspect_weights
 
     found = inspect_weights(file)
-    architecture = dict(found.architecture)
-    network = {"hrnet": "HRNet", "resnet": "ResNet"}[architecture.pop("name", "hrnet")]
-    keypoints = architecture.pop("num_keypoints")
+    keypoints = found.architecture["num_keypoints"]
+    sizes = [f"{k} {v}" for k, v in found.architecture.items() if k not in _SAID_APART]
     facts = [
         ("file", str(file)),
         ("format", found.kind),
-        ("network", f"{network}, {', '.join(f'{k} {v}' for k, v in architecture.items())}"),
+        ("network", ", ".join([found.label, *sizes])),
         ("heatmaps", str(keypoints) if keypoints else "none: a backbone to start training from"),
         ("parameters", f"{found.parameters:,}"),
         ("size", f"{found.size_bytes:,} bytes"),

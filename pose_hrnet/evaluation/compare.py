@@ -19,8 +19,8 @@ from pose_hrnet.evaluation.evaluate import (
     score_inference,
     tested_as,
 )
-from pose_hrnet.evaluation.metrics.coco_ap import CocoScores
-from pose_hrnet.evaluation.metrics.pckh import MpiiScores
+from pose_hrnet.evaluation.metrics.scores import Scores
+from pose_hrnet.evaluation.scorer import METRICS
 from pose_hrnet.inference.dataset import Inference, predict_each
 from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints.codec import HeatmapCodec
@@ -97,7 +97,7 @@ class Row:
     """A combination and its numbers."""
 
     combination: Combination
-    scores: CocoScores | MpiiScores
+    scores: Scores
 
     @property
     def ap(self) -> float:
@@ -247,9 +247,9 @@ def compare(
     )
     choices = combinations(card.codec, test, compared)
     chosen = load_evaluation_set(data, card.skeleton, min_box_score=test.min_box_score)
-    if chosen.scorer.metric == "mpii":
+    if (number := METRICS[chosen.scorer.metric].main_number) != "AP":
         raise ValueError(
-            "choices are compared by AP, which MPII's PCKh is not; evaluate without --compare"
+            f"choices are compared by AP, which {number} is not; evaluate without --compare"
         )
     models = {choice.decoding: choice.applied(model) for choice in choices}
     alignments = tuple(dict.fromkeys(m.decoder.codec.alignment for m in models.values()))
@@ -273,7 +273,7 @@ def compare(
             processes=world.size,
         )
 
-    def score_all() -> tuple[Evaluation, list[CocoScores | MpiiScores]]:
+    def score_all() -> tuple[Evaluation, list[Scores]]:
         with progress.task("score", len(choices), "combinations") as bar:
             own, scores = score(choices[0]), []
             for choice in choices:

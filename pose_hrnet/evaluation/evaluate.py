@@ -14,9 +14,8 @@ from pose_hrnet.data.crops import Crop, CropDataset
 from pose_hrnet.data.formats.results import poses_to_results
 from pose_hrnet.data.loader import crop_loader
 from pose_hrnet.data.people import check_keypoints, people_to_predict, read_annotations
-from pose_hrnet.evaluation.metrics.coco_ap import CocoScores
-from pose_hrnet.evaluation.metrics.pckh import MpiiScores
-from pose_hrnet.evaluation.scorer import Scorer
+from pose_hrnet.evaluation.metrics.scores import Scores
+from pose_hrnet.evaluation.scorer import METRICS, Scorer
 from pose_hrnet.inference.dataset import Inference, predict_people
 from pose_hrnet.inference.model import PoseModel, postprocess
 from pose_hrnet.keypoints.codec import HeatmapCodec
@@ -48,7 +47,7 @@ class Evaluation:
     """
 
     metric: AnnotationKind
-    scores: CocoScores | MpiiScores
+    scores: Scores
     keypoint_metrics: dict[str, Any]
     poses: Poses
     category_id: ImageId
@@ -78,7 +77,7 @@ class Evaluation:
             "weights": "fp32",
             "unreadable_images": 0,
         }
-        if self.metric == "mpii":  # scores every person by itself
+        if METRICS[self.metric].by_person:
             usual["nms"] = "none"
         unusual = [
             f"{name.replace('_', ' ')} {value} instead of {usual[name]}"
@@ -97,7 +96,7 @@ class Evaluation:
 
     def metrics(self) -> dict[str, Any]:
         """Numbers, notes and provenance as one JSON-able dict."""
-        per_joint = self.scores.per_joint if isinstance(self.scores, MpiiScores) else None
+        per_joint = self.scores.per_joint
         return {
             "metric": self.metric,
             **self.scores.values,
@@ -238,7 +237,7 @@ def score_inference(
             "is this the folder that its file names are relative to?"
         )
     people, scorer = chosen.people, chosen.scorer
-    if scorer.metric == "mpii":  # scores every person by itself
+    if METRICS[scorer.metric].by_person:
         test = test.model_copy(update={"nms": "none"})
     poses = postprocess(inference.poses, card.skeleton, test)
     scores = scorer.score(
@@ -263,7 +262,7 @@ def score_inference(
         "min_box_score": test.min_box_score,
         "precision": arithmetic(model.device, decoder.precision),
         "processes": processes,
-        "evaluator": scores.evaluator if isinstance(scores, CocoScores) else None,
+        "evaluator": scores.evaluator,
     }
     return Evaluation(
         scorer.metric, scores, keypoint_metrics, poses, chosen.category_id, provenance

@@ -12,7 +12,6 @@ from pose_hrnet.data.formats.mpii import MpiiFile
 from pose_hrnet.data.formats.skeletons import find_skeleton, skeleton_of
 from pose_hrnet.data.people import Annotations, read_annotations
 from pose_hrnet.evaluation.metrics.coco_ap import (
-    CocoScores,
     results_of_poses,
     score_poses,
     score_results,
@@ -20,16 +19,41 @@ from pose_hrnet.evaluation.metrics.coco_ap import (
 from pose_hrnet.evaluation.metrics.coco_truth import Truth
 from pose_hrnet.evaluation.metrics.crowdpose import CrowdTruth, score_crowdpose
 from pose_hrnet.evaluation.metrics.pck import keypoint_metrics
-from pose_hrnet.evaluation.metrics.pckh import MpiiScores, MpiiTruth, score_mpii
+from pose_hrnet.evaluation.metrics.pckh import MpiiTruth, score_mpii
+from pose_hrnet.evaluation.metrics.scores import Scores
 from pose_hrnet.inference.dataset import Inference
 from pose_hrnet.keypoints.records import ImageId, People, Poses
 from pose_hrnet.keypoints.skeleton import COCO17, CROWDPOSE14, Skeleton
 from pose_hrnet.system.choices import AnnotationKind, Evaluator, MetricName
 
-MAIN_NUMBERS = ("AP", "PCKh")
-"""Of COCO and CrowdPose, and of MPII."""
+
+@dataclass(frozen=True)
+class Metric:
+    """What is said of a metric's numbers, and what they are good for.
+
+    Attributes:
+        title: Above a table of them.
+        main_number: The one that says how good a model is; AP, if test-time choices are compared.
+        curve: Those in the picture of a training.
+        by_person: Each pose is known to be of a person, so that there are no duplicates to remove.
+    """
+
+    title: str
+    main_number: str
+    curve: tuple[str, ...]
+    by_person: bool = False
 
 
+METRICS: Mapping[AnnotationKind, Metric] = {
+    "coco": Metric("COCO keypoints (OKS)", "AP", ("AP", "AP50", "AR")),
+    "crowdpose": Metric(
+        "CrowdPose (OKS; E, M, H: easy, medium, hard images)", "AP", ("AP", "AP50", "AR")
+    ),
+    "mpii": Metric("MPII (PCKh@0.5)", "PCKh", ("PCKh", "PCKh@0.1"), by_person=True),
+}
+"""Every metric, by its name."""
+CURVE_SCORES = tuple(dict.fromkeys(name for each in METRICS.values() for name in each.curve))
+"""Scores in the picture of the curve of a training, whichever metric it has."""
 NEEDS_ANNOTATED_BOXES = (
     "PCK, AUC and EPE need the annotated boxes, each of which belongs to one person; "
     "these are a detector's"
@@ -38,7 +62,7 @@ NEEDS_ANNOTATED_BOXES = (
 
 def main_number(values: Mapping[str, Any]) -> str | None:
     """Name of the number that says how good a model is; None if there is none among the values."""
-    return next((name for name in MAIN_NUMBERS if name in values), None)
+    return next((m.main_number for m in METRICS.values() if m.main_number in values), None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +115,8 @@ class Scorer:
             )
         if metric == "coco":
             return cls(metric, data, skeleton, Truth.of(file, skeleton.num_keypoints))
+        if metric != "crowdpose":
+            raise ValueError(f"the metric {metric} has no ground truth in Scorer.of; add it")
         count = CROWDPOSE14.num_keypoints
         if skeleton.num_keypoints != count:
             raise ValueError(
@@ -107,7 +133,7 @@ class Scorer:
         *,
         category_id: ImageId,
         evaluator: Evaluator = "fast",
-    ) -> CocoScores | MpiiScores:
+    ) -> Scores:
         """Score predictions.
 
         Args:
@@ -149,7 +175,7 @@ def score_file(
     skeleton: str | None = None,
     metric: MetricName = "auto",
     evaluator: Evaluator = "fast",
-) -> tuple[CocoScores, AnnotationKind]:
+) -> tuple[Scores, AnnotationKind]:
     """Score a COCO results file of any program; also says by which metric.
 
     Args:
@@ -162,7 +188,8 @@ def score_file(
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If a file is malformed, or the annotations are MPII's.
+        ValueError: If a file is malformed, or the annotations are MPII's, or the metric scores no
+            results files.
     """
     file = read_annotations(annotations)
     if isinstance(file, MpiiFile) or metric == "mpii":
@@ -170,12 +197,15 @@ def score_file(
             f"PCKh of {annotations} needs to know whose pose each result is, which results files "
             "do not say; score MPII with pose-hrnet evaluate"
         )
-    if (file.kind if metric == "auto" else metric) == "crowdpose":
-        return score_crowdpose(CrowdTruth.of(file), results, evaluator=evaluator), "crowdpose"
+    name = file.kind if metric == "auto" else metric
+    if name == "crowdpose":
+        return score_crowdpose(CrowdTruth.of(file), results, evaluator=evaluator), name
+    if name != "coco":
+        raise ValueError(f"the metric {name} scores no results files; use coco or crowdpose")
     chosen = COCO17
     if skeleton is not None:
         chosen = find_skeleton(skeleton, annotations)
     elif (category := file.category()).keypoint_names:
         chosen = skeleton_of(category, annotations)
     truth = Truth.of(file, chosen.num_keypoints)
-    return score_results(truth, results, sigmas=chosen.sigmas, evaluator=evaluator), "coco"
+    return score_results(truth, results, sigmas=chosen.sigmas, evaluator=evaluator), name

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pose_hrnet.evaluation.scorer import main_number
+from pose_hrnet.evaluation.scorer import CURVE_SCORES, main_number
 from pose_hrnet.keypoints.records import Image
 from pose_hrnet.system.files import write_text
 from pose_hrnet.system.progress import Bar
@@ -30,8 +30,6 @@ WARM_UP_STEPS, TIMED_STEPS = 3, 20
 TIMED_SECONDS = 120.0
 """Slow steps tell it sooner: after so long, if there were two."""
 METRICS = "metrics.jsonl"
-CURVE_SCORES = ("AP", "AP50", "AR", "PCKh", "PCKh@0.1")
-"""Scores in the picture of the curve: of COCO and CrowdPose, and of MPII."""
 KEPT_PICTURES = ("best_predictions", "worst_predictions")
 """Pictures that are kept in the folder, too: those of the last evaluation."""
 

@@ -35,7 +35,7 @@ def test_inspect_says_what_an_mmpose_file_is(tmp_path: Path) -> None:
     parameters = sum(p.numel() for p in model.parameters())
     for part in (
         "format: MMPose 1.x HRNet pose",
-        "HRNet, head v1, width 8, stem_width 4, stem_blocks 2, stage_modules [1, 2, 2]",
+        "HRNet-W8, head v1, width 8, stem_width 4, stem_blocks 2, stage_modules [1, 2, 2]",
         "heatmaps: 17",
         f"parameters: {parameters:,}",
         f"size: {path.stat().st_size:,} bytes",

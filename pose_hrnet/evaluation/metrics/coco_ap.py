@@ -14,7 +14,6 @@ import copy
 import io
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from pose_hrnet.data.formats.results import Results, malformed_result, read_resu
 from pose_hrnet.data.formats.rows import find_twin
 from pose_hrnet.evaluation.metrics.coco_matching import Found, Persons, match_images
 from pose_hrnet.evaluation.metrics.coco_truth import Truth, in_order
+from pose_hrnet.evaluation.metrics.scores import Scores
 from pose_hrnet.keypoints.records import Float64, ImageId, Poses
 from pose_hrnet.system.choices import Evaluator
 from pose_hrnet.system.text import counted
@@ -38,26 +38,6 @@ COCO_METRICS: tuple[str, ...] = (
 """Names of the ten numbers, in pycocotools' order."""
 
 
-@dataclass(frozen=True)
-class CocoScores:
-    """COCO's verdict on a set of results.
-
-    Attributes:
-        values: The numbers of `COCO_METRICS`, in that order, or those asked for; 0 to 1, -1 where
-            the ground truth has nothing to score.
-        counts: ``images`` evaluated, ``persons`` in them with keypoints (crowds left out),
-            ``results`` on them, ``images_with_results``.
-        notes: What was mended and what a number of -1 means, one sentence each; empty for
-            ordinary data.
-        evaluator: What computed them, with its version.
-    """
-
-    values: dict[str, float]
-    counts: dict[str, int]
-    notes: tuple[str, ...]
-    evaluator: str
-
-
 def score_results(
     annotations: Path | Truth,
     results: Path | list[dict[str, Any]] | Results,
@@ -66,7 +46,7 @@ def score_results(
     image_ids: Iterable[ImageId] | None = None,
     evaluator: Evaluator = "fast",
     metrics: Sequence[str] = COCO_METRICS,
-) -> CocoScores:
+) -> Scores:
     """Score results against annotations with pycocotools.
 
     Args:
@@ -83,7 +63,9 @@ def score_results(
         metrics: Those of `COCO_METRICS` that are wanted; nothing is noted on the others.
 
     Returns:
-        The numbers, counts, and notes.
+        The numbers of `COCO_METRICS`, in that order, or those asked for; counts are ``images``
+        evaluated, ``persons`` in them with keypoints (crowds left out), ``results`` on them, and
+        ``images_with_results``.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -113,7 +95,7 @@ def score_results(
         "results": len(with_results),
         "images_with_results": len(np.unique(with_results)),
     }
-    return CocoScores(values, counts, (*notes, *_explain_missing(values)), told)
+    return Scores(values, counts, (*notes, *_explain_missing(values)), told)
 
 
 def score_poses(
@@ -124,7 +106,7 @@ def score_poses(
     sigmas: Sequence[float] | None = None,
     image_ids: Iterable[ImageId] | None = None,
     evaluator: Evaluator = "fast",
-) -> CocoScores:
+) -> Scores:
     """Score poses as `score_results` does the results that `poses_to_results` makes of them.
 
     Args:

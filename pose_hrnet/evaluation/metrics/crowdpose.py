@@ -14,8 +14,9 @@ import numpy as np
 
 from pose_hrnet.data.formats.coco import AnnotationFile
 from pose_hrnet.data.formats.results import Results, read_results
-from pose_hrnet.evaluation.metrics.coco_ap import CocoScores, score_results
+from pose_hrnet.evaluation.metrics.coco_ap import score_results
 from pose_hrnet.evaluation.metrics.coco_truth import Truth
+from pose_hrnet.evaluation.metrics.scores import Scores
 from pose_hrnet.keypoints.records import ImageId
 from pose_hrnet.keypoints.skeleton import CROWDPOSE14
 from pose_hrnet.system.choices import Evaluator
@@ -65,7 +66,7 @@ def score_crowdpose(
     results: Path | list[dict[str, Any]] | Results,
     *,
     evaluator: Evaluator = "fast",
-) -> CocoScores:
+) -> Scores:
     """Score results against CrowdPose annotations.
 
     Args:
@@ -104,7 +105,7 @@ def score_crowdpose(
             values[name] = part.values["AP"]
         if values[name] == -1:
             notes.append(f"{name} is -1: no person with keypoints stands in such images")
-    return CocoScores(values, whole.counts, tuple(notes), whole.evaluator)
+    return Scores(values, whole.counts, tuple(notes), whole.evaluator)
 
 
 __all__ = ["CROWDPOSE_METRICS", "CrowdTruth", "score_crowdpose"]

@@ -15,6 +15,7 @@ from scipy.io import loadmat
 
 from pose_hrnet.data.formats.mpii import FIRST_PIXEL, MpiiFile
 from pose_hrnet.evaluation.metrics.pck import keypoint_errors, share
+from pose_hrnet.evaluation.metrics.scores import Scores
 from pose_hrnet.keypoints.records import Float64, Poses
 from pose_hrnet.keypoints.skeleton import MPII16
 from pose_hrnet.system.text import counted
@@ -33,25 +34,6 @@ PARTS: dict[str, tuple[str, ...]] = {
 """Columns of the official table."""
 LEFT_OUT = ("pelvis", "thorax")
 """Joints that count in no mean."""
-
-
-@dataclass(frozen=True)
-class MpiiScores:
-    """PCKh of a set of poses.
-
-    Attributes:
-        values: ``PCKh`` (official ``Mean``), the `PARTS`, ``PCKh@0.1``, and ``Mean@0.1`` as the
-            official code prints it, whose threshold is in fact 0.11; 0 to 1, -1 where nothing is
-            labelled.
-        per_joint: PCKh@0.5 and @0.1 for each of the 16 joints; -1 where it is never labelled.
-        counts: ``persons`` and ``labelled_joints`` scored, ``not_predicted`` persons among them.
-        notes: What is odd about the data, one sentence each.
-    """
-
-    values: dict[str, float]
-    per_joint: dict[str, dict[str, float]]
-    counts: dict[str, int]
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,13 +66,19 @@ class MpiiTruth:
         return _read_mat(head_sizes, file) if head_sizes else _own_truth(file)
 
 
-def score_mpii(truth: MpiiTruth, poses: Poses, rows: ArrayLike) -> MpiiScores:
+def score_mpii(truth: MpiiTruth, poses: Poses, rows: ArrayLike) -> Scores:
     """Score the poses of an MPII file's persons.
 
     Args:
         truth: Of that file.
         poses: One pose for each of the `rows`, 16 joints in image pixels from 0.
         rows: ``(N,)`` row of the file that each pose is of; persons without a pose count as wrong.
+
+    Returns:
+        ``PCKh`` (official ``Mean``), the `PARTS`, ``PCKh@0.1``, and ``Mean@0.1`` as the official
+        code prints it, whose threshold is in fact 0.11; PCKh@0.5 and @0.1 of each of the 16
+        joints. Counts are ``persons`` and ``labelled_joints`` scored, and ``not_predicted``
+        persons among them.
     """
     found = np.full(truth.joints.shape, np.nan)
     found[np.asarray(rows, np.intp)] = poses.keypoints_image
@@ -105,7 +93,7 @@ def score_mpii(truth: MpiiTruth, poses: Poses, rows: ArrayLike) -> MpiiScores:
         "labelled_joints": int((~np.isnan(errors)).sum()),
         "not_predicted": int((~predicted).sum()),
     }
-    return MpiiScores(_summarise(errors), _per_joint(errors), counts, tuple(notes))
+    return Scores(_summarise(errors), counts, tuple(notes), per_joint=_per_joint(errors))
 
 
 def _summarise(errors: Float64) -> dict[str, float]:
@@ -200,4 +188,4 @@ def _load_mat(path: Path) -> dict[str, Float64]:
     return found
 
 
-__all__ = ["MpiiScores", "MpiiTruth", "score_mpii"]
+__all__ = ["MpiiTruth", "score_mpii"]

@@ -25,6 +25,7 @@ class Inspection:
     Attributes:
         path: The file.
         kind: Such as ``MMPose 1.x HRNet pose``.
+        label: The network as papers call it.
         architecture: What `build_network` takes; ``num_keypoints`` is 0 without a heatmap head.
         settings: What decoding needs, and where each of it is from; empty if it cannot predict.
         problem: Why the file does not load as it is; None if it does.
@@ -36,6 +37,7 @@ class Inspection:
 
     path: Path
     kind: str
+    label: str
     architecture: dict[str, Any]
     settings: tuple[Setting, ...]
     problem: str | None
@@ -75,6 +77,7 @@ def inspect_weights(path: str | Path) -> Inspection:
     return Inspection(
         path=Path(path),
         kind=weights.kind,
+        label=network.label,
         architecture=architecture,
         settings=settings,
         problem=problem or report.problem,
