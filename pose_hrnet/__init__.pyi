@@ -1,3 +1,4 @@
+from .config.data import DataSet
 from .config.files import load_config
 from .config.recipe import Config
 from .deploy.export import export_model
@@ -19,6 +20,7 @@ __all__ = [
     "COCO17",
     "MPII16",
     "Config",
+    "DataSet",
     "HRNet",
     "HeatmapCodec",
     "People",

@@ -11,7 +11,7 @@ import pose_hrnet
 
 NAMES = {
     "load_model", "PoseModel", "PoseEstimator",
-    "evaluate", "compare", "score_file",
+    "evaluate", "compare", "score_file", "DataSet",
     "train", "Config", "load_config",
     "export_model",
     "HRNet", "HeatmapCodec", "Skeleton", "COCO17", "MPII16",
@@ -23,7 +23,7 @@ HEAVY = {
 }  # fmt: skip
 
 
-def test_eighteen_names_and_the_version():
+def test_nineteen_names_and_the_version():
     assert set(pose_hrnet.__all__) == set(dir(pose_hrnet)) == NAMES
     assert all(getattr(pose_hrnet, name) is not None for name in NAMES)
     assert pose_hrnet.__version__[0].isdecimal()

@@ -25,6 +25,16 @@ def test_the_package_is_twelve_rooms():
     assert here == ROOMS | {"__init__.py", "__init__.pyi", "__main__.py", "py.typed"}
 
 
+def test_every_room_names_its_modules():
+    """A line each in the docstring of its ``__init__.py``: ``name   what it is``."""
+    for room in (path.parent for path in SOURCES if path.name == "__init__.py"):
+        if room != PACKAGE:
+            said = ast.get_docstring(ast.parse((room / "__init__.py").read_text("utf-8"))) or ""
+            folders = {path.parent.name for path in room.glob("*/__init__.py")}
+            modules = {path.stem for path in room.glob("*.py")} - {"__init__"}
+            assert set(re.findall(r"^(\w+) {2,}\S", said, re.M)) == modules | folders, room
+
+
 def test_files_stay_short():
     lines = {
         str(path.relative_to(PACKAGE)): len(path.read_text(encoding="utf-8").splitlines())

@@ -6,4 +6,5 @@ model      the network, and what its heatmaps mean
 training   augmentation, loss, optimiser, run
 recipe     evaluation, notes, and all sections together: Config
 files      finds, reads and overrides the YAML
+reference  every setting in words: a recipe in full, docs/configuration.md
 """

@@ -1,7 +1,7 @@
 """Crops, images and data sets -> Poses, by any model and backend.
 
 backends    what runs a network: layers of torch, compiled code, ONNX Runtime, OpenVINO
-model       a model that is ready to run; heatmaps -> keypoints -> Poses, without near-copies
+model       a model that is ready to run; heatmaps -> keypoints -> Poses; rescoring and NMS
 load        any file -> such a model
 dataset     a data set's persons -> Poses
 estimator   arrays and streams of images -> Poses

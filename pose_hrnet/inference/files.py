@@ -101,7 +101,7 @@ def predict_files(
         boxes: Detection file (see `load_boxes`); None: each image is one person crop.
         overlays: Whether to draw the poses on the images.
         min_score: Keypoints below it are not drawn.
-        test: Rescores the poses and removes near-copies, as an evaluation does; None: all stay,
+        test: Rescores the poses and removes duplicates, as an evaluation does; None: all stay,
             and score as said above.
         progress: Watches.
 

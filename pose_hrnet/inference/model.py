@@ -21,7 +21,7 @@ from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.inference.backends.choose import Choice
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import CropFrames
-from pose_hrnet.keypoints.oks import rescore, suppress
+from pose_hrnet.keypoints.oks import remove_duplicates, rescore
 from pose_hrnet.keypoints.records import Float32, ImageId, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.card import ModelCard
@@ -146,8 +146,8 @@ class PoseModel:
 
     @property
     def weights(self) -> WeightType | None:
-        """Type that the weights are stored in: int8 in the layers of a quantised export; None: not
-        known, of models of others."""
+        """int8: a quantised export; fp32: not quantised, in whichever type the file holds them;
+        None: not known, of models of others."""
         if self.card.export is not None:
             return self.card.export.weights
         return None if self.card.architecture is None else "fp32"
@@ -322,7 +322,7 @@ def poses_of(
 
 
 def postprocess(poses: Poses, skeleton: Skeleton, test: EvaluateConfig) -> Poses:
-    """Rescore each pose and remove near-copies within an image, as the settings say.
+    """Rescore each pose and remove the duplicates within an image, as the settings say.
 
     Args:
         poses: With the scores of their boxes.
@@ -330,4 +330,4 @@ def postprocess(poses: Poses, skeleton: Skeleton, test: EvaluateConfig) -> Poses
         test: Threshold of the keypoints that count, NMS and its threshold.
     """
     poses = rescore(poses, keypoint_threshold=test.keypoint_threshold)
-    return suppress(poses, skeleton.sigmas, nms=test.nms, threshold=test.nms_threshold)
+    return remove_duplicates(poses, skeleton.sigmas, nms=test.nms, threshold=test.nms_threshold)

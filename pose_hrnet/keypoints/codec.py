@@ -54,7 +54,8 @@ class HeatmapCodec:
             alignment asks for; None: those of the alignment.
 
     Raises:
-        ValueError: If the name is unknown, or the input size is not a multiple of the stride.
+        ValueError: If the name is unknown, the blur kernel is not odd, sigma or stride is not
+            positive, or the input size is not a multiple of the stride, of at least two cells.
     """
 
     name: CodecName = "gaussian"
@@ -179,8 +180,10 @@ class HeatmapCodec:
             steps = quarter_steps(heatmaps, cells)
         elif self.name == "dark":
             steps = dark_steps(heatmaps, cells, self.blur_kernel)
-        else:
+        elif self.name == "udp":
             steps = udp_steps(heatmaps, cells, self.blur_kernel)
+        else:
+            raise ValueError(f"codec {self.name!r} has no step from the highest cell; add it")
         steps = torch.where((scores > 0)[..., None], steps, torch.zeros_like(steps))
         return (cells + steps) * self._cell_pitch(cells), scores
 

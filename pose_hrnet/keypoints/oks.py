@@ -179,8 +179,10 @@ def soft_oks_nms(
     return replace(poses[kept], scores=scores[kept].astype(np.float32))
 
 
-def suppress(poses: Poses, sigmas: Sequence[float], *, nms: NmsName, threshold: float) -> Poses:
-    """Remove near-copies within each image, by any of the ways that have a name.
+def remove_duplicates(
+    poses: Poses, sigmas: Sequence[float], *, nms: NmsName, threshold: float
+) -> Poses:
+    """Remove the duplicates within each image, by any of the ways that have a name.
 
     Args:
         poses: As of `oks_nms`, rescored.

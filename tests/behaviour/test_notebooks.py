@@ -10,8 +10,6 @@ import nbformat
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
-ALLOWED = {"pose_hrnet", "pose_hrnet.config.data"}
-"""The public names, and `DataSet`, which `evaluate` takes."""
 
 
 def code(notebook) -> str:
@@ -30,11 +28,9 @@ def test_notebook_imports_the_public_names_alone(path):
     for node in ast.walk(ast.parse(code(nbformat.read(path, as_version=4)))):
         if isinstance(node, ast.ImportFrom):
             imported.add(node.module)
-            if node.module == "pose_hrnet.config.data":
-                assert [alias.name for alias in node.names] == ["DataSet"]
         elif isinstance(node, ast.Import):
             imported |= {alias.name for alias in node.names}
-    assert {name for name in imported if name.split(".")[0] == "pose_hrnet"} <= ALLOWED
+    assert {name for name in imported if name.split(".")[0] == "pose_hrnet"} <= {"pose_hrnet"}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)

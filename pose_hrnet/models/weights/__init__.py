@@ -8,4 +8,6 @@ read      a file, opened and understood
 fit       what of it fits a network
 load      load, save, initialise
 inspect   what a file is, in words
+
+Beside them ``default.safetensors``, weights for a first try: docs/default_model.md.
 """
