@@ -68,7 +68,7 @@ Checkpoint = Annotated[
     typer.Option(
         "--checkpoint",
         "-c",
-        help="Ours, an official or MMPose checkpoint, or an exported .onnx or .xml.",
+        help="Ours, an official or MMPose checkpoint, an exported .onnx or .xml, or a .yaml card.",
     ),
 ]
 ResumeOption = Annotated[

@@ -1,4 +1,4 @@
-"""The pixel convention, and the one coordinate change of the package: image <-> network input.
+"""The pixel rule, and the maps between image, reduced picture and network input.
 
 The integer coordinate is the centre of a pixel; the centre of the top-left pixel is (0, 0).
 A horizontal flip of an image of width W therefore maps x to W - 1 - x.

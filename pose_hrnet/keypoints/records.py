@@ -5,7 +5,8 @@ Legend, used in every docstring of the package:
     H, W  height and width (``input_wh`` is (W, H), array shapes are (H, W))
 Frames, named in every coordinate:
     _image    pixels of the original image      _input  pixels of the network input (the crop)
-    _heatmap  cells of the heatmap
+    _picture  pixels of an image that was decoded reduced (`pose_hrnet.data.jpeg`)
+Cells of a heatmap are called ``cells``.
 Points are (x, y). Boxes say their format: ``boxes_xywh`` (left, top, width, height) or
 ``boxes_xyxy``.
 Visibility is COCO's: 0 not labelled, 1 labelled but hidden, 2 labelled and visible.

@@ -9,8 +9,8 @@ states       states written whole, in the background
 assemble     the parts of a run, each made once
 loop         learn, save, evaluate, report, epoch by epoch
 train        set-up and end
-summary      what a run starts from and came to, in words
-report       what it tells, from start to end
+summary      rows of words before and after a run
+report       metrics.jsonl, the curve, the speed, a line an epoch
 pictures     the best and worst predictions, heatmaps
 loggers      TensorBoard, Weights & Biases, MLflow
 memory       the batch that fits

@@ -1,4 +1,4 @@
-"""The folder of a training run: what it keeps, how it is resumed, and what it tells its reader.
+"""The folder of a training run: what it keeps, and how it is resumed.
 
 ``config.yaml`` as it was run, ``last.pt`` (everything needed to resume) and the one before it,
 ``last.previous.pt``, ``best.safetensors`` (the weights of the best AP, or PCKh), ``metrics.jsonl``

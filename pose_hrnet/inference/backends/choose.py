@@ -1,4 +1,8 @@
-"""Which program runs a model and in which arithmetic, and why."""
+"""Which program runs a model and in which arithmetic, and why.
+
+A choice that was made by itself is tried on a batch by `pose_hrnet.inference.load`, which falls
+back to the layers of torch where the two disagree.
+"""
 
 from __future__ import annotations
 
