@@ -20,8 +20,8 @@ PACKAGE = f"{Path(pose_hrnet.__file__).parent}/"
 FROM_DISK_TO_LOSS = 11
 # 13 and the columns in which COCO's AP takes poses, as it takes results of a file.
 FROM_FORWARD_TO_AP = 14
-# The plan says 20. What it did not see: rules for bad rows and reading of rows stand once, for
-# every kind of file (persons, rows), keypoints are matched by name (skeleton), and PCK goes along.
+# Among them rules for bad rows and reading of rows, which stand once for every kind of file
+# (persons, rows), keypoints matched by name (skeleton), and PCK.
 OF_A_WHOLE_EVALUATION = 24
 
 

@@ -15,7 +15,7 @@ from time import perf_counter
 import psutil
 
 from pose_hrnet.benchmark.made_up import write_annotations
-from pose_hrnet.data.people import load_people, training_people
+from pose_hrnet.data.people import labelled_people, load_people
 
 PERSONS, IMAGES = 150_000, 64_000
 MB = 1e6
@@ -36,7 +36,7 @@ def measure(path: Path) -> dict[str, float]:
     return {
         "file, MB": path.stat().st_size / MB,
         "persons": len(people),
-        "persons to train on": len(training_people(people)),
+        "persons to train on": len(labelled_people(people)),
         "seconds": seconds,
         "memory added, MB": held / MB,
         "memory added at the peak, MB": (getrusage(RUSAGE_SELF).ru_maxrss * 1024 - before) / MB,

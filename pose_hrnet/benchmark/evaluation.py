@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from pose_hrnet.benchmark.made_up import draw_poses, write_annotations, write_boxes
+from pose_hrnet.benchmark.made_up import sample_poses, write_annotations, write_boxes
 from pose_hrnet.benchmark.timing import Measurement, Pace, Row, Variant, Work, measure
 from pose_hrnet.data.formats.detections import load_detections
 from pose_hrnet.data.formats.results import poses_to_results
@@ -59,7 +59,7 @@ def benchmark_evaluation(
     people = load_people(annotations)
     if not (people.visibility > 0).any():
         raise ValueError(f"{annotations} has no person with keypoints; give other annotations")
-    found = draw_poses(people, poses)
+    found = sample_poses(people, poses)
     kept = oks_nms(rescore(found), COCO17.sigmas)
     scores: dict[Evaluator, Scores] = {}
     works = _works(annotations, found, kept, folder, scores)

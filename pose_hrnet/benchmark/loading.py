@@ -17,7 +17,7 @@ from pose_hrnet.data.crops import Crop, CropDataset
 from pose_hrnet.data.images import ImageFiles
 from pose_hrnet.data.jpeg import picture_decoder
 from pose_hrnet.data.loader import EpochSampler, crop_loader, end_workers
-from pose_hrnet.data.people import load_people, training_people
+from pose_hrnet.data.people import labelled_people, load_people
 from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, ShardStore, read_index
 from pose_hrnet.data.shards.writer import StoredCrops, write_shards
 from pose_hrnet.keypoints.codec import HeatmapCodec
@@ -125,7 +125,7 @@ def open_source(
         FileNotFoundError: If a file is missing.
         ValueError: If the annotations are malformed or have no person to crop.
     """
-    people = training_people(load_people(annotations))
+    people = labelled_people(load_people(annotations))
     people = people[np.argsort(people.image_index, kind="stable")[:persons]]
     if not len(people):
         raise ValueError(f"{annotations} has no person to crop; see pose-hrnet data validate")

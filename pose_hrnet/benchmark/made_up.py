@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from pose_hrnet.keypoints.geometry import BOX_PADDING
 from pose_hrnet.keypoints.records import People, Poses, object_array
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.system.files import replace_file, write_json
 
 _FALSE_POSITIVES, _DUPLICATES = 0.3, 0.05
-_PADDING = 1.25
 
 
 def write_annotations(path: Path, *, images: int, persons: int, seed: int = 0) -> None:
@@ -52,8 +52,8 @@ def _annotation(row: int, image_id: int, rng: np.random.Generator) -> dict[str, 
     }
 
 
-def draw_poses(people: People, count: int, *, seed: int = 0) -> Poses:
-    """Draw jittered copies of the labelled persons, strays in other images, exact duplicates.
+def sample_poses(people: People, count: int, *, seed: int = 0) -> Poses:
+    """Sample jittered copies of the labelled persons, strays in other images, exact duplicates.
 
     Each person is found several times, near and far; scores are higher for near ones and have
     three decimals, so that many are equal.
@@ -79,7 +79,9 @@ def draw_poses(people: People, count: int, *, seed: int = 0) -> Poses:
             [found.boxes_xywh[:, :2], found.boxes_xywh[:, :2] + found.boxes_xywh[:, 2:]]
         ),
         scores=(quality * spread[1, :, 0]).round(3).astype(np.float32),
-        areas=(found.boxes_xywh[:, 2] * found.boxes_xywh[:, 3] * _PADDING**2).astype(np.float32),
+        areas=(found.boxes_xywh[:, 2] * found.boxes_xywh[:, 3] * BOX_PADDING**2).astype(
+            np.float32
+        ),
     )
     rows = np.arange(count)
     copies = np.flatnonzero(rng.random(count) < _DUPLICATES)

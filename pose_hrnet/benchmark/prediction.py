@@ -18,7 +18,7 @@ from pose_hrnet.benchmark.model import BASELINE, ModelChoice, plain_model
 from pose_hrnet.benchmark.timing import Measurement, Pace, Variant, Work, measure
 from pose_hrnet.data.crops import cut
 from pose_hrnet.data.images import read_rgb
-from pose_hrnet.data.people import load_people, training_people
+from pose_hrnet.data.people import labelled_people, load_people
 from pose_hrnet.inference.estimator import PoseEstimator
 from pose_hrnet.inference.load import load_model
 from pose_hrnet.keypoints.geometry import CropFrames, xywh_to_xyxy
@@ -43,7 +43,7 @@ def first_jobs(annotations: Path, images: Path, persons: int = PERSONS) -> list[
         FileNotFoundError: If there are no such annotations.
         ValueError: If they are malformed, or have no usable person.
     """
-    people = training_people(load_people(annotations))
+    people = labelled_people(load_people(annotations))
     jobs: list[Job] = []
     for image in np.unique(people.image_index):
         boxes = people.boxes_xywh[people.image_index == image]

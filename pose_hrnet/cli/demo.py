@@ -19,7 +19,7 @@ from typing import Any
 from pose_hrnet.config.files import load_config
 from pose_hrnet.config.recipe import Config
 from pose_hrnet.data.images import read_rgb
-from pose_hrnet.data.people import load_people, training_people
+from pose_hrnet.data.people import labelled_people, load_people
 from pose_hrnet.data.synthetic.dataset import data_set_info, synthesize
 from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.evaluation.metrics.scores import Scores
@@ -122,7 +122,7 @@ def _draw_predictions(path: Path, model: PoseModel, config: Config, *, count: in
     """Ground truth above, prediction below, for a few held-out images."""
     estimator = PoseEstimator(model)
     data = config.data.val
-    people = training_people(load_people(data.annotations))
+    people = labelled_people(load_people(data.annotations))
     tiles: list[tuple[Any, Any]] = []
     for row in sorted(set(people.image_index.tolist()))[:count]:
         here = people[people.image_index == row]

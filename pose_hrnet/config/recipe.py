@@ -19,7 +19,7 @@ from pose_hrnet.system.choices import NmsName
 
 
 class EvaluateConfig(Section):
-    """From crops to scored poses."""
+    """The section `test`: from crops to scored poses."""
 
     batch_size: PositiveInt = 64
     """Crops per forward pass."""

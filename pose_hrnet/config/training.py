@@ -121,13 +121,13 @@ class OptimizerConfig(Section):
     clip_norm: Positive | None = None
     """Largest gradient norm; null: no clipping (official)."""
     schedule: ScheduleName = "step"
-    """step: times `step_factor` at each of `step_epochs`; cosine: down to 0 at the last step."""
+    """step: times `step_factor` at each of `step_epochs`; cosine: down to 0 after the last."""
     step_epochs: tuple[PositiveInt, ...] = (170, 200)
     """Epochs at whose start a step schedule lowers the rate."""
     step_factor: Positive = 0.1
     """Factor of a step schedule."""
     warmup_steps: Annotated[int, Field(ge=0)] = 0
-    """Steps of linear warm-up from 0."""
+    """Steps of linear warm-up; the first is made with `lr` / this."""
 
 
 class TrainConfig(Section):

@@ -116,13 +116,13 @@ class EpochSampler(Sampler[SampleKey]):
         return iter([(self.epoch, row) for row in rows.tolist()])
 
     def _order(self) -> NDArray[np.intp]:
-        rank: NDArray[np.integer] = self.image_index
+        key: NDArray[np.integer] = self.image_index
         if self.shuffle:
             rng = np.random.default_rng((self.seed, self.epoch))
             if not self.whole_images:
-                return rng.permutation(len(rank))
-            rank = rng.permutation(int(rank.max(initial=-1)) + 1)[rank]
-        return np.argsort(rank, kind="stable")
+                return rng.permutation(len(key))
+            key = rng.permutation(int(key.max(initial=-1)) + 1)[key]
+        return np.argsort(key, kind="stable")
 
 
 def crop_loader(

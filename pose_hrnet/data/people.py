@@ -61,14 +61,14 @@ def check_keypoints(file: Annotations, skeleton: Skeleton) -> ImageId:
 def annotated_people(file: Annotations, skeleton: Skeleton) -> People:
     """The persons that are predicted in their annotated boxes.
 
-    COCO and CrowdPose: those of the official rules (`training_people`). MPII: all, since its
+    COCO and CrowdPose: those of the official rules (`labelled_people`). MPII: all, since its
     evaluation asks for every row.
 
     Raises:
         ValueError: If there is none, or they are of another skeleton.
     """
     if isinstance(file, AnnotationFile):
-        return training_people(load_people(file, skeleton=skeleton))
+        return labelled_people(load_people(file, skeleton=skeleton))
     check_keypoints(file, skeleton)
     if file.problems:
         log.warning("%s: %s", file, summarise(file.problems))
@@ -121,8 +121,8 @@ def load_people(
     return people
 
 
-def training_people(people: People) -> People:
-    """The persons that the official code trains on, and evaluates with ground-truth boxes.
+def labelled_people(people: People) -> People:
+    """The labelled persons, which the official code trains on and evaluates in their own boxes.
 
     Left out are crowds and persons without a labelled keypoint, an area or a box inside the
     image. Boxes are clipped to ``[x1, y1, x2 - x1, y2 - y1]`` with ``x1 = max(0, x)`` and

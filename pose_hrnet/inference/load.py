@@ -87,7 +87,7 @@ def load_model(
     if card is None and card_path(path).is_file():
         exported = ModelCard.read_beside(path)
         quantised = exported.export is not None and exported.export.weights == "int8"
-        choice = choose_for_file(path, backend, device, precision, quantised=quantised)
+        choice = choose_for_file(path, backend, precision, device, quantised=quantised)
         return _export(path, _open(path, choice, device), exported, choice, flip_test)
     card = card or next((c for s in CARD_SUFFIXES if (c := path.with_suffix(s)).is_file()), None)
     if card is None:
@@ -96,7 +96,7 @@ def load_model(
             f"heatmap model write {path.with_suffix('.yaml').name}, or give the card's path"
         )
     described = ModelCard.read_yaml(card)
-    choice = choose_for_file(path, backend, device, precision)
+    choice = choose_for_file(path, backend, precision, device)
     return _heatmap_model(path, _open(path, choice, device), described, choice, flip_test)
 
 

@@ -197,7 +197,7 @@ def run_facts(
     }
 
 
-def place_of(
+def restore_place(
     saved: Mapping[str, Any],
     device: torch.device,
     *,

@@ -21,7 +21,13 @@ from pose_hrnet.training.assemble import Assembly
 from pose_hrnet.training.loggers import check_loggers, open_loggers
 from pose_hrnet.training.loop import TrainingRun
 from pose_hrnet.training.report import Report
-from pose_hrnet.training.run_folder import Progressed, bytes_to_come, load_run, locked, place_of
+from pose_hrnet.training.run_folder import (
+    Progressed,
+    bytes_to_come,
+    load_run,
+    locked,
+    restore_place,
+)
 from pose_hrnet.training.states import BEST, StateWriter
 from pose_hrnet.training.summary import Tell, log_facts, summarize
 
@@ -122,7 +128,7 @@ def _begin(parts: Assembly, output: Path, resume: Resume) -> Progressed | None:
             log.info("%s", parts.start_from_pretrained())
         return None
     parts.step.load_state_dict(saved)
-    return place_of(
+    return restore_place(
         saved,
         parts.device,
         crops=parts.crops_per_step,

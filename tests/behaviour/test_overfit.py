@@ -9,7 +9,7 @@ import pytest
 
 from pose_hrnet import COCO17, PoseEstimator, load_config, load_model, train
 from pose_hrnet.data.images import read_rgb
-from pose_hrnet.data.people import load_people, training_people
+from pose_hrnet.data.people import labelled_people, load_people
 from pose_hrnet.keypoints.geometry import xywh_to_xyxy
 from pose_hrnet.keypoints.oks import oks_matrix
 from tests.helpers.training_runs import data_settings
@@ -40,7 +40,7 @@ def test_two_real_persons_are_overfitted(shared, tmp_path):
     # Mirrored persons were never seen, so that the flip test would add noise.
     estimator = PoseEstimator(load_model(best, precision="auto", flip_test=False))
 
-    people = training_people(load_people(annotations))
+    people = labelled_people(load_people(annotations))
     assert len(people) == 2
     for row in range(2):
         name = people.images.file_names[people.image_index[row]]

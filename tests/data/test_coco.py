@@ -10,7 +10,7 @@ import pytest
 
 from pose_hrnet.data.formats.coco import read_coco
 from pose_hrnet.data.formats.persons import read_persons
-from pose_hrnet.data.people import load_people, training_people
+from pose_hrnet.data.people import labelled_people, load_people
 from pose_hrnet.keypoints.skeleton import COCO17
 from tests.helpers.annotation_files import CATEGORY, IMAGES, NAN, keypoints, person, write
 
@@ -45,7 +45,7 @@ def test_missing_fields_have_defaults(tmp_path):
     assert people.areas.tolist() == [100 * 200]
     assert not people.is_crowd.any()
     assert people.images.sizes_wh.tolist() == [[0, 0]]
-    clipped = training_people(people)
+    clipped = labelled_people(people)
     assert clipped.boxes_xywh.tolist() == [[10, 20, 99, 199]], "no size to clip against"
 
 

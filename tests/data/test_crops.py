@@ -12,7 +12,7 @@ import torch
 from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.crops import CropDataset, cut
 from pose_hrnet.data.loader import EpochSampler, crop_loader
-from pose_hrnet.data.people import load_people, training_people
+from pose_hrnet.data.people import labelled_people, load_people
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
@@ -42,7 +42,7 @@ def same(a, b):
 def test_crops_equal_the_official_ones(shared: Path):
     reference = np.load(shared / "reference" / "crops_coco_sample.npz")
     sample = shared / "coco_sample"
-    people = training_people(load_people(sample / "person_keypoints.json"))
+    people = labelled_people(load_people(sample / "person_keypoints.json"))
     crops = CropDataset(people, sample, HeatmapCodec(), 1.25)
     by_image = [(image, i) for i, image in enumerate(people.image_ids)]
     rows = [

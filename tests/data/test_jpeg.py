@@ -13,7 +13,7 @@ from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.crops import CropDataset, cut
 from pose_hrnet.data.images import ImageError, ImageFiles, read_rgb
 from pose_hrnet.data.jpeg import REDUCTIONS, FastJpeg, picture_decoder
-from pose_hrnet.data.people import load_people, training_people
+from pose_hrnet.data.people import labelled_people, load_people
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import CropFrames, compose, invert
 from tests.helpers.builders import make_people
@@ -114,7 +114,7 @@ def test_memory_is_used_again(tmp_path):
 
 def test_fast_crops_of_real_persons_agree_with_the_exact_ones(shared: Path):
     folder = shared / "coco" / "val"
-    people = training_people(load_people(shared / "coco/annotations/person_keypoints_val.json"))[
+    people = labelled_people(load_people(shared / "coco/annotations/person_keypoints_val.json"))[
         :60
     ]
     crops = {

@@ -15,11 +15,11 @@ from pose_hrnet.data.loader import crop_loader
 from pose_hrnet.data.people import (
     check_keypoints,
     join,
+    labelled_people,
     load_people,
     map_keypoints,
     people_to_learn,
     read_annotations,
-    training_people,
 )
 from pose_hrnet.evaluation.scorer import Scorer
 from pose_hrnet.keypoints.records import People
@@ -69,7 +69,7 @@ def test_keypoints_are_mapped_by_name(mpii):
 
 
 def test_mapping_loses_no_visibility_and_the_same_skeleton_changes_nothing(coco):
-    people = training_people(load_people(coco))
+    people = labelled_people(load_people(coco))
     hidden = replace(people, visibility=people.visibility - np.uint8(1))
     mapped = map_keypoints(hidden, COCO17, THREE, {"crown": "nose"}, coco)
     assert (mapped.visibility == 1).all()
@@ -175,7 +175,7 @@ def test_concatenated_people_keep_their_images(coco, mpii, tmp_path):
     np.testing.assert_array_equal(both.boxes_xywh[6:12], a.boxes_xywh)
     assert join([(a, tmp_path, 1)]) == (a, tmp_path)
     with pytest.raises(ValueError, match=r"People of \[3, 17\] keypoints cannot be joined"):
-        People.concatenate([a, training_people(load_people(coco))])
+        People.concatenate([a, labelled_people(load_people(coco))])
 
 
 def test_crops_of_mixed_data_sets_come_from_their_own_folders(coco, mpii, tmp_path):

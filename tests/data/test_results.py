@@ -13,7 +13,7 @@ import pytest
 
 from pose_hrnet.data.formats.detections import load_detections
 from pose_hrnet.data.formats.results import poses_to_results
-from pose_hrnet.data.people import load_people, training_people
+from pose_hrnet.data.people import labelled_people, load_people
 from pose_hrnet.keypoints.records import Poses, object_array
 from pose_hrnet.system.files import write_json
 from tests.helpers.annotation_files import NAN, keypoints, person, write
@@ -32,7 +32,7 @@ from tests.helpers.annotation_files import NAN, keypoints, person, write
 )
 def test_training_boxes_follow_the_official_rule(tmp_path, box, clipped):
     people = load_people(write(tmp_path, person(bbox=box), person(2)))
-    kept = training_people(people)
+    kept = labelled_people(people)
     expected = [] if clipped is None else [clipped]
     assert kept.boxes_xywh.tolist() == [*expected, [10, 20, 99, 199]]
     assert people.boxes_xywh[0].tolist() == np.float32(box).tolist(), "the input is not changed"
@@ -51,12 +51,12 @@ def test_training_leaves_out_crowds_and_the_unlabelled(tmp_path):
         )
     )
     assert people.ids.tolist() == [1, 2, 3, 4, 5, 6]
-    assert training_people(people).ids.tolist() == [1, 6]
-    assert len(training_people(people[people.is_crowd])) == 0
+    assert labelled_people(people).ids.tolist() == [1, 6]
+    assert len(labelled_people(people[people.is_crowd])) == 0
 
 
 def test_training_boxes_are_those_of_the_reference_crops(shared):
-    people = training_people(load_people(shared / "coco_sample" / "person_keypoints.json"))
+    people = labelled_people(load_people(shared / "coco_sample" / "person_keypoints.json"))
     reference = np.load(shared / "reference" / "crops_coco_sample.npz")
     order = np.argsort(people.image_ids, kind="stable")
     people = people[order]
@@ -82,7 +82,7 @@ def test_training_boxes_are_those_of_the_reference_crops(shared):
 )
 def test_real_files_are_read_whole(shared, name, images, persons, training):
     people = load_people(shared / name, on_bad="raise")
-    found = len(people.images), len(people), len(training_people(people))
+    found = len(people.images), len(people), len(labelled_people(people))
     assert found == (images, persons, training)
 
 

@@ -18,7 +18,7 @@ from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.augment import Region, draw_region, reach_xyxy
 from pose_hrnet.data.crops import CropDataset, cut
 from pose_hrnet.data.loader import crop_loader
-from pose_hrnet.data.people import load_people, training_people
+from pose_hrnet.data.people import labelled_people, load_people
 from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, ShardStore, read_index
 from pose_hrnet.data.shards.writer import StoredCrops, write_shards
 from pose_hrnet.keypoints.codec import HeatmapCodec
@@ -89,7 +89,7 @@ def test_augmented_crops_of_real_persons_agree_with_those_of_their_images(
     shared: Path, tmp_path, detail
 ):
     folder = shared / "coco" / "val"
-    people = training_people(load_people(shared / "coco/annotations/person_keypoints_val.json"))
+    people = labelled_people(load_people(shared / "coco/annotations/person_keypoints_val.json"))
     people = people[:40]
     write(people, folder, tmp_path, persons_per_shard=15, detail=detail, quality=95)
     crops, index = dataset(tmp_path)

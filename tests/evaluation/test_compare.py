@@ -12,7 +12,7 @@ import torch
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.crops import CropDataset
-from pose_hrnet.data.people import load_people, training_people
+from pose_hrnet.data.people import labelled_people, load_people
 from pose_hrnet.evaluation.compare import Combination, combinations, compare
 from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.keypoints.codec import HeatmapCodec
@@ -50,7 +50,7 @@ class PerfectNetwork(torch.nn.Module):
         super().__init__()
         self.codec, self.answers = codec, {}
         self.crops_seen, self.heatmaps, self.alive = 0, [], []
-        people = training_people(load_people(data.annotations))
+        people = labelled_people(load_people(data.annotations))
         for name in ("gaussian", "udp"):
             crops = CropDataset(people, data.images, codec.as_codec(name), 1.25)
             for row in range(len(people)):

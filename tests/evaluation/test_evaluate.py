@@ -12,10 +12,10 @@ import pytest
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.people import (
+    labelled_people,
     load_people,
     people_to_predict,
     read_annotations,
-    training_people,
 )
 from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.evaluation.metrics.coco_ap import score_results
@@ -36,7 +36,7 @@ def data(tmp_path):
 
 def run(data, test, card=None):
     card = card or make_card()
-    people = training_people(load_people(data.annotations))
+    people = labelled_people(load_people(data.annotations))
     return evaluate(pose_model(Oracle(people, data.images, card), card), data, test)
 
 
@@ -76,7 +76,7 @@ def predicted(data, **settings):
 
 
 def test_detections_replace_the_annotated_boxes_and_scores_count(data, tmp_path):
-    people = training_people(load_people(data.annotations))
+    people = labelled_people(load_people(data.annotations))
     detections = [
         {"image_id": image, "category_id": 1, "bbox": box.tolist(), "score": 0.5}
         for image, box in zip(people.image_ids, people.boxes_xywh, strict=True)
@@ -93,7 +93,7 @@ def test_detections_replace_the_annotated_boxes_and_scores_count(data, tmp_path)
 
 def doubled(data, folder):
     """The data set with a detector that finds everyone twice, and the persons it finds."""
-    people = training_people(load_people(data.annotations))
+    people = labelled_people(load_people(data.annotations))
     people = people[np.repeat(np.arange(len(people)), 2)]
     detections = [
         {"image_id": image, "category_id": 1, "bbox": box.tolist(), "score": 0.9}
@@ -165,7 +165,7 @@ def test_string_ids_work(data):
 
 def test_model_is_left_in_the_mode_it_had(data):
     card = make_card()
-    model = Oracle(training_people(load_people(data.annotations)), data.images, card).train()
+    model = Oracle(labelled_people(load_people(data.annotations)), data.images, card).train()
     evaluate(pose_model(model, card), data)
     assert model.training
 

@@ -269,9 +269,9 @@ def tinypose(shared, tmp_path):
 def test_a_real_model_finds_real_keypoints(tinypose, shared):
     """The fixed batch of one in the file is freed, and flips agree."""
     from pose_hrnet.data.images import read_rgb
-    from pose_hrnet.data.people import load_people, training_people
+    from pose_hrnet.data.people import labelled_people, load_people
 
-    people = training_people(load_people(shared / "coco_sample/person_keypoints.json"))
+    people = labelled_people(load_people(shared / "coco_sample/person_keypoints.json"))
     row = int(np.argmax(people.areas))
     name = people.images.file_names[people.image_index[row]]
     x, y, width, height = people.boxes_xywh[row]

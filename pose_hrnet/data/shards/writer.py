@@ -90,7 +90,7 @@ def write_shards(
     input at size factor 1.
 
     Args:
-        people: Whom; see `training_people`.
+        people: Whom; see `labelled_people`.
         image_folder: What their file names are relative to.
         output: Folder to write to; made if needed.
         stored: What is kept of them.

@@ -15,7 +15,7 @@ from pose_hrnet.data.formats.persons import AnnotatedPersons, read_persons
 from pose_hrnet.data.formats.rows import explain_strays
 from pose_hrnet.data.formats.skeletons import skeleton_of
 from pose_hrnet.data.images import ImageError, ImageFacts, read_facts, read_rgb
-from pose_hrnet.data.people import training_people
+from pose_hrnet.data.people import labelled_people
 from pose_hrnet.data.validation.checks import Finding, Severity, check_annotations, found
 from pose_hrnet.keypoints.records import Images
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
@@ -95,7 +95,7 @@ def validate(
     return Report(
         images=len(listed),
         persons=len(persons.people),
-        training_persons=len(training_people(persons.people)),
+        training_persons=len(labelled_people(persons.people)),
         images_opened=0 if images is None else len(listed) - missing,
         findings=tuple(sorted(findings, key=lambda finding: _ORDER.index(finding.severity))),
     )

@@ -105,8 +105,8 @@ def _runner(backend: Backend, where: torch.device, crops: int | None) -> tuple[R
 def choose_for_file(
     path: Path,
     backend: Backend,
-    device: str,
     precision: Precision,
+    device: str,
     *,
     quantised: bool = False,
 ) -> Choice:
@@ -115,8 +115,8 @@ def choose_for_file(
     Args:
         path: The model file.
         backend: What was asked for.
-        device: What was asked for.
         precision: What was asked for.
+        device: What was asked for.
         quantised: It has INT8 layers; ``auto`` precision leaves the others in fp32, as measured.
 
     Raises:
