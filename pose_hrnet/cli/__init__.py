@@ -4,7 +4,7 @@ console     bars, tables, errors in one sentence
 processes   commands of several processes
 options     options that several commands share
 tables      scores, facts and checks as tables
-demo        the whole pipeline on drawn people, which app makes a command of
+demo        the pipeline itself, on drawn people; its command stands in app
 train       pose-hrnet train
 evaluate    pose-hrnet evaluate, score
 predict     pose-hrnet predict

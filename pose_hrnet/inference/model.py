@@ -31,7 +31,7 @@ from pose_hrnet.system.device import autocast
 
 @dataclass(frozen=True)
 class Decoder:
-    """How heatmaps become keypoints at test time.
+    """How heatmaps ``(B, K, h, w)`` become keypoints at test time; (h, w): `codec.heatmap_hw`.
 
     Attributes:
         codec: The codec that the network was trained with.
@@ -81,7 +81,7 @@ class Decoder:
             images: ``(B, 3, H, W)`` uint8.
 
         Returns:
-            ``(B, K, *codec.heatmap_hw)`` float32 of the crops and, still mirrored, of the mirrored crops.
+            ``(B, K, h, w)`` float32 of the crops and, still mirrored, of the mirrored crops.
         """
         if not self.flip_test:
             return self.run(model, images), None
@@ -90,7 +90,7 @@ class Decoder:
         return both[: images.shape[0]], both[images.shape[0] :]
 
     def merge(self, straight: Tensor, mirrored: Tensor | None) -> Tensor:
-        """Heatmaps ``(B, K, *codec.heatmap_hw)`` of both views -> those to decode.
+        """Heatmaps ``(B, K, h, w)`` of both views -> those to decode.
 
         Raises:
             ValueError: If the flip test is on and there are no mirrored heatmaps.
@@ -103,11 +103,11 @@ class Decoder:
         return (straight + restored) * 0.5
 
     def heatmaps(self, model: nn.Module, images: Tensor) -> Tensor:
-        """The heatmaps ``(B, K, *codec.heatmap_hw)`` float32 that are decoded; arguments as `views`."""
+        """The heatmaps ``(B, K, h, w)`` float32 that are decoded; arguments as `views`."""
         return self.merge(*self.views(model, images))
 
     def run(self, model: nn.Module, images: Tensor) -> Tensor:
-        """One forward pass: ``(B, K, *codec.heatmap_hw)`` float32 whatever the arithmetic; see `views`."""
+        """One forward pass: ``(B, K, h, w)`` float32 whatever the arithmetic; see `views`."""
         with autocast(images.device, "fp32" if self.own_precision else self.precision):
             heatmaps: Tensor = model(images)
         return heatmaps.float()
@@ -174,7 +174,7 @@ class PoseModel:
             crops: As of `__call__`.
 
         Returns:
-            ``(B, K, *codec.heatmap_hw)`` float32 on the CPU.
+            ``(B, K, h, w)`` float32 on the CPU.
 
         Raises:
             ValueError: If the model is an export, which gives keypoints.

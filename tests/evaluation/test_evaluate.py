@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -19,7 +20,9 @@ from pose_hrnet.data.people import (
 )
 from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.evaluation.metrics.coco_ap import score_results
+from pose_hrnet.evaluation.scorer import METRICS, score_file
 from pose_hrnet.keypoints.skeleton import COCO17
+from pose_hrnet.system.choices import AnnotationKind
 from tests.helpers.builders import make_people, write_annotations, write_images
 from tests.helpers.oracle import Oracle, make_card
 from tests.helpers.pose_models import pose_model
@@ -194,3 +197,9 @@ def test_no_person_left_is_one_sentence(tmp_path):
     data = DataSet(annotations=annotations, images=tmp_path)
     with pytest.raises(ValueError, match="has no person to predict"):
         predicted(data)
+
+
+def test_every_metric_has_its_facts(data):
+    assert set(METRICS) == set(get_args(AnnotationKind))
+    with pytest.raises(ValueError, match="the metric wingspan scores no results files"):
+        score_file(data.annotations, data.annotations, metric="wingspan")
