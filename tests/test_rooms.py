@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -32,6 +33,18 @@ def test_files_stay_short():
     }
     assert {name: n for name, n in lines.items() if n > 400} == {}
     assert median(lines.values()) <= 190
+
+
+def test_functions_take_at_most_eight_parameters():
+    """Commands apart, whose parameters are the options that a person gives."""
+    counts = {}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and not path.is_relative_to(PACKAGE / "cli"):
+                given = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+                names = [arg.arg for arg in given if arg.arg not in ("self", "cls")]
+                counts[f"{path.relative_to(PACKAGE)}: {node.name}"] = len(names)
+    assert {name: n for name, n in counts.items() if n > 8} == {}
 
 
 def test_every_folder_is_installed():

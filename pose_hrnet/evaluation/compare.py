@@ -13,8 +13,6 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
-from pose_hrnet.data.crops import CropDataset
-from pose_hrnet.data.loader import crop_loader
 from pose_hrnet.evaluation.evaluate import (
     Evaluation,
     load_evaluation_set,
@@ -259,13 +257,8 @@ def compare(
     for alignment in alignments:
         keys = [key for key, m in models.items() if m.decoder.codec.alignment == alignment]
         decoders = [models[key].decoder for key in keys]
-        dataset = CropDataset(chosen.people, data.images, decoders[0].codec, card.box_padding)
-        loader = crop_loader(
-            dataset,
-            batch_size=test.batch_size,
-            workers=workers,
-            rank=world.rank,
-            world_size=world.size,
+        dataset, loader = chosen.crops(
+            card, decoders[0].codec, test.batch_size, workers=workers, world=world
         )
         found = predict_each(model, decoders, dataset, loader, world=world, progress=progress)
         inferences.update(zip(keys, found, strict=True))

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch.utils.data import DataLoader
+
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
-from pose_hrnet.data.crops import CropDataset
+from pose_hrnet.data.crops import Crop, CropDataset
 from pose_hrnet.data.formats.results import poses_to_results
 from pose_hrnet.data.loader import crop_loader
 from pose_hrnet.data.people import check_keypoints, people_to_predict, read_annotations
@@ -21,6 +23,7 @@ from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import BOX_PADDING
 from pose_hrnet.keypoints.records import ImageId, People, Poses
 from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.choices import AnnotationKind, Evaluator
 from pose_hrnet.system.device import arithmetic
 from pose_hrnet.system.distributed import World
@@ -127,6 +130,20 @@ class EvaluationSet:
     category_id: ImageId
     scorer: Scorer
 
+    def crops(
+        self, card: ModelCard, codec: HeatmapCodec, batch_size: int, *, workers: int, world: World
+    ) -> tuple[CropDataset, DataLoader[Crop]]:
+        """The persons' crops, as a codec cuts them, and a process's share of the batches."""
+        dataset = CropDataset(self.people, self.data.images, codec, card.box_padding)
+        loader = crop_loader(
+            dataset,
+            batch_size=batch_size,
+            workers=workers,
+            rank=world.rank,
+            world_size=world.size,
+        )
+        return dataset, loader
+
 
 def load_evaluation_set(
     data: DataSet, skeleton: Skeleton, *, min_box_score: float = 0.0
@@ -181,15 +198,8 @@ def evaluate(
     model = tested_as(model, test)
     card = model.card
     chosen = load_evaluation_set(data, card.skeleton, min_box_score=test.min_box_score)
-    dataset = CropDataset(chosen.people, data.images, card.codec, card.box_padding)
     world = world or World.alone()
-    loader = crop_loader(
-        dataset,
-        batch_size=test.batch_size,
-        workers=workers,
-        rank=world.rank,
-        world_size=world.size,
-    )
+    dataset, loader = chosen.crops(card, card.codec, test.batch_size, workers=workers, world=world)
     inference = predict_people(model, dataset, loader, world=world, progress=progress)
     return world.on_main(
         lambda: score_inference(

@@ -70,6 +70,8 @@ def test_runs_of_earlier_versions_keep_their_best_score():
 )
 def test_every_network_trains_and_comes_back(settings, tmp_path, network, architecture):
     codec = ["codec.name=udp", "codec.blur_kernel=7", "train.epochs=1"]
+    if architecture["name"] != "hrnet":  # has none of its settings
+        settings = [each for each in settings if not each.startswith("model.")]
     best = train(load_config("demo", [*settings, *network, *codec]), tmp_path, device="cpu")
     loaded = load_network(best)
     assert architecture.items() <= loaded.network.architecture.items()
