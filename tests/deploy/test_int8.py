@@ -118,7 +118,8 @@ def small_hrnet(path):
     torch.manual_seed(0)
     blocks = {"stem_blocks": 1, "stage_modules": (1, 1, 1), "branch_blocks": 1}
     plain = {"mean": (0.0,) * 3, "std": (1.0,) * 3}
-    model = HRNet(4, 3, stem_width=4, **blocks, **plain)  # other layers start near zero
+    model = HRNet(4, 3, stem_width=4, **blocks)  # other layers start near zero
+    model.normalise_with(**plain)
     for layer in (
         model.conv1, model.conv2, model.layer1[0].downsample[0], model.transition1[0][0],
         model.final_layer,

@@ -24,7 +24,15 @@ from pose_hrnet.training.states import StateWriter
 from pose_hrnet.training.step import TrainingStep
 from pose_hrnet.training.train import train
 from tests.helpers.builders import make_people, write_annotations
-from tests.helpers.training_runs import Killed, assert_same_run, dies_at, weights
+from tests.helpers.training_runs import Killed, assert_same_run, dies_at, tiny_settings, weights
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The run that nothing ends."""
+    folder = tmp_path_factory.mktemp("whole")
+    train(load_config("demo", tiny_settings(folder)), folder / "run", device="cpu")
+    return folder / "run"
 
 
 @pytest.mark.parametrize(
@@ -41,16 +49,14 @@ from tests.helpers.training_runs import Killed, assert_same_run, dies_at, weight
         ("pose_hrnet.training.train.Report.show", 1),
     ],
 )
-def test_resumed_run_equals_the_uninterrupted_one(settings, tmp_path, where, call):
-    config = load_config("demo", settings)
-    train(config, tmp_path / "whole", device="cpu")
-
+def test_resumed_run_equals_the_uninterrupted_one(whole, tmp_path, where, call):
+    config = load_config(whole / "config.yaml")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(where, dies_at(call, pkgutil.resolve_name(where)))
         with pytest.raises(Killed):
             train(config, tmp_path / "parts", device="cpu")
     train(config, tmp_path / "parts", device="cpu", resume="auto")
-    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+    assert_same_run(whole, tmp_path / "parts")
 
 
 def test_runs_of_earlier_versions_keep_their_best_score():
