@@ -110,7 +110,7 @@ def export_model(
 
     Args:
         model: Layers of torch in fp32, as `load_model` gives them with ``backend="eager"``. Its
-            flip test goes into the graph.
+            flip test, flip shift and codec go into the graph, and into the card.
         path: The file, with the format's suffix; its folder is made.
         fmt: ``onnx``, ``openvino`` (a .bin stands beside the .xml) or ``torch``.
         heatmaps: Give the heatmaps as a third output.
@@ -121,10 +121,11 @@ def export_model(
         What was written. If the difference is not `ok`, nothing was.
 
     Raises:
-        ValueError: If an extra is missing, or the network cannot be exported in this format.
+        ValueError: If an extra is missing, the network cannot be exported in this format, or the
+            model decodes as no card can say.
         OSError: If the files cannot be written.
     """
-    path, model = Path(path), as_layers(model)
+    path, model = Path(path), as_layers(replace(model, card=graph_card(model)))
     facts = ExportFacts(fmt, model.decoder.flip_test, heatmaps, "fp32", package_versions(fmt))
     card = replace(model.card, export=facts)
     write = {"onnx": _write_onnx, "openvino": _write_openvino, "torch": _write_program}[fmt]
@@ -149,6 +150,23 @@ def export_model(
         if found is None or found.ok:
             put_in_place(folder, path.parent)
     return Export(path, card, found)
+
+
+def graph_card(model: PoseModel) -> ModelCard:
+    """The card of a model's graph: it decodes as the model does, whatever its checkpoint says.
+
+    Raises:
+        ValueError: If the model decodes by plain argmax, which no card can say.
+    """
+    codec, shift = model.decoder.codec, model.decoder.shift_cells
+    if not model.decoder.refine:
+        raise ValueError(
+            "a model that decodes by plain argmax (refine=False) cannot be exported, since a card "
+            "cannot say so; export it with refine=True"
+        )
+    if shift not in (None, codec.flip_shift):
+        codec = replace(codec, own_flip_shift=shift)
+    return replace(model.card, codec=codec)
 
 
 def as_layers(model: PoseModel) -> PoseModel:

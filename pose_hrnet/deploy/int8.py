@@ -17,7 +17,7 @@ from pose_hrnet.config.data import DataSet
 from pose_hrnet.data.crops import CropDataset
 from pose_hrnet.data.people import check_keypoints, people_to_predict, read_annotations
 from pose_hrnet.deploy.check import MAX_DIFFERENCE, difference
-from pose_hrnet.deploy.export import Export, export_model
+from pose_hrnet.deploy.export import Export, export_model, graph_card
 from pose_hrnet.deploy.quantise import import_nncf, quantise
 from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.evaluation.scorer import main_number
@@ -145,7 +145,7 @@ def export_int8(
     import_nncf()
     settings = settings or Int8Settings()
     with draft_folder(path) as folder:
-        prepared = prepare(model.card, data, settings.calibration, settings.count, folder)
+        prepared = prepare(graph_card(model), data, settings.calibration, settings.count, folder)
         crops = prepared.crops if check_crops is None else check_crops
         source, target = folder / "float" / path.name, folder / "int8" / path.name
         target.parent.mkdir()

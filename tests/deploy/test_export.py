@@ -178,6 +178,30 @@ def test_the_other_codecs_can_be_traced(codec_name, flip_test, tmp_path, crops):
     assert done.difference.keypoints_largest < 1e-3
 
 
+def test_the_card_says_what_the_graph_does_and_not_what_the_checkpoint_did(tmp_path, crops):
+    """Codec and shift are those of the decoder; a shift of 0 is one, too."""
+    plain, path = tiny("gaussian"), tmp_path / "a.pt2"
+    other = HeatmapCodec("dark", SIZE_WH, blur_kernel=3)
+    for changes, expected in (
+        ({"flip_shift": 0}, replace(plain.card.codec, own_flip_shift=0)),
+        ({"codec": other}, other),
+        ({"codec": other, "flip_shift": 2}, replace(other, own_flip_shift=2)),
+        ({"flip_test": False, "flip_shift": 0}, plain.card.codec),
+    ):
+        model = plain.with_test_settings(**changes)
+        assert export_model(model, path, "torch", check_crops=crops).ok
+        card = ModelCard.read_beside(path)
+        assert card.codec == expected
+        told = json.loads((tmp_path / "a.pt2.json").read_text())["flip_shift_cells"]
+        assert told == model.decoder.shift_cells
+        again = pose_model(model.network, card, flip_test=card.export.flip_test)
+        torch.testing.assert_close(again(crops)[0], model(crops)[0])
+    path.unlink()
+    with pytest.raises(ValueError, match="plain argmax"):
+        export_model(plain.with_test_settings(refine=False), path, "torch")
+    assert not path.exists()
+
+
 def test_a_torch_program_is_written_for_others_and_not_run_here(tmp_path, crops):
     path = tmp_path / "tiny.pt2"
     assert export_model(tiny(), path, "torch", check_crops=crops).difference.ok
