@@ -195,10 +195,10 @@ def evaluate(
         FileNotFoundError: If the annotations or the boxes are missing.
     """
     model = tested_as(model, test)
-    card = model.card
+    card, codec = model.card, model.decoder.codec
     chosen = load_evaluation_set(data, card.skeleton, min_box_score=test.min_box_score)
     world = world or World.alone()
-    dataset, loader = chosen.crops(card, card.codec, test.batch_size, workers=workers, world=world)
+    dataset, loader = chosen.crops(card, codec, test.batch_size, workers=workers, world=world)
     inference = predict_people(model, dataset, loader, world=world, progress=progress)
     return world.on_main(
         lambda: score_inference(

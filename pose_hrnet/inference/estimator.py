@@ -199,7 +199,7 @@ class PoseEstimator:
                 if len(batch.crops) >= self.batch_size:  # in the middle of an image
                     yield batch
                     batch = _Batch([], [], [])
-                batch.crops.append(cut(pending.image, affine, self.card.codec.input_wh))
+                batch.crops.append(cut(pending.image, affine, self.model.decoder.codec.input_wh))
                 batch.owners.append((pending, row))
             batch.finished.append(pending)
             # Images without persons, or large ones, must not pile up in memory either.
@@ -212,7 +212,7 @@ class PoseEstimator:
             yield batch
 
     def _pending(self, key: Key, image: Image, boxes_xyxy: ArrayLike) -> _PendingImage[Key]:
-        codec, boxes = self.card.codec, _checked_boxes(boxes_xyxy)
+        codec, boxes = self.model.decoder.codec, _checked_boxes(boxes_xyxy)
         frames = CropFrames.of_boxes(
             geometry.xyxy_to_xywh(boxes),
             codec.input_wh,

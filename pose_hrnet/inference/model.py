@@ -199,7 +199,7 @@ class PoseModel:
         Args:
             flip_test: Average with the mirrored crop.
             flip_shift: Cells to shift the mirrored heatmaps by.
-            codec: Decodes the heatmaps.
+            codec: Decodes the heatmaps, and cuts the crops in its alignment.
             refine: Step from the highest cell to a fraction of a cell; False: plain argmax.
 
         Raises:

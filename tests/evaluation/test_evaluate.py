@@ -10,8 +10,10 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from pose_hrnet import PoseEstimator
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
+from pose_hrnet.data.images import read_rgb
 from pose_hrnet.data.people import (
     labelled_people,
     load_people,
@@ -57,6 +59,24 @@ def test_wrong_flip_shift_costs_ap(data):
     assert wrong.scores.values["AP"] < right.scores.values["AP"] - 0.05
     assert wrong.provenance["flip_shift_cells"] == 3
     assert right.provenance["flip_shift_cells"] == 1
+
+
+def test_crops_are_cut_for_the_codec_that_decodes_them(data):
+    """A card of another alignment changes nothing, neither for `evaluate` nor in Python."""
+    udp, card = make_card("udp"), make_card("gaussian")
+    people = labelled_people(load_people(data.annotations))
+    image, box = read_rgb(data.images / people.images.file_names[0]), [[5, 5, 60, 90]]
+
+    def oracle(card):
+        return pose_model(Oracle(people, data.images, udp), card)
+
+    test = EvaluateConfig(nms="none")
+    own, other = oracle(udp), oracle(card).with_test_settings(codec=udp.codec)
+    found = [evaluate(model, data, test).poses.keypoints_image for model in (own, other)]
+    np.testing.assert_array_equal(*found)
+    own, other = oracle(udp), oracle(card).with_test_settings(codec=udp.codec)
+    found = [PoseEstimator(model)(image, box).keypoints_image for model in (own, other)]
+    np.testing.assert_array_equal(*found)
 
 
 def test_files_hold_the_numbers_and_what_made_them(data, tmp_path):
