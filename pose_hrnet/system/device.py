@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 
@@ -12,7 +13,8 @@ import torch
 
 from pose_hrnet.system.choices import Arithmetic, Precision
 
-_CPP_COMPILERS = ("g++", "clang++", "cl")
+_CPP_COMPILERS = {"darwin": "clang++", "win32": "cl"}
+"""What torch calls where no CXX is named; elsewhere it is g++, and clang++ does not stand in."""
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -76,10 +78,5 @@ def missing_compiler(device: torch.device) -> str | None:
     """The compiler that `torch.compile` needs for a device, but is not there; None: it is."""
     if device.type == "cuda":
         return None if find_spec("triton") else "Triton"
-    return None if cpp_compiler() else os.environ.get("CXX", "g++")
-
-
-def cpp_compiler() -> str | None:
-    """Path of the C++ compiler that torch calls; None if there is none."""
-    named = os.environ.get("CXX")
-    return next(filter(None, map(shutil.which, [named] if named else _CPP_COMPILERS)), None)
+    needed = os.environ.get("CXX") or _CPP_COMPILERS.get(sys.platform, "g++")
+    return None if shutil.which(needed) else needed
