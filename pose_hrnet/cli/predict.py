@@ -66,6 +66,8 @@ def predict(
     from pose_hrnet.inference.files import find_images, predict_files
     from pose_hrnet.inference.load import load_model
 
+    if nms is not None and boxes is None:
+        raise ValueError("--nms does nothing without --boxes; give both, or neither")
     crops = expected_crops(boxes) if boxes else len(find_images(inputs, skip=output / "overlays"))
     model = load_model(
         checkpoint,

@@ -35,6 +35,14 @@ def test_lists_of_choices_name_what_is_none_of_them(arguments):
     assert f"{arguments[-1].rpartition(',')[2]!r}; give one or more of " in error
 
 
+def test_nms_without_boxes_is_refused(tmp_path):
+    """An image is one crop then: there is nothing to remove."""
+    arguments = ["predict", tmp_path, "-c", "none.safetensors", "-o", tmp_path / "out"]
+    _, error = run_here(*arguments, "--nms", "oks", code=2)
+    assert "--nms does nothing without --boxes; give both, or neither" in error
+    assert not (tmp_path / "out").exists()
+
+
 def test_version_and_short_help():
     assert run_here("--version")[0].strip() == __version__
     assert run_here("score", "-h") == run_here("score", "--help")
