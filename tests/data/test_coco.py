@@ -113,6 +113,7 @@ def test_bad_images_are_reported_and_the_first_of_an_id_counts(tmp_path):
         {"id": 7, "file_name": "again.jpg", "width": 1, "height": 1},
         {"id": 8},
         {"file_name": "no_id.jpg"},
+        {"id": 9, "file_name": None},
     ]
     file = read_persons(read_coco(write(tmp_path, person(1), images=images)), COCO17)
     assert file.people.images.file_names == ("a/street.jpg", "b/street.jpg")
@@ -121,6 +122,7 @@ def test_bad_images_are_reported_and_the_first_of_an_id_counts(tmp_path):
         ("duplicate image id", 7),
         ("malformed image", "#4"),
         ("image without file name", 8),
+        ("image without file name", 9),
     ]
 
 

@@ -145,6 +145,8 @@ def test_categories_that_name_no_keypoints_are_one_sentence(annotate):
         find_skeleton(None, annotate(categories=two))
     with pytest.raises(ValueError, match=r"joins keypoints \[1, 9\] .* has keypoints 1 to 5"):
         find_skeleton(None, annotate(*FIVE, skeleton=[[1, 9]]))
+    with pytest.raises(ValueError, match=r"is not pairs of keypoint numbers .* a skeleton YAML"):
+        find_skeleton(None, annotate(*FIVE, skeleton=[[1, 2, 3]]))
 
 
 def test_an_unknown_choice_is_one_sentence(annotate):

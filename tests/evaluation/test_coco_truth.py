@@ -61,6 +61,18 @@ def test_rows_that_are_no_objects_and_images_without_id_are_told_in_one_note(tmp
     assert "3 rows left out: malformed image (1: '#6'), malformed annotation (2: '#12'" in note
 
 
+@pytest.mark.parametrize("skeleton", [None, "none", [[1]], [[1, None]], {"nose": 1}, 3])
+def test_what_scoring_does_not_need_may_be_odd(tmp_path, skeleton):
+    """No image is opened, and no limb drawn."""
+    truth = GOOD | {
+        "images": [image | {"file_name": None} for image in GOOD["images"]],
+        "categories": [category | {"skeleton": skeleton} for category in GOOD["categories"]],
+    }
+    scores = score_results(write(tmp_path, truth), RESULTS)
+    assert scores.values == raw(tmp_path, GOOD)
+    assert scores.notes == ()
+
+
 def test_unlabelled_keypoints_need_no_coordinates(tmp_path):
     """pycocotools does not look at them either, but cannot read null."""
     nothing = {"null": None, "nan": NAN}

@@ -36,13 +36,14 @@ class Category:
         id: Its ``category_id``.
         name: Its name.
         keypoint_names: Names in the file's order; empty if the file has none.
-        skeleton: Pairs of keypoints that a limb joins, as the file has them: counted from 1.
+        skeleton: What the file has there, undecoded, since only limbs need it: pairs of keypoints
+            that a limb joins, counted from 1, unless the file is odd.
     """
 
     id: ImageId
     name: str
     keypoint_names: tuple[str, ...]
-    skeleton: tuple[tuple[int, int], ...] = ()
+    skeleton: Any = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,12 +185,12 @@ class _Category(msgspec.Struct):
     id: ImageId
     name: str = ""
     keypoints: list[str] | None = None
-    skeleton: list[tuple[int, int]] | None = None
+    skeleton: Any = None
 
 
 class _Image(msgspec.Struct, gc=False):
     id: ImageId
-    file_name: str = ""
+    file_name: str | None = None
     width: float | None = 0
     height: float | None = 0
     crowdIndex: float | None = None
@@ -212,8 +213,7 @@ def _decode_categories(raws: Sequence[msgspec.Raw], path: Path) -> tuple[Categor
     except msgspec.ValidationError as error:
         raise ValueError(f"{path} is not {_EXPECTED}: a category: {error}") from error
     return tuple(
-        Category(row.id, row.name, tuple(row.keypoints or ()), tuple(row.skeleton or ()))
-        for row in rows
+        Category(row.id, row.name, tuple(row.keypoints or ()), row.skeleton) for row in rows
     )
 
 
@@ -240,8 +240,8 @@ def _read_images(raws: list[msgspec.Raw], problems: list[Problem]) -> tuple[Imag
     for image in decode_rows(raws, _Image, "image", problems):
         if image.id in images:
             sentence = (
-                f"image {image.id!r} ({image.file_name}) has the id of an earlier image "
-                f"({images[image.id].file_name}); give each image its own"
+                f"image {image.id!r} ({image.file_name or ''}) has the id of an earlier image "
+                f"({images[image.id].file_name or ''}); give each image its own"
             )
             problems.append(Problem("duplicate image id", image.id, sentence))
         else:
@@ -252,7 +252,7 @@ def _read_images(raws: list[msgspec.Raw], problems: list[Problem]) -> tuple[Imag
     ]
     columns = Images(
         ids=tuple(images),
-        file_names=tuple(image.file_name for image in images.values()),
+        file_names=tuple(image.file_name or "" for image in images.values()),
         sizes_wh=np.array(sizes, np.float64).reshape(-1, 2).clip(0, _MOST_PIXELS).astype(np.int32),
     )
     return columns, np.array([image.crowdIndex for image in images.values()], np.float64)

@@ -224,7 +224,13 @@ class _Index:
 
 def _links(category: Category, source: Path) -> tuple[tuple[int, int], ...]:
     """COCO counts keypoints from 1; a file with a keypoint 0 counts from 0."""
-    pairs: list[tuple[int, int]] = list(category.skeleton)
+    try:
+        pairs = msgspec.convert(category.skeleton or [], list[tuple[int, int]])
+    except msgspec.ValidationError as error:
+        raise ValueError(
+            f"{source} has a skeleton in category {category.name!r} that is not pairs of keypoint "
+            f"numbers ({error}); correct it, or give links in a skeleton YAML"
+        ) from error
     first = 0 if any(0 in pair for pair in pairs) else 1
     count = len(category.keypoint_names)
     wrong: list[Any] = [p for p in pairs if not all(first <= k < first + count for k in p)]
