@@ -323,6 +323,7 @@ def test_a_run_in_minutes_that_is_stopped_by_its_last_step_is_concluded(
     monkeypatch.setattr("pose_hrnet.training.loop.perf_counter", lambda: next(clock))
     limits = ["train.minutes=0.005", "train.epochs=100000", "train.evaluate_every=100000"]
     asked = iter([signal.SIGTERM])  # behind the first step, when 0.3 s are over
+    # Private: the signal arrives between this very step and the next look at the clock.
     monkeypatch.setattr(TrainingRun, "_asked_to_stop", lambda run: next(asked, None))
     config = load_config("demo", [*settings, *limits])
     with pytest.raises(Interrupted):
