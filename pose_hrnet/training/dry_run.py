@@ -305,10 +305,13 @@ class _Trial:
         loaded = self.loaded_per_second
         slower = learned if loaded is None else min(loaded, learned)
         epoch = len(data.people) / slower
-        evaluations = -(-train.epochs // train.evaluate_every)
-        total = train.epochs * epoch + evaluations * len(held_out.people) / predicted
+        epochs = train.epochs
+        if train.minutes is not None:
+            epochs = max(1, min(epochs, round(60 * train.minutes / epoch)))
+        evaluations = -(-epochs // train.evaluate_every)
+        total = epochs * epoch + evaluations * len(held_out.people) / predicted
         words = (
-            f"about {duration(epoch)} an epoch, {duration(total)} for {train.epochs} of them "
+            f"about {duration(epoch)} an epoch, {duration(total)} for {epochs} of them "
             f"with {counted(evaluations, 'evaluation')}"
         )
         if train.compile:

@@ -166,6 +166,9 @@ class TrainingRun:
 
     def _conclude_epoch(self) -> None:
         """Evaluate the last finished epoch if it is one of those, save, and report it."""
+        # A run by the clock may have been stopped by the very step that used up its time.
+        if self.done.part.samples and self._is_finished():
+            self.done.finish_epoch(self.parts.rate(self.done.step - 1, self.seconds))
         if self._evaluation_is_due():
             with self.interrupts.abandoning():
                 scores = self._evaluate()
@@ -179,7 +182,7 @@ class TrainingRun:
     def where_it_goes_on(self) -> str:
         """What to say of a run that is resumed."""
         done, epochs = self.done, self.config.train.epochs
-        if not self._is_finished() or self._evaluation_is_due():
+        if not self._is_finished() or done.part.samples or self._evaluation_is_due():
             return f"resumed {self.place()}"
         best = f"best {main_number(done.lines[-1])} {done.best_score:.3f}"
         count = f"{done.epoch} of {counted(epochs, 'epoch')}"

@@ -97,6 +97,7 @@ class Progressed:
         best_score: Highest AP (MPII: PCKh) so far; -inf before the first evaluation.
         lines: What ``metrics.jsonl`` holds: a dict per finished epoch.
         part: Of the epoch that is not finished.
+        seconds_before: Spent on the finished epochs, not rounded as their lines are.
     """
 
     epoch: int = 0
@@ -104,11 +105,12 @@ class Progressed:
     best_score: float = -math.inf
     lines: list[dict[str, Any]] = field(default_factory=list)
     part: EpochPart = field(default_factory=EpochPart)
+    seconds_before: float = 0.0
 
     @property
     def seconds(self) -> float:
         """Spent on learning so far, evaluations apart."""
-        return sum(float(line["seconds"]) for line in self.lines) + self.part.seconds
+        return self.seconds_before + self.part.seconds
 
     def place(self, epochs: int, steps_per_epoch: int) -> str:
         """How far that is, in words."""
@@ -125,6 +127,7 @@ class Progressed:
         """
         part = self.part
         self.epoch += 1
+        self.seconds_before += part.seconds
         self.lines.append(
             {
                 "epoch": self.epoch,

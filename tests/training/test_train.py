@@ -7,6 +7,7 @@ import itertools
 import json
 import multiprocessing
 import pkgutil
+import signal
 from contextlib import nullcontext
 from dataclasses import asdict
 
@@ -16,6 +17,8 @@ import torch
 from pose_hrnet.config.files import load_config
 from pose_hrnet.config.training import OptimizerConfig
 from pose_hrnet.models.weights.load import load_network
+from pose_hrnet.system.interrupts import Interrupted
+from pose_hrnet.training.loop import TrainingRun
 from pose_hrnet.training.memory import BatchTooLarge
 from pose_hrnet.training.optimizer import build_optimizer, rate_schedule
 from pose_hrnet.training.report import METRICS, read_metrics
@@ -311,6 +314,32 @@ def test_a_run_in_minutes_ends_when_they_are_over(settings, tmp_path, monkeypatc
     # The time is used up: nothing is left to do for a resumed run.
     train(load_config("demo", [*settings, *limits]), tmp_path, device="cpu", resume="auto")
     assert read_metrics(tmp_path / METRICS) == lines
+
+
+def test_a_run_in_minutes_that_is_stopped_by_its_last_step_is_concluded(
+    settings, tmp_path, monkeypatch
+):
+    clock = itertools.count(0, 0.125)
+    monkeypatch.setattr("pose_hrnet.training.loop.perf_counter", lambda: next(clock))
+    limits = ["train.minutes=0.005", "train.epochs=100000", "train.evaluate_every=100000"]
+    asked = iter([signal.SIGTERM])  # behind the first step, when 0.3 s are over
+    # Private: the signal arrives between this very step and the next look at the clock.
+    monkeypatch.setattr(TrainingRun, "_asked_to_stop", lambda run: next(asked, None))
+    config = load_config("demo", [*settings, *limits])
+    with pytest.raises(Interrupted):
+        train(config, tmp_path, device="cpu")
+    assert read_metrics(tmp_path / METRICS) == []
+    train(config, tmp_path, device="cpu", resume="must")
+    (line,) = read_metrics(tmp_path / METRICS)
+    assert line["step"] == 1
+    assert "AP" in line
+
+
+def test_the_clock_of_a_run_does_not_round():
+    done = Progressed(part=EpochPart(steps=1, samples=4, loss_sum=1.0, seconds=0.3049))
+    done.finish_epoch(0.0)
+    assert done.lines[0]["seconds"] == 0.3
+    assert done.seconds == 0.3049
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
