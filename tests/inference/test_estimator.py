@@ -19,6 +19,7 @@ from pose_hrnet.data.formats.detections import load_boxes
 from pose_hrnet.data.images import read_rgb
 from pose_hrnet.evaluation.evaluate import USUAL
 from pose_hrnet.inference.files import find_images, predict_files
+from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.card import ModelCard
@@ -351,16 +352,16 @@ def test_large_images_do_not_pile_up(estimator, monkeypatch, batch_size):
 def test_batches_go_on_over_the_ends_of_images(estimator, images, monkeypatch):
     """Eleven persons in four images are four batches of at most three, in order."""
     boxes = [BOXES[0], [], [*BOXES[2], *BOXES[2], [2, 2, 40, 50]], BOXES[0]]
-    given, run = [], estimator.model
+    given, run = [], PoseModel.__call__
 
-    def watch(crops):
+    def watch(model, crops):
         given.append(len(crops))
-        return run(crops)
+        return run(model, crops)
 
     expected = [
         estimator(i, b).keypoints_image for i, b in zip(pictures(images), boxes, strict=True)
     ]
-    monkeypatch.setattr(estimator, "model", watch)
+    monkeypatch.setattr(PoseModel, "__call__", watch)
     found = list(estimator.predict_stream(zip("abcd", pictures(images), boxes, strict=True)))
     assert given == [3, 3, 3, 2]
     assert [key for key, _, _ in found] == list("abcd")
