@@ -35,7 +35,6 @@ COVERED_BY = {
     "inference/test_choose": (
         "inference/backends/convert inference/backends/networks inference/backends/sessions"
     ),
-    "inference/test_estimator": "inference/files",
     "inference/test_model": "inference/load",
     "models/test_hrnet": "models/layers",
     "models/test_load": "models/card models/weights/read",
