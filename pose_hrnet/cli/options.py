@@ -68,7 +68,8 @@ Checkpoint = Annotated[
     typer.Option(
         "--checkpoint",
         "-c",
-        help="Ours, an official or MMPose checkpoint, an exported .onnx or .xml, or a .yaml card.",
+        help="Ours, an official or MMPose checkpoint; default: the weights inside the package; an "
+        "exported .onnx or .xml, or a .yaml card.",
     ),
 ]
 ResumeOption = Annotated[

@@ -29,12 +29,14 @@ from pose_hrnet.system.text import counted
 
 log = logging.getLogger(__name__)
 
+DEFAULT = Path("default")
+
 
 @one_sentence_errors
 def predict(
     inputs: Annotated[list[Path], typer.Argument(help="Images, and folders of images.")],
-    checkpoint: Checkpoint,
     output: Output,
+    checkpoint: Checkpoint = DEFAULT,
     boxes: Annotated[
         Path | None, typer.Option(help="Detection JSON; without it, an image is one crop.")
     ] = None,
@@ -59,7 +61,7 @@ def predict(
 
     Exit code 1 if some image could not be read; the rest is done all the same.
 
-    Example: `pose-hrnet predict -c best.safetensors photos/ --boxes boxes.json --output out`
+    Example: `pose-hrnet predict photos/ --boxes boxes.json --output out`
     """
     from pose_hrnet.config.recipe import EvaluateConfig
     from pose_hrnet.inference.estimator import PoseEstimator
@@ -78,6 +80,11 @@ def predict(
         card=card,
         crops=crops,
     )
+    if checkpoint == DEFAULT:
+        log.info(
+            "default: a small HRNet, AP 0.534 on COCO images that it has not seen; published "
+            "weights score more, see docs/weights.md and --checkpoint"
+        )
     log.info("%s", model.choice.summary)
     estimator = PoseEstimator(model, **given(batch_size=batch_size))
     done = predict_files(

@@ -50,7 +50,8 @@ def load_model(
     heatmap models of others. All other files are checkpoints, of ours or of other toolkits.
 
     Args:
-        path: The model, or the YAML card that names it.
+        path: The model, or the YAML card that names it; ``default``: the weights inside the
+            package (docs/default_model.md).
         backend: What runs it; ``auto``: the best choice for a checkpoint (see `choose`), and for
             other files what they are for. ``openvino`` runs ONNX files, too.
         precision: Arithmetic; ``auto``: the fastest. That of exported files is their own, but

@@ -97,8 +97,22 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], card: Mapping[st
         temporary.write_bytes(save(plain, {"format": "pt", _CARD_KEY: json.dumps(card)}))
 
 
+def checkpoint_path(path: str | Path) -> Path:
+    """The file that a checkpoint's path or name stands for.
+
+    ``default`` is the name of the weights inside the package (docs/default_model.md), unless a
+    file or folder of that name is there.
+    """
+    path = Path(path)
+    is_named = path == Path("default") and not path.exists()
+    return Path(__file__).with_name("default.safetensors") if is_named else path
+
+
 def read_checkpoint(path: Path) -> CheckpointFile:
     """Read a safetensors or torch file; the content decides which, not the name.
+
+    Args:
+        path: Of the file, or the name of weights; see `checkpoint_path`.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -106,6 +120,7 @@ def read_checkpoint(path: Path) -> CheckpointFile:
         ValueError: If it is empty, cut short, no checkpoint, holds no state dict, or would have to
             run code to load.
     """
+    path = checkpoint_path(path)
     if path.is_dir():
         raise FileNotFoundError(
             f"{path} is a folder; give a checkpoint file, such as the best.safetensors of a run"

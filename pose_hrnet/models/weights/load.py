@@ -80,7 +80,8 @@ def load_network(
     ``pose_hrnet_w32_256x192.pth`` (height x width), else assumed, which is logged.
 
     Args:
-        path: ``.safetensors``, ``.pt`` or ``.pth``; the content decides, not the name.
+        path: ``.safetensors``, ``.pt`` or ``.pth``; the content decides, not the name. Or
+            ``default``, the weights inside the package.
         skeleton: Taken instead of what the file says.
         input_wh: Input size (width, height), taken instead of what the file says.
         codec: Name of the codec, taken instead of what the file says.
