@@ -28,6 +28,7 @@ from pose_hrnet.training.assemble import build_model
 from pose_hrnet.training.data import training_crops, training_data
 from tests.helpers import mpii_files
 from tests.helpers.builders import make_people, write_annotations, write_images
+from tests.helpers.training_runs import NETWORK
 
 THREE = Skeleton(
     "three", ("crown", "left_wrist", "right_wrist"), ((1, 2),), (), (0.05,) * 3, (), (1.0,) * 3
@@ -192,7 +193,7 @@ def test_crops_of_mixed_data_sets_come_from_their_own_folders(coco, mpii, tmp_pa
         },
     ]
     val = [f"data.val.annotations={coco}", f"data.val.images={tmp_path / 'a'}"]
-    tiny = ["codec.input_wh=[32, 64]", "model.width=8", "data.workers=0", "train.batch_size=14"]
+    tiny = [*NETWORK, "codec.input_wh=[32, 64]", "data.workers=0", "train.batch_size=14"]
     config = load_config("demo", [f"data.train={json.dumps(sets)}", *val, *tiny])
     _, card = build_model(config)
     assert card.skeleton is COCO17, "the first data set's"
@@ -221,10 +222,9 @@ def test_the_first_data_set_may_name_the_keypoints_itself(coco, tmp_path):
     del content["categories"][0]["keypoints"]
     nameless = tmp_path / "nameless.json"
     nameless.write_text(json.dumps(content))
-    tiny = ["model.width=8", "model.stage_modules=[1, 1, 1]"]
     named = f"data.train={{annotations: {nameless}, images: x, skeleton: coco17}}"
-    _, card = build_model(load_config("demo", [*tiny, named]))
+    _, card = build_model(load_config("demo", [*NETWORK, named]))
     assert card.skeleton is COCO17
     unnamed = f"data.train={{annotations: {nameless}, images: x}}"
     with pytest.raises(ValueError, match="keypoint"):
-        build_model(load_config("demo", [*tiny, unnamed]))
+        build_model(load_config("demo", [*NETWORK, unnamed]))

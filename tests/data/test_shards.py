@@ -31,6 +31,7 @@ from pose_hrnet.training.train import train
 from tests.helpers import mpii_files
 from tests.helpers.builders import make_people, write_annotations, write_images
 from tests.helpers.pictures import shift_and_difference
+from tests.helpers.training_runs import NETWORK
 
 INPUT_WH = (96, 128)
 CODEC = HeatmapCodec(input_wh=INPUT_WH)
@@ -258,9 +259,8 @@ def test_command_writes_what_training_reads(tmp_path):
     settings = [
         f"data.train={{shards: {tmp_path / 'shards'}}}", f"data.val.annotations={annotations}",
         f"data.val.images={images}", "data.workers=0", "data.decode=fast",
-        "model.width=8", "model.stem_width=8", "model.branch_blocks=1", "codec.sigma=1",
-        "codec.input_wh=[32, 64]", "train.batch_size=4", "optimizer.schedule=step",
-        "train.precision=fp32",
+        *NETWORK, "codec.sigma=1", "codec.input_wh=[32, 64]", "train.batch_size=4",
+        "optimizer.schedule=step", "train.precision=fp32",
     ]  # fmt: skip
     config = load_config("demo", [*settings, "train.epochs=1"])
     train(config, tmp_path / "run", device="cpu")

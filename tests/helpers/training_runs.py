@@ -9,10 +9,15 @@ import torch
 from pose_hrnet.training.report import read_metrics
 from tests.helpers.builders import make_people, write_annotations, write_images
 
+NETWORK = [
+    "model.pretrained=null", "model.width=8", "model.stem_width=8", "model.stem_blocks=1",
+    "model.stage_modules=[1, 1, 1]", "model.branch_blocks=1",
+]  # fmt: skip
+"""Overrides that make the demo's network a tiny one, without weights."""
+
 TINY = [
-    "model.width=8", "model.stem_width=8", "model.branch_blocks=1", "codec.input_wh=[32, 64]",
-    "codec.sigma=1", "train.batch_size=4", "train.epochs=3", "train.evaluate_every=2",
-    "train.precision=fp32", "data.workers=0", "optimizer.warmup_steps=2",
+    *NETWORK, "codec.input_wh=[32, 64]", "codec.sigma=1", "train.batch_size=4", "train.epochs=3",
+    "train.evaluate_every=2", "train.precision=fp32", "data.workers=0", "optimizer.warmup_steps=2",
 ]  # fmt: skip
 
 

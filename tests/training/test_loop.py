@@ -17,6 +17,7 @@ from pose_hrnet.training.loop import READ_EVERY, TrainingRun
 from pose_hrnet.training.report import Report
 from pose_hrnet.training.run_folder import EpochPart, Progressed
 from tests.helpers.builders import make_people
+from tests.helpers.training_runs import NETWORK
 
 
 class FakeStep:
@@ -92,7 +93,7 @@ def run_of(tmp_path):
     """Makes a run over an epoch's batches whose steps learn nothing."""
 
     def make(batches, *changes, done=None, rate=lambda step, seconds: step / 10):
-        config = load_config("demo", ["data.skeleton=coco17", "model.width=8", *changes])
+        config = load_config("demo", ["data.skeleton=coco17", *NETWORK, *changes])
         parts = Assembly(config, torch.device("cpu"))
         data = SimpleNamespace(people=make_people(4), sampler=SimpleNamespace())
         vars(parts).update(data=data, loader=batches, step=FakeStep(), rate=rate)

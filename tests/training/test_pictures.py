@@ -15,6 +15,7 @@ from pose_hrnet.training.assemble import build_model
 from pose_hrnet.training.pictures import TALL, Showcase
 from tests.helpers.builders import make_people, make_poses, write_annotations, write_images
 from tests.helpers.pose_models import pose_model
+from tests.helpers.training_runs import NETWORK
 
 
 @pytest.fixture(params=["annotated boxes", "detected boxes"])
@@ -24,7 +25,7 @@ def showcase(tmp_path, request):
         annotations=write_annotations(people, tmp_path / "people.json"),
         images=write_images(people, tmp_path / "images"),
     )
-    config = load_config("demo", ["model.width=8", "model.stem_width=8", "model.branch_blocks=1",
+    config = load_config("demo", [*NETWORK,
         f"data.train.annotations={data.annotations}", "codec.input_wh=[96, 128]"])  # fmt: skip
     model, card = build_model(config)
     held_out = load_evaluation_set(data, COCO17)

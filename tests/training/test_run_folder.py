@@ -35,10 +35,10 @@ def saved_run(folder, config, **changes):
 
 
 def test_settings_that_came_later_than_a_run_had_their_default(tmp_path):
-    config = load_config("demo")
+    config = load_config("demo", ["train.ema_decay=null"])
     saved_run(tmp_path, config, train__ema_decay=None, train__accumulate=None)
     assert load_run(tmp_path, config, PEOPLE, "auto") is not None
-    other = load_config("demo", ["train.accumulate=2"])
+    other = load_config("demo", ["train.ema_decay=null", "train.accumulate=2"])
     with pytest.raises(RunMismatch, match=r"train.accumulate \(1 before, 2 now\)"):
         load_run(tmp_path, other, PEOPLE, "auto")
 

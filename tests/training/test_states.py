@@ -12,7 +12,7 @@ from pose_hrnet.config.files import load_config
 from pose_hrnet.models.weights.load import load_network
 from pose_hrnet.training.assemble import build_model
 from pose_hrnet.training.states import LAST, PREVIOUS, StateWriter, read_newest_state
-from tests.helpers.training_runs import Killed, dies_at
+from tests.helpers.training_runs import NETWORK, Killed, dies_at
 
 
 def state(number):
@@ -135,7 +135,7 @@ def test_saving_does_not_wait_and_copies_what_later_steps_change(tmp_path, monke
 
 
 def test_a_save_that_fails_is_tried_again_with_the_best_weights(tmp_path, monkeypatch, caplog):
-    model, card = build_model(load_config("demo", ["data.skeleton=coco17", "model.width=8"]))
+    model, card = build_model(load_config("demo", ["data.skeleton=coco17", *NETWORK]))
     weights = model.state_dict()
 
     def no_space(*_arguments):

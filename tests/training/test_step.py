@@ -17,10 +17,11 @@ from pose_hrnet.training.losses import weighted_mse
 from pose_hrnet.training.optimizer import build_optimizer
 from pose_hrnet.training.step import TrainingStep
 from tests.helpers.builders import make_batch, make_people
+from tests.helpers.training_runs import NETWORK
 
 TINY = [
-    "model.width=8", "model.stem_width=8", "model.branch_blocks=1", "codec.input_wh=[32, 64]",
-    "codec.sigma=1", "train.batch_size=4", "train.precision=fp32", "optimizer.lr=0.01",
+    *NETWORK, "codec.input_wh=[32, 64]", "codec.sigma=1", "train.batch_size=4",
+    "train.precision=fp32", "optimizer.lr=0.01", "train.ema_decay=null",
 ]  # fmt: skip
 CPU = torch.device("cpu")
 RATE = 0.01

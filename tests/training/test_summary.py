@@ -60,7 +60,7 @@ def test_facts_are_those_of_the_run(config):
     assert (summary.validation_boxes, summary.validation_images) == (6, 3)
     model, _ = build_model(config)
     assert summary.parameters == sum(p.numel() for p in model.parameters())
-    assert (summary.model, summary.precision) == ("HRNet-W16", "fp32")
+    assert (summary.model, summary.precision) == ("HRNet-W28", "fp32")
     assert (summary.effective_batch, summary.steps_per_epoch) == (4, 3)
     four = summary_of(config, processes=4)
     assert (four.effective_batch, four.steps_per_epoch) == (16, 1)
@@ -70,7 +70,7 @@ def test_facts_are_those_of_the_run(config):
     assert dict(four.facts(config).rows)["batch"].endswith("(2 crops x 2 batches x 4 processes)")
     assert rows["learning rate"] == "adamw 0.000125 = 0.001 x 4 / 32, warm-up of 50 steps"
     assert rows["steps"] == "3 in an epoch, 21 in all"
-    assert rows["input"].startswith("128x96 (height x width), codec dark")
+    assert rows["input"].startswith("128x96 (height x width), codec udp")
 
 
 def test_summary_fits_a_screen(config, tmp_path):
