@@ -199,7 +199,7 @@ def end_workers(loader: DataLoader[Crop]) -> None:
     iterator, loader._iterator = loader._iterator, None
     if isinstance(iterator, _MultiProcessingDataLoaderIter):
         # Not left to its end: the traceback of an error holds it.
-        iterator._shutdown_workers()  # type: ignore[no-untyped-call]
+        iterator._shutdown_workers()
 
 
 @atexit.register
@@ -258,7 +258,7 @@ def on_device(batches: Iterable[CropBatch], device: torch.device) -> Iterator[Cr
 
 def _unshared(batch: CropBatch) -> CropBatch:
     """The batch, in memory of this process."""
-    if not batch.pixels.is_shared():
+    if not batch.pixels.is_shared():  # type: ignore[no-untyped-call]
         return batch
     return CropBatch(*(column.clone() for column in batch))
 
