@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import re
+import warnings
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import PIL.Image
 import PIL.ImageFile
 
-from pose_hrnet.keypoints.records import Float64, Image, Images
-from pose_hrnet.system.text import format_size
+from pose_hrnet.keypoints.records import Image
+from pose_hrnet.system.inputs import UnreadableFile, read_input, shown_path
+from pose_hrnet.system.text import format_size, one_line, shown
 
 try:
     import cv2
@@ -22,7 +27,17 @@ except ImportError as error:
         "or: pip install opencv-python-headless"
     ) from error
 
-Fault: TypeAlias = Literal["empty", "not an image", "truncated", "wrong size", "unreadable"]
+Fault: TypeAlias = Literal[
+    "empty", "not an image", "truncated", "wrong size", "unreadable", "elsewhere"
+]
+
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
+"""What is read, by the names that Pillow gives; its other formats start programs (EPS), or belong
+to games and fax machines, and their decoders are hardly ever looked at."""
+MOST_PIXELS = 178_956_970
+"""Of an image: 13,377 x 13,377, or 0.5 GB of RGB; the limit that Pillow has itself."""
+# It is told in a sentence of ours, not in Pillow's warning from half of it on.
+warnings.filterwarnings("ignore", category=PIL.Image.DecompressionBombWarning)
 
 _EXIF_ORIENTATION = 0x0112
 # What the last part of a whole file holds; it cannot occur within compressed pixels.
@@ -140,6 +155,30 @@ def exif_orientation(path: Path | str, data: bytes) -> int:
     return _orientation(_open(path, data)[1])
 
 
+def image_path(folder: Path, name: str) -> Path:
+    """The file of an image that annotations name; the one place where the two are joined.
+
+    Args:
+        folder: Of the images.
+        name: The ``file_name``, relative to it, or the whole path of a file in it.
+
+    Raises:
+        ImageError: If it leads out of the folder: a file from somewhere else is not to decide
+            what is read on this machine.
+    """
+    path = Path(folder) / name
+    top = Path(os.path.abspath(folder))
+    inside = top == Path(top.anchor) or Path(os.path.abspath(path)).is_relative_to(top)
+    if not inside:
+        raise ImageError(
+            f"image {shown(name, 200)} is not read, because its file_name leads out of the image "
+            f"folder {folder}; give a folder that holds all images, and names relative to it "
+            "(whole paths are read where the folder holds them, as / does)",
+            "elsewhere",
+        )
+    return path
+
+
 def read_bytes(path: Path) -> bytes:
     """The bytes of an image file.
 
@@ -148,13 +187,13 @@ def read_bytes(path: Path) -> bytes:
         ImageError: If it is empty or cannot be read.
     """
     try:
-        data = path.read_bytes()
+        data = read_input(path)
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"image {path} does not exist; check the image folder and the file name"
+            f"image {shown_path(path)} does not exist; check the image folder and the file name"
         ) from None
-    except OSError as error:
-        raise ImageError(f"image {path} cannot be read ({error.strerror})") from error
+    except UnreadableFile as error:
+        raise ImageError(f"image {shown_path(path)} cannot be read ({error.reason})") from None
     if not data:
         raise ImageError(f"image {path} is empty (zero bytes); fetch or write it again", "empty")
     return data
@@ -164,18 +203,41 @@ def _open(path: Path | str, data: bytes) -> tuple[BytesIO, PIL.ImageFile.ImageFi
     """Parse the header; for a JPEG the stream then stands at its first scan."""
     stream = BytesIO(data)
     try:
-        return stream, PIL.Image.open(stream)
+        image = PIL.Image.open(stream, formats=_formats())
+    except PIL.Image.DecompressionBombError as error:
+        found = re.search(r"\((\d+) pixels\)", str(error))
+        raise too_large(path, int(found[1]) if found else None) from None
     # Damaged headers make Pillow's parsers raise nearly any exception.
     except Exception as error:
         raise ImageError(
             f"image {path} is not an image that can be opened ({_reason(error)})", "not an image"
         ) from error
+    if image.width * image.height > MOST_PIXELS:  # where somebody has raised Pillow's limit
+        raise too_large(path, image.width * image.height)
+    return stream, image
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this Pillow has."""
+    PIL.Image.init()
+    return tuple(name for name in FORMATS if name in PIL.Image.OPEN)
+
+
+def too_large(path: Path | str, pixels: int | None) -> ImageError:
+    """The error about an image of so many pixels, to be raised."""
+    has = "too many pixels" if pixels is None else f"{pixels:,} pixels"
+    return ImageError(
+        f"image {path} is too large: it has {has}, and at most {MOST_PIXELS:,} are read; scale "
+        "it down, or cut it into parts"
+    )
 
 
 def _reason(error: Exception) -> str:
     """An exception as part of a sentence, without the address of the stream that it names."""
-    text = " ".join(str(error).split())
-    return "unknown format" if "cannot identify image file" in text else text.rstrip(".")
+    if isinstance(error, PIL.UnidentifiedImageError):
+        return f"its format is none of {', '.join(FORMATS)}"
+    return one_line(error)
 
 
 def _orientation(image: PIL.Image.Image) -> int:
@@ -262,100 +324,3 @@ def orientation_to_apply(
             "wrong size",
         )
     return applied
-
-
-class Picture(NamedTuple):
-    """Decoded pixels, and where they are.
-
-    Attributes:
-        pixels: ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGB and an unused byte, uint8. May be
-            overwritten by the next picture of the same reader.
-        affine: ``(2, 3)`` ``image_to_picture``; None where the two frames are one.
-    """
-
-    pixels: Image
-    affine: Float64 | None = None
-
-
-class Pictures(Protocol):
-    """Where the pixels of a data set's images come from.
-
-    Attributes:
-        reduces: Whether pictures may be coarser than their images.
-    """
-
-    reduces: bool
-
-    def read(self, row: int, reduction: float) -> Picture:
-        """The picture of one image.
-
-        Args:
-            row: Row of the data set's `Images`.
-            reduction: How much coarser it may be: image pixels per picture pixel.
-
-        Raises:
-            OSError: If it cannot be read.
-            ImageError: If it is damaged.
-        """
-
-
-class PictureDecoder(Protocol):
-    """Turns the bytes of an image file into a picture.
-
-    Attributes:
-        reduces: Whether pictures may be coarser than their images.
-    """
-
-    reduces: bool
-
-    def __call__(
-        self, path: Path | str, data: bytes, size_wh: tuple[int, int] | None, reduction: float
-    ) -> Picture:
-        """Decode a file.
-
-        Args:
-            path: Names the file in errors.
-            data: Its bytes.
-            size_wh: As in `read_rgb`.
-            reduction: Upper limit of the reduction; 1: full size.
-
-        Raises:
-            ImageError: As `read_rgb`.
-        """
-
-
-class ExactDecoder:
-    """Gives the pixels of `read_rgb`, in full size."""
-
-    reduces = False
-
-    def __call__(
-        self, path: Path | str, data: bytes, size_wh: tuple[int, int] | None, reduction: float
-    ) -> Picture:
-        """Decode a file; see `PictureDecoder`."""
-        return Picture(decode_rgb(path, data, size_wh))
-
-
-class ImageFiles:
-    """Pictures of the image files of a folder.
-
-    Args:
-        images: Their names and sizes.
-        folder: What the names are relative to.
-        decoder: Of the files; None: exact.
-    """
-
-    def __init__(
-        self, images: Images, folder: Path, decoder: PictureDecoder | None = None
-    ) -> None:
-        self.images = images
-        self.folder = Path(folder)
-        self.decoder: PictureDecoder = ExactDecoder() if decoder is None else decoder
-        self.reduces = self.decoder.reduces
-
-    def read(self, row: int, reduction: float) -> Picture:
-        """As `Pictures.read`."""
-        path = self.folder / self.images.file_names[row]
-        width, height = (int(side) for side in self.images.sizes_wh[row])
-        size_wh = (width, height) if width and height else None
-        return self.decoder(path, read_bytes(path), size_wh, reduction)

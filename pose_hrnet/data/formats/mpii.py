@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import msgspec
 import numpy as np
 
+from pose_hrnet.data.formats.broken_json import UNDECODABLE, fault_of
 from pose_hrnet.data.formats.coco import Category
 from pose_hrnet.data.formats.rows import Problem, read_json, summarise
 from pose_hrnet.keypoints.records import Float64, Images, People, object_array
@@ -85,8 +86,9 @@ def read_mpii(path: Path) -> MpiiFile:
     for number, raw in enumerate(raws):
         try:
             fault = _fault(person := decode(raw))
-        except msgspec.MsgspecError as error:
-            problems.append(Problem("malformed row", number, f"row {number}: {error}"))
+        except UNDECODABLE as error:
+            sentence = f"row {number}: {fault_of(raw, error)[1]}"
+            problems.append(Problem("malformed row", number, sentence))
             continue
         if fault:
             problems.append(Problem(fault, number, f"row {number} ({person.image}): {fault}"))

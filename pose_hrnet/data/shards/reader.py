@@ -24,14 +24,16 @@ from torch.utils.data import Sampler
 
 from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.crops import SampleKey
-from pose_hrnet.data.images import ImageError, Picture
+from pose_hrnet.data.images import ImageError
 from pose_hrnet.data.jpeg import picture_decoder
 from pose_hrnet.data.loader import Share
+from pose_hrnet.data.pictures import Picture
 from pose_hrnet.keypoints.records import Images, People, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.choices import Decode
 from pose_hrnet.system.extras import import_extra
 from pose_hrnet.system.files import cache_folder, replace_file
+from pose_hrnet.system.inputs import open_input, read_input
 
 INDEX_NAME = "index.json"
 FORMAT = "pose-hrnet crop shards, version 1"
@@ -201,7 +203,7 @@ class ShardStore:
             FileNotFoundError: If there is no such file.
         """
         if "://" not in self.root:
-            return (Path(self.root) / name).read_bytes()
+            return read_input(Path(self.root) / name)
         with _fsspec().open(f"{self.root.rstrip('/')}/{name}", "rb") as file:
             return bytes(file.read())
 
@@ -302,7 +304,7 @@ class ShardPictures:
             while len(self._open) >= OPEN_FILES:
                 self._open.pop(next(iter(self._open))).close()
             path = self.store.fetch(self.index.names[shard], self.index.digest)
-            self._open[key] = path.open("rb", buffering=0)
+            self._open[key] = open_input(path)
         return self._open[key]
 
     def __getstate__(self) -> dict[str, Any]:
