@@ -1,6 +1,6 @@
 """Annotation files in, results out, one format a module.
 
-broken_json JSON of which some rows cannot be decoded
+broken_json  JSON of which some rows cannot be decoded
 rows        JSON rows, decoded one by one, with their problems
 coco        COCO keypoint annotations, decoded once, as the file states them
 persons     the rules for bad rows, and the good ones as People
