@@ -40,9 +40,9 @@ def test_whole_numbers_may_be_floats_or_text(tmp_path):
     }
     expected = score_file(files["truth"], files["results"])[0]
     assert 0.1 < expected.values["AP"] < 1
-    for annotations in ("truth", "truth_floats"):
+    for people in ("truth", "truth_floats"):
         for found in ("results", "results_floats", "results_text"):
-            scores = score_file(files[annotations], files[found])[0]
+            scores = score_file(files[people], files[found])[0]
             assert scores.values == expected.values
             assert scores.notes == ()
 
