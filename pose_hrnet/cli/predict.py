@@ -101,10 +101,9 @@ def predict(
         output,
         boxes=boxes,
         annotations=annotations,
-        overlays=overlays,
         test=None if nms is None else EvaluateConfig(nms=nms),
         progress=RichProgress(),
-        **given(min_score=min_score),
+        **(given(draw_above=min_score) if overlays else {"draw_above": None}),
     )
     say(
         f"{counted(done.persons, 'person')} in {counted(done.images, 'image')}; "

@@ -50,8 +50,7 @@ def predict_files(
     *,
     boxes: Path | None = None,
     annotations: Path | None = None,
-    overlays: bool = True,
-    min_score: float = 0.2,
+    draw_above: float | None = 0.2,
     test: EvaluateConfig | None = None,
     progress: Progress = SILENT,
 ) -> FilePredictions:
@@ -68,8 +67,7 @@ def predict_files(
         output: Folder to write to.
         boxes: Detection file (see `identify`); None: each image is one person crop.
         annotations: Whose image ids the results and the boxes go by; None: they go by names.
-        overlays: Whether to draw the poses on the images.
-        min_score: Keypoints below it are not drawn.
+        draw_above: Keypoints of this score and above are drawn on the images; None: no overlays.
         test: Rescores the poses and removes duplicates, as an evaluation does; None: all stay,
             and score as said above.
         progress: Watches.
@@ -80,7 +78,8 @@ def predict_files(
     """
     paths = find_images(inputs, skip=output / "overlays")
     sources = identify(paths, boxes, annotations)
-    skeleton = estimator.skeleton
+    skeleton, lowest = estimator.skeleton, draw_above or 0.0
+    overlays = draw_above is not None
     (output / "overlays" if overlays else output).mkdir(parents=True, exist_ok=True)
     names = _unique_names(paths)
     all_poses: list[tuple[Path, Poses]] = []
@@ -88,7 +87,7 @@ def predict_files(
 
     def draw(target: Path, image: Image, poses: Poses) -> None:
         points, scores = poses.keypoints_image, poses.keypoint_scores
-        drawn = draw_poses(image, points, scores, skeleton=skeleton, min_score=min_score)
+        drawn = draw_poses(image, points, scores, skeleton=skeleton, min_score=lowest)
         write_image(target, drawn)
 
     with (
