@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import PIL.Image
 import PIL.ImageFile
 
-from pose_hrnet.keypoints.records import Image
+from pose_hrnet.keypoints.records import Float64, Image, Images
 from pose_hrnet.system.inputs import UnreadableFile, read_input, shown_path
 from pose_hrnet.system.text import format_size, one_line, shown
 
@@ -34,6 +33,7 @@ Fault: TypeAlias = Literal[
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
 """What is read, by the names that Pillow gives; its other formats start programs (EPS), or belong
 to games and fax machines, and their decoders are hardly ever looked at."""
+
 MOST_PIXELS = 178_956_970
 """Of an image: 13,377 x 13,377, or 0.5 GB of RGB; the limit that Pillow has itself."""
 # It is told in a sentence of ours, not in Pillow's warning from half of it on.
@@ -52,8 +52,6 @@ _UPRIGHT = {
     7: PIL.Image.Transpose.TRANSVERSE,
     8: PIL.Image.Transpose.ROTATE_90,
 }
-_COLOUR_NAMES = dict.fromkeys(("1", "L", "LA", "La", "I", "F"), "grayscale")
-_COLOUR_NAMES |= {"P": "palette", "PA": "palette", "RGBA": "RGB", "RGBa": "RGB", "RGBX": "RGB"}
 
 
 class ImageError(ValueError):
@@ -66,32 +64,6 @@ class ImageError(ValueError):
     def __init__(self, sentence: str, fault: Fault = "unreadable") -> None:
         super().__init__(sentence)
         self.fault = fault
-
-
-@dataclass(frozen=True)
-class ImageFacts:
-    """What an image file says about itself before its pixels are decoded.
-
-    Attributes:
-        size_wh: Width and height of the stored pixels.
-        orientation: EXIF orientation, 1 (upright) to 8.
-        colour: ``"RGB"``, or what is converted to it: ``"grayscale"``, ``"palette"``, ``"CMYK"``,
-            or another Pillow mode.
-        has_alpha: Whether some pixels may be transparent.
-        bits: Bits per channel.
-    """
-
-    size_wh: tuple[int, int]
-    orientation: int
-    colour: str
-    has_alpha: bool
-    bits: int
-
-    @property
-    def upright_wh(self) -> tuple[int, int]:
-        """Width and height as viewers show the image, turned as EXIF says."""
-        width, height = self.size_wh
-        return (height, width) if self.orientation >= 5 else (width, height)
 
 
 def read_rgb(path: Path | str, size_wh: tuple[int, int] | None = None) -> Image:
@@ -120,30 +92,10 @@ def read_rgb(path: Path | str, size_wh: tuple[int, int] | None = None) -> Image:
 
 def decode_rgb(path: Path | str, data: bytes, size_wh: tuple[int, int] | None = None) -> Image:
     """As `read_rgb`, from the bytes of a file; `path` names them in errors."""
-    stream, image = _open(path, data)
+    stream, image = open_image(path, data)
     pixels = _decode(path, data, stream, image)
-    turn = _UPRIGHT.get(orientation_to_apply(path, image.size, _orientation(image), size_wh))
+    turn = _UPRIGHT.get(orientation_to_apply(path, image.size, orientation_of(image), size_wh))
     return pixels if turn is None else np.array(PIL.Image.fromarray(pixels).transpose(turn))
-
-
-def read_facts(path: Path | str) -> ImageFacts:
-    """Read the header of an image, not its pixels.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ImageError: If the file is empty or no image.
-    """
-    path = Path(path)
-    _, image = _open(path, read_bytes(path))
-    # A 16-bit RGB file opens as mode RGB; only its raw mode, such as RGB;16B, tells.
-    raw_mode = str(image.tile[0][3]) if image.tile else ""
-    return ImageFacts(
-        size_wh=image.size,
-        orientation=_orientation(image),
-        colour=_COLOUR_NAMES.get(image.mode.split(";")[0], image.mode),
-        has_alpha=_has_alpha(image),
-        bits=16 if "16" in image.mode + raw_mode else 8,
-    )
 
 
 def exif_orientation(path: Path | str, data: bytes) -> int:
@@ -152,7 +104,7 @@ def exif_orientation(path: Path | str, data: bytes) -> int:
     Raises:
         ImageError: If the bytes are no image.
     """
-    return _orientation(_open(path, data)[1])
+    return orientation_of(open_image(path, data)[1])
 
 
 def image_path(folder: Path, name: str) -> Path:
@@ -199,7 +151,7 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def _open(path: Path | str, data: bytes) -> tuple[BytesIO, PIL.ImageFile.ImageFile]:
+def open_image(path: Path | str, data: bytes) -> tuple[BytesIO, PIL.ImageFile.ImageFile]:
     """Parse the header; for a JPEG the stream then stands at its first scan."""
     stream = BytesIO(data)
     try:
@@ -240,7 +192,7 @@ def _reason(error: Exception) -> str:
     return one_line(error)
 
 
-def _orientation(image: PIL.Image.Image) -> int:
+def orientation_of(image: PIL.Image.Image) -> int:
     """EXIF orientation still to be applied; 1 if absent or senseless."""
     try:
         value = image.getexif().get(_EXIF_ORIENTATION, 1)
@@ -249,7 +201,7 @@ def _orientation(image: PIL.Image.Image) -> int:
     return value if value in _UPRIGHT else 1
 
 
-def _has_alpha(image: PIL.Image.Image) -> bool:
+def has_alpha(image: PIL.Image.Image) -> bool:
     return image.mode.endswith(("A", "a")) or "transparency" in image.info
 
 
@@ -287,7 +239,7 @@ def _pillow_rgb(image: PIL.Image.Image) -> Image:
         # 16-bit grayscale: I;16, I;16B or, from older versions of Pillow, I.
         gray = np.asarray(image, dtype=np.int64).clip(0, 65535) >> 8
         return np.repeat(gray[..., None], 3, axis=2).astype(np.uint8)
-    if _has_alpha(image):
+    if has_alpha(image):
         picture = image.convert("RGBA")
         white = PIL.Image.new("RGBA", picture.size, (255, 255, 255, 255))
         image = PIL.Image.alpha_composite(white, picture)
@@ -324,3 +276,100 @@ def orientation_to_apply(
             "wrong size",
         )
     return applied
+
+
+class Picture(NamedTuple):
+    """Decoded pixels, and where they are.
+
+    Attributes:
+        pixels: ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGB and an unused byte, uint8. May be
+            overwritten by the next picture of the same reader.
+        affine: ``(2, 3)`` ``image_to_picture``; None where the two frames are one.
+    """
+
+    pixels: Image
+    affine: Float64 | None = None
+
+
+class Pictures(Protocol):
+    """Where the pixels of a data set's images come from.
+
+    Attributes:
+        reduces: Whether pictures may be coarser than their images.
+    """
+
+    reduces: bool
+
+    def read(self, row: int, reduction: float) -> Picture:
+        """The picture of one image.
+
+        Args:
+            row: Row of the data set's `Images`.
+            reduction: How much coarser it may be: image pixels per picture pixel.
+
+        Raises:
+            OSError: If it cannot be read.
+            ImageError: If it is damaged.
+        """
+
+
+class PictureDecoder(Protocol):
+    """Turns the bytes of an image file into a picture.
+
+    Attributes:
+        reduces: Whether pictures may be coarser than their images.
+    """
+
+    reduces: bool
+
+    def __call__(
+        self, path: Path | str, data: bytes, size_wh: tuple[int, int] | None, reduction: float
+    ) -> Picture:
+        """Decode a file.
+
+        Args:
+            path: Names the file in errors.
+            data: Its bytes.
+            size_wh: As in `read_rgb`.
+            reduction: Upper limit of the reduction; 1: full size.
+
+        Raises:
+            ImageError: As `read_rgb`.
+        """
+
+
+class ExactDecoder:
+    """Gives the pixels of `read_rgb`, in full size."""
+
+    reduces = False
+
+    def __call__(
+        self, path: Path | str, data: bytes, size_wh: tuple[int, int] | None, reduction: float
+    ) -> Picture:
+        """Decode a file; see `PictureDecoder`."""
+        return Picture(decode_rgb(path, data, size_wh))
+
+
+class ImageFiles:
+    """Pictures of the image files of a folder.
+
+    Args:
+        images: Their names and sizes.
+        folder: What the names are relative to.
+        decoder: Of the files; None: exact.
+    """
+
+    def __init__(
+        self, images: Images, folder: Path, decoder: PictureDecoder | None = None
+    ) -> None:
+        self.images = images
+        self.folder = Path(folder)
+        self.decoder: PictureDecoder = ExactDecoder() if decoder is None else decoder
+        self.reduces = self.decoder.reduces
+
+    def read(self, row: int, reduction: float) -> Picture:
+        """As `Pictures.read`."""
+        path = image_path(self.folder, self.images.file_names[row])
+        width, height = (int(side) for side in self.images.sizes_wh[row])
+        size_wh = (width, height) if width and height else None
+        return self.decoder(path, read_bytes(path), size_wh, reduction)

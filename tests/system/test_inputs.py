@@ -15,7 +15,8 @@ from pose_hrnet.data.formats.detections import load_boxes
 from pose_hrnet.data.formats.mpii import read_mpii
 from pose_hrnet.data.formats.results import read_results
 from pose_hrnet.data.formats.skeletons import read_skeleton_file
-from pose_hrnet.data.images import ImageError, read_facts, read_rgb
+from pose_hrnet.data.image_facts import read_facts
+from pose_hrnet.data.images import ImageError, read_rgb
 from pose_hrnet.data.shards.reader import ShardStore, read_index
 from pose_hrnet.inference.load import load_model
 from pose_hrnet.models.card import ModelCard

@@ -118,7 +118,7 @@ def fault_of(raw: msgspec.Raw, error: Exception) -> tuple[int | str | None, str]
     except UNDECODABLE:
         pass
     try:
-        return msgspec.json.decode(raw, type=_WithId).id, why(error)
+        return msgspec.json.decode(raw, type=_WithId, strict=False).id, why(error)
     except UNDECODABLE:
         return None, why(error)
 

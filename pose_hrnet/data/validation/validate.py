@@ -15,7 +15,8 @@ from pose_hrnet.data.formats.detections import read_detections
 from pose_hrnet.data.formats.persons import AnnotatedPersons, read_persons
 from pose_hrnet.data.formats.rows import explain_strays
 from pose_hrnet.data.formats.skeletons import skeleton_of
-from pose_hrnet.data.images import ImageError, ImageFacts, image_path, read_facts, read_rgb
+from pose_hrnet.data.image_facts import ImageFacts, read_facts
+from pose_hrnet.data.images import ImageError, image_path, read_rgb
 from pose_hrnet.data.people import labelled_people
 from pose_hrnet.data.validation.checks import Finding, Severity, check_annotations, found
 from pose_hrnet.keypoints.records import Images
