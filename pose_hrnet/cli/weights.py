@@ -15,7 +15,11 @@ from pose_hrnet.system.text import parse_size
 if TYPE_CHECKING:
     from pose_hrnet.models.weights.fit import LoadReport
 
-app = typer.Typer(no_args_is_help=True, help="Inspect and convert checkpoints of any toolkit.")
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Inspect and convert checkpoints of any toolkit.",
+)
 
 File = Annotated[Path, typer.Argument(help=".safetensors, .pt or .pth of any toolkit.")]
 
