@@ -116,6 +116,12 @@ def _one_sentence_errors(command: _Command, *, alone: bool) -> _Command:
             )
             raise typer.Exit(BAD_INPUT) from None
         except RuntimeError as error:
+            if "Too many open files" in str(error):  # of PyTorch's, where workers share memory
+                _print_error(
+                    "the system allows this process no more open files; use fewer workers, or "
+                    "raise the limit with ulimit -n"
+                )
+                raise typer.Exit(BAD_INPUT) from None
             # Not "in DataLoader worker process 0", which is about an error that was raised there.
             if "DataLoader worker (pid" not in str(error):
                 raise

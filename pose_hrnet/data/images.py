@@ -24,6 +24,10 @@ except ImportError as error:
 
 Fault: TypeAlias = Literal["empty", "not an image", "truncated", "wrong size", "unreadable"]
 
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
+"""What is read, by the names that Pillow gives; its other formats start programs (EPS), or belong
+to games and fax machines, and their decoders are hardly ever looked at."""
+
 _EXIF_ORIENTATION = 0x0112
 # What the last part of a whole file holds; it cannot occur within compressed pixels.
 _END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}

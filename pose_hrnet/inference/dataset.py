@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from pose_hrnet.data.crops import Crop, CropDataset
+from pose_hrnet.data.loader import end_workers
 from pose_hrnet.inference.model import Decoder, PoseModel, decode_each, poses_of
 from pose_hrnet.keypoints.geometry import xywh_to_xyxy
 from pose_hrnet.keypoints.records import Float32, Poses
@@ -84,7 +85,8 @@ def predict_each(
             that it had.
         decoders: From crops to keypoints; see `decode_each`.
         dataset: The crops.
-        loader: Their batches, unshuffled; of several processes, this one's share of them.
+        loader: Their batches, unshuffled; of several processes, this one's share of them. Its
+            processes end with the last batch, or with an error.
         world: The processes that predict; None: this one alone.
         progress: Watches.
 
@@ -100,9 +102,12 @@ def predict_each(
     watcher = progress if world.is_main else SILENT
     persons = len(dataset)
     with model.evaluating(), watcher.task("predict", persons, "persons") as bar:
-        for done, batch in _predicted(model, decoders, loader):
-            own.append(batch)
-            bar.advance_to(min(persons, done * world.size))  # the others are about as far
+        try:
+            for done, batch in _predicted(model, decoders, loader):
+                own.append(batch)
+                bar.advance_to(min(persons, done * world.size))  # the others are about as far
+        finally:
+            end_workers(loader)
     # Batch b was dealt to process b mod size.
     turns = zip_longest(*world.gather(own))
     batches = [batch for turn in turns for batch in turn if batch is not None]
@@ -138,7 +143,8 @@ def _predicted(
         for keypoints_input, values in decode_each(model, decoders, batch.pixels):
             decoded.append((keypoints_input.cpu().numpy(), values.cpu().numpy()))
         done += len(batch.pixels)
-        yield done, _Batch(batch.rows.numpy(), batch.readable.numpy(), decoded)
+        # Copied: to keep what a loader process shares is to keep a file descriptor.
+        yield done, _Batch(batch.rows.numpy().copy(), batch.readable.numpy().copy(), decoded)
 
 
 def _joined(

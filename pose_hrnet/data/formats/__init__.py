@@ -1,6 +1,7 @@
 """Annotation files in, results out, one format a module.
 
 rows        JSON rows, decoded one by one, with their problems
+identity    which image is meant, by id or by name
 coco        COCO keypoint annotations, decoded once, as the file states them
 persons     the rules for bad rows, and the good ones as People
 mpii        MPII's annotations -> People

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_hrnet.data.formats.rows import Problem, decode_rows, read_json
+from pose_hrnet.data.formats.rows import Problem, decode_rows, lenient, read_json
 from pose_hrnet.keypoints.records import Float64, ImageId, Images, object_array
 from pose_hrnet.system.choices import AnnotationKind
 
@@ -209,7 +209,7 @@ class _Annotation(msgspec.Struct, gc=False):
 
 def _decode_categories(raws: Sequence[msgspec.Raw], path: Path) -> tuple[Category, ...]:
     try:
-        rows = [msgspec.json.decode(raw, type=_Category) for raw in raws]
+        rows = [lenient(_Category)(raw) for raw in raws]
     except msgspec.ValidationError as error:
         raise ValueError(f"{path} is not {_EXPECTED}: a category: {error}") from error
     return tuple(

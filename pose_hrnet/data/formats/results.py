@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from pose_hrnet.data.formats.rows import read_json
+from pose_hrnet.data.formats.rows import lenient, read_json
 from pose_hrnet.keypoints.records import Float64, ImageId, Poses
 from pose_hrnet.system.text import counted
 
@@ -127,7 +127,7 @@ class _Result(msgspec.Struct, gc=False):
 def _rows(source: Path | list[dict[str, Any]], name: str) -> tuple[int, Iterable[_Result]]:
     if isinstance(source, list):
         try:
-            return len(source), msgspec.convert(source, list[_Result])
+            return len(source), msgspec.convert(source, list[_Result], strict=False)
         except msgspec.ValidationError as error:
             raise ValueError(f"{name} is not {_EXPECTED}: {error}") from error
     raws = read_json(source, list[msgspec.Raw], _EXPECTED)
@@ -136,7 +136,7 @@ def _rows(source: Path | list[dict[str, Any]], name: str) -> tuple[int, Iterable
 
 def _decode(raws: list[msgspec.Raw], path: Path) -> Iterator[_Result]:
     """Row by row: twice as fast as the whole list, whose numbers would fill the memory."""
-    decode = msgspec.json.Decoder(_Result).decode
+    decode = lenient(_Result)
     try:
         for raw in raws:
             yield decode(raw)

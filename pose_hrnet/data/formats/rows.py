@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from json import JSONDecodeError, loads
 from pathlib import Path
@@ -16,6 +16,8 @@ from pose_hrnet.system.text import counted
 _T = TypeVar("_T")
 _DRAWN = Path("runs/demo/data")
 """Where the recipe demo, and what is made from it, has its data."""
+MALFORMED = "malformed"
+"""How the kinds of problems begin whose sentences say more than the kind."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def read_json(path: Path, kind: type[_T], expected: str) -> _T:
     except OSError as error:
         raise OSError(f"{path} cannot be read ({error.strerror}); expected {expected}") from error
     try:
-        return msgspec.json.decode(data, type=kind)
+        return msgspec.json.decode(data, type=kind, strict=False)
     except msgspec.ValidationError as error:
         raise ValueError(f"{path} is not {expected}: {error}") from error
     except msgspec.DecodeError:
@@ -66,7 +68,7 @@ def read_json(path: Path, kind: type[_T], expected: str) -> _T:
     try:
         # Perhaps Python wrote it: its NaN and Infinity are no JSON.
         data = msgspec.json.encode(loads(data, parse_constant=lambda name: None))
-        return msgspec.json.decode(data, type=kind)
+        return msgspec.json.decode(data, type=kind, strict=False)
     except (JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not {expected}: it is not JSON ({error})") from error
     except msgspec.ValidationError as error:
@@ -86,17 +88,26 @@ def is_list(path: Path) -> bool:
 def decode_rows(
     raws: Iterable[msgspec.Raw], kind: type[_T], noun: str, problems: list[Problem]
 ) -> Iterator[_T]:
-    """Decode row by row; a row with fields of the wrong type becomes a problem."""
-    decode = msgspec.json.Decoder(kind).decode
+    """Decode row by row; a row with fields of the wrong type becomes a problem.
+
+    Numbers may be text and whole numbers floats, as pandas, NumPy and JavaScript write them:
+    pycocotools takes ``1.0`` and ``1`` for the same id, too.
+    """
+    decode = lenient(kind)
     for position, raw in enumerate(raws):
         try:
             row = decode(raw)
         except msgspec.MsgspecError as error:
             row_id = _id_of(raw, position)
             sentence = f"{noun} {row_id!r} cannot be read: {error}"
-            problems.append(Problem(f"malformed {noun}", row_id, sentence))
+            problems.append(Problem(f"{MALFORMED} {noun}", row_id, sentence))
         else:
             yield row
+
+
+def lenient(kind: type[_T]) -> Callable[[msgspec.Raw], _T]:
+    """A decoder of one row, for which ``1.0`` and ``1`` are the same id."""
+    return msgspec.json.Decoder(kind, strict=False).decode
 
 
 class _WithId(msgspec.Struct):
@@ -106,22 +117,26 @@ class _WithId(msgspec.Struct):
 def _id_of(raw: msgspec.Raw, position: int) -> ImageId:
     """The id of a malformed row, or its place."""
     try:
-        return msgspec.json.decode(raw, type=_WithId).id
+        return msgspec.json.decode(raw, type=_WithId, strict=False).id
     except msgspec.MsgspecError:
         return f"#{position}"
 
 
 def summarise(problems: Sequence[Problem], examples: int = 3) -> str:
-    """Count by kind with the first ids: ``2 rows left out: box is empty (2: 7, 9)``."""
-    ids: dict[str, list[ImageId]] = {}
+    """Count by kind with the first ids: ``2 rows left out: box is empty (2: 7, 9)``.
+
+    What is malformed has its reason beside it.
+    """
+    kinds: dict[str, list[Problem]] = {}
     for problem in problems:
-        ids.setdefault(problem.kind, []).append(problem.id)
-    kinds = [
-        f"{kind} ({len(of)}: {', '.join(map(repr, of[:examples]))}"
+        kinds.setdefault(problem.kind, []).append(problem)
+    told = [
+        f"{kind} ({len(of)}: {', '.join(repr(each.id) for each in of[:examples])}"
         + (", ...)" if len(of) > examples else ")")
-        for kind, of in ids.items()
+        + (f" ({of[0].sentence})" if kind.startswith(MALFORMED) else "")
+        for kind, of in kinds.items()
     ]
-    return f"{counted(len(problems), 'row')} left out: {', '.join(kinds)}" if problems else ""
+    return f"{counted(len(problems), 'row')} left out: {', '.join(told)}" if problems else ""
 
 
 def find_twin(
@@ -153,6 +168,7 @@ __all__ = [
     "decode_rows",
     "explain_strays",
     "find_twin",
+    "lenient",
     "read_json",
     "summarise",
 ]
