@@ -19,7 +19,7 @@ from pose_hrnet.keypoints.skeleton import Skeleton, official_skeleton
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD
 from pose_hrnet.models.weights.layouts import Layout
-from pose_hrnet.models.weights.mmpose import FileSettings
+from pose_hrnet.models.weights.mmpose import FileSettings, Triple
 from pose_hrnet.system.choices import CodecName, ColourOrder
 from pose_hrnet.system.text import format_size
 
@@ -159,12 +159,19 @@ def foreign_card(
     order, origin = channel_order(layout, said, overrides.colour)
     told = "BGR, its weights turned to RGB" if order == "BGR" else order
     choices.settings.append(Setting("colour", told, origin))
-    turned = slice(None, None, -1 if order == "BGR" else 1)
     # The official code subtracts the mean of red from blue where it reads BGR.
-    usual = turned if layout.toolkit == "official" else slice(None)
+    turns_usual = order == "BGR" and layout.toolkit == "official"
+
+    def of_rgb(values: Triple, turns: bool) -> Triple:
+        return values[::-1] if turns else values
+
     mean, std = (
-        choices.choose(name, (said and said[turned], FROM_FILE), default=default[usual])
-        for name, said, default in (
+        choices.choose(
+            name,
+            (listed and of_rgb(listed, order == "BGR"), FROM_FILE),
+            default=of_rgb(usual, turns_usual),
+        )
+        for name, listed, usual in (
             ("mean", said.mean, IMAGENET_MEAN),
             ("std", said.std, IMAGENET_STD),
         )
