@@ -41,7 +41,8 @@ def find_config(name_or_path: str | Path) -> Path:
     recipes, name = config_names(), path.name.removesuffix(".yaml")
     if name in recipes and len(path.parts) == 1:
         return recipes[name]
-    near = difflib.get_close_matches(name, recipes, n=1)
+    begun = sorted((each for each in recipes if name and each.startswith(name)), key=len)
+    near = begun or difflib.get_close_matches(name, recipes, n=1)
     raise FileNotFoundError(
         f"no configuration {shown(str(name_or_path), 300)}: it is "
         f"{'a folder' if path.is_dir() else 'neither a file nor a recipe'}; "
@@ -69,11 +70,16 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Conf
         )
     for override in overrides:
         values = _override(values, override)
-    return parse_config(values, source=str(path))
+    return parse_config(values, source=str(path), overrides=overrides)
 
 
-def parse_config(values: dict[str, Any], *, source: str) -> Config:
-    """Validate plain values; `source` names them in errors.
+def parse_config(values: dict[str, Any], *, source: str, overrides: Sequence[str] = ()) -> Config:
+    """Validate plain values.
+
+    Args:
+        values: By section.
+        source: Names them in errors.
+        overrides: Assignments that are among them, named where they are at fault.
 
     Raises:
         ValueError: As `load_config`.
@@ -81,10 +87,29 @@ def parse_config(values: dict[str, Any], *, source: str) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        faults = [_explain(fault) for fault in error.errors()[:_MOST_FAULTS]]
-        if error.error_count() > _MOST_FAULTS:
-            faults.append(f"and {error.error_count() - _MOST_FAULTS} more")
-        raise ValueError(f"{source}: {'; '.join(faults)}") from None
+        faults: dict[str, list[str]] = {}
+        for fault in error.errors()[:_MOST_FAULTS]:
+            origin = _origin(fault, overrides) or source
+            faults.setdefault(origin, []).append(_explain(fault))
+        said = "; ".join(f"{origin}: {'; '.join(each)}" for origin, each in faults.items())
+        more = error.error_count() - _MOST_FAULTS
+        raise ValueError(f"{said}; and {more} more" if more > 0 else said) from None
+
+
+def _origin(fault: Any, overrides: Sequence[str]) -> str | None:
+    """The last assignment that a fault lies in, or that lies in the section at fault."""
+    where = "." + ".".join(map(str, fault["loc"])) + "."
+    for assignment in reversed(overrides):
+        key = f".{assignment.partition('=')[0]}."
+        if _within(where, key) or _within(key, where):
+            return f"--set {assignment if len(assignment) <= 80 else f'{assignment[:77]}...'}"
+    return None
+
+
+def _within(inner: str, outer: str) -> bool:
+    """Whether a dotted name is another one or lies below it; of unions both name the branch."""
+    parts = iter(inner.strip(".").split("."))
+    return all(part in parts for part in outer.strip(".").split("."))
 
 
 def _override(values: dict[str, Any], assignment: str) -> dict[str, Any]:
@@ -114,10 +139,13 @@ def _explain(fault: Any) -> str:
         # A key of another network is none of this one's; one of another section may be meant.
         known = [key for section in sections for key in known_keys(section, prefix)]
         known += [key for key in known_keys() if not key.startswith(prefix)]
-        near = difflib.get_close_matches(f"{prefix}{last}", known, n=1, cutoff=0) or ["?"]
+        same = [key for key in known if key.endswith(f".{last}")]  # in another section
+        near = difflib.get_close_matches(f"{prefix}{last}", same or known, n=1, cutoff=0) or ["?"]
         names = [name for section in sections for name in _names_of(section)]
         of = f" where {prefix}name is {names[0]}" if f"{prefix}{last}" in known_keys() else ""
         return f"unknown key {shown(where, 100)}{of}; the nearest known key is {near[0]!r}"
+    if fault["type"] == "missing" and str(keys[-1]).isdigit() and isinstance(fault["input"], list):
+        return f"{'.'.join(keys[:-1])} = {shown(fault['input'])}: expected more values"
     if fault["type"] == "missing":
         return f"key {shown(where, 100)} is missing"
     if fault["type"] == "union_tag_invalid":
@@ -126,7 +154,26 @@ def _explain(fault: Any) -> str:
         return f"{where}.{key} = {shown(fault['ctx']['tag'])}: input should be one of {choices}"
     # A fault of several fields together names them itself.
     given = "" if isinstance(fault["input"], dict) else f" = {shown(fault['input'])}"
-    return f"{where}{given}: {in_sentence(fault['msg'])}"
+    return f"{where}{given}: {_EXPECTED.get(fault['type']) or in_sentence(fault['msg'])}"
+
+
+_EXPECTED = {
+    "tuple_type": "expected a list, such as [192, 256]",
+    "list_type": "expected a list",
+    "dict_type": "expected keys and values",
+    "model_type": "expected a section of keys and values",
+    "model_attributes_type": "expected a section of keys and values",
+    "path_type": "expected a path",
+    "string_type": "expected text",
+    "int_type": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "float_type": "expected a number",
+    "float_parsing": "expected a number",
+    "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
+}
+"""What a field of another type expects, in place of pydantic's words, which are about Python."""
 
 
 def _walk(location: Sequence[str | int]) -> tuple[list[str], set[type[BaseModel]]]:

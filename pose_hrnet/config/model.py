@@ -103,6 +103,9 @@ class CodecConfig(Section):
     blur_kernel: BlurKernel = 11
     """dark, udp: odd width in cells of the blur before decoding (official: 11; at
     384x288 17); gaussian has none."""
+    border_true: bool = False
+    """dark, udp: decode without the bias that they and their reference implementations have within
+    three cells of the border (official: false)."""
 
     @model_validator(mode="after")
     def _sides_fit_the_network(self) -> CodecConfig:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pose_hrnet.config.base import Positive, Section, Shift
+from pose_hrnet.config.base import Positive, PositiveInt, Section, Shift
 from pose_hrnet.config.data import DataConfig
 from pose_hrnet.config.model import CodecConfig, HRNetConfig, ModelConfig
 from pose_hrnet.config.training import AugmentConfig, LossConfig, OptimizerConfig, TrainConfig
@@ -54,6 +54,9 @@ class RecipeNotes(Section):
     """Numbers that the network learns, in millions."""
     gflops: Positive | None = None
     """Its multiply-adds on one crop, counted as papers do; see `pose_hrnet.models.complexity`."""
+    crops_per_step: PositiveInt | None = None
+    """Crops of an optimiser step of all processes that the number was published with; a run with
+    others says so."""
 
 
 class Config(Section):

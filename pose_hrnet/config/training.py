@@ -140,15 +140,15 @@ class TrainConfig(Section):
     as it would over `epochs`; such a run ends, and resumes, where the clock says, not exactly.
     null: for `epochs`."""
     batch_size: Annotated[int, Field(gt=0, le=65_536)] = 128
-    """Crops per forward pass and process (official: 128 per step, 32 on each of 4 GPUs); on less
-    memory lower it and, in proportion, `optimizer.lr`."""
+    """Crops per forward pass and process (official: 128 per step, so 32 on each of 4 GPUs); on
+    less memory lower it and, in proportion, `optimizer.lr`, or raise `accumulate`."""
     accumulate: PositiveInt = 1
     """Forward passes per optimiser step; their gradients are averaged."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of initialisation, order and augmentation."""
     precision: Precision = "auto"
-    """Forward arithmetic; auto: bf16 where the hardware multiplies it, fp16 on older GPUs, else
-    fp32."""
+    """Forward arithmetic (official: fp32, as in recipes that quote a number); auto: the fastest,
+    bf16 where the hardware multiplies it, fp16 on older GPUs, else fp32."""
     channels_last: bool = True
     """Keep images as NHWC in memory, which convolutions are faster on."""
     compile: bool = False

@@ -309,6 +309,8 @@ class _YamlCard(Section):
     """Input pixels per heatmap cell."""
     blur_kernel: PositiveInt = 11
     """Odd width of the blur of dark and udp in cells."""
+    border_true: bool = False
+    """Decode dark and udp without their bias along the border."""
     alignment: Alignment | None = None
     """How boxes are cropped; the codec's own, and refused if it is another."""
     flip_shift: Annotated[int, Field(ge=0)] | None = None
@@ -331,6 +333,7 @@ class _YamlCard(Section):
             self.stride,
             self.blur_kernel,
             own_flip_shift=self.flip_shift,
+            border_true=self.border_true,
         )
         skeleton = _skeleton(self.skeleton)
         if self.alignment not in (None, codec.alignment):
