@@ -188,8 +188,8 @@ def score_file(
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If a file is malformed, or the annotations are MPII's, or the metric scores no
-            results files.
+        ValueError: If a file is malformed, or the annotations are MPII's or have no person to
+            find, or the metric scores no results files.
     """
     file = read_annotations(annotations)
     if isinstance(file, MpiiFile) or metric == "mpii":
@@ -198,14 +198,18 @@ def score_file(
             "do not say; score MPII with pose-hrnet evaluate"
         )
     name = file.kind if metric == "auto" else metric
-    if name == "crowdpose":
-        return score_crowdpose(CrowdTruth.of(file), results, evaluator=evaluator), name
-    if name != "coco":
+    if name not in ("coco", "crowdpose"):
         raise ValueError(f"the metric {name} scores no results files; use coco or crowdpose")
-    chosen = COCO17
-    if skeleton is not None:
-        chosen = find_skeleton(skeleton, annotations)
-    elif (category := file.category()).keypoint_names:
-        chosen = skeleton_of(category, annotations)
-    truth = Truth.of(file, chosen.num_keypoints)
-    return score_results(truth, results, sigmas=chosen.sigmas, evaluator=evaluator), name
+    if name == "crowdpose":
+        scores = score_crowdpose(CrowdTruth.of(file), results, evaluator=evaluator)
+    else:
+        chosen = COCO17
+        if skeleton is not None:
+            chosen = find_skeleton(skeleton, annotations)
+        elif (category := file.category()).keypoint_names:
+            chosen = skeleton_of(category, annotations)
+        truth = Truth.of(file, chosen.num_keypoints)
+        scores = score_results(truth, results, sigmas=chosen.sigmas, evaluator=evaluator)
+    if all(value == -1 for value in scores.values.values()):
+        raise ValueError(f"nothing in {annotations} can be scored: {'; '.join(scores.notes)}")
+    return scores, name

@@ -208,10 +208,10 @@ class _Annotation(msgspec.Struct, gc=False):
 
 
 def _decode_categories(raws: Sequence[msgspec.Raw], path: Path) -> tuple[Category, ...]:
-    try:
-        rows = [msgspec.json.decode(raw, type=_Category) for raw in raws]
-    except msgspec.ValidationError as error:
-        raise ValueError(f"{path} is not {_EXPECTED}: a category: {error}") from error
+    problems: list[Problem] = []
+    rows = list(decode_rows(raws, _Category, "category", problems))
+    if problems:
+        raise ValueError(f"{path} is not {_EXPECTED}: {problems[0].sentence}")
     return tuple(
         Category(row.id, row.name, tuple(row.keypoints or ()), row.skeleton) for row in rows
     )

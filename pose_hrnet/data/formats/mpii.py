@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 import msgspec
 import numpy as np
 
+from pose_hrnet.data.formats.broken_json import UNDECODABLE, fault_of
 from pose_hrnet.data.formats.coco import Category
-from pose_hrnet.data.formats.rows import Problem, read_json, summarise
+from pose_hrnet.data.formats.rows import MALFORMED, Problem, lenient, read_json, summarise
 from pose_hrnet.keypoints.records import Float64, Images, People, object_array
 from pose_hrnet.keypoints.skeleton import MPII16
 from pose_hrnet.system.choices import AnnotationKind
@@ -81,12 +82,13 @@ def read_mpii(path: Path) -> MpiiFile:
     problems: list[Problem] = []
     kept: list[_Person] = []
     numbers: list[int] = []
-    decode = msgspec.json.Decoder(_Person).decode
+    decode = lenient(_Person)
     for number, raw in enumerate(raws):
         try:
             fault = _fault(person := decode(raw))
-        except msgspec.MsgspecError as error:
-            problems.append(Problem("malformed row", number, f"row {number}: {error}"))
+        except UNDECODABLE as error:
+            sentence = f"row {number}: {fault_of(raw, error)[1]}"
+            problems.append(Problem(f"{MALFORMED} row", number, sentence))
             continue
         if fault:
             problems.append(Problem(fault, number, f"row {number} ({person.image}): {fault}"))

@@ -16,7 +16,7 @@ from pose_hrnet.data.formats.coco import AnnotationFile, AnnotationRows
 from pose_hrnet.data.formats.persons import SCORED, judge
 from pose_hrnet.data.formats.rows import Problem, find_twin, summarise
 from pose_hrnet.evaluation.metrics.coco_matching import Persons
-from pose_hrnet.keypoints.records import Float64, ImageId
+from pose_hrnet.keypoints.records import Float64, ImageId, Images
 from pose_hrnet.system.text import counted
 
 _FILLED_IN = {
@@ -36,6 +36,7 @@ class Truth:
 
     Attributes:
         name: The file.
+        images: Its images.
         image_numbers: Images numbered from 1 in the order of their ids.
         category_numbers: Categories, likewise.
         persons: The persons of all categories.
@@ -43,6 +44,7 @@ class Truth:
     """
 
     name: str
+    images: Images
     image_numbers: dict[ImageId, int]
     category_numbers: dict[ImageId, int]
     persons: Persons
@@ -100,7 +102,7 @@ class Truth:
             hint = _hint(problems, images)
             notes.append(f"{path}: {summarise(problems)}; they do not count{hint}")
         notes += _describe_gaps(rows, persons, path, area_is_read=area_over_box is None)
-        return cls(path, images, categories, persons, tuple(notes))
+        return cls(path, file.images, images, categories, persons, tuple(notes))
 
 
 def in_order(ids: Iterable[ImageId]) -> list[ImageId]:

@@ -214,6 +214,8 @@ def _convert_pose(entry: Entry, raw: Path, target: Path, source: dict[str, str])
         return False
     network.load_state_dict(fitting, strict=False)
     _compare(entry, {s.name: s.value for s in settings}, network.label)
+    if any(setting.guessed for setting in settings):
+        log.info("%s: %s", entry.name, report.notes[-1])
     write_checkpoint(target, network.state_dict(), card.to_dict(), source=source)
     return True
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.choices import CodecName
 from pose_hrnet.system.download import Source, check_address, shown
-from pose_hrnet.system.files import read_yaml
+from pose_hrnet.system.strict_yaml import read_yaml
 
 Kind = Literal["pose", "backbone", "detector"]
 """Predicts keypoints; is there to start training from; finds persons."""
