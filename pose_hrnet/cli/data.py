@@ -11,7 +11,9 @@ from pose_hrnet.cli.console import RichProgress, one_sentence_errors, print_tabl
 from pose_hrnet.cli.options import Annotations, CategoryOption, Output, SkeletonOption, given
 from pose_hrnet.system.text import counted, parse_size
 
-app = typer.Typer(no_args_is_help=True, help="Draw, check, look at, and shard data sets.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Draw, check, look at, and shard data sets."
+)
 
 
 @app.command()

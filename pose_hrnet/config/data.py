@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from pose_hrnet.config.base import Positive, PositiveInt, Section
+from pose_hrnet.config.base import Padding, Section
 from pose_hrnet.keypoints.geometry import BOX_PADDING
 from pose_hrnet.system.choices import Decode, MetricName, Order
 
@@ -30,7 +30,7 @@ class TrainingSet(AnnotatedImages):
     """Keypoints of this file, as `data.skeleton`; null: as its categories say."""
     mapping: dict[str, str] | None = None
     """Keypoints to learn that are called otherwise in this file: ``{to learn: in the file}``."""
-    repeat: PositiveInt = 1
+    repeat: Annotated[int, Field(gt=0, le=10_000)] = 1
     """How many times each person is seen in an epoch."""
 
     @model_validator(mode="before")
@@ -100,13 +100,13 @@ class DataConfig(Section):
     category: str | int | None = None
     """Category of the data sets that name none: a name or id, several of equal keypoints with
     commas between, or all; null: the one with keypoints, or else person, or else all."""
-    workers: Annotated[int, Field(ge=0)] = 8
+    workers: Annotated[int, Field(ge=0, le=1024)] = 8
     """Loader processes; 0 loads in the main process."""
     decode: Decode = "exact"
     """How training JPEGs are decoded; fast: quicker, reduced where large, off by 1 to 2 levels."""
     order: Order = "persons"
     """Training order; images: the persons of an image share a batch, and its decoding."""
-    box_padding: Positive = BOX_PADDING
+    box_padding: Padding = BOX_PADDING
     """Factor on the person box before it is cropped (official: 1.25)."""
 
     @property

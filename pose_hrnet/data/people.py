@@ -289,14 +289,14 @@ def join(parts: Sequence[tuple[People, Path, int]]) -> tuple[People, Path]:
             person counts.
 
     Returns:
-        The persons, and what their file names are relative to. Of more than one data set, the
-        file names hold the folders.
+        The persons, and what their file names are relative to. Of more than one data set, these
+        are whole paths, and the folder is the root of the disk.
     """
     if len(parts) == 1 and parts[0][2] == 1:
         return parts[0][:2]
     placed = []
     for people, folder, repeat in parts:
-        names = tuple(str(folder / name) for name in people.images.file_names)
+        names = tuple(str((folder / name).absolute()) for name in people.images.file_names)
         repeated = people[np.tile(np.arange(len(people)), repeat)]
         placed.append(replace(repeated, images=replace(people.images, file_names=names)))
-    return People.concatenate(placed), Path()
+    return People.concatenate(placed), Path(Path.cwd().anchor)

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_hrnet.data.formats.rows import Problem, decode_rows, lenient, read_json
+from pose_hrnet.data.formats.rows import Problem, decode_rows, read_json
 from pose_hrnet.keypoints.records import PERSON, Float64, ImageId, Images, object_array
 from pose_hrnet.system.choices import AnnotationKind
 from pose_hrnet.system.text import few
@@ -225,10 +225,10 @@ class _Annotation(msgspec.Struct, gc=False):
 
 
 def _decode_categories(raws: Sequence[msgspec.Raw], path: Path) -> tuple[Category, ...]:
-    try:
-        rows = [lenient(_Category)(raw) for raw in raws]
-    except msgspec.ValidationError as error:
-        raise ValueError(f"{path} is not {_EXPECTED}: a category: {error}") from error
+    problems: list[Problem] = []
+    rows = list(decode_rows(raws, _Category, "category", problems))
+    if problems:
+        raise ValueError(f"{path} is not {_EXPECTED}: {problems[0].sentence}")
     return tuple(
         Category(row.id, row.name, tuple(row.keypoints or ()), row.skeleton) for row in rows
     )

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import msgspec
 import numpy as np
 
+from pose_hrnet.data.formats.broken_json import UNDECODABLE, fault_of
 from pose_hrnet.data.formats.coco import Category
 from pose_hrnet.data.formats.rows import MALFORMED, Problem, lenient, read_json, summarise
 from pose_hrnet.keypoints.records import Float64, Images, People, object_array
@@ -93,8 +94,9 @@ def read_mpii(path: Path) -> MpiiFile:
     for number, raw in enumerate(raws):
         try:
             fault = _fault(person := decode(raw))
-        except msgspec.MsgspecError as error:
-            problems.append(Problem(f"{MALFORMED} row", number, f"row {number}: {error}"))
+        except UNDECODABLE as error:
+            sentence = f"row {number}: {fault_of(raw, error)[1]}"
+            problems.append(Problem(f"{MALFORMED} row", number, sentence))
             continue
         if fault:
             problems.append(Problem(fault, number, f"row {number} ({person.image}): {fault}"))
@@ -128,7 +130,7 @@ def _other_list(raws: Sequence[msgspec.Raw]) -> str:
         rows = msgspec.convert(
             [msgspec.json.decode(raw) for raw in raws[:3]], list[dict[str, Any]]
         )
-    except (msgspec.MsgspecError, RecursionError):
+    except UNDECODABLE:
         return "a list, but not of objects" if raws else ""
     if not rows or any({"image", "center"} & {*row} for row in rows):
         return ""

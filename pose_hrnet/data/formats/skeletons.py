@@ -25,7 +25,7 @@ from pose_hrnet.keypoints.skeleton import (
     known_skeleton,
     words_of,
 )
-from pose_hrnet.system.files import read_yaml
+from pose_hrnet.system.strict_yaml import read_yaml
 from pose_hrnet.system.text import counted
 
 log = logging.getLogger(__name__)
