@@ -122,7 +122,9 @@ class Showcase:
         if held_out.data.boxes is None:
             return held_out.people
         return annotated_people(
-            read_annotations(held_out.data.annotations), held_out.scorer.skeleton
+            read_annotations(held_out.data.annotations),
+            held_out.scorer.skeleton,
+            held_out.data.category,
         )
 
 
