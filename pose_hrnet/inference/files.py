@@ -23,7 +23,8 @@ from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.files import replace_file, write_json
 from pose_hrnet.system.progress import SILENT, Bar, Progress
 from pose_hrnet.system.threads import Behind
-from pose_hrnet.visualize.draw import draw_poses, write_image
+from pose_hrnet.visualize.pictures import write_image
+from pose_hrnet.visualize.poses import draw_poses
 
 log = logging.getLogger(__name__)
 
