@@ -191,7 +191,7 @@ def _draw_joints(
     distances[:, ~seen] = np.inf
     np.fill_diagonal(distances, np.inf)
     radii = np.minimum(0.7 * style.width + 0.8, 0.3 * distances.min(axis=1))
-    for k in np.flatnonzero(seen & (radii >= _SMALLEST_JOINT)):
+    for k in np.flatnonzero(seen & (radii >= _SMALLEST_JOINT)).tolist():
         rim = radii[k] + 0.35 * min(radii[k], style.width)
         _dot(canvas, points[k], WHITE, rim, _opacity(scores[k]))
         _dot(canvas, points[k], style.colors[k], radii[k], _opacity(scores[k]))
