@@ -5,5 +5,6 @@ model       a model that is ready to run; heatmaps -> keypoints -> Poses; rescor
 load        any file -> such a model
 dataset     a data set's persons -> Poses
 estimator   arrays and streams of images -> Poses
+written     what that leaves on the disk, image by image: JSON, CSV, overlays
 files       images and folders -> JSON, CSV, overlays
 """

@@ -1,6 +1,7 @@
 """What any program needs, whatever it is about: no pose, no model.
 
-files         atomic writes, room on disk, YAML in, JSON out, the cache folder
+folders       room and rights, one owner, temporary files
+files         atomic writes, YAML in, JSON out, the cache folder
 device        device, precision, autocast; compiler and cores that are there
 distributed   several processes that work as one; a network that they train together
 launch        rank and size from the environment, without torch

@@ -55,6 +55,22 @@ def one_line(error: BaseException, limit: int = 300) -> str:
     return text if len(text) <= limit else f"{text[: limit // 3]} ... {text[-2 * limit // 3 :]}"
 
 
+def printable(text: str) -> str:
+    """A text as a terminal may show it: what would command it, or hide, is written out.
+
+    Names of files may hold anything: escape sequences, signs that turn the direction of writing,
+    bytes that are no UTF-8. Ends of lines stay.
+    """
+    return "".join(c if c.isprintable() or c == "\n" else _written_out(c) for c in text)
+
+
+def _written_out(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte of a name that is no UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
 def few(names: Iterable[str]) -> str:
     """Three of the names for a message, and dots for the rest."""
     every = list(names)
