@@ -16,7 +16,7 @@ from pose_hrnet.keypoints.records import Image, Poses
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.files import encode_json, replace_file
 from pose_hrnet.system.folders import NotWritten, naming, remove_temporaries
-from pose_hrnet.system.text import printable
+from pose_hrnet.system.text import in_utf8
 from pose_hrnet.visualize.draw import draw_poses, write_image
 
 log = logging.getLogger(__name__)
@@ -76,24 +76,21 @@ class PredictionFiles:
     Args:
         output: Folder, which exists.
         skeleton: Whose keypoints are written.
-        overlays: Draw them.
-        min_score: Keypoints below it are not drawn.
+        draw_above: Keypoints of this score and above are drawn; None: no overlays.
 
     Attributes:
         persons: Poses written so far.
         failures: One sentence for each overlay that is missing.
     """
 
-    def __init__(
-        self, output: Path, skeleton: Skeleton, *, overlays: bool, min_score: float
-    ) -> None:
-        self.output, self.skeleton, self.min_score = output, skeleton, min_score
+    def __init__(self, output: Path, skeleton: Skeleton, draw_above: float | None) -> None:
+        self.output, self.skeleton, self.lowest = output, skeleton, draw_above or 0.0
         self.persons = 0
         self.failures: list[str] = []
-        self._draws = overlays
+        self._draws = draw_above is not None
         self._results = GrowingFile(output / RESULTS, b"[", b"]")
         self._table = GrowingFile(output / TABLE, _lines([COLUMNS]))
-        if overlays:
+        if self._draws:
             (output / OVERLAYS).mkdir(exist_ok=True)
             remove_temporaries(output / OVERLAYS)
 
@@ -122,7 +119,7 @@ class PredictionFiles:
         try:
             points, scores = poses.keypoints_image, poses.keypoint_scores
             drawn = draw_poses(
-                image, points, scores, skeleton=self.skeleton, min_score=self.min_score
+                image, points, scores, skeleton=self.skeleton, min_score=self.lowest
             )
             write_image(target, drawn)
         except (OSError, ValueError, cv2.error) as error:
@@ -149,15 +146,6 @@ def _lines(rows: Iterator[Sequence[str]] | Sequence[Sequence[str]]) -> bytes:
     text = StringIO(newline="")
     csv.writer(text).writerows(rows)
     return text.getvalue().encode()
-
-
-def in_utf8(name: str) -> str:
-    """A name that JSON and CSV can hold: bytes of it that are no UTF-8 are written out."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return printable(name)
-    return name
 
 
 def overlay_names(paths: Sequence[Path]) -> Mapping[Path, str]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.augment import Region, reach_xyxy
-from pose_hrnet.data.images import ImageError, read_rgb
+from pose_hrnet.data.images import ImageError, image_path, read_rgb
 from pose_hrnet.data.shards.reader import (
     FORMAT,
     FORMAT_NAME,
@@ -241,7 +241,7 @@ def _stored(cutter: _Cutter, row: int) -> tuple[Sample, bytes]:
     image_row = int(people.image_index[row])
     width, height = people.images.sizes_wh[image_row].tolist()
     image = read_rgb(
-        cutter.image_folder / people.images.file_names[image_row],
+        image_path(cutter.image_folder, people.images.file_names[image_row]),
         (width, height) if width and height else None,
     )
     box = people.boxes_xywh[row : row + 1].astype(np.float64)
