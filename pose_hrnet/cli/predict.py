@@ -21,10 +21,9 @@ from pose_hrnet.cli.options import (
     FlipTest,
     Output,
     PrecisionOption,
-    expected_crops,
     given,
 )
-from pose_hrnet.system.choices import NmsName
+from pose_hrnet.system.choices import BoxFormat, NmsName
 from pose_hrnet.system.text import counted
 
 log = logging.getLogger(__name__)
@@ -38,7 +37,11 @@ def predict(
     output: Output,
     checkpoint: Checkpoint = DEFAULT,
     boxes: Annotated[
-        Path | None, typer.Option(help="Detection JSON; without it, an image is one crop.")
+        Path | None,
+        typer.Option(
+            help="A detector's: COCO JSON, {file: boxes}, CSV, or YOLO's labels; without it, an "
+            "image is one crop."
+        ),
     ] = None,
     annotations: Annotated[
         Path | None,
@@ -51,6 +54,16 @@ def predict(
     min_score: Annotated[
         float | None, typer.Option(help="Keypoints below it are not drawn; 0.2.")
     ] = None,
+    min_box_score: Annotated[
+        float | None,
+        typer.Option(help="With --boxes: leave out weaker ones; detectors give many below 0.3."),
+    ] = None,
+    box_format: Annotated[
+        BoxFormat,
+        typer.Option(
+            help="xywh: left, top, width, height, as COCO; xyxy: left, top, right, bottom."
+        ),
+    ] = "xywh",
     nms: Annotated[
         NmsName | None,
         typer.Option(help="With --boxes: rescore and remove duplicates as evaluate does."),
@@ -74,11 +87,21 @@ def predict(
     from pose_hrnet.inference.estimator import PoseEstimator
     from pose_hrnet.inference.files import predict_files
     from pose_hrnet.inference.load import load_model
-    from pose_hrnet.inference.sources import find_images
+    from pose_hrnet.inference.sources import find_images, identify
 
     if nms is not None and boxes is None:
         raise ValueError("--nms does nothing without --boxes; give both, or neither")
-    crops = expected_crops(boxes) if boxes else len(find_images(inputs, skip=output / "overlays"))
+    if min_box_score is not None and boxes is None:
+        raise ValueError("--min-box-score does nothing without --boxes; give both, or neither")
+    sources = identify(
+        find_images(inputs, skip=output / "overlays"),
+        boxes,
+        annotations,
+        box_format=box_format,
+        **given(min_box_score=min_box_score),
+    )
+    known = (sources.boxes or {}).values()
+    crops = len(sources.image_ids) if boxes is None else sum(map(len, known))
     model = load_model(
         checkpoint,
         backend=backend,
@@ -97,10 +120,8 @@ def predict(
     estimator = PoseEstimator(model, **given(batch_size=batch_size))
     done = predict_files(
         estimator,
-        inputs,
+        sources,
         output,
-        boxes=boxes,
-        annotations=annotations,
         test=None if nms is None else EvaluateConfig(nms=nms),
         progress=RichProgress(),
         **(given(draw_above=min_score) if overlays else {"draw_above": None}),

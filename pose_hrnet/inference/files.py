@@ -17,7 +17,7 @@ from pose_hrnet.data.formats.results import poses_to_results
 from pose_hrnet.data.images import ImageError, read_rgb
 from pose_hrnet.inference.estimator import BATCH_BYTES, PoseEstimator
 from pose_hrnet.inference.model import postprocess
-from pose_hrnet.inference.sources import find_images, identify
+from pose_hrnet.inference.sources import Sources, find_images, identify
 from pose_hrnet.keypoints.records import Float32, Float64, Image, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.files import replace_file, write_json
@@ -45,7 +45,7 @@ class FilePredictions:
 
 def predict_files(
     estimator: PoseEstimator,
-    inputs: Sequence[Path],
+    inputs: Sequence[Path] | Sources,
     output: Path,
     *,
     boxes: Path | None = None,
@@ -63,7 +63,8 @@ def predict_files(
 
     Args:
         estimator: The model.
-        inputs: Image files and folders; overlays of an earlier run are passed over.
+        inputs: Image files and folders, of which overlays of an earlier run are passed over; or
+            what `identify` made of them, and then neither boxes nor annotations.
         output: Folder to write to.
         boxes: Detection file (see `identify`); None: each image is one person crop.
         annotations: Whose image ids the results and the boxes go by; None: they go by names.
@@ -76,8 +77,11 @@ def predict_files(
         FileNotFoundError: If an input or the box file is missing.
         ValueError: If there is no image, or as `identify`.
     """
-    paths = find_images(inputs, skip=output / "overlays")
-    sources = identify(paths, boxes, annotations)
+    if isinstance(inputs, Sources):
+        sources = inputs
+    else:
+        sources = identify(find_images(inputs, skip=output / "overlays"), boxes, annotations)
+    paths = list(sources.image_ids)
     skeleton, lowest = estimator.skeleton, draw_above or 0.0
     overlays = draw_above is not None
     (output / "overlays" if overlays else output).mkdir(parents=True, exist_ok=True)
