@@ -105,6 +105,13 @@ SkeletonOption = Annotated[
     str | None,
     typer.Option("--skeleton", help="coco17, mpii16, crowdpose14 or a YAML; else as annotated."),
 ]
+CategoryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--category",
+        help="Name or id of the category; several of equal keypoints with commas between, or all.",
+    ),
+]
 MetricOption = Annotated[
     MetricName, typer.Option("--metric", help="auto: the one that the annotations are known by.")
 ]

@@ -101,7 +101,13 @@ def predict_files(
         pictures = _pictures(paths, sources.boxes, failures, bar)
         for (path, box_scores), image, found in estimator.predict_stream(pictures):
             ids = object_array([sources.image_ids[path]] * len(found))
-            poses = replace(found, image_ids=ids, scores=found.scores * box_scores)
+            category_ids = object_array(sources.category_ids.get(path, []))
+            poses = replace(
+                found,
+                image_ids=ids,
+                scores=found.scores * box_scores,
+                category_ids=category_ids,
+            )
             if test is not None:
                 poses = postprocess(replace(poses, scores=box_scores), skeleton, test)
             all_poses.append((path, poses))
@@ -109,8 +115,7 @@ def predict_files(
                 target = output / "overlays" / f"{names[path]}.jpg"
                 artist.do(partial(draw, target, image, poses), image.nbytes)
             bar.advance()
-    category = sources.category_id
-    results = [row for _, poses in all_poses for row in poses_to_results(poses, category)]
+    results = [row for _, poses in all_poses for row in poses_to_results(poses)]
     write_json(output / "results.json", results)
     _write_csv(output / "keypoints.csv", all_poses, skeleton)
     return FilePredictions(len(all_poses), len(results), tuple(failures))

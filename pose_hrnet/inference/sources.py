@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from pose_hrnet.data.formats.detections import PERSON, PersonBox, load_boxes
+from pose_hrnet.data.formats.detections import PersonBox, load_boxes
 from pose_hrnet.data.formats.identity import ImageIndex, rows_by_number
 from pose_hrnet.data.formats.mpii import MpiiFile
-from pose_hrnet.data.images import FORMATS, ImageError, read_facts
+from pose_hrnet.data.image_facts import read_facts
+from pose_hrnet.data.images import FORMATS, ImageError
 from pose_hrnet.data.people import read_annotations
-from pose_hrnet.keypoints.records import Float64, ImageId, Images
+from pose_hrnet.keypoints.records import PERSON, Float64, ImageId, Images
 from pose_hrnet.system.choices import BoxFormat
 from pose_hrnet.system.text import counted, few
 
@@ -32,12 +33,12 @@ class Sources:
         image_ids: What the results call each file.
         boxes: ``(N, 5)`` left, top, right, bottom and score of the persons in a file, if it has
             any; None: each image is one person.
-        category_id: What the results call the category of persons.
+        category_ids: The ``category_id`` of each box of a file, or of each file without boxes.
     """
 
     image_ids: dict[Path, ImageId]
     boxes: dict[Path, Float64] | None
-    category_id: ImageId = PERSON
+    category_ids: dict[Path, list[ImageId]]
 
 
 @cache
@@ -122,13 +123,13 @@ def identify(
         FileNotFoundError: If a file is missing.
         ValueError: If a file is malformed, lists none of the images, or takes two for one.
     """
-    listed, category_id = _listed(annotations)
+    listed, categories = _listed(annotations)
     known = _annotated(paths, listed, annotations)
     found: list[PersonBox] = []
     if boxes is not None:
         found = load_boxes(
             boxes,
-            category_id,
+            categories,
             min_score=min_box_score,
             box_format=box_format,
             size_of=partial(_size_of, {path.stem: path for path in paths}),
@@ -136,12 +137,12 @@ def identify(
     images = _images(paths, {paths[row]: image_id for image_id, row in known.items()}, found)
     ids = dict(zip(paths, images.ids, strict=True))
     if boxes is None:
-        return Sources(ids, None, category_id)
+        return Sources(ids, None, {path: [categories[0]] for path in paths})
     rows = _rows_of_boxes(found, boxes, images, ImageIndex(listed), known)
-    placed: dict[Path, list[list[float]]] = {}
+    placed: dict[Path, list[PersonBox]] = {}
     for box, row in zip(found, rows, strict=True):
         if row is not None:
-            placed.setdefault(paths[row], []).append(box.row)
+            placed.setdefault(paths[row], []).append(box)
     strays = [
         str(b.file_name or b.image_id) for b, r in zip(found, rows, strict=True) if r is None
     ]
@@ -155,8 +156,10 @@ def identify(
             "%s: %s without an image here, such as %s; passed over",
             boxes, counted(len(strays), "box"), few(dict.fromkeys(strays)),
         )  # fmt: skip
-    arrays = {path: np.array(rows, np.float64) for path, rows in placed.items()}
-    return Sources(ids, arrays, category_id)
+    arrays = {path: np.array([box.row for box in of]) for path, of in placed.items()}
+    return Sources(
+        ids, arrays, {path: [box.category_id for box in of] for path, of in placed.items()}
+    )
 
 
 def _size_of(paths: Mapping[str, Path], name: str) -> tuple[int, int] | None:
@@ -171,13 +174,13 @@ def _size_of(paths: Mapping[str, Path], name: str) -> tuple[int, int] | None:
     return (height, width) if facts.orientation >= 5 else (width, height)
 
 
-def _listed(annotations: Path | None) -> tuple[Images, ImageId]:
-    """The images that annotations list, and their category of persons."""
+def _listed(annotations: Path | None) -> tuple[Images, tuple[ImageId, ...]]:
+    """The images that annotations list, and their categories of persons."""
     if annotations is None:
-        return Images((), (), np.empty((0, 2), np.int32)), PERSON
+        return Images((), (), np.empty((0, 2), np.int32)), (PERSON,)
     file = read_annotations(annotations)
     images = file.people.images if isinstance(file, MpiiFile) else file.images
-    return images, file.category().id
+    return images, file.category().ids
 
 
 def _annotated(

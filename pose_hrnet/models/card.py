@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, ValidationError
 
 from pose_hrnet.config.base import Positive, PositiveInt, Section, in_sentence
@@ -30,6 +29,8 @@ from pose_hrnet.system.choices import (
     WeightType,
 )
 from pose_hrnet.system.files import write_text
+from pose_hrnet.system.inputs import parse_json, read_input
+from pose_hrnet.system.strict_yaml import read_yaml
 from pose_hrnet.system.text import format_size
 
 CARD_FORMAT = 1
@@ -230,7 +231,7 @@ class ModelCard:
         """
         path = card_path(model_path)
         try:
-            values = json.loads(path.read_bytes())
+            values = parse_json(read_input(path))
             version = values["pose_hrnet_export"]
             if version != EXPORT_FORMAT:
                 raise ValueError(
@@ -366,10 +367,12 @@ def _skeleton(named: str | dict[str, Any]) -> Skeleton:
 
 def _read_yaml(path: Path) -> tuple[Path | None, ModelCard]:
     """The model file that a YAML card names, and the card."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such model card; check the path")
     try:
-        values = _YamlCard.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        said = read_yaml(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: there is no such model card; check the path") from None
+    try:
+        values = _YamlCard.model_validate(said)
         return values.model, values.card()
     except ValidationError as error:
         faults = [
@@ -377,8 +380,5 @@ def _read_yaml(path: Path) -> tuple[Path | None, ModelCard]:
             for e in error.errors()
         ]
         raise ValueError(f"{path}: {'; '.join(faults)}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path} is not valid YAML: {reason}") from None
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path}: {error}") from None

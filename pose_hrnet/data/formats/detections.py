@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from pose_hrnet.data.formats.box_files import SizeOf, read_box_rows
 from pose_hrnet.data.formats.identity import ImageIndex
@@ -23,15 +24,12 @@ from pose_hrnet.data.formats.rows import (
     explain_strays,
     summarise,
 )
-from pose_hrnet.keypoints.records import ImageId, Images, People, object_array
+from pose_hrnet.keypoints.records import PERSON, ImageId, Images, People, object_array
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
 from pose_hrnet.system.choices import BoxFormat
 from pose_hrnet.system.text import counted, few
 
 log = logging.getLogger(__name__)
-
-PERSON = 1
-"""COCO's ``category_id`` of persons."""
 
 
 class Detection(msgspec.Struct, gc=False):
@@ -94,7 +92,7 @@ def load_detections(
     *,
     skeleton: Skeleton = COCO17,
     min_score: float = 0.0,
-    category_id: int | str = 1,
+    category_ids: Sequence[ImageId] = (PERSON,),
 ) -> People:
     """Load the boxes of a person detector, ``[{image_id, category_id, bbox, score}, ...]``.
 
@@ -108,7 +106,7 @@ def load_detections(
         images: The images of the annotations.
         skeleton: Its number of keypoints gives the (unlabelled) keypoint columns their length.
         min_score: Boxes with this score and above are kept (official ``image_thre``: 0).
-        category_id: The person category.
+        category_ids: The categories of persons.
 
     Returns:
         N detected persons in the file's order; boxes are not clipped, as in the official code.
@@ -118,14 +116,14 @@ def load_detections(
         ValueError: If it is no list of detections, or none is left.
     """
     people, problems = read_detections(
-        path, images, skeleton=skeleton, min_score=min_score, category_id=category_id
+        path, images, skeleton=skeleton, min_score=min_score, category_ids=category_ids
     )
     if not len(people):
         reasons = [summarise(problems), explain_strays(problems, images)]
         reason = "; ".join(filter(None, reasons)) or "no box has this category and score"
         raise ValueError(
-            f"{path} has no detection of category {category_id!r} with a score of at least "
-            f"{min_score:g} in {counted(len(images), 'annotated image')}: {reason}"
+            f"{path} has no detection of category {few(map(repr, category_ids))} with a score of "
+            f"at least {min_score:g} in {counted(len(images), 'annotated image')}: {reason}"
         )
     if problems:
         log.warning("%s: %s", path, summarise(problems))
@@ -138,7 +136,7 @@ def read_detections(
     *,
     skeleton: Skeleton = COCO17,
     min_score: float = 0.0,
-    category_id: int | str = 1,
+    category_ids: Sequence[ImageId] = (PERSON,),
 ) -> tuple[People, tuple[Problem, ...]]:
     """As `load_detections`, but hands the problems back, and may find nothing.
 
@@ -152,12 +150,11 @@ def read_detections(
 
     def size_of(name: str) -> tuple[int, int] | None:
         row = index.named(name)
-        return (
-            None if row is None else (int(images.sizes_wh[row, 0]), int(images.sizes_wh[row, 1]))
-        )
+        width, height = (0, 0) if row is None else images.sizes_wh[row].tolist()
+        return (width, height) if width and height else None
 
     for row in decode_detections(path, problems, size_of=size_of):
-        if row.category_id not in (None, category_id):
+        if row.category_id not in (None, *category_ids):
             continue
         image = index.row(row.image_id, row.file_name)
         if not np.isfinite(row.numbers).all():
@@ -192,6 +189,9 @@ def read_detections(
         areas=boxes[:, 2] * boxes[:, 3],
         scores=np.array([row.score for row, _ in kept], np.float32),
         is_crowd=np.zeros(count, np.bool_),
+        category_ids=object_array(
+            [category_ids[0] if row.category_id is None else row.category_id for row, _ in kept]
+        ),
     )
     return people, tuple(problems)
 
@@ -203,16 +203,18 @@ class PersonBox(NamedTuple):
         image_id: Its id; None if it goes by its name alone.
         file_name: Its name; None if it goes by its id alone.
         row: Left, top, right and bottom in image pixels, and the score.
+        category_id: That of persons, or one of those.
     """
 
     image_id: ImageId | None
     file_name: str | None
     row: list[float]
+    category_id: ImageId
 
 
 def load_boxes(
     path: Path,
-    category_id: ImageId = PERSON,
+    category_ids: Sequence[ImageId] = (PERSON,),
     *,
     min_score: float = 0.0,
     box_format: BoxFormat = "xywh",
@@ -228,7 +230,7 @@ def load_boxes(
         path: JSON list of ``{"image_id" or "file_name", "bbox": [x, y, w, h], "score",
             "category_id"}``; the score may be missing and is then 1, and the category, too. Or
             any other form that `read_box_rows` knows.
-        category_id: That of persons.
+        category_ids: Those of persons.
         min_score: Boxes with this score and above are kept.
         box_format: As of `read_box_rows`.
         size_of: As of `read_box_rows`.
@@ -245,28 +247,29 @@ def load_boxes(
             '{"image_id" or "file_name": ..., "bbox": [x, y, w, h], "score": ...}'
         )
     categories = {entry.category_id for entry in entries}
-    if len(categories) == 1 and not categories & {None, category_id}:
-        (category_id,) = (each for each in categories if each is not None)
-        log.warning("%s: all boxes are of category %r, taken for persons", path, category_id)
+    if len(categories) == 1 and not categories & {None, *category_ids}:
+        log.warning("%s: all boxes are of category %r, taken for persons", path, *categories)
+        entries = [replace(entry, category_id=None) for entry in entries]
     known: list[PersonBox] = []
     bad: list[str] = []
     persons = 0
     for position, entry in enumerate(entries):
-        if entry.category_id not in (None, category_id):
+        if entry.category_id not in (None, *category_ids):
             continue
         persons += 1
         x, y, w, h, score = entry.numbers
         row = [x, y, x + w, y + h, score]
         if np.isfinite(row).all() and row[0] < row[2] and row[1] < row[3]:
-            known.append(PersonBox(entry.image_id, entry.file_name, row))
+            category_id = category_ids[0] if entry.category_id is None else entry.category_id
+            known.append(PersonBox(entry.image_id, entry.file_name, row, category_id))
         else:
             bad.append(f"entry {position} (image {entry.image}, box [{x:g}, {y:g}, {w:g}, {h:g}])")
     if entries and not known:
         others = f" (there are {few(map(str, categories))})" if not persons else ""
         raise ValueError(
             f"{path} has no usable person box: of {counted(len(entries), 'entry')}, {persons} "
-            f"with category_id {category_id} or none{others}, {len(bad)} of these not finite or "
-            "without area"
+            f"with category_id {few(map(repr, category_ids))} or none{others}, {len(bad)} of "
+            "these not finite or without area"
         )
     if bad:
         log.warning(

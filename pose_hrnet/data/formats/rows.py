@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from json import JSONDecodeError, loads
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
+from pose_hrnet.data.formats.broken_json import UNDECODABLE, fault_of, mended, why
 from pose_hrnet.keypoints.records import ImageId, Images
+from pose_hrnet.system.inputs import UnreadableFile, open_input, read_input
 from pose_hrnet.system.text import counted
 
 _T = TypeVar("_T")
@@ -51,35 +52,35 @@ def read_json(path: Path, kind: type[_T], expected: str) -> _T:
         ValueError: If it is no JSON, or of another form.
     """
     try:
-        data = Path(path).read_bytes()
+        data = read_input(path)
     except FileNotFoundError:
         advice = f"give the path of {expected}"
         if _DRAWN in Path(path).parents:
             advice = "`pose-hrnet demo`, started in this folder, draws it"
         raise FileNotFoundError(f"{path} does not exist; {advice}") from None
-    except OSError as error:
-        raise OSError(f"{path} cannot be read ({error.strerror}); expected {expected}") from error
+    except UnreadableFile as error:
+        raise OSError(f"{path} cannot be read ({error.reason}); expected {expected}") from None
     try:
         return msgspec.json.decode(data, type=kind, strict=False)
     except msgspec.ValidationError as error:
         raise ValueError(f"{path} is not {expected}: {error}") from error
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         pass
     try:
-        # Perhaps Python wrote it: its NaN and Infinity are no JSON.
-        data = msgspec.json.encode(loads(data, parse_constant=lambda name: None))
+        # Perhaps Python wrote it: its NaN and Infinity are no JSON. Or some rows are broken.
+        data = mended(data)
         return msgspec.json.decode(data, type=kind, strict=False)
-    except (JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is not {expected}: it is not JSON ({error})") from error
     except msgspec.ValidationError as error:
         hint = " (JSON has no NaN; it was read as null)" if b"null" in data else ""
         raise ValueError(f"{path} is not {expected}: {error}{hint}") from error
+    except UNDECODABLE as error:
+        raise ValueError(f"{path} is not {expected}: it is not JSON ({why(error)})") from error
 
 
 def is_list(path: Path) -> bool:
     """Whether a JSON file holds a list, as MPII's do, by its first sign; False without a file."""
     try:
-        with path.open("rb") as file:
+        with open_input(path) as file:
             return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
     except OSError:
         return False  # whoever reads it says what is wrong
@@ -97,9 +98,10 @@ def decode_rows(
     for position, raw in enumerate(raws):
         try:
             row = decode(raw)
-        except msgspec.MsgspecError as error:
-            row_id = _id_of(raw, position)
-            sentence = f"{noun} {row_id!r} cannot be read: {error}"
+        except UNDECODABLE as error:
+            found, reason = fault_of(raw, error)
+            row_id = f"#{position}" if found is None else found
+            sentence = f"{noun} {row_id!r} cannot be read: {reason}"
             problems.append(Problem(f"{MALFORMED} {noun}", row_id, sentence))
         else:
             yield row
@@ -108,18 +110,6 @@ def decode_rows(
 def lenient(kind: type[_T]) -> Callable[[msgspec.Raw], _T]:
     """A decoder of one row, for which ``1.0`` and ``1`` are the same id."""
     return msgspec.json.Decoder(kind, strict=False).decode
-
-
-class _WithId(msgspec.Struct):
-    id: int | str
-
-
-def _id_of(raw: msgspec.Raw, position: int) -> ImageId:
-    """The id of a malformed row, or its place."""
-    try:
-        return msgspec.json.decode(raw, type=_WithId, strict=False).id
-    except msgspec.MsgspecError:
-        return f"#{position}"
 
 
 def summarise(problems: Sequence[Problem], examples: int = 3) -> str:
