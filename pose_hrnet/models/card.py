@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import Field, ValidationError
@@ -270,7 +270,15 @@ def described_model(path: Path) -> Path:
         FileNotFoundError: If there is no such card.
         ValueError: If the card is faulty, or names no file and none or several have its name.
     """
-    named = _read_yaml(path)[0]
+    return model_beside(path, _read_yaml(path)[0])
+
+
+def model_beside(path: Path, named: Path | None) -> Path:
+    """The model file of a card: the one it names, or the one of its own name.
+
+    Raises:
+        ValueError: If it names none, and none or several have its name.
+    """
     if named is not None:
         return path.parent / named
     found = [file for suffix in RUN_SUFFIXES if (file := path.with_suffix(suffix)).is_file()]
@@ -363,11 +371,22 @@ def _skeleton(named: str | dict[str, Any]) -> Skeleton:
 
 def _read_yaml(path: Path) -> tuple[Path | None, ModelCard]:
     """The model file that a YAML card names, and the card."""
+    values = read_card(path, _YamlCard)
+    try:
+        return values.model, values.card()
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+_Card = TypeVar("_Card", bound=Section)
+
+
+def read_card(path: Path, kind: type[_Card]) -> _Card:
+    """A YAML card of any kind, strictly; errors as of `ModelCard.read_yaml`."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such model card; check the path")
     try:
-        values = _YamlCard.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-        return values.model, values.card()
+        return kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         faults = [
             f"{'.'.join(map(str, e['loc'])) or 'the card'}: {in_sentence(e['msg'])}"
@@ -377,5 +396,3 @@ def _read_yaml(path: Path) -> tuple[Path | None, ModelCard]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} is not valid YAML: {reason}") from None
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path}: {error}") from None
