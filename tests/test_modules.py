@@ -25,13 +25,14 @@ COVERED_BY = {
     "cli/test_options": "system/choices",
     "cli/test_weights": "models/weights/inspect",
     "config/test_files": "config/base config/data config/recipe config/training",
-    "data/test_coco": "data/formats/persons data/formats/rows",
+    "data/test_coco": "data/formats/broken_json data/formats/persons data/formats/rows",
+    "data/test_images": "data/image_facts",
     "data/test_mpii": "evaluation/metrics/pckh",
     "data/test_results": "data/formats/detections",
     "data/test_validate": "data/validation/checks",
     "deploy/test_export": "deploy/check",
     "deploy/test_int8": "deploy/quantise",
-    "evaluation/test_evaluate": "evaluation/metrics/scores evaluation/scorer",
+    "evaluation/test_evaluate": "evaluation/metrics/scores",
     "inference/test_choose": (
         "inference/backends/convert inference/backends/networks inference/backends/sessions"
     ),

@@ -34,10 +34,9 @@ from pose_hrnet.cli.train import train
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,  # its columns cut the names of options at 80 characters
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="Top-down human pose estimation with HRNet: train, evaluate COCO AP, predict.",
 )
 app.add_typer(data.app, name="data")

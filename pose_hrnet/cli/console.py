@@ -32,8 +32,17 @@ from pose_hrnet.system.launch import Rank
 from pose_hrnet.system.progress import SILENT, Bar
 
 HERE = Rank.from_environment()
-console = Console(quiet=not HERE.is_main)
-errors = Console(stderr=True)
+UNFOLDED = 10_000
+"""Columns where there is no terminal to fold lines for: a row stays a line, for grep and logs."""
+
+
+def _console(**options: Any) -> Console:
+    folded = Console(**options)
+    return folded if folded.is_terminal else Console(width=UNFOLDED, **options)
+
+
+console = _console(quiet=not HERE.is_main)
+errors = _console(stderr=True)
 
 INTERRUPTED = exit_code(signal.SIGINT)
 BAD_INPUT = 2
@@ -262,4 +271,4 @@ def print_rows(
         ]
         table.add_row(*cells)
     console.print(Text(title, style="bold"))
-    console.print(Padding(table, (0, 0, 0, 2)))
+    console.print(Padding(table, (0, 0, 0, 2), expand=False))

@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from pose_hrnet.cli.console import RichProgress, one_sentence_errors, print_table, say
-from pose_hrnet.cli.options import Annotations, Output, SkeletonOption, given
+from pose_hrnet.cli.options import Annotations, CategoryOption, Output, SkeletonOption, given
 from pose_hrnet.system.text import counted, parse_size
 
-app = typer.Typer(no_args_is_help=True, help="Draw, check, look at, and shard data sets.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Draw, check, look at, and shard data sets."
+)
 
 
 @app.command()
@@ -45,6 +47,7 @@ def validate(
     boxes: Annotated[Path | None, typer.Option(help="Detection JSON to check, too.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Threads that open images.")] = None,
     skeleton: SkeletonOption = None,
+    category: CategoryOption = None,
 ) -> None:
     """Check a data set, and say what would make its AP 0 or -1. Exit code 1 if there are errors.
 
@@ -57,7 +60,8 @@ def validate(
         annotations,
         images,
         detections=boxes,
-        skeleton=None if skeleton is None else find_skeleton(skeleton, annotations),
+        skeleton=None if skeleton is None else find_skeleton(skeleton, annotations, category),
+        category=category,
         progress=RichProgress(),
         **given(workers=workers),
     )
@@ -128,6 +132,7 @@ def shard(
         Path | None, typer.Option(help="Keypoint JSON, in place of the configuration's sets.")
     ] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of its file names.")] = None,
+    category: CategoryOption = None,
     size: Annotated[
         str | None,
         typer.Option(
@@ -160,7 +165,7 @@ def shard(
     settings = None if config is None else load_config(config)
     sets = () if settings is None else settings.data.training_sets
     if annotations is not None and images is not None:
-        sets = (TrainingSet(annotations=annotations, images=images),)
+        sets = (TrainingSet(annotations=annotations, images=images, category=category),)
     elif not sets or annotations is not None or images is not None:
         raise ValueError(
             "give a configuration with annotated images, or both --annotations and --images"
@@ -168,7 +173,7 @@ def shard(
     codec = CodecConfig() if settings is None else settings.codec
     augment = AugmentConfig() if settings is None else settings.augment
     choice = None if settings is None else settings.data.skeleton
-    skeleton = find_skeleton(choice or sets[0].skeleton, sets[0].annotations)
+    skeleton = find_skeleton(choice or sets[0].skeleton, sets[0].annotations, sets[0].category)
     people, folder = training_persons(sets, skeleton)
     stored = StoredCrops(
         codec.input_wh if size is None else parse_size(size, "--size"),

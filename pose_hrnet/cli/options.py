@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -26,6 +28,7 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """As of any group; Typer reads options with pydantic, and passes on what that says."""
+        given = [*ctx._protected_args, *ctx.args]
         try:
             return super().invoke(ctx)
         except typer.BadParameter as error:
@@ -33,6 +36,23 @@ class Commands(TyperGroup):
 
             error.message = in_sentence(error.message)
             raise
+        except Exception as error:
+            _name_all_unknown(error, given)
+            raise
+
+
+def _name_all_unknown(error: Any, given: list[str]) -> None:
+    """Every unknown option of a command line, where the parser names the first and stops."""
+    if not hasattr(error, "option_name") or getattr(error, "ctx", None) is None:
+        return  # not typer's NoSuchOption, whose class has no public name
+    known = {name for each in error.ctx.command.get_params(error.ctx) for name in each.opts}
+    known |= {n for each in error.ctx.command.get_params(error.ctx) for n in each.secondary_opts}
+    words = (word.partition("=")[0] for word in given if word.startswith("--") and word != "--")
+    unknown = list(dict.fromkeys(word for word in words if word not in known))
+    if len(unknown) > 1:
+        error.message = f"No such options: {', '.join(unknown)}"
+        near = (get_close_matches(word, known, n=1) for word in unknown)
+        error.possibilities = list(dict.fromkeys(name for found in near for name in found))
 
 
 class ResumeAlone(TyperCommand):
@@ -40,10 +60,9 @@ class ResumeAlone(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """As of any command; Typer knows no option whose value may be left out."""
-        following = [*args[1:], ""]
         said = [
             "--resume=auto" if arg == "--resume" and after not in get_args(Resume) else arg
-            for arg, after in zip(args, following, strict=True)
+            for arg, after in zip_longest(args, args[1:])
         ]
         return super().parse_args(ctx, said)
 
@@ -85,6 +104,13 @@ Annotations = Annotated[
 SkeletonOption = Annotated[
     str | None,
     typer.Option("--skeleton", help="coco17, mpii16, crowdpose14 or a YAML; else as annotated."),
+]
+CategoryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--category",
+        help="Name or id of the category; several of equal keypoints with commas between, or all.",
+    ),
 ]
 MetricOption = Annotated[
     MetricName, typer.Option("--metric", help="auto: the one that the annotations are known by.")

@@ -40,6 +40,13 @@ def predict(
     boxes: Annotated[
         Path | None, typer.Option(help="Detection JSON; without it, an image is one crop.")
     ] = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(
+            help="COCO JSON that lists the images: results and boxes go by its image ids; without "
+            "it by file names."
+        ),
+    ] = None,
     overlays: Annotated[bool, typer.Option(help="Draw the poses on the images.")] = True,
     min_score: Annotated[
         float | None, typer.Option(help="Keypoints below it are not drawn; 0.2.")
@@ -65,8 +72,9 @@ def predict(
     """
     from pose_hrnet.config.recipe import EvaluateConfig
     from pose_hrnet.inference.estimator import PoseEstimator
-    from pose_hrnet.inference.files import find_images, predict_files
+    from pose_hrnet.inference.files import predict_files
     from pose_hrnet.inference.load import load_model
+    from pose_hrnet.inference.sources import find_images
 
     if nms is not None and boxes is None:
         raise ValueError("--nms does nothing without --boxes; give both, or neither")
@@ -92,10 +100,10 @@ def predict(
         inputs,
         output,
         boxes=boxes,
-        overlays=overlays,
+        annotations=annotations,
         test=None if nms is None else EvaluateConfig(nms=nms),
         progress=RichProgress(),
-        **given(min_score=min_score),
+        **(given(draw_above=min_score) if overlays else {"draw_above": None}),
     )
     say(
         f"{counted(done.persons, 'person')} in {counted(done.images, 'image')}; "

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pose_hrnet.cli.console import one_sentence_errors, print_table, say
-from pose_hrnet.system.choices import CodecName
+from pose_hrnet.system.choices import CodecName, ColourOrder
 from pose_hrnet.system.text import parse_size
 
 if TYPE_CHECKING:
     from pose_hrnet.models.weights.fit import LoadReport
 
-app = typer.Typer(no_args_is_help=True, help="Inspect and convert checkpoints of any toolkit.")
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Inspect and convert checkpoints of any toolkit.",
+)
 
 File = Annotated[Path, typer.Argument(help=".safetensors, .pt or .pth of any toolkit.")]
 
@@ -73,6 +78,15 @@ def convert(
     ] = None,
     sigma: Annotated[float | None, typer.Option(min=0.1, help="Of the Gaussian, cells.")] = None,
     blur_kernel: Annotated[int | None, typer.Option(min=1, help="Of dark and udp, odd.")] = None,
+    border_true: Annotated[
+        bool | None,
+        typer.Option(
+            "--border-true/--no-border-true", help="dark, udp: without the bias at the border."
+        ),
+    ] = None,
+    colour: Annotated[
+        ColourOrder | None, typer.Option(help="Of the crops that others trained it on.")
+    ] = None,
     annotations: Annotated[
         Path | None, typer.Option(help="COCO JSON whose category names other keypoints.")
     ] = None,
@@ -81,6 +95,11 @@ def convert(
 
     Example: `pose-hrnet weights convert hrnet_w32_coco_256x192_udp.pth --output w32.safetensors`
     """
+    if output.suffix.lower() not in ("", ".safetensors"):
+        raise ValueError(
+            f"--output is {output}, but a safetensors file is written; name it "
+            f"{output.with_suffix('.safetensors').name}"
+        )
     from pose_hrnet.data.formats.skeletons import find_skeleton
     from pose_hrnet.models.weights.load import load_network, save_model
 
@@ -91,8 +110,12 @@ def convert(
         codec=codec,
         sigma=sigma,
         blur_kernel=blur_kernel,
+        colour=colour,
     )
-    save_model(output, loaded.network.state_dict(), loaded.card)
+    card = loaded.card
+    if border_true is not None:
+        card = replace(card, codec=replace(card.codec, border_true=border_true))
+    save_model(output, loaded.network.state_dict(), card)
     rows = [[s.name, s.value, s.origin] for s in loaded.report.settings]
     if rows:
         print_table("what the card says", ["setting", "value", "from"], rows)

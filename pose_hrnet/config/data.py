@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from pose_hrnet.config.base import Positive, PositiveInt, Section
+from pose_hrnet.config.base import Padding, Section
 from pose_hrnet.keypoints.geometry import BOX_PADDING
 from pose_hrnet.system.choices import Decode, MetricName, Order
 
@@ -19,6 +19,8 @@ class AnnotatedImages(Section):
     """COCO, CrowdPose or MPII keypoint annotation JSON; which, its content tells."""
     images: Path
     """Folder that the JSON's file names are relative to."""
+    category: str | int | None = None
+    """Category, as in `data.category`; null: that one."""
 
 
 class TrainingSet(AnnotatedImages):
@@ -28,7 +30,7 @@ class TrainingSet(AnnotatedImages):
     """Keypoints of this file, as `data.skeleton`; null: as its categories say."""
     mapping: dict[str, str] | None = None
     """Keypoints to learn that are called otherwise in this file: ``{to learn: in the file}``."""
-    repeat: PositiveInt = 1
+    repeat: Annotated[int, Field(gt=0, le=10_000)] = 1
     """How many times each person is seen in an epoch."""
 
     @model_validator(mode="before")
@@ -95,13 +97,16 @@ class DataConfig(Section):
     """Persons to score on."""
     skeleton: str | None = None
     """Keypoints to learn: coco17, mpii16, crowdpose14 or a YAML file; null: as annotated."""
-    workers: Annotated[int, Field(ge=0)] = 8
+    category: str | int | None = None
+    """Category of the data sets that name none: a name or id, several of equal keypoints with
+    commas between, or all; null: the one with keypoints, or else person, or else all."""
+    workers: Annotated[int, Field(ge=0, le=1024)] = 8
     """Loader processes; 0 loads in the main process."""
     decode: Decode = "exact"
     """How training JPEGs are decoded; fast: quicker, reduced where large, off by 1 to 2 levels."""
     order: Order = "persons"
     """Training order; images: the persons of an image share a batch, and its decoding."""
-    box_padding: Positive = BOX_PADDING
+    box_padding: Padding = BOX_PADDING
     """Factor on the person box before it is cropped (official: 1.25)."""
 
     @property
@@ -110,6 +115,24 @@ class DataConfig(Section):
         if isinstance(self.train, CropShards):
             return ()
         return self.train if isinstance(self.train, tuple) else (self.train,)
+
+    @model_validator(mode="after")
+    def _name_categories(self) -> DataConfig:
+        """Hand `category` to the data sets that name none."""
+        if self.category is None:
+            return self
+        named = {"category": self.category}
+
+        def filled(data: Any) -> Any:
+            if isinstance(data, tuple):
+                return tuple(filled(each) for each in data)
+            if isinstance(data, CropShards) or data.category is not None:
+                return data
+            return data.model_copy(update=named)
+
+        for name in ("train", "val"):
+            object.__setattr__(self, name, filled(getattr(self, name)))
+        return self
 
     @model_validator(mode="after")
     def _shards_bring_their_keypoints(self) -> DataConfig:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+import re
+import warnings
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, TypeAlias
@@ -12,7 +15,8 @@ import PIL.Image
 import PIL.ImageFile
 
 from pose_hrnet.keypoints.records import Float64, Image, Images
-from pose_hrnet.system.text import format_size
+from pose_hrnet.system.inputs import UnreadableFile, read_input, shown_path
+from pose_hrnet.system.text import format_size, one_line, shown
 
 try:
     import cv2
@@ -22,7 +26,18 @@ except ImportError as error:
         "or: pip install opencv-python-headless"
     ) from error
 
-Fault: TypeAlias = Literal["empty", "not an image", "truncated", "wrong size", "unreadable"]
+Fault: TypeAlias = Literal[
+    "empty", "not an image", "truncated", "wrong size", "unreadable", "elsewhere"
+]
+
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
+"""What is read, by the names that Pillow gives; its other formats start programs (EPS), or belong
+to games and fax machines, and their decoders are hardly ever looked at."""
+
+MOST_PIXELS = 178_956_970
+"""Of an image: 13,377 x 13,377, or 0.5 GB of RGB; the limit that Pillow has itself."""
+# It is told in a sentence of ours, not in Pillow's warning from half of it on.
+warnings.filterwarnings("ignore", category=PIL.Image.DecompressionBombWarning)
 
 _EXIF_ORIENTATION = 0x0112
 # What the last part of a whole file holds; it cannot occur within compressed pixels.
@@ -37,8 +52,6 @@ _UPRIGHT = {
     7: PIL.Image.Transpose.TRANSVERSE,
     8: PIL.Image.Transpose.ROTATE_90,
 }
-_COLOUR_NAMES = dict.fromkeys(("1", "L", "LA", "La", "I", "F"), "grayscale")
-_COLOUR_NAMES |= {"P": "palette", "PA": "palette", "RGBA": "RGB", "RGBa": "RGB", "RGBX": "RGB"}
 
 
 class ImageError(ValueError):
@@ -51,32 +64,6 @@ class ImageError(ValueError):
     def __init__(self, sentence: str, fault: Fault = "unreadable") -> None:
         super().__init__(sentence)
         self.fault = fault
-
-
-@dataclass(frozen=True)
-class ImageFacts:
-    """What an image file says about itself before its pixels are decoded.
-
-    Attributes:
-        size_wh: Width and height of the stored pixels.
-        orientation: EXIF orientation, 1 (upright) to 8.
-        colour: ``"RGB"``, or what is converted to it: ``"grayscale"``, ``"palette"``, ``"CMYK"``,
-            or another Pillow mode.
-        has_alpha: Whether some pixels may be transparent.
-        bits: Bits per channel.
-    """
-
-    size_wh: tuple[int, int]
-    orientation: int
-    colour: str
-    has_alpha: bool
-    bits: int
-
-    @property
-    def upright_wh(self) -> tuple[int, int]:
-        """Width and height as viewers show the image, turned as EXIF says."""
-        width, height = self.size_wh
-        return (height, width) if self.orientation >= 5 else (width, height)
 
 
 def read_rgb(path: Path | str, size_wh: tuple[int, int] | None = None) -> Image:
@@ -105,30 +92,10 @@ def read_rgb(path: Path | str, size_wh: tuple[int, int] | None = None) -> Image:
 
 def decode_rgb(path: Path | str, data: bytes, size_wh: tuple[int, int] | None = None) -> Image:
     """As `read_rgb`, from the bytes of a file; `path` names them in errors."""
-    stream, image = _open(path, data)
+    stream, image = open_image(path, data)
     pixels = _decode(path, data, stream, image)
-    turn = _UPRIGHT.get(orientation_to_apply(path, image.size, _orientation(image), size_wh))
+    turn = _UPRIGHT.get(orientation_to_apply(path, image.size, orientation_of(image), size_wh))
     return pixels if turn is None else np.array(PIL.Image.fromarray(pixels).transpose(turn))
-
-
-def read_facts(path: Path | str) -> ImageFacts:
-    """Read the header of an image, not its pixels.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ImageError: If the file is empty or no image.
-    """
-    path = Path(path)
-    _, image = _open(path, read_bytes(path))
-    # A 16-bit RGB file opens as mode RGB; only its raw mode, such as RGB;16B, tells.
-    raw_mode = str(image.tile[0][3]) if image.tile else ""
-    return ImageFacts(
-        size_wh=image.size,
-        orientation=_orientation(image),
-        colour=_COLOUR_NAMES.get(image.mode.split(";")[0], image.mode),
-        has_alpha=_has_alpha(image),
-        bits=16 if "16" in image.mode + raw_mode else 8,
-    )
 
 
 def exif_orientation(path: Path | str, data: bytes) -> int:
@@ -137,7 +104,31 @@ def exif_orientation(path: Path | str, data: bytes) -> int:
     Raises:
         ImageError: If the bytes are no image.
     """
-    return _orientation(_open(path, data)[1])
+    return orientation_of(open_image(path, data)[1])
+
+
+def image_path(folder: Path, name: str) -> Path:
+    """The file of an image that annotations name; the one place where the two are joined.
+
+    Args:
+        folder: Of the images.
+        name: The ``file_name``, relative to it, or the whole path of a file in it.
+
+    Raises:
+        ImageError: If it leads out of the folder: a file from somewhere else is not to decide
+            what is read on this machine.
+    """
+    path = Path(folder) / name
+    top = Path(os.path.abspath(folder))
+    inside = top == Path(top.anchor) or Path(os.path.abspath(path)).is_relative_to(top)
+    if not inside:
+        raise ImageError(
+            f"image {shown(name, 200)} is not read, because its file_name leads out of the image "
+            f"folder {folder}; give a folder that holds all images, and names relative to it "
+            "(whole paths are read where the folder holds them, as / does)",
+            "elsewhere",
+        )
+    return path
 
 
 def read_bytes(path: Path) -> bytes:
@@ -148,37 +139,60 @@ def read_bytes(path: Path) -> bytes:
         ImageError: If it is empty or cannot be read.
     """
     try:
-        data = path.read_bytes()
+        data = read_input(path)
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"image {path} does not exist; check the image folder and the file name"
+            f"image {shown_path(path)} does not exist; check the image folder and the file name"
         ) from None
-    except OSError as error:
-        raise ImageError(f"image {path} cannot be read ({error.strerror})") from error
+    except UnreadableFile as error:
+        raise ImageError(f"image {shown_path(path)} cannot be read ({error.reason})") from None
     if not data:
         raise ImageError(f"image {path} is empty (zero bytes); fetch or write it again", "empty")
     return data
 
 
-def _open(path: Path | str, data: bytes) -> tuple[BytesIO, PIL.ImageFile.ImageFile]:
+def open_image(path: Path | str, data: bytes) -> tuple[BytesIO, PIL.ImageFile.ImageFile]:
     """Parse the header; for a JPEG the stream then stands at its first scan."""
     stream = BytesIO(data)
     try:
-        return stream, PIL.Image.open(stream)
+        image = PIL.Image.open(stream, formats=_formats())
+    except PIL.Image.DecompressionBombError as error:
+        found = re.search(r"\((\d+) pixels\)", str(error))
+        raise too_large(path, int(found[1]) if found else None) from None
     # Damaged headers make Pillow's parsers raise nearly any exception.
     except Exception as error:
         raise ImageError(
             f"image {path} is not an image that can be opened ({_reason(error)})", "not an image"
         ) from error
+    if image.width * image.height > MOST_PIXELS:  # where somebody has raised Pillow's limit
+        raise too_large(path, image.width * image.height)
+    return stream, image
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this Pillow has."""
+    PIL.Image.init()
+    return tuple(name for name in FORMATS if name in PIL.Image.OPEN)
+
+
+def too_large(path: Path | str, pixels: int | None) -> ImageError:
+    """The error about an image of so many pixels, to be raised."""
+    has = "too many pixels" if pixels is None else f"{pixels:,} pixels"
+    return ImageError(
+        f"image {path} is too large: it has {has}, and at most {MOST_PIXELS:,} are read; scale "
+        "it down, or cut it into parts"
+    )
 
 
 def _reason(error: Exception) -> str:
     """An exception as part of a sentence, without the address of the stream that it names."""
-    text = " ".join(str(error).split())
-    return "unknown format" if "cannot identify image file" in text else text.rstrip(".")
+    if isinstance(error, PIL.UnidentifiedImageError):
+        return f"its format is none of {', '.join(FORMATS)}"
+    return one_line(error)
 
 
-def _orientation(image: PIL.Image.Image) -> int:
+def orientation_of(image: PIL.Image.Image) -> int:
     """EXIF orientation still to be applied; 1 if absent or senseless."""
     try:
         value = image.getexif().get(_EXIF_ORIENTATION, 1)
@@ -187,7 +201,7 @@ def _orientation(image: PIL.Image.Image) -> int:
     return value if value in _UPRIGHT else 1
 
 
-def _has_alpha(image: PIL.Image.Image) -> bool:
+def has_alpha(image: PIL.Image.Image) -> bool:
     return image.mode.endswith(("A", "a")) or "transparency" in image.info
 
 
@@ -225,7 +239,7 @@ def _pillow_rgb(image: PIL.Image.Image) -> Image:
         # 16-bit grayscale: I;16, I;16B or, from older versions of Pillow, I.
         gray = np.asarray(image, dtype=np.int64).clip(0, 65535) >> 8
         return np.repeat(gray[..., None], 3, axis=2).astype(np.uint8)
-    if _has_alpha(image):
+    if has_alpha(image):
         picture = image.convert("RGBA")
         white = PIL.Image.new("RGBA", picture.size, (255, 255, 255, 255))
         image = PIL.Image.alpha_composite(white, picture)
@@ -355,7 +369,7 @@ class ImageFiles:
 
     def read(self, row: int, reduction: float) -> Picture:
         """As `Pictures.read`."""
-        path = self.folder / self.images.file_names[row]
+        path = image_path(self.folder, self.images.file_names[row])
         width, height = (int(side) for side in self.images.sizes_wh[row])
         size_wh = (width, height) if width and height else None
         return self.decoder(path, read_bytes(path), size_wh, reduction)

@@ -14,12 +14,14 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from pose_hrnet.data.images import (
+    MOST_PIXELS,
     ExactDecoder,
     Picture,
     PictureDecoder,
     decode_rgb,
     exif_orientation,
     orientation_to_apply,
+    too_large,
 )
 from pose_hrnet.keypoints.geometry import compose, resampled
 from pose_hrnet.keypoints.records import Float64
@@ -79,6 +81,8 @@ class FastJpeg:
             height, width, colour, _ = simplejpeg.decode_jpeg_header(data)
         except ValueError:
             return None
+        if height * width > MOST_PIXELS:
+            raise too_large(path, height * width)
         if colour not in ("YCbCr", "Gray", "RGB"):
             return None
         orientation = exif_orientation(path, data) if _may_be_turned(data) else 1

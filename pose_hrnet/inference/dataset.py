@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 import numpy as np
@@ -169,4 +169,5 @@ def _joined(
         scores=people.scores,
         image_ids=people.image_ids,
     )
+    poses = replace(poses, category_ids=people.category_ids)
     return Inference(poses, tuple(sorted(unreadable)), rows)

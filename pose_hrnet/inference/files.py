@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from pose_hrnet.config.recipe import EvaluateConfig
-from pose_hrnet.data.formats.detections import ImageBoxes, load_boxes, names_of
 from pose_hrnet.data.formats.results import poses_to_results
 from pose_hrnet.data.images import ImageError, read_rgb
 from pose_hrnet.inference.estimator import BATCH_BYTES, PoseEstimator
 from pose_hrnet.inference.model import postprocess
-from pose_hrnet.keypoints.records import Float32, Float64, Image, ImageId, Poses, object_array
+from pose_hrnet.inference.sources import find_images, identify
+from pose_hrnet.keypoints.records import Float32, Float64, Image, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.files import replace_file, write_json
 from pose_hrnet.system.progress import SILENT, Bar, Progress
@@ -27,8 +26,6 @@ from pose_hrnet.system.threads import Behind
 from pose_hrnet.visualize.draw import draw_poses, write_image
 
 log = logging.getLogger(__name__)
-
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
 @dataclass(frozen=True)
@@ -46,44 +43,14 @@ class FilePredictions:
     failures: tuple[str, ...]
 
 
-def find_images(inputs: Sequence[Path], *, skip: Path | None = None) -> list[Path]:
-    """Image files among paths, each once; folders are searched with their sub-folders, sorted.
-
-    Args:
-        inputs: Image files and folders.
-        skip: A folder whose files are passed over.
-
-    Raises:
-        FileNotFoundError: If a path does not exist.
-        ValueError: If there is no image at all.
-    """
-    found: dict[Path, Path] = {}
-    for path in inputs:
-        if not path.exists():
-            raise FileNotFoundError(f"{path} does not exist; give image files or folders of them")
-        files = [path]
-        if path.is_dir():
-            files = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-        for file in filter(Path.is_file, files):
-            found.setdefault(file.resolve(), file)
-    skipped = None if skip is None else skip.resolve()
-    paths = [path for resolved, path in found.items() if skipped not in resolved.parents]
-    if not paths:
-        looked = " ".join(sorted(IMAGE_SUFFIXES)) + (f", not below {skip}" if found else "")
-        raise ValueError(
-            f"there is no image in {', '.join(map(str, inputs))}; looked for {looked}"
-        )
-    return paths
-
-
 def predict_files(
     estimator: PoseEstimator,
     inputs: Sequence[Path],
     output: Path,
     *,
     boxes: Path | None = None,
-    overlays: bool = True,
-    min_score: float = 0.2,
+    annotations: Path | None = None,
+    draw_above: float | None = 0.2,
     test: EvaluateConfig | None = None,
     progress: Progress = SILENT,
 ) -> FilePredictions:
@@ -91,52 +58,52 @@ def predict_files(
 
     An image that cannot be read is reported and counted, and the rest is done. Where a box file is
     given, images without boxes in it have no persons; pose scores are then the box score times the
-    mean keypoint score. The image id of a result is the box file's, or else the number that the
-    file's name is, or else the file's name.
+    mean keypoint score. The image id of a result is that of the annotations, or else the file's
+    name; see `identify`.
 
     Args:
         estimator: The model.
         inputs: Image files and folders; overlays of an earlier run are passed over.
         output: Folder to write to.
-        boxes: Detection file (see `load_boxes`); None: each image is one person crop.
-        overlays: Whether to draw the poses on the images.
-        min_score: Keypoints below it are not drawn.
+        boxes: Detection file (see `identify`); None: each image is one person crop.
+        annotations: Whose image ids the results and the boxes go by; None: they go by names.
+        draw_above: Keypoints of this score and above are drawn on the images; None: no overlays.
         test: Rescores the poses and removes duplicates, as an evaluation does; None: all stay,
             and score as said above.
         progress: Watches.
 
     Raises:
         FileNotFoundError: If an input or the box file is missing.
-        ValueError: If there is no image, the box file is malformed, or none of its boxes belongs
-            to an image.
+        ValueError: If there is no image, or as `identify`.
     """
     paths = find_images(inputs, skip=output / "overlays")
-    known = None if boxes is None else load_boxes(boxes)
-    if known is not None and not any(_find_boxes(path, known) for path in paths):
-        raise ValueError(
-            f"no image has boxes in {boxes}: it names {', '.join(list(known)[:3])}, "
-            f"the images are {', '.join(p.name for p in paths[:3])}"
-        )
-    skeleton = estimator.skeleton
+    sources = identify(paths, boxes, annotations)
+    skeleton, lowest = estimator.skeleton, draw_above or 0.0
+    overlays = draw_above is not None
     (output / "overlays" if overlays else output).mkdir(parents=True, exist_ok=True)
     names = _unique_names(paths)
-    image_ids = _image_ids(paths, known or {})
     all_poses: list[tuple[Path, Poses]] = []
     failures: list[str] = []
 
     def draw(target: Path, image: Image, poses: Poses) -> None:
         points, scores = poses.keypoints_image, poses.keypoint_scores
-        drawn = draw_poses(image, points, scores, skeleton=skeleton, min_score=min_score)
+        drawn = draw_poses(image, points, scores, skeleton=skeleton, min_score=lowest)
         write_image(target, drawn)
 
     with (
         progress.task("predict", total=len(paths), unit="images") as bar,
         Behind(BATCH_BYTES) as artist,
     ):
-        pictures = _pictures(paths, known, failures, bar)
+        pictures = _pictures(paths, sources.boxes, failures, bar)
         for (path, box_scores), image, found in estimator.predict_stream(pictures):
-            ids = object_array([image_ids[path]] * len(found))
-            poses = replace(found, image_ids=ids, scores=found.scores * box_scores)
+            ids = object_array([sources.image_ids[path]] * len(found))
+            category_ids = object_array(sources.category_ids.get(path, []))
+            poses = replace(
+                found,
+                image_ids=ids,
+                scores=found.scores * box_scores,
+                category_ids=category_ids,
+            )
             if test is not None:
                 poses = postprocess(replace(poses, scores=box_scores), skeleton, test)
             all_poses.append((path, poses))
@@ -151,7 +118,7 @@ def predict_files(
 
 
 def _pictures(
-    paths: Sequence[Path], known: dict[str, ImageBoxes] | None, failures: list[str], bar: Bar
+    paths: Sequence[Path], known: dict[Path, Float64] | None, failures: list[str], bar: Bar
 ) -> Iterator[tuple[tuple[Path, Float32], Image, Float64]]:
     """Path and ``(N,)`` box scores, image, and boxes; without a box file: all of the image."""
     for path in paths:
@@ -162,29 +129,10 @@ def _pictures(
             failures.append(str(error))
             bar.advance()
             continue
-        rows: list[list[float]] = [[0, 0, image.shape[1], image.shape[0], 1]]
+        boxes = np.array([[0, 0, image.shape[1], image.shape[0], 1]], np.float64)
         if known is not None:
-            rows = found.rows if (found := _find_boxes(path, known)) else []
-        boxes = np.array(rows, dtype=np.float64).reshape(-1, 5)
+            boxes = known.get(path, np.empty((0, 5)))
         yield (path, boxes[:, 4].astype(np.float32)), image, boxes[:, :4]
-
-
-def _find_boxes(path: Path, known: dict[str, ImageBoxes]) -> ImageBoxes | None:
-    """A box file's boxes of an image, by any of its names."""
-    return next((known[name] for name in names_of(path) if name in known), None)
-
-
-def _image_ids(paths: Sequence[Path], known: dict[str, ImageBoxes]) -> dict[Path, ImageId]:
-    """The box file's id; else the stem's number, else the name, where unique; else the path."""
-    found = {path: _find_boxes(path, known) for path in paths}
-    given = {p: b.image_id for p, b in found.items() if b is not None and b.image_id is not None}
-    # A longer number does not fit the 64 bits of most readers of JSON.
-    numeric = [path for path in paths if path.stem.isdecimal() and len(path.stem) <= 18]
-    numbers: dict[Path, ImageId] = {path: int(path.stem) for path in numeric}
-    candidates = {p: [numbers[p], p.name] if p in numbers else [p.name] for p in paths}
-    uses = Counter(chain(given.values(), *candidates.values()))
-    chosen = {p: next((c for c in candidates[p] if uses[c] == 1), str(p)) for p in paths}
-    return chosen | given
 
 
 def _unique_names(paths: Sequence[Path]) -> dict[Path, str]:

@@ -28,6 +28,7 @@ from pose_hrnet.models.card import (
 )
 from pose_hrnet.models.weights.load import load_network
 from pose_hrnet.system.choices import Backend, Precision
+from pose_hrnet.system.inputs import check_input
 from pose_hrnet.system.text import format_size, one_line
 
 log = logging.getLogger(__name__)
@@ -83,14 +84,16 @@ def load_model(
             )
         choice = choose(backend, precision, device, crops=crops)  # before the file is read
         return _checkpoint(path, backend, choice, device, flip_test)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such model file; check the path")
-    if card is None and card_path(path).is_file():
+    try:
+        check_input(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: there is no such model file; check the path") from None
+    if card is None and card_path(path).exists():
         exported = ModelCard.read_beside(path)
         quantised = exported.export is not None and exported.export.weights == "int8"
         choice = choose_for_file(path, backend, precision, device, quantised=quantised)
         return _export(path, _open(path, choice, device), exported, choice, flip_test)
-    card = card or next((c for s in CARD_SUFFIXES if (c := path.with_suffix(s)).is_file()), None)
+    card = card or next((c for s in CARD_SUFFIXES if (c := path.with_suffix(s)).exists()), None)
     if card is None:
         raise FileNotFoundError(
             f"{path} has no card beside it; an export has {card_path(path).name}, and for a "

@@ -10,12 +10,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from pose_hrnet.config.base import Positive, PositiveInt, Section, in_sentence
+from pose_hrnet.config.base import Positive, PositiveInt, Section, read_section
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import BOX_PADDING
 from pose_hrnet.keypoints.skeleton import SKELETONS, Skeleton
@@ -30,6 +29,7 @@ from pose_hrnet.system.choices import (
     WeightType,
 )
 from pose_hrnet.system.files import write_text
+from pose_hrnet.system.inputs import parse_json, read_input
 from pose_hrnet.system.text import format_size
 
 CARD_FORMAT = 1
@@ -230,7 +230,7 @@ class ModelCard:
         """
         path = card_path(model_path)
         try:
-            values = json.loads(path.read_bytes())
+            values = parse_json(read_input(path))
             version = values["pose_hrnet_export"]
             if version != EXPORT_FORMAT:
                 raise ValueError(
@@ -316,6 +316,8 @@ class _YamlCard(Section):
     """Input pixels per heatmap cell."""
     blur_kernel: PositiveInt = 11
     """Odd width of the blur of dark and udp in cells."""
+    border_true: bool = False
+    """Decode dark and udp without their bias along the border."""
     alignment: Alignment | None = None
     """How boxes are cropped; the codec's own, and refused if it is another."""
     flip_shift: Annotated[int, Field(ge=0)] | None = None
@@ -338,6 +340,7 @@ class _YamlCard(Section):
             self.stride,
             self.blur_kernel,
             own_flip_shift=self.flip_shift,
+            border_true=self.border_true,
         )
         skeleton = _skeleton(self.skeleton)
         if self.alignment not in (None, codec.alignment):
@@ -371,28 +374,8 @@ def _skeleton(named: str | dict[str, Any]) -> Skeleton:
 
 def _read_yaml(path: Path) -> tuple[Path | None, ModelCard]:
     """The model file that a YAML card names, and the card."""
-    values = read_card(path, _YamlCard)
+    values = read_section(path, _YamlCard, "model card")
     try:
         return values.model, values.card()
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path}: {error}") from None
-
-
-_Card = TypeVar("_Card", bound=Section)
-
-
-def read_card(path: Path, kind: type[_Card]) -> _Card:
-    """A YAML card of any kind, strictly; errors as of `ModelCard.read_yaml`."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such model card; check the path")
-    try:
-        return kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        faults = [
-            f"{'.'.join(map(str, e['loc'])) or 'the card'}: {in_sentence(e['msg'])}"
-            for e in error.errors()
-        ]
-        raise ValueError(f"{path}: {'; '.join(faults)}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path} is not valid YAML: {reason}") from None

@@ -1,6 +1,7 @@
-"""YOLOX, the detector whose official files can be had (Ge et al., 2021, https://arxiv.org/abs/2107.08430).
+"""YOLOX, the detector whose official files can be had.
 
-Layers are called as in the official files, which load as they are.
+Ge et al., 2021, https://arxiv.org/abs/2107.08430. Layers are called as in the official files,
+which load as they are.
 """
 
 from __future__ import annotations

@@ -191,6 +191,7 @@ def build_model(config: Config) -> tuple[HeatmapNetwork, ModelCard]:
             config.codec.input_wh,
             config.codec.sigma,
             blur_kernel=config.codec.blur_kernel,
+            border_true=config.codec.border_true,
         ),
         box_padding=config.data.box_padding,
     )

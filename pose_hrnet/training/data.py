@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from pose_hrnet.config.data import AnnotatedImages, CropShards, DataConfig, TrainingSet
 from pose_hrnet.config.recipe import Config
 from pose_hrnet.data.crops import CropDataset
 from pose_hrnet.data.formats.skeletons import find_skeleton
-from pose_hrnet.data.images import ImageFiles, Pictures
+from pose_hrnet.data.images import ImageError, ImageFiles, Pictures, image_path
 from pose_hrnet.data.jpeg import picture_decoder
 from pose_hrnet.data.loader import EpochSampler
 from pose_hrnet.data.people import join, people_to_learn
@@ -19,6 +23,9 @@ from pose_hrnet.keypoints.records import People
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.distributed import World
+from pose_hrnet.system.text import counted
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -103,10 +110,14 @@ def training_persons(sets: Sequence[TrainingSet], skeleton: Skeleton) -> tuple[P
     parts = []
     for data in sets:
         people = people_to_learn(
-            data.annotations, skeleton, source=data.skeleton, mapping=data.mapping
+            data.annotations,
+            skeleton,
+            source=data.skeleton,
+            category=data.category,
+            mapping=data.mapping,
         )
         check_first_images(data, people)
-        parts.append((people, data.images, data.repeat))
+        parts.append((_inside(people, data), data.images, data.repeat))
     return join(parts)
 
 
@@ -120,7 +131,25 @@ def skeleton_to_learn(data: DataConfig) -> Skeleton:
     if isinstance(data.train, CropShards):
         return read_index(ShardStore(data.train.shards)).skeleton
     first = data.training_sets[0]
-    return find_skeleton(data.skeleton or first.skeleton, first.annotations)
+    return find_skeleton(data.skeleton or first.skeleton, first.annotations, first.category)
+
+
+def _inside(people: People, data: AnnotatedImages) -> People:
+    """The persons without those of images outside the folder, of which a warning tells."""
+    outside: dict[int, ImageError] = {}
+    for row, name in enumerate(people.images.file_names):
+        try:
+            image_path(data.images, name)
+        except ImageError as error:
+            outside[row] = error
+    if not outside:
+        return people
+    first = next(iter(outside))
+    log.warning(
+        "%s: left out %s, of which %r is the first: %s", data.annotations,
+        counted(len(outside), "image"), people.images.ids[first], outside[first],
+    )  # fmt: skip
+    return people[~np.isin(people.image_index, list(outside))]
 
 
 def check_first_images(data: AnnotatedImages, people: People) -> None:
@@ -130,7 +159,13 @@ def check_first_images(data: AnnotatedImages, people: People) -> None:
         ValueError: If none of the first images lies there.
     """
     file_names = people.images.file_names
-    if not any((data.images / name).is_file() for name in file_names[:100]):
+    paths = []
+    for name in file_names[:100]:
+        with suppress(ImageError):  # told by who reads them, unless it is all
+            paths.append(image_path(data.images, name))
+    if file_names and not paths:
+        image_path(data.images, file_names[0])
+    if not any(path.is_file() for path in paths):
         raise ValueError(
             f"none of the first images of {data.annotations} ({file_names[0]}, ...) lies in "
             f"{data.images}; is this the folder that the file names are relative to?"

@@ -21,6 +21,7 @@ from torch import Tensor
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.weights.load import save_model
 from pose_hrnet.system.files import remove_temporaries, replace_file
+from pose_hrnet.system.inputs import check_unpacked, open_input
 
 log = logging.getLogger(__name__)
 
@@ -164,6 +165,8 @@ def holds_state(folder: Path) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     """A saved state. Raises ValueError if it is damaged."""
+    with open_input(path) as file:
+        check_unpacked(path, file)
     damage = _damage(path)
     if damage is None:
         try:

@@ -77,6 +77,8 @@ def train(
     parts = Assembly(config, world.device(device), world)
     world.on_main(lambda: check_room(output, bytes_to_come(parts.model, config, output)))
     parts.read()
+    if world.is_main and (words := other_batch(config, parts.crops_per_step)):
+        log.warning("%s", words)
     # Before anything is read or written there: a run that another process is at stays as it is.
     with locked(output) if world.is_main else nullcontext():
         done = _begin(parts, output, resume)
@@ -115,6 +117,23 @@ def train(
             end_workers(parts.loader)
             report.close()
     return output / BEST
+
+
+def other_batch(config: Config, crops_per_step: int) -> str | None:
+    """What to know where a step has other crops than the recipe's number was published with.
+
+    Args:
+        config: Of the run; `lr_batch` sees to the rate by itself.
+        crops_per_step: Of all processes.
+    """
+    published, settings = config.recipe.crops_per_step, config.optimizer
+    if published in (None, crops_per_step) or settings.lr_batch is not None:
+        return None
+    return (
+        f"a step learns from {crops_per_step} crops at the rate {settings.lr:g}, and the recipe's "
+        f"number was published with {published} crops a step; change train.batch_size or "
+        "train.accumulate, or set optimizer.lr_batch to the crops that the rate is meant for"
+    )
 
 
 def _begin(parts: Assembly, output: Path, resume: Resume) -> Progressed | None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+import typer
 
 from pose_hrnet import __version__
+from pose_hrnet.cli.app import app
 from pose_hrnet.cli.options import given
 from pose_hrnet.config.recipe import EvaluateConfig
 from tests.helpers.command_line import run_here
@@ -19,7 +23,7 @@ def test_the_help_of_evaluate_tells_the_defaults_of_the_settings(setting):
     out, _ = run_here("evaluate", "--help")
     words = " ".join(out.replace("│", " ").split()).split(f"--{setting.replace('_', '-')} ")[1]
     default = EvaluateConfig.model_fields[setting].default
-    assert f"[default: {default}]" in words.split(" --")[0]
+    assert re.search(rf"\[default: {default}[;\]]", words.split(" --")[0])
 
 
 @pytest.mark.parametrize(
@@ -41,6 +45,34 @@ def test_nms_without_boxes_is_refused(tmp_path):
     _, error = run_here(*arguments, "--nms", "oks", code=2)
     assert "--nms does nothing without --boxes; give both, or neither" in error
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["train"], ["train", "demo"], ["weights", "convert"]])
+def test_a_command_line_that_lacks_something_gets_no_traceback(arguments):
+    _, error = run_here(*arguments, code=2)
+    assert not arguments or error.startswith("Usage: ")
+
+
+def test_every_unknown_option_is_named():
+    _, error = run_here("predict", "x", "--bokses=y", "--output", "o", "--foo", 1, code=2)
+    assert "No such options: --bokses, --foo (Possible options: --boxes" in error
+    assert "No such option: --foo" in run_here("score", "a", "--foo", code=2)[1]
+
+
+def leaf_commands(group, path=()):
+    for name, command in group.commands.items():
+        inner = hasattr(command, "commands")
+        yield from leaf_commands(command, (*path, name)) if inner else [((*path, name), command)]
+
+
+def test_the_help_names_every_option_in_full_at_80_columns(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for path, command in leaf_commands(typer.main.get_command(app)):
+        out, _ = run_here(*path, "--help")
+        assert max(map(len, out.splitlines())) <= 80
+        for option in command.params:
+            if option.param_type_name == "option":
+                assert all(name in out.split("Options:")[1] for name in option.opts), path
 
 
 def test_version_and_short_help():

@@ -50,6 +50,8 @@ def test_the_page_holds_every_key():
     page = configuration_page()
     missing = [key for key in known_keys() if f"`{key}`" not in page]
     assert missing == []
-    assert "| `train.batch_size` | whole number > 0 | `128` | Crops per forward pass" in page
+    assert (
+        "| `train.batch_size` | whole number > 0 <= 65536 | `128` | Crops per forward pass" in page
+    )
     assert "| `loss.keypoint_weights` | `official` or list of: number or null | `null` |" in page
     assert "| `augment.hue` | number >= 0 <= 0.5 | `0.05` |" in page

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -32,6 +33,8 @@ from pose_hrnet.inference.model import decode_each
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.card import SUFFIXES, ModelCard
+from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD
+from pose_hrnet.models.simple_baseline import SimpleBaseline
 from pose_hrnet.models.weights.load import save_model
 from tests.helpers.builders import make_people, write_annotations, write_images
 from tests.helpers.command_line import run
@@ -88,6 +91,32 @@ def test_heatmaps_are_the_third_output(exported, crops):
     _, scores, heatmaps = model.network.session.run(crops[:3])
     torch.testing.assert_close(heatmaps, tiny().heatmaps(crops[:3]), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(scores, heatmaps.amax(dim=(2, 3)), atol=1e-4, rtol=1e-4)
+
+
+def test_a_network_of_others_for_bgr_takes_rgb_in_every_backend_and_export(tmp_path):
+    """The official SimpleBaselines learned from BGR, which no crop here is."""
+    torch.manual_seed(0)
+    network, path = SimpleBaseline(18).eval(), tmp_path / "pose_resnet_18_96x64.pth"
+    torch.save(network.state_dict(), path)
+    crop = torch.randint(0, 256, (2, 96, 64, 3), dtype=torch.uint8)
+    mean, std = (torch.tensor(v)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
+    with torch.inference_mode():
+        expected = network((crop.flip(-1).permute(0, 3, 1, 2) / 255 - mean) / std)
+    close = partial(torch.testing.assert_close, rtol=1e-3, atol=1e-3 * float(expected.max()))
+    there = [name for name, packages in PACKAGES.items() if all(map(find_spec, packages))]
+    for backend in ("eager", *(name for name in there if name != "torch")):
+        model = load_model(path, backend=backend, flip_test=False, device="cpu")
+        close(model.heatmaps(crop), expected)
+    layers = load_model(path, backend="eager", flip_test=False, device="cpu")
+    for fmt in there:
+        out = tmp_path / f"export{SUFFIXES[fmt]}"
+        export_model(layers, out, fmt, heatmaps=True)
+        if fmt == "torch":
+            heatmaps = torch.export.load(out).module()(crop)[2]
+        else:
+            heatmaps = load_model(out, device="cpu").network.session.run(crop)[2]
+        close(heatmaps, expected)
+        assert ModelCard.read_beside(out).colour == "RGB"
 
 
 def test_the_card_says_what_is_inside(exported):
@@ -185,6 +214,7 @@ def test_the_card_says_what_the_graph_does_and_not_what_the_checkpoint_did(tmp_p
     for changes, expected in (
         ({"flip_shift": 0}, replace(plain.card.codec, own_flip_shift=0)),
         ({"codec": other}, other),
+        ({"codec": replace(other, border_true=True)}, replace(other, border_true=True)),
         ({"codec": other, "flip_shift": 2}, replace(other, own_flip_shift=2)),
         ({"flip_test": False, "flip_shift": 0}, plain.card.codec),
     ):

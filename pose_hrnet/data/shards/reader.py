@@ -32,6 +32,7 @@ from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.choices import Decode
 from pose_hrnet.system.extras import import_extra
 from pose_hrnet.system.files import cache_folder, replace_file
+from pose_hrnet.system.inputs import open_input, read_input
 
 INDEX_NAME = "index.json"
 FORMAT = "pose-hrnet crop shards, version 1"
@@ -201,7 +202,7 @@ class ShardStore:
             FileNotFoundError: If there is no such file.
         """
         if "://" not in self.root:
-            return (Path(self.root) / name).read_bytes()
+            return read_input(Path(self.root) / name)
         with _fsspec().open(f"{self.root.rstrip('/')}/{name}", "rb") as file:
             return bytes(file.read())
 
@@ -302,7 +303,7 @@ class ShardPictures:
             while len(self._open) >= OPEN_FILES:
                 self._open.pop(next(iter(self._open))).close()
             path = self.store.fetch(self.index.names[shard], self.index.digest)
-            self._open[key] = path.open("rb", buffering=0)
+            self._open[key] = open_input(path)
         return self._open[key]
 
     def __getstate__(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.augment import Region, reach_xyxy
-from pose_hrnet.data.images import ImageError, read_rgb
+from pose_hrnet.data.images import ImageError, image_path, read_rgb
 from pose_hrnet.data.shards.reader import FORMAT, INDEX_NAME, Cut, Entry, IndexFile, Sample, Shard
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.geometry import BOX_PADDING, CropFrames
@@ -177,7 +177,7 @@ def _stored(cutter: _Cutter, row: int) -> tuple[Sample, bytes]:
     image_row = int(people.image_index[row])
     width, height = people.images.sizes_wh[image_row].tolist()
     image = read_rgb(
-        cutter.image_folder / people.images.file_names[image_row],
+        image_path(cutter.image_folder, people.images.file_names[image_row]),
         (width, height) if width and height else None,
     )
     box = people.boxes_xywh[row : row + 1].astype(np.float64)

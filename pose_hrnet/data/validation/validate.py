@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from pose_hrnet.data.formats.detections import read_detections
 from pose_hrnet.data.formats.persons import AnnotatedPersons, read_persons
 from pose_hrnet.data.formats.rows import explain_strays
 from pose_hrnet.data.formats.skeletons import skeleton_of
-from pose_hrnet.data.images import ImageError, ImageFacts, read_facts, read_rgb
+from pose_hrnet.data.image_facts import ImageFacts, read_facts
+from pose_hrnet.data.images import ImageError, image_path, read_rgb
 from pose_hrnet.data.people import labelled_people
 from pose_hrnet.data.validation.checks import Finding, Severity, check_annotations, found
 from pose_hrnet.keypoints.records import Images
@@ -104,7 +106,7 @@ def validate(
 def _check_detections(path: Path, persons: AnnotatedPersons, skeleton: Skeleton) -> list[Finding]:
     images = persons.people.images
     people, problems = read_detections(
-        path, images, skeleton=skeleton, category_id=persons.category.id
+        path, images, skeleton=skeleton, category_ids=persons.category.ids
     )
     strays = [problem for problem in problems if problem.stray_image_id is not None]
     bad = [problem for problem in problems if problem.stray_image_id is None]
@@ -140,6 +142,11 @@ _IMAGE_FINDINGS: dict[str, tuple[Severity, str]] = {
     "image file is not an image": ("error", "its persons are left out; fetch it again"),
     "image file is truncated": ("error", "its persons are left out; fetch it again"),
     "image file is unreadable": ("error", "its persons are left out"),
+    "image file is outside the image folder": (
+        "error",
+        "it is not read, and its persons are left out; write file_name relative to the folder, or "
+        "give a folder above both",
+    ),
     "image size differs from the annotations": (
         "error",
         "its persons are left out: the annotations were made on another copy of the image",
@@ -171,6 +178,7 @@ _FAULT_KINDS = {
     "truncated": "image file is truncated",
     "wrong size": "image size differs from the annotations",
     "unreadable": "image file is unreadable",
+    "elsewhere": "image file is outside the image folder",
 }
 
 
@@ -178,14 +186,13 @@ def _check_images(folder: Path, images: Images, workers: int, progress: Progress
     """Open every image; those of one kind become one finding."""
     if not folder.is_dir():
         raise FileNotFoundError(f"image folder {folder} does not exist; give an existing folder")
-    paths = [folder / name for name in images.file_names]
     sizes = [(int(width), int(height)) for width, height in images.sizes_wh]
     files: dict[str, list[str]] = {kind: [] for kind in _IMAGE_FINDINGS}
     with (
         progress.task("open images", len(images), "images") as bar,
         ThreadPoolExecutor(workers) as pool,
     ):
-        kinds_of_images = pool.map(_image_kinds, paths, sizes)
+        kinds_of_images = pool.map(partial(_image_kinds, folder), images.file_names, sizes)
         for name, kinds in zip(images.file_names, kinds_of_images, strict=True):
             for kind in kinds:
                 files[kind].append(name)
@@ -198,9 +205,10 @@ def _check_images(folder: Path, images: Images, workers: int, progress: Progress
     return findings
 
 
-def _image_kinds(path: Path, size_wh: tuple[int, int]) -> list[str]:
+def _image_kinds(folder: Path, name: str, size_wh: tuple[int, int]) -> list[str]:
     """Keys of `_IMAGE_FINDINGS` that hold for one file."""
     try:
+        path = image_path(folder, name)
         read_rgb(path, size_wh)
         facts = read_facts(path)
     except FileNotFoundError:

@@ -82,23 +82,21 @@ class Canvas:
             ``(H', W', 3)`` uint8, and ``[scale_x, scale_y, left, top]``, with
             ``x_input = scale_x * x_image + left``.
         """
-        size_wh: Float64 = np.array(image.shape[1::-1], np.float64)
-        input_wh = np.array(self.input_wh)
-        scales: Float64 = input_wh / size_wh
-        if self.fit == "stretch":
-            pixels = cv2.resize(image, self.input_wh, interpolation=cv2.INTER_LINEAR)
-            return np.asarray(pixels, np.uint8), np.append(scales, [0.0, 0.0])
-        scale = float(scales.min())
-        # As the code of the networks that were trained so: YOLOX cuts off, Ultralytics rounds.
-        new_wh = np.trunc(size_wh * scale) if self.fit == "corner" else np.rint(size_wh * scale)
-        width, height = np.clip(new_wh.astype(int), 1, input_wh).tolist()
-        spare = (input_wh - (width, height)) // (2 if self.fit == "centre" else 1)
-        left, top = spare.tolist() if self.fit == "centre" else (0, 0)
+        size_wh, input_wh = np.array(image.shape[1::-1]), np.array(self.input_wh)
+        new_wh, start = input_wh, np.zeros(2, int)
+        if self.fit != "stretch":
+            wanted = size_wh * (input_wh / size_wh).min()
+            # As the code that the networks were trained with: YOLOX cuts off, Ultralytics rounds.
+            whole = np.trunc(wanted) if self.fit == "corner" else np.rint(wanted)
+            new_wh = whole.astype(int).clip(1, input_wh)
+        if self.fit == "centre":
+            start = (input_wh - new_wh) // 2
+        (width, height), (left, top) = new_wh.tolist(), start.tolist()
         pixels = np.full((input_wh[1], input_wh[0], 3), self.fill, np.uint8)
         pixels[top : top + height, left : left + width] = cv2.resize(
             image, (width, height), interpolation=cv2.INTER_LINEAR
         )
-        return pixels, np.array([scale, scale, left, top], np.float64)
+        return pixels, np.concatenate([new_wh / size_wh, start])
 
 
 def to_image(boxes_input: Float64, placed: Float64) -> Float64:

@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from pose_hrnet.config.base import Positive, PositiveInt, Probability, Section
-from pose_hrnet.models.card import read_card
+from pose_hrnet.config.base import Positive, PositiveInt, Probability, Section, read_section
 from pose_hrnet.system.choices import AxisOrder, ColourOrder, DetectorLayout, Fit
 from pose_hrnet.system.text import few
 
@@ -76,4 +75,4 @@ class DetectorCard(Section):
 
 def read_detector_card(path: Path) -> DetectorCard:
     """Read a detector's YAML card, strictly; errors as of `ModelCard.read_yaml`."""
-    return read_card(path, DetectorCard)
+    return read_section(path, DetectorCard, "detector card")

@@ -8,9 +8,9 @@ yolox_raw    ``(B, N, 5 + C)``: on the grids of strides 8, 16 and 32, offset of 
 yolo         ``(B, 4 + C, N)``: centre, size in input pixels, classes (Ultralytics, from YOLOv8).
 end2end      ``(B, N, 6)``: corners in input pixels, score, class (YOLOv10, exports with NMS); or
              ``(B, N, 5)`` and the classes ``(B, N)`` (RTMDet and YOLOX of MMDeploy).
-detr         ``(B, N, 4)`` centre and size as parts of the input, and ``(B, N, C)`` logits (RF-DETR,
-             DETR); or classes ``(B, N)``, corners in input pixels ``(B, N, 4)``, and scores
-             ``(B, N)`` (D-FINE, RT-DETR).
+detr         ``(B, N, 4)`` centre and size as parts of the input, and ``(B, N, C)`` logits
+             (RF-DETR, DETR); or classes ``(B, N)``, corners in input pixels ``(B, N, 4)``, and
+             scores ``(B, N)`` (D-FINE, RT-DETR).
 torchvision  of one image: corners in input pixels ``(N, 4)``, classes ``(N,)``, scores ``(N,)``.
 """
 
@@ -104,9 +104,7 @@ def _is(layout: DetectorLayout, outputs: Sequence[Tensor], input_wh: tuple[int, 
     return len(fours) == 1 and (ranks.count(2) == 2 or ranks.count(3) == 2)
 
 
-def _sentence(
-    layout: DetectorLayout, outputs: Sequence[Tensor], input_wh: tuple[int, int]
-) -> str:
+def _sentence(layout: DetectorLayout, outputs: Sequence[Tensor], input_wh: tuple[int, int]) -> str:
     """What is wrong with outputs that are not of the layout."""
     shapes = ", ".join(str(tuple(output.shape)) for output in outputs)
     said = f"{counted(len(outputs), 'output')} of shape {shapes}"

@@ -200,5 +200,3 @@ def _columns(found: Any) -> tuple[Float64, Float64]:
     if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
         raise ValueError("the detector gave boxes or scores that are not finite")
     return boxes, scores
-
-

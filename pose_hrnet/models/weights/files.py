@@ -20,6 +20,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pose_hrnet.system.files import replace_file
+from pose_hrnet.system.inputs import check_unpacked, open_input
 from pose_hrnet.system.text import few
 
 _CARD_KEY = "pose_hrnet"
@@ -125,10 +126,14 @@ def read_checkpoint(path: Path) -> CheckpointFile:
         raise FileNotFoundError(
             f"{path} is a folder; give a checkpoint file, such as the best.safetensors of a run"
         )
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such checkpoint file; check the path")
-    with path.open("rb") as file:
-        head = file.read(32)
+    try:
+        with open_input(path) as file:
+            check_unpacked(path, file)
+            head = file.read(32)
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{path}: there is no such checkpoint file; check the path"
+        ) from None
     if not head:
         raise ValueError(f"{path}: the file is empty (0 bytes); download or copy it again")
     if head[8:9] == b"{":  # eight bytes of header length, then the header in JSON

@@ -98,6 +98,8 @@ def _settings_of(card: ModelCard) -> tuple[Setting, ...]:
         "sigma": codec.sigma,
         "blur kernel": codec.blur_kernel,
         "flip shift": codec.flip_shift,
+        **({"border": "true"} if codec.border_true else {}),
+        "colour": card.colour,
         "mean": card.mean,
         "std": card.std,
         "box padding": card.box_padding,

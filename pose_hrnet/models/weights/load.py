@@ -23,7 +23,7 @@ from pose_hrnet.models.weights.fit import LoadReport, fit, head_by_name
 from pose_hrnet.models.weights.foreign import Overrides
 from pose_hrnet.models.weights.layouts import recognised, size_of
 from pose_hrnet.models.weights.read import open_weights, shapes_of
-from pose_hrnet.system.choices import CodecName
+from pose_hrnet.system.choices import CodecName, ColourOrder
 from pose_hrnet.system.text import counted, few
 
 log = logging.getLogger(__name__)
@@ -68,6 +68,7 @@ def load_network(
     codec: CodecName | None = None,
     sigma: float | None = None,
     blur_kernel: int | None = None,
+    colour: ColourOrder | None = None,
 ) -> LoadedNetwork:
     """Load the layers of a checkpoint, ours or another toolkit's, to train on or to look at.
 
@@ -87,6 +88,8 @@ def load_network(
         codec: Name of the codec, taken instead of what the file says.
         sigma: Standard deviation in cells, taken instead of what the file says.
         blur_kernel: Width of the decoder's blur, taken instead of what the file says.
+        colour: Channel order that a network of others was trained on, taken instead of what the
+            file says or its recipes have. What comes back takes RGB in any case.
 
     Returns:
         The network in eval mode on the CPU, its card, and a report.
@@ -96,8 +99,8 @@ def load_network(
         ValueError: If the file is damaged, no checkpoint, would have to run code to load, has no
             keypoint head, or does not hold every weight; or if the skeleton must be given.
     """
-    overrides = Overrides(skeleton, input_wh, codec, sigma, blur_kernel)
-    weights = open_weights(path)
+    overrides = Overrides(skeleton, input_wh, codec, sigma, blur_kernel, colour)
+    weights = open_weights(path, colour)
     try:
         card, settings = weights.card(overrides)
         network = card.build()

@@ -10,9 +10,16 @@ from torch import Tensor
 
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.weights.files import CheckpointFile, read_checkpoint
-from pose_hrnet.models.weights.foreign import Overrides, Setting, foreign_card, rgb_weights
+from pose_hrnet.models.weights.foreign import (
+    Overrides,
+    Setting,
+    channel_order,
+    foreign_card,
+    rgb_weights,
+)
 from pose_hrnet.models.weights.layouts import Layout, identify, size_of
 from pose_hrnet.models.weights.mmpose import FileSettings, read_settings
+from pose_hrnet.system.choices import ColourOrder
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +29,7 @@ class Weights:
     Attributes:
         file: As it was read.
         kind: What it is, such as ``MMPose 1.x HRNet pose``.
-        tensors: By our names.
+        tensors: By our names, for RGB.
         layout: Of a file that carries no card of ours; None for ours.
         settings: What the configuration in a file of MMPose says; nothing for others.
     """
@@ -61,8 +68,13 @@ class Weights:
         return foreign_card(self.layout, self.settings, self.file.path.name, overrides)
 
 
-def open_weights(path: str | Path) -> Weights:
-    """Read a checkpoint and find out what it holds; errors as of `load_network`."""
+def open_weights(path: str | Path, colour: ColourOrder | None = None) -> Weights:
+    """Read a checkpoint and find out what it holds; errors as of `load_network`.
+
+    Args:
+        path: As of `load_network`.
+        colour: Channel order that a network of others was trained on, where the caller knows it.
+    """
     file = read_checkpoint(Path(path))
     if file.card is not None:
         kind = f"pose_hrnet {'training state' if file.found_under else 'checkpoint'}"
@@ -73,7 +85,8 @@ def open_weights(path: str | Path) -> Weights:
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     settings = read_settings(file.meta)
-    return Weights(file, layout.kind, rgb_weights(tensors, settings), layout, settings)
+    order, _ = channel_order(layout, settings, colour)
+    return Weights(file, layout.kind, rgb_weights(tensors, order), layout, settings)
 
 
 def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
