@@ -10,9 +10,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pose_hrnet.config.base import Positive, PositiveInt, Section, read_section
 from pose_hrnet.keypoints.codec import HeatmapCodec
@@ -25,6 +25,7 @@ from pose_hrnet.system.choices import (
     AxisOrder,
     CodecName,
     ColourOrder,
+    DetectorLayout,
     ExportFormat,
     WeightType,
 )
@@ -326,6 +327,13 @@ class _YamlCard(Section):
     """Factor by which boxes are enlarged before cropping."""
     output: int | str = 0
     """Position or name of the output that holds the heatmaps."""
+
+    @field_validator("layout", mode="before")
+    @classmethod
+    def _of_heatmaps(cls, layout: Any) -> Any:
+        if layout in get_args(DetectorLayout):
+            raise ValueError(f"{layout}: it is the card of a detector; give it as --detector")
+        return layout
 
     def card(self) -> ModelCard:
         """What it says.
