@@ -138,9 +138,15 @@ def write_image(path: Path, image: Image) -> None:
         OSError: If the folder cannot be written to.
     """
     try:
-        _, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        encoded, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     except cv2.error:
         raise ValueError(f"{path} cannot be written as an image; use .png or .jpg") from None
+    if not encoded:
+        height, width = image.shape[:2]
+        raise ValueError(
+            f"{path} cannot be written as an image of {width:,} x {height:,} pixels; JPEG takes "
+            "65,500 at most, so use .png or a smaller image"
+        )
     with replace_file(path) as temporary:
         temporary.write_bytes(data.tobytes())
 
