@@ -17,8 +17,8 @@ DetectorOption = Annotated[
     str | None,
     typer.Option(
         "--detector",
-        help="A YAML card of a detector that others exported, a file of YOLOX's or torchvision's "
-        "weights, or none.",
+        help="A name of weights list, yolox_s without it; a YAML card of a detector that others "
+        "exported; a file of YOLOX's or torchvision's weights.",
     ),
 ]
 DetectorThreshold = Annotated[
@@ -30,6 +30,8 @@ DetectorThreshold = Annotated[
         help="Lowest score of a box: 0.4 for pictures, 0.02 where AP is scored.",
     ),
 ]
+
+WAYS = "give the card of one that you have as --detector (docs/detection.md)"
 
 
 @one_sentence_errors
@@ -65,7 +67,7 @@ def detect(
 
 
 def loaded_detector(
-    name: str | None, threshold: float | None, *, scoring: bool, **options: Any
+    name: str | None, threshold: float | None, *, scoring: bool, ways: str = WAYS, **options: Any
 ) -> Detector:
     """The detector of the options, which is said with its threshold.
 
@@ -73,26 +75,27 @@ def loaded_detector(
         name: Of a card, a file or weights; None: the default.
         threshold: As asked for.
         scoring: Whether AP is scored, for which unsure boxes count; else pictures are made.
+        ways: What to do where none can be had.
         options: Of `load_detector`.
 
     Raises:
         ValueError: If there is none at hand, or it cannot be used.
     """
-    from pose_hrnet.inference.detector import PICTURES, SCORING, load_detector
+    from pose_hrnet.inference.detector import DEFAULT, PICTURES, SCORING, load_detector
 
     usual, other = (SCORING, PICTURES) if scoring else (PICTURES, SCORING)
-    loaded = load_detector(
-        DEFAULT if name is None else name,
-        threshold=usual if threshold is None else threshold,
-        **options,
-    )
+    try:
+        loaded = load_detector(
+            DEFAULT if name is None else name,
+            threshold=usual if threshold is None else threshold,
+            progress=RichProgress(),
+            **options,
+        )
+    except ConnectionError as error:
+        raise ValueError(f"no detector of persons is at hand: {error}; {ways}") from None
     purposes = {SCORING: "what AP is scored with", PICTURES: "what suits pictures"}
     why = "as asked for"
     if threshold is None:
         why = f"{purposes[usual]}; --detector-threshold {other:g} is {purposes[other]}"
     say(f"{loaded.summary}\nboxes that score at least {loaded.threshold:g}: {why}")
     return loaded
-
-
-DEFAULT = "yolox_s"
-"""The detector that is taken where none is named."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,12 +26,19 @@ from pose_hrnet.inference.detection.networks import (
     session_run,
 )
 from pose_hrnet.keypoints.records import Image
-from pose_hrnet.models.card import CARD_SUFFIXES, RUN_SUFFIXES, model_beside
+from pose_hrnet.models.card import CARD_SUFFIXES, RUN_SUFFIXES, SUFFIXES, model_beside
+from pose_hrnet.models.weights.fetch import fetch
 from pose_hrnet.models.weights.files import CheckpointFile, read_checkpoint
+from pose_hrnet.models.weights.zoo import Entry, entry_of_address, zoo
 from pose_hrnet.models.yolox import YOLOX
 from pose_hrnet.system.choices import Backend
 from pose_hrnet.system.device import pick_device
+from pose_hrnet.system.progress import SILENT, Progress
+from pose_hrnet.system.text import parse_size
 from pose_hrnet.system.threads import ahead
+
+DEFAULT = "yolox_s"
+"""The detector that is taken where none is named, of the list of weights."""
 
 SCORING = 0.02
 """Lowest score of a box where AP is scored, which counts what is unsure, too."""
@@ -78,29 +86,43 @@ def load_detector(
     threshold: float = PICTURES,
     backend: Backend = "auto",
     device: str = "auto",
+    progress: Progress = SILENT,
 ) -> Detector:
     """Load any detector of persons.
 
     Args:
         source: A YAML card, or the .onnx or .xml file beside it; a file of YOLOX's or
-            torchvision's weights, which is told by its content; or a function (see
-            `FunctionDetector`). A detector is given back as it is.
+            torchvision's weights, which is told by its content; a name of the list of weights
+            (`DEFAULT`), or an address; or a function (see `FunctionDetector`). A detector is given
+            back as it is.
         threshold: Lowest score of a box: `PICTURES`, or `SCORING` where AP is scored.
         backend: What runs it; ``auto``: OpenVINO where it is installed, else what the file is for.
             ``eager``: layers of torch.
         device: ``auto``, ``cpu``, ``cuda`` ...
+        progress: Draws a bar while weights are downloaded.
 
     Raises:
         FileNotFoundError: If a file is missing.
+        ConnectionError: If weights cannot be downloaded.
         ValueError: If the file is no detector, its card contradicts it, or a package is missing.
     """
     if isinstance(source, Detector):
         return source
     if callable(source):
         return FunctionDetector(source, threshold)
-    path = Path(source)
+    path, entry = Path(source), _entry_meant(source)
+    if entry is not None:
+        path = _fetched(entry, progress)
+        if path.suffix == SUFFIXES["onnx"]:
+            card = _card_of(entry)
+            return _opened(path, card, threshold, backend, device)
+    elif len(path.parts) == 1 and not path.suffix and not path.exists():
+        raise FileNotFoundError(
+            f"{path} is no file, and no detector of that name is known; give a card, or one of "
+            f"{', '.join(DETECTORS)}"
+        )
     if path.suffix.lower() in (*CARD_SUFFIXES, *RUN_SUFFIXES):
-        return _exported(path, threshold, backend, device)
+        return _opened(*_described(path), threshold, backend, device)
     file = read_checkpoint(path)
     shapes = {name: tuple(value.shape) for name, value in file.tensors.items()}
     network = YOLOX.recognises(shapes)
@@ -140,19 +162,50 @@ def _batches(pictures: Iterable[tuple[Key, Image]]) -> Iterator[list[tuple[Key, 
         yield batch
 
 
-def _exported(path: Path, threshold: float, backend: Backend, device: str) -> Detector:
-    """An exported file behind its card."""
+def _entry_meant(source: str | Path) -> Entry | None:
+    """The entry that a name or an address stands for; None: it is a path."""
+    if "://" in str(source):
+        return entry_of_address(str(source))
+    return None if Path(source).exists() else zoo().get(str(source))
+
+
+def _fetched(entry: Entry, progress: Progress) -> Path:
+    """The file of a name of the list, or of an address."""
+    if entry.name in zoo() and entry.name.removesuffix("_onnx") not in DETECTORS:
+        what = "is not read here" if entry.kind == "detector" else "is no detector of persons"
+        raise ValueError(f"{entry.name} {what}; give a card, or one of {', '.join(DETECTORS)}")
+    return fetch(replace(entry, kind="detector"), progress=progress)
+
+
+def _card_of(entry: Entry) -> DetectorCard:
+    """Of an ONNX file that was fetched: the official ones of YOLOX need none beside them."""
+    if not entry.name.startswith("yolox") or not entry.input:
+        raise ValueError(
+            f"{entry.name} is an ONNX file whose layout is not known; download it, and describe "
+            "it in a card, see docs/detection.md"
+        )
+    size = parse_size(entry.input, "input")
+    return DetectorCard.model_validate({"layout": "yolox_raw", "input_wh": size})
+
+
+def _described(path: Path) -> tuple[Path, DetectorCard]:
+    """An exported file and its card, either of which may be given."""
     if path.suffix.lower() in CARD_SUFFIXES:
         card = read_detector_card(path)
-        path = model_beside(path, card.model)
-    else:
-        beside = next((c for s in CARD_SUFFIXES if (c := path.with_suffix(s)).is_file()), None)
-        if beside is None:
-            raise FileNotFoundError(
-                f"{path} has no card beside it; write {path.with_suffix('.yaml').name} with the "
-                "layout of its outputs (docs/detection.md), or give the card's path"
-            )
-        card = read_detector_card(beside)
+        return model_beside(path, card.model), card
+    beside = next((c for s in CARD_SUFFIXES if (c := path.with_suffix(s)).is_file()), None)
+    if beside is None:
+        raise FileNotFoundError(
+            f"{path} has no card beside it; write {path.with_suffix('.yaml').name} with the "
+            "layout of its outputs (docs/detection.md), or give the card's path"
+        )
+    return path, read_detector_card(beside)
+
+
+def _opened(
+    path: Path, card: DetectorCard, threshold: float, backend: Backend, device: str
+) -> Detector:
+    """An exported file, opened by what runs it."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such model file; check the path")
     if backend in ("eager", "compile"):  # of the pose model, which this file cannot be
@@ -207,25 +260,31 @@ def _yolox(
 
 
 TORCHVISION = {
-    "keypointrcnn_resnet50_fpn": ("roi_heads.keypoint_predictor.kps_score_lowres.weight", 256),
-    "fasterrcnn_mobilenet_v3_large_fpn": ("backbone.body.0.0.weight", 16),
-    "fasterrcnn_resnet50_fpn": ("backbone.body.conv1.weight", 64),
+    "keypointrcnn_resnet50_fpn": "roi_heads.keypoint_predictor.kps_score_lowres.weight",
+    "maskrcnn_resnet50_fpn_v2": "roi_heads.mask_predictor.mask_fcn_logits.weight",
+    "fasterrcnn_resnet50_fpn_v2": "roi_heads.box_head.0.0.weight",
+    "fasterrcnn_resnet50_fpn": "backbone.body.conv1.weight",
+    "fasterrcnn_mobilenet_v3_large_fpn": "backbone.body.0.0.weight",
 }
-"""Detectors of torchvision by what tells their files: a tensor, and its first size."""
+"""Detectors of torchvision, and the tensor that tells their files, the first that is there."""
+
+DETECTORS = ("yolox_nano", "yolox_tiny", "yolox_s", "yolox_m", *TORCHVISION)
+"""Names of the list of weights that are detectors which run here."""
+
+_CLASSES = "roi_heads.box_predictor.cls_score.weight"
 
 
 def _torchvision(file: CheckpointFile, threshold: float, device: str) -> Detector:
     """One of torchvision's, imported here alone: it takes 1.5 s and 170 MB."""
-    is_detector = "roi_heads.box_predictor.cls_score.weight" in file.tensors
-    found = (name for name, (tensor, _) in TORCHVISION.items() if tensor in file.tensors)
-    name = next(found, None) if is_detector else None
+    found = (name for name, tensor in TORCHVISION.items() if tensor in file.tensors)
+    name = next(found, None) if _CLASSES in file.tensors else None
     if name is None:
         raise ValueError(
             f"{file.path} is a checkpoint, but of no detector that is known (YOLOX, "
             f"{', '.join(TORCHVISION)}); a pose model is given as --checkpoint, and other "
             "detectors are exported and described by a card, see docs/detection.md"
         )
-    classes = len(file.tensors["roi_heads.box_predictor.cls_score.weight"])
+    classes = len(file.tensors[_CLASSES])
     make = getattr(import_module("torchvision.models.detection"), name)
     # No weights of its own, which it would download.
     network = make(
