@@ -30,7 +30,8 @@ from pose_hrnet.system.folders import check_room, move_aside, owned
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.training.run_folder import RunMismatch
 from pose_hrnet.training.train import train
-from pose_hrnet.visualize.draw import add_title, draw_poses, picture_grid, write_image
+from pose_hrnet.visualize.pictures import add_title, picture_grid, write_image
+from pose_hrnet.visualize.poses import draw_poses
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,8 @@ from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.files import encode_json, replace_file
 from pose_hrnet.system.folders import NotWritten, naming, remove_temporaries
 from pose_hrnet.system.text import in_utf8
-from pose_hrnet.visualize.draw import draw_poses, write_image
+from pose_hrnet.visualize.pictures import write_image
+from pose_hrnet.visualize.poses import draw_poses
 
 log = logging.getLogger(__name__)
 
