@@ -108,7 +108,17 @@ def write_checkpoint(
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(path) as temporary:
         # Not safetensors' own writer, whose files only their owner may read.
-        temporary.write_bytes(save(plain, {"format": "pt", **metadata}))
+        temporary.write_bytes(_sorted(save(plain, {"format": "pt", **metadata})))
+
+
+def _sorted(data: bytes) -> bytes:
+    """A safetensors file with its metadata in order: its writer has them in any."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at multiples of 8 bytes
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
 def read_checkpoint(path: Path) -> CheckpointFile:
