@@ -19,8 +19,10 @@ from pose_hrnet.cli.options import (
     Checkpoint,
     Device,
     FlipTest,
+    Offline,
     Output,
     PrecisionOption,
+    checkpoint_file,
     given,
 )
 from pose_hrnet.system.choices import BoxFormat, NmsName
@@ -28,7 +30,7 @@ from pose_hrnet.system.text import counted
 
 log = logging.getLogger(__name__)
 
-DEFAULT = Path("default")
+DEFAULT = "default"
 
 
 @one_sentence_errors
@@ -76,6 +78,7 @@ def predict(
     precision: PrecisionOption = None,
     card: Card = None,
     backend: BackendOption = "auto",
+    offline: Offline = False,
 ) -> None:
     """Predict poses in images and folders: COCO results JSON, CSV, and overlays.
 
@@ -89,6 +92,7 @@ def predict(
     from pose_hrnet.inference.files import predict_files
     from pose_hrnet.inference.load import load_model
     from pose_hrnet.inference.sources import find_images, identify
+    from pose_hrnet.models.weights.zoo import find_entry
 
     if nms is not None and boxes is None:
         raise ValueError("--nms does nothing without --boxes; give both, or neither")
@@ -104,7 +108,7 @@ def predict(
     known = (sources.boxes or {}).values()
     crops = len(sources.image_ids) if boxes is None else sum(map(len, known))
     model = load_model(
-        checkpoint,
+        checkpoint_file(checkpoint),
         backend=backend,
         precision=precision or "auto",
         device=device,
@@ -113,10 +117,11 @@ def predict(
         crops=crops,
     )
     if checkpoint == DEFAULT:
+        weights = find_entry(DEFAULT)
         log.info(
-            "default: a small HRNet, AP 0.534 on COCO images that it has not seen; published "
-            "weights score more, see docs/weights.md and --checkpoint"
-        )
+            "default: a small HRNet, %s %.3f on %s; pose-hrnet weights list has better ones, for "
+            "--checkpoint", weights.metric, weights.score, weights.measured_on,
+        )  # fmt: skip
     log.info("%s", model.choice.summary)
     estimator = PoseEstimator(model, **given(batch_size=batch_size))
     done = predict_files(
