@@ -27,6 +27,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from pose_hrnet.cli.streams import ERRORS, OUTPUT
 from pose_hrnet.system.interrupts import Interrupted, exit_code
 from pose_hrnet.system.launch import Rank
 from pose_hrnet.system.progress import SILENT, Bar
@@ -42,8 +43,8 @@ def _console(**options: Any) -> Console:
     return folded if folded.is_terminal else Console(width=UNFOLDED, **options)
 
 
-console = _console(quiet=not HERE.is_main)
-errors = _console(stderr=True)
+console = _console(quiet=not HERE.is_main, file=OUTPUT)
+errors = _console(stderr=True, file=ERRORS)
 
 INTERRUPTED = exit_code(signal.SIGINT)
 BAD_INPUT = 2
