@@ -24,5 +24,5 @@ def yolo_lines(poses: Poses, size_wh: tuple[int, int]) -> str:
     boxes = np.concatenate([corners.mean(axis=1), corners[:, 1] - corners[:, 0]], axis=1)
     points = np.clip(poses.keypoints_image.astype(np.float64) / size, 0.0, 1.0)
     triples = np.concatenate([points, poses.keypoint_scores[..., None]], axis=2)
-    rows = np.concatenate([boxes, triples.reshape(len(poses), -1)], axis=1)
+    rows = np.concatenate([boxes, triples.reshape(len(poses), 3 * points.shape[1])], axis=1)
     return "".join(" ".join(["0", *(f"{value:g}" for value in row)]) + "\n" for row in rows)
