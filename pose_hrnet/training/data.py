@@ -18,7 +18,8 @@ from pose_hrnet.data.images import ImageError, ImageFiles, Pictures, image_path
 from pose_hrnet.data.jpeg import picture_decoder
 from pose_hrnet.data.loader import EpochSampler
 from pose_hrnet.data.people import join, people_to_learn
-from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, ShardStore, read_index
+from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, read_index
+from pose_hrnet.data.shards.store import ShardStore
 from pose_hrnet.keypoints.records import People
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.card import ModelCard

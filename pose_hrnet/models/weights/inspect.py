@@ -55,6 +55,7 @@ def inspect_weights(path: str | Path) -> Inspection:
         ValueError: If it is damaged, no checkpoint, or of no network that is known here.
     """
     weights = open_weights(path)
+    path = weights.file.path
     settings: tuple[Setting, ...] = ()
     problem, card = None, None
     try:
@@ -66,24 +67,27 @@ def inspect_weights(path: str | Path) -> Inspection:
         architecture = card.architecture
     elif weights.layout is not None:
         architecture = weights.layout.architecture
-    else:  # a card of ours that cannot be read
+    else:
         raise ValueError(f"{path}: {problem}")
     # A backbone is tried in a network that predicts; weights would only cost time.
     heads = architecture["num_keypoints"] or COCO17.num_keypoints
-    with torch.device("meta"):
-        network = build_network({**architecture, "num_keypoints": heads})
+    try:
+        with torch.device("meta"):
+            network = build_network({**architecture, "num_keypoints": heads})
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     report = fit(network, weights, settings)[1]
     held = {*report.used, *report.missing} if architecture["num_keypoints"] else {*report.used}
     return Inspection(
-        path=Path(path),
+        path=path,
         kind=weights.kind,
         label=network.label,
         architecture=architecture,
         settings=settings,
         problem=problem or report.problem,
         parameters=sum(p.numel() for name, p in network.named_parameters() if name in held),
-        size_bytes=Path(path).stat().st_size,
-        sha256=_sha256(Path(path)),
+        size_bytes=path.stat().st_size,
+        sha256=_sha256(path),
         report=report,
     )
 
