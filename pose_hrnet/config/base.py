@@ -44,7 +44,7 @@ def in_sentence(message: str) -> str:
     return f"{text[:1].lower()}{text[1:]}"
 
 
-MOST_FAULTS = 10
+MOST_FAULTS = 5
 """That are told of one file."""
 _EXPECTED = {
     "tuple_type": "expected a list, such as [192, 256]",
