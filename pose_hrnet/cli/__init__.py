@@ -8,6 +8,7 @@ demo        the pipeline itself, on drawn people; its command stands in app
 train       pose-hrnet train
 evaluate    pose-hrnet evaluate, score
 predict     pose-hrnet predict
+detect      pose-hrnet detect
 export      pose-hrnet export
 data        pose-hrnet data ...
 weights     pose-hrnet weights ...

@@ -17,6 +17,7 @@ from pose_hrnet.cli.options import (
     Annotations,
     BackendOption,
     Card,
+    CategoryOption,
     Checkpoint,
     Device,
     EvaluatorOption,
@@ -66,6 +67,7 @@ def evaluate(
     device: Device = "auto",
     precision: PrecisionOption = None,
     metric: MetricOption = "auto",
+    category: CategoryOption = None,
     head_sizes: Annotated[Path | None, typer.Option(help="MPII's gt_valid.mat.")] = None,
     card: Card = None,
     backend: BackendOption = "auto",
@@ -108,6 +110,7 @@ def evaluate(
             images=images,
             boxes=boxes,
             metric=metric,
+            category=category,
             head_sizes=head_sizes,
         )
         test = EvaluateConfig(
@@ -153,6 +156,7 @@ def score(
     results: Annotated[Path, typer.Argument(help="COCO keypoint results JSON of any program.")],
     annotations: Annotations,
     skeleton: SkeletonOption = None,
+    category: CategoryOption = None,
     metric: MetricOption = "auto",
     evaluator: EvaluatorOption = "fast",
 ) -> None:
@@ -163,7 +167,12 @@ def score(
     from pose_hrnet.evaluation.scorer import score_file
 
     scores, name = score_file(
-        annotations, results, skeleton=skeleton, metric=metric, evaluator=evaluator
+        annotations,
+        results,
+        skeleton=skeleton,
+        category=category,
+        metric=metric,
+        evaluator=evaluator,
     )
     print_scores(scores, name)
     counts = []

@@ -19,6 +19,8 @@ class AnnotatedImages(Section):
     """COCO, CrowdPose or MPII keypoint annotation JSON; which, its content tells."""
     images: Path
     """Folder that the JSON's file names are relative to."""
+    category: str | int | None = None
+    """Category, as in `data.category`; null: that one."""
 
 
 class TrainingSet(AnnotatedImages):
@@ -95,6 +97,9 @@ class DataConfig(Section):
     """Persons to score on."""
     skeleton: str | None = None
     """Keypoints to learn: coco17, mpii16, crowdpose14 or a YAML file; null: as annotated."""
+    category: str | int | None = None
+    """Category of the data sets that name none: a name or id, several of equal keypoints with
+    commas between, or all; null: the one with keypoints, or else person, or else all."""
     workers: Annotated[int, Field(ge=0, le=1024)] = 8
     """Loader processes; 0 loads in the main process."""
     decode: Decode = "exact"
@@ -110,6 +115,24 @@ class DataConfig(Section):
         if isinstance(self.train, CropShards):
             return ()
         return self.train if isinstance(self.train, tuple) else (self.train,)
+
+    @model_validator(mode="after")
+    def _name_categories(self) -> DataConfig:
+        """Hand `category` to the data sets that name none."""
+        if self.category is None:
+            return self
+        named = {"category": self.category}
+
+        def filled(data: Any) -> Any:
+            if isinstance(data, tuple):
+                return tuple(filled(each) for each in data)
+            if isinstance(data, CropShards) or data.category is not None:
+                return data
+            return data.model_copy(update=named)
+
+        for name in ("train", "val"):
+            object.__setattr__(self, name, filled(getattr(self, name)))
+        return self
 
     @model_validator(mode="after")
     def _shards_bring_their_keypoints(self) -> DataConfig:

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from pose_hrnet.data.formats.detections import PERSON, PersonBox, load_boxes
+from pose_hrnet.data.formats.detections import PersonBox, load_boxes
 from pose_hrnet.data.formats.identity import ImageIndex, rows_by_number
 from pose_hrnet.data.formats.mpii import MpiiFile
 from pose_hrnet.data.images import FORMATS
 from pose_hrnet.data.people import read_annotations
-from pose_hrnet.keypoints.records import Float64, ImageId, Images
-from pose_hrnet.system.text import counted, few
+from pose_hrnet.keypoints.records import PERSON, Float64, ImageId, Images
+from pose_hrnet.system.text import counted, few, in_utf8
 
 log = logging.getLogger(__name__)
 
@@ -31,12 +31,12 @@ class Sources:
         image_ids: What the results call each file.
         boxes: ``(N, 5)`` left, top, right, bottom and score of the persons in a file, if it has
             any; None: each image is one person.
-        category_id: What the results call the category of persons.
+        category_ids: The ``category_id`` of each box of a file, or of each file without boxes.
     """
 
     image_ids: dict[Path, ImageId]
     boxes: dict[Path, Float64] | None
-    category_id: ImageId = PERSON
+    category_ids: dict[Path, list[ImageId]]
 
 
 @cache
@@ -103,18 +103,18 @@ def identify(
         FileNotFoundError: If a file is missing.
         ValueError: If a file is malformed, lists none of the images, or takes two for one.
     """
-    listed, category_id = _listed(annotations)
+    listed, categories = _listed(annotations)
     known = _annotated(paths, listed, annotations)
-    found = [] if boxes is None else load_boxes(boxes, category_id)
+    found = [] if boxes is None else load_boxes(boxes, categories)
     images = _images(paths, {paths[row]: image_id for image_id, row in known.items()}, found)
     ids = dict(zip(paths, images.ids, strict=True))
     if boxes is None:
-        return Sources(ids, None, category_id)
+        return Sources(ids, None, {path: [categories[0]] for path in paths})
     rows = _rows_of_boxes(found, boxes, images, ImageIndex(listed), known)
-    placed: dict[Path, list[list[float]]] = {}
+    placed: dict[Path, list[PersonBox]] = {}
     for box, row in zip(found, rows, strict=True):
         if row is not None:
-            placed.setdefault(paths[row], []).append(box.row)
+            placed.setdefault(paths[row], []).append(box)
     strays = [
         str(b.file_name or b.image_id) for b, r in zip(found, rows, strict=True) if r is None
     ]
@@ -128,17 +128,19 @@ def identify(
             "%s: %s without an image here, such as %s; passed over",
             boxes, counted(len(strays), "box"), few(dict.fromkeys(strays)),
         )  # fmt: skip
-    arrays = {path: np.array(rows, np.float64) for path, rows in placed.items()}
-    return Sources(ids, arrays, category_id)
+    arrays = {path: np.array([box.row for box in of]) for path, of in placed.items()}
+    return Sources(
+        ids, arrays, {path: [box.category_id for box in of] for path, of in placed.items()}
+    )
 
 
-def _listed(annotations: Path | None) -> tuple[Images, ImageId]:
-    """The images that annotations list, and their category of persons."""
+def _listed(annotations: Path | None) -> tuple[Images, tuple[ImageId, ...]]:
+    """The images that annotations list, and their categories of persons."""
     if annotations is None:
-        return Images((), (), np.empty((0, 2), np.int32)), PERSON
+        return Images((), (), np.empty((0, 2), np.int32)), (PERSON,)
     file = read_annotations(annotations)
     images = file.people.images if isinstance(file, MpiiFile) else file.images
-    return images, file.category().id
+    return images, file.category().ids
 
 
 def _annotated(
@@ -187,7 +189,7 @@ def _images(
     uses = Counter([path.name for path in paths])
     ids: list[ImageId] = []
     for row, path in enumerate(paths):
-        own: ImageId = path.name if uses[path.name] == 1 else str(path)
+        own: ImageId = in_utf8(path.name if uses[path.name] == 1 else str(path))
         given = stated.get(row, set())
         ids.append(annotated.get(path, next(iter(given)) if len(given) == 1 else own))
     return Images(tuple(ids), names, sizes)

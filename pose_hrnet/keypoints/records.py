@@ -15,13 +15,15 @@ Visibility is COCO's: 0 not labelled, 1 labelled but hidden, 2 labelled and visi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 ImageId: TypeAlias = int | str
+PERSON = 1
+"""COCO's ``category_id`` of persons."""
 Image: TypeAlias = NDArray[np.uint8]
 """8-bit pixels, ``(H, W, 3)`` RGB unless said otherwise."""
 Float32: TypeAlias = NDArray[np.float32]
@@ -91,6 +93,7 @@ class People:
         areas: ``(N,)`` float32 square pixels: the annotation's ``area``, else the box's.
         scores: ``(N,)`` float32 box scores; 1 for ground truth.
         is_crowd: ``(N,)`` bool.
+        category_ids: ``(N,)`` object array of ``category_id``; 1, COCO's persons, unless given.
     """
 
     images: Images
@@ -102,13 +105,15 @@ class People:
     areas: Float32
     scores: Float32
     is_crowd: NDArray[np.bool_]
+    category_ids: NDArray[np.object_] = field(default_factory=lambda: object_array([]))
 
     def __post_init__(self) -> None:
+        _fill_categories(self, len(self.image_index))
         n, k = len(self.image_index), self.visibility.shape[-1]
         shapes: dict[str, tuple[int | None, ...]] = {
             "image_index": (None,), "ids": (n,), "boxes_xywh": (n, 4),
             "keypoints_image": (n, k, 2), "visibility": (n, k), "areas": (n,),
-            "scores": (n,), "is_crowd": (n,),
+            "scores": (n,), "is_crowd": (n,), "category_ids": (n,),
         }  # fmt: skip
         for name, shape in shapes.items():
             _expect_shape("People", name, getattr(self, name), shape)
@@ -168,6 +173,7 @@ class Poses:
         boxes_xyxy: ``(N, 4)`` float32 image pixels, the box that was asked for.
         scores: ``(N,)`` float32: the box score, or the pose score once rescored.
         areas: ``(N,)`` float32 square pixels that OKS-NMS uses (official: of the padded crop).
+        category_ids: ``(N,)`` object array of ``category_id``; 1, COCO's persons, unless given.
     """
 
     image_ids: NDArray[np.object_]
@@ -176,12 +182,14 @@ class Poses:
     boxes_xyxy: Float32
     scores: Float32
     areas: Float32
+    category_ids: NDArray[np.object_] = field(default_factory=lambda: object_array([]))
 
     def __post_init__(self) -> None:
+        _fill_categories(self, len(self.image_ids))
         n, k = len(self.image_ids), self.keypoint_scores.shape[-1]
         shapes: dict[str, tuple[int | None, ...]] = {
             "image_ids": (None,), "keypoints_image": (n, k, 2), "keypoint_scores": (n, k),
-            "boxes_xyxy": (n, 4), "scores": (n,), "areas": (n,),
+            "boxes_xyxy": (n, 4), "scores": (n,), "areas": (n,), "category_ids": (n,),
         }  # fmt: skip
         for name, shape in shapes.items():
             _expect_shape("Poses", name, getattr(self, name), shape)
@@ -200,6 +208,12 @@ class Poses:
         return triples.reshape(n, 3 * k).astype(np.float64)
 
 
+def _fill_categories(columns: People | Poses, count: int) -> None:
+    """Where no categories are given, all are persons."""
+    if not len(columns.category_ids):
+        object.__setattr__(columns, "category_ids", object_array([PERSON] * count))
+
+
 def object_array(values: Sequence[Any]) -> NDArray[np.object_]:
     """``(N,)`` objects: ids keep their Python type, integer or string."""
     array = np.empty(len(values), dtype=object)
@@ -207,4 +221,6 @@ def object_array(values: Sequence[Any]) -> NDArray[np.object_]:
     return array
 
 
-__all__ = ["Float32", "Float64", "Image", "ImageId", "Images", "People", "Poses", "object_array"]
+__all__ = [
+    "PERSON", "Float32", "Float64", "Image", "ImageId", "Images", "People", "Poses", "object_array"
+]  # fmt: skip

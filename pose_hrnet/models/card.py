@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pose_hrnet.config.base import explain_faults
+from pose_hrnet.config.base import explain_faults, read_section
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import BOX_PADDING
 from pose_hrnet.keypoints.skeleton import Skeleton
@@ -36,7 +36,6 @@ from pose_hrnet.system.choices import (
 )
 from pose_hrnet.system.files import write_text
 from pose_hrnet.system.inputs import parse_json, read_input
-from pose_hrnet.system.strict_yaml import read_yaml
 from pose_hrnet.system.text import format_size
 
 SUFFIXES: Mapping[ExportFormat, str] = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
@@ -262,7 +261,15 @@ def described_model(path: Path) -> Path:
         FileNotFoundError: If there is no such card.
         ValueError: If the card is faulty, or names no file and none or several have its name.
     """
-    named = _read_yaml(path)[0]
+    return model_beside(path, _read_yaml(path)[0])
+
+
+def model_beside(path: Path, named: Path | None) -> Path:
+    """The model file of a card: the one it names, or the one of its own name.
+
+    Raises:
+        ValueError: If it names none, and none or several have its name.
+    """
     if named is not None:
         return path.parent / named
     found = [file for suffix in RUN_SUFFIXES if (file := path.with_suffix(suffix)).is_file()]
@@ -275,12 +282,8 @@ def described_model(path: Path) -> Path:
 
 def _read_yaml(path: Path) -> tuple[Path | None, ModelCard]:
     """The model file that a YAML card names, and the card."""
+    card = read_section(path, YamlCard, "model card")
     try:
-        said = read_yaml(path)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: there is no such model card; check the path") from None
-    try:
-        card = YamlCard.model_validate(said)
         return card.model, ModelCard(
             None,
             card.skeleton.skeleton(),
@@ -293,7 +296,5 @@ def _read_yaml(path: Path) -> tuple[Path | None, ModelCard]:
             card.scale,
             card.output,
         )
-    except ValidationError as error:
-        raise ValueError(f"{path}: {explain_faults(error)}") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
 from pose_hrnet.config.base import BlurKernel, Cells, Padding, Section, Shift, Side
 from pose_hrnet.config.skeleton import SkeletonFile
@@ -23,6 +23,7 @@ from pose_hrnet.system.choices import (
     AxisOrder,
     CodecName,
     ColourOrder,
+    DetectorLayout,
     ExportFormat,
     WeightType,
 )
@@ -146,6 +147,13 @@ class YamlCard(Section):
     """Factor by which boxes are enlarged before cropping."""
     output: Annotated[int | str, BeforeValidator(_output)] = 0
     """Position or name of the output that holds the heatmaps."""
+
+    @field_validator("layout", mode="before")
+    @classmethod
+    def _of_heatmaps(cls, layout: Any) -> Any:
+        if layout in get_args(DetectorLayout):
+            raise ValueError(f"{layout}: it is the card of a detector; give it as --detector")
+        return layout
 
     def heatmap_codec(self) -> HeatmapCodec:
         """What the heatmaps mean.

@@ -111,7 +111,11 @@ def training_persons(sets: Sequence[TrainingSet], skeleton: Skeleton) -> tuple[P
     parts = []
     for data in sets:
         people = people_to_learn(
-            data.annotations, skeleton, source=data.skeleton, mapping=data.mapping
+            data.annotations,
+            skeleton,
+            source=data.skeleton,
+            category=data.category,
+            mapping=data.mapping,
         )
         check_first_images(data, people)
         parts.append((_inside(people, data), data.images, data.repeat))
@@ -128,7 +132,7 @@ def skeleton_to_learn(data: DataConfig) -> Skeleton:
     if isinstance(data.train, CropShards):
         return read_index(ShardStore(data.train.shards)).skeleton
     first = data.training_sets[0]
-    return find_skeleton(data.skeleton or first.skeleton, first.annotations)
+    return find_skeleton(data.skeleton or first.skeleton, first.annotations, first.category)
 
 
 def _inside(people: People, data: AnnotatedImages) -> People:

@@ -18,13 +18,8 @@ from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.records import Image, People, Poses
 from pose_hrnet.models.card import ModelCard
-from pose_hrnet.visualize.draw import (
-    add_title,
-    draw_heatmaps,
-    draw_poses,
-    enlarged,
-    picture_grid,
-)
+from pose_hrnet.visualize.pictures import add_title, enlarged, picture_grid
+from pose_hrnet.visualize.poses import draw_heatmaps, draw_poses
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +117,9 @@ class Showcase:
         if held_out.data.boxes is None:
             return held_out.people
         return annotated_people(
-            read_annotations(held_out.data.annotations), held_out.scorer.skeleton
+            read_annotations(held_out.data.annotations),
+            held_out.scorer.skeleton,
+            held_out.data.category,
         )
 
 

@@ -4,7 +4,7 @@
 ``last.previous.pt``, ``best.safetensors`` (the weights of the best AP, or PCKh), ``metrics.jsonl``
 (a line per epoch), ``curve.png``, ``best_predictions.png`` and ``worst_predictions.png`` (of the
 last evaluation), what loggers leave: ``tensorboard/``, and the ids of remote runs in
-``loggers.json``; and ``.lock``, locked by the process that trains there.
+``loggers.json``; and ``.lock``, locked by the process that owns the folder.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
@@ -59,6 +58,10 @@ Files may have moved; that the persons to learn from are the same ones is checke
 
 BATCH_SETTINGS = frozenset({"train.batch_size", "train.accumulate"})
 """Settings that may differ if the crops of a step, of all processes, stay as many."""
+
+
+STATES = "states and weights"
+"""What a run needs room for."""
 
 
 class RunMismatch(ValueError):
@@ -155,28 +158,6 @@ class Progressed:
         """What was saved; earlier versions called the best score ``best_ap``, and had no part."""
         named = {"best_score" if k == "best_ap" else k: v for k, v in values.items()}
         return TypeAdapter(cls).validate_python(named)
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other trainings out of a run's folder, which is made; one that is killed lets go.
-
-    Raises:
-        RunMismatch: If another process trains there.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise RunMismatch(
-            f"another process trains in {folder} at this moment; end it, wait for it, or choose "
-            "another --output"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 _MALFORMED = (

@@ -236,3 +236,12 @@ def test_missing_section_unknown_name_and_bad_yaml(tmp_path):
         load_config(path)
     with pytest.raises(FileNotFoundError, match="neither a file nor a recipe; recipes are coco"):
         load_config("nothing like them")
+
+
+def test_a_category_holds_for_all_data_sets_that_name_none():
+    sets = [
+        "data.train=[{annotations: a, images: b}, {annotations: c, images: d, category: fish}]"
+    ]
+    data = load_config("demo", ["data.category=bison", *sets]).data
+    assert [each.category for each in data.training_sets] == ["bison", "fish"]
+    assert data.val.category == "bison"

@@ -143,7 +143,6 @@ def test_exchanged_ids_are_explained(tmp_path):
     [
         ({"images": None}, "images"),
         ({"images": {"7": "a.jpg"}}, "images"),
-        ({"categories": None}, "categories none; expected one category with keypoints"),
         ({"categories": [{"id": 1, "name": "cat"}]}, r"'cat' \(id 1\)"),
         ({"categories": [CATEGORY | {"keypoints": ["nose"]}]}, "1 keypoint .*has 17"),
         (
@@ -187,8 +186,30 @@ def test_the_category_is_chosen_by_its_keypoints_name_or_id(tmp_path):
     assert load_people(path, category="dog").ids.tolist() == [2]
     assert load_people(path, category=3).ids.tolist() == [2]
     assert load_people(path, category="3").ids.tolist() == [2]
-    with pytest.raises(ValueError, match="expected one category 'cat'"):
+    with pytest.raises(ValueError, match=r"expected one category 'cat': name it .--category"):
         load_people(path, category="cat")
+
+
+def test_categories_of_equal_keypoints_are_learned_together_and_keep_their_ids(tmp_path):
+    names = list(COCO17.keypoint_names)
+    kinds = {2: "bison", 3: "argali sheep", 5: "fish"}
+    categories = [{"id": i, "name": name, "keypoints": names} for i, name in kinds.items()]
+    rows = [person(i, category_id=i) for i in kinds]
+
+    def loaded(category=None, categories=categories):
+        people = load_people(write(tmp_path, *rows, categories=categories), category=category)
+        return people.category_ids.tolist()
+
+    assert loaded() == loaded("all") == [2, 3, 5]
+    assert loaded("argali sheep, 5") == [3, 5]
+    assert loaded("bison") == [2]
+    assert loaded(categories=None) == [2, 3, 5], "a file without categories"
+    categories[2]["keypoints"] = names[:-1]
+    with pytest.raises(ValueError, match=r"several of equal keypoints: name it .--category"):
+        loaded()
+    with pytest.raises(ValueError, match="other keypoints in category 'fish' than in 'bison'"):
+        loaded("bison,fish")
+    assert loaded("2,3") == [2, 3]
 
 
 BROKEN = {

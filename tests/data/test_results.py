@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -182,11 +183,11 @@ def poses(count: int = 2) -> Poses:
 
 
 def test_results_keep_every_digit(tmp_path):
-    expected = poses()
+    expected = replace(poses(), category_ids=object_array([3, 4]))
     path = tmp_path / "results.json"
-    write_json(path, poses_to_results(expected, category_id=3))
+    write_json(path, poses_to_results(expected))
     rows = json.loads(path.read_text())
-    assert [(row["image_id"], row["category_id"]) for row in rows] == [(7, 3), ("cam-2", 3)]
+    assert [(row["image_id"], row["category_id"]) for row in rows] == [(7, 3), ("cam-2", 4)]
     triples = np.array([row["keypoints"] for row in rows]).reshape(2, 17, 3)
     np.testing.assert_array_equal(triples[..., :2], expected.keypoints_image)
     np.testing.assert_array_equal(triples[..., 2], expected.keypoint_scores)

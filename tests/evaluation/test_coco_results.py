@@ -96,7 +96,7 @@ def test_poses_that_cannot_be_scored_are_refused(poses, annotations):
     with pytest.raises(ValueError, match=r"result 4 of the poses .* not all finite"):
         score_poses(annotations, broken)
     with pytest.raises(ValueError, match=r"30 of 30 entries of the poses with category \[7\]"):
-        score_poses(annotations, poses, category_id=7)
+        score_poses(annotations, replace(poses, category_ids=object_array([7] * 30)))
     strange = replace(poses, image_ids=object_array([str(i) for i in poses.image_ids]))
     with pytest.raises(ValueError, match="write '1' as 1"):
         score_poses(annotations, strange)

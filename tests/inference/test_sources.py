@@ -54,7 +54,7 @@ def test_annotations_say_which_image_has_which_id(tmp_path, numbered, caplog):
     annotations = tmp_path / "numbered.json"
     sources = identify(numbered, annotations=annotations)
     assert list(sources.image_ids.values()) == [1, 2, 3]
-    assert sources.category_id == 5
+    assert set(map(tuple, sources.category_ids.values())) == {(5,)}
     expected = {"1.png": [0.0], "10.png": [1.0], "2.png": [2.0]}
     by_id = write_boxes(tmp_path / "id.json", *boxed(*({"image_id": i} for i in (1, 2, 3))))
     assert places(numbered, by_id, annotations) == expected

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,14 +23,11 @@ from pose_hrnet.data.formats.rows import (
     read_json,
     summarise,
 )
-from pose_hrnet.keypoints.records import ImageId, Images, People, object_array
+from pose_hrnet.keypoints.records import PERSON, ImageId, Images, People, object_array
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
-from pose_hrnet.system.text import counted
+from pose_hrnet.system.text import counted, few
 
 log = logging.getLogger(__name__)
-
-PERSON = 1
-"""COCO's ``category_id`` of persons."""
 
 
 class Detection(msgspec.Struct, gc=False):
@@ -82,7 +79,7 @@ def load_detections(
     *,
     skeleton: Skeleton = COCO17,
     min_score: float = 0.0,
-    category_id: int | str = 1,
+    category_ids: Sequence[ImageId] = (PERSON,),
 ) -> People:
     """Load the boxes of a person detector, ``[{image_id, category_id, bbox, score}, ...]``.
 
@@ -96,7 +93,7 @@ def load_detections(
         images: The images of the annotations.
         skeleton: Its number of keypoints gives the (unlabelled) keypoint columns their length.
         min_score: Boxes with this score and above are kept (official ``image_thre``: 0).
-        category_id: The person category.
+        category_ids: The categories of persons.
 
     Returns:
         N detected persons in the file's order; boxes are not clipped, as in the official code.
@@ -106,14 +103,14 @@ def load_detections(
         ValueError: If it is no list of detections, or none is left.
     """
     people, problems = read_detections(
-        path, images, skeleton=skeleton, min_score=min_score, category_id=category_id
+        path, images, skeleton=skeleton, min_score=min_score, category_ids=category_ids
     )
     if not len(people):
         reasons = [summarise(problems), explain_strays(problems, images)]
         reason = "; ".join(filter(None, reasons)) or "no box has this category and score"
         raise ValueError(
-            f"{path} has no detection of category {category_id!r} with a score of at least "
-            f"{min_score:g} in {counted(len(images), 'annotated image')}: {reason}"
+            f"{path} has no detection of category {few(map(repr, category_ids))} with a score of "
+            f"at least {min_score:g} in {counted(len(images), 'annotated image')}: {reason}"
         )
     if problems:
         log.warning("%s: %s", path, summarise(problems))
@@ -126,7 +123,7 @@ def read_detections(
     *,
     skeleton: Skeleton = COCO17,
     min_score: float = 0.0,
-    category_id: int | str = 1,
+    category_ids: Sequence[ImageId] = (PERSON,),
 ) -> tuple[People, tuple[Problem, ...]]:
     """As `load_detections`, but hands the problems back, and may find nothing.
 
@@ -138,7 +135,7 @@ def read_detections(
     index = ImageIndex(images)
     kept: list[tuple[Detection, int]] = []
     for row in decode_detections(path, problems):
-        if row.category_id not in (None, category_id):
+        if row.category_id not in (None, *category_ids):
             continue
         image = index.row(row.image_id, row.file_name)
         if not np.isfinite(row.numbers).all():
@@ -173,6 +170,9 @@ def read_detections(
         areas=boxes[:, 2] * boxes[:, 3],
         scores=np.array([row.score for row, _ in kept], np.float32),
         is_crowd=np.zeros(count, np.bool_),
+        category_ids=object_array(
+            [category_ids[0] if row.category_id is None else row.category_id for row, _ in kept]
+        ),
     )
     return people, tuple(problems)
 
@@ -184,14 +184,16 @@ class PersonBox(NamedTuple):
         image_id: Its id; None if it goes by its name alone.
         file_name: Its name; None if it goes by its id alone.
         row: Left, top, right and bottom in image pixels, and the score.
+        category_id: That of persons, or one of those.
     """
 
     image_id: ImageId | None
     file_name: str | None
     row: list[float]
+    category_id: ImageId
 
 
-def load_boxes(path: Path, category_id: ImageId = PERSON) -> list[PersonBox]:
+def load_boxes(path: Path, category_ids: Sequence[ImageId] = (PERSON,)) -> list[PersonBox]:
     """The person boxes of a detection file, whatever its images.
 
     Entries of other categories are passed over; boxes that are not finite or have no area, and
@@ -200,7 +202,7 @@ def load_boxes(path: Path, category_id: ImageId = PERSON) -> list[PersonBox]:
     Args:
         path: JSON list of ``{"image_id" or "file_name", "bbox": [x, y, w, h], "score",
             "category_id"}``; the score may be missing and is then 1, and the category, too.
-        category_id: That of persons.
+        category_ids: Those of persons.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -217,20 +219,21 @@ def load_boxes(path: Path, category_id: ImageId = PERSON) -> list[PersonBox]:
     bad: list[str] = []
     persons = 0
     for position, entry in enumerate(entries):
-        if entry.category_id not in (None, category_id):
+        if entry.category_id not in (None, *category_ids):
             continue
         persons += 1
         x, y, w, h, score = entry.numbers
         row = [x, y, x + w, y + h, score]
         if np.isfinite(row).all() and row[0] < row[2] and row[1] < row[3]:
-            known.append(PersonBox(entry.image_id, entry.file_name, row))
+            category_id = category_ids[0] if entry.category_id is None else entry.category_id
+            known.append(PersonBox(entry.image_id, entry.file_name, row, category_id))
         else:
             bad.append(f"entry {position} (image {entry.image}, box [{x:g}, {y:g}, {w:g}, {h:g}])")
     if not known:
         raise ValueError(
             f"{path} has no usable person box: of {counted(len(entries), 'entry')}, {persons} "
-            f"with category_id {category_id} or none, {len(bad)} of these not finite or without "
-            "area"
+            f"with category_id {few(map(repr, category_ids))} or none, {len(bad)} of "
+            "these not finite or without area"
         )
     if bad:
         log.warning(

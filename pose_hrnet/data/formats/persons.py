@@ -83,7 +83,7 @@ def read_persons(
     chosen = file.category(category)
     check_names(chosen, skeleton, file)
     file, nameless = _without_nameless_images(file)
-    rows = file.rows[file.rows.category_ids == chosen.id]
+    rows = file.rows[_of_category(file.rows, chosen)]
     with np.errstate(over="ignore"):
         boxes = rows.boxes_xywh.astype(np.float32)
         keypoints = rows.keypoints_image(skeleton.num_keypoints).astype(np.float32)
@@ -101,6 +101,7 @@ def read_persons(
         areas=np.where(np.isnan(areas), boxes[:, 2] * boxes[:, 3], areas),
         scores=np.ones(len(boxes), np.float32),
         is_crowd=rows.crowd[good] > 0,
+        category_ids=rows.category_ids[good],
     )
     return AnnotatedPersons(
         people=people,
@@ -109,6 +110,12 @@ def read_persons(
         stated_areas=rows.areas[good],
         stated_num_keypoints=rows.num_keypoints[good],
     )
+
+
+def _of_category(rows: AnnotationRows, category: Category) -> NDArray[np.bool_]:
+    if not category.others:
+        return np.asarray(rows.category_ids == category.id, np.bool_)
+    return np.array([each in category.ids for each in rows.category_ids], np.bool_)
 
 
 def check_names(category: Category, skeleton: Skeleton, owner: object) -> None:

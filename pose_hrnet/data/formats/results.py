@@ -43,14 +43,13 @@ class Results:
     box_areas: Float64
 
 
-def poses_to_results(poses: Poses, category_id: ImageId = 1) -> list[dict[str, Any]]:
+def poses_to_results(poses: Poses) -> list[dict[str, Any]]:
     """COCO keypoint results: ``{image_id, category_id, keypoints, score}`` per pose.
 
     ``keypoints`` is ``[x, y, keypoint score] * K`` in image pixels, not rounded.
 
     Args:
         poses: N poses.
-        category_id: Of all of them.
 
     Raises:
         ValueError: If a number is not finite: no evaluation could read it.
@@ -62,10 +61,11 @@ def poses_to_results(poses: Poses, category_id: ImageId = 1) -> list[dict[str, A
             f"{len(wrong)} of {counted(len(poses), 'pose')} with keypoints or scores that are not "
             f"finite, the first in image {poses.image_ids[wrong[0]]!r}; check the model's weights"
         )
-    columns = zip(poses.image_ids.tolist(), keypoints.tolist(), scores.tolist(), strict=True)
+    ids = poses.image_ids.tolist(), poses.category_ids.tolist()
+    columns = zip(*ids, keypoints.tolist(), scores.tolist(), strict=True)
     return [
         {"image_id": image_id, "category_id": category_id, "keypoints": row, "score": score}
-        for image_id, row, score in columns
+        for image_id, category_id, row, score in columns
     ]
 
 

@@ -37,7 +37,8 @@ from pose_hrnet.system.inputs import open_input
 from pose_hrnet.system.text import one_line, shown
 
 INDEX_NAME = "index.json"
-FORMAT = "pose-hrnet crop shards, version 1"
+FORMAT_NAME = "pose-hrnet crop shards"
+FORMAT = f"{FORMAT_NAME}, version 1"
 SHUFFLE_BUFFER = 4096
 OPEN_FILES = 16
 NEVER = 1000

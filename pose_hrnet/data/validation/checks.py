@@ -135,7 +135,15 @@ def _category(category: Category, skeleton: Skeleton) -> list[Finding]:
             [f"{name} for {expected}" for name, expected in pairs if name != expected],
             f"check that the keypoints have the order of {skeleton.name!r}",
         )
-    if category.id != 1:
+    if category.others:
+        findings += found(
+            "info",
+            "categories of the same keypoints",
+            category.ids,
+            "learned as one, and each scored by itself; --category, or data.category in a recipe, "
+            "chooses",
+        )
+    elif category.id != 1:
         findings += found(
             "warning",
             "category id is not 1",

@@ -106,7 +106,7 @@ def validate(
 def _check_detections(path: Path, persons: AnnotatedPersons, skeleton: Skeleton) -> list[Finding]:
     images = persons.people.images
     people, problems = read_detections(
-        path, images, skeleton=skeleton, category_id=persons.category.id
+        path, images, skeleton=skeleton, category_ids=persons.category.ids
     )
     strays = [problem for problem in problems if problem.stray_image_id is not None]
     bad = [problem for problem in problems if problem.stray_image_id is None]

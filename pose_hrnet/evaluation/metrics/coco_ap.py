@@ -103,7 +103,6 @@ def score_poses(
     annotations: Path | Truth,
     poses: Poses,
     *,
-    category_id: ImageId = 1,
     sigmas: Sequence[float] | None = None,
     image_ids: Iterable[ImageId] | None = None,
     evaluator: Evaluator = "fast",
@@ -113,7 +112,6 @@ def score_poses(
     Args:
         annotations: As `score_results` takes them.
         poses: Predicted poses with their final scores.
-        category_id: The category of all of them.
         sigmas: K OKS standard deviations; default COCO's 17.
         image_ids: Images to evaluate; default all of the annotations.
         evaluator: See `Evaluator`; both give the same.
@@ -127,19 +125,19 @@ def score_poses(
     """
     return score_results(
         annotations,
-        results_of_poses(poses, category_id),
+        results_of_poses(poses),
         sigmas=sigmas,
         image_ids=image_ids,
         evaluator=evaluator,
     )
 
 
-def results_of_poses(poses: Poses, category_id: ImageId = 1) -> Results:
+def results_of_poses(poses: Poses) -> Results:
     """The results that `poses_to_results` makes of N poses, as columns and without making them."""
     return Results(
         "the poses",
         poses.image_ids.tolist(),
-        [category_id] * len(poses),
+        poses.category_ids.tolist(),
         poses.flat_keypoints,
         poses.scores.astype(np.float64),
         np.full(len(poses), np.nan),
