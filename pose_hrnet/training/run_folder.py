@@ -282,12 +282,8 @@ def load_run(
             "resume with the same ones, or choose another --output"
         )
     if state["people"] != fingerprint(people):
-        train = config.data.train
-        source = (
-            train.shards
-            if isinstance(train, CropShards)
-            else config.data.training_sets[0].annotations
-        )
+        first = config.data.training_sources[0]
+        source = first.shards if isinstance(first, CropShards) else first.annotations
         raise RunMismatch(
             f"{folder} was started on other persons than those of {source}; "
             "resume on the same data, or choose another --output"

@@ -107,7 +107,7 @@ class Cut(msgspec.Struct, frozen=True):
     def holds(self, wanted: Cut) -> bool:
         """Whether crops of these needs lie within this margin."""
         return (
-            wanted.input_wh == self.input_wh
+            wanted.input_wh[0] * self.input_wh[1] == wanted.input_wh[1] * self.input_wh[0]
             and wanted.box_padding <= self.box_padding
             and wanted.scale_std <= self.scale_std
             and wanted.rotation_std <= self.rotation_std
@@ -322,6 +322,8 @@ class ShardSampler(Sampler[SampleKey]):
 
     Args:
         counts: ``(S,)`` persons of each shard.
+        loose: Persons after those of the shards that are in no shard: they come in any order,
+            spread over the epoch.
         seed: Seed of the order.
         buffer: How many persons are mixed.
         batch_size: The loader's; matters where there are several processes.
@@ -337,6 +339,7 @@ class ShardSampler(Sampler[SampleKey]):
         self,
         counts: NDArray[np.integer],
         *,
+        loose: int = 0,
         seed: int = 0,
         buffer: int = SHUFFLE_BUFFER,
         batch_size: int = 1,
@@ -344,13 +347,14 @@ class ShardSampler(Sampler[SampleKey]):
         world_size: int = 1,
     ) -> None:
         self.counts = np.asarray(counts, np.int64)
+        self.loose = loose
         self.seed, self.buffer = seed, buffer
         self.share = Share(rank, world_size, batch_size)
         self.epoch = 0
         self.start = 0
 
     def __len__(self) -> int:
-        return self.share.count(int(self.counts.sum()), self.start)
+        return self.share.count(int(self.counts.sum()) + self.loose, self.start)
 
     def __iter__(self) -> Iterator[SampleKey]:
         rows = self.share.of(self._order(), self.start)
@@ -361,8 +365,11 @@ class ShardSampler(Sampler[SampleKey]):
         shards = rng.permutation(len(self.counts))
         first = np.cumsum(self.counts) - self.counts
         rows = np.concatenate([np.arange(first[s], first[s] + self.counts[s]) for s in shards])
-        delay = rng.uniform(0, self.buffer, len(rows))
-        order: NDArray[np.int64] = rows[np.argsort(np.arange(len(rows)) + delay)]
+        due = np.arange(len(rows)) + rng.uniform(0, self.buffer, len(rows))
+        if self.loose:
+            due = np.concatenate([due, rng.uniform(0, due.max(), self.loose)])
+            rows = np.concatenate([rows, np.arange(len(rows), len(due))])
+        order: NDArray[np.int64] = rows[np.argsort(due)]
         return order
 
 
