@@ -173,6 +173,13 @@ def say(text: str) -> None:
     console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
+def say_columns(headings: list[str], rows: Sequence[list[str]]) -> None:
+    """Print rows of text in columns without a frame, which never fold and can be grepped."""
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    for row in (headings, *rows):
+        say("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
+
+
 def _print_plain(text: str) -> None:
     """As `say`, on standard error."""
     errors.print(printable(text), markup=False, highlight=False, soft_wrap=True)

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from pose_hrnet.config.recipe import EvaluateConfig
+from pose_hrnet.data.formats.results import POSE_BYTES, RESULTS
 from pose_hrnet.data.images import ImageError, read_rgb
 from pose_hrnet.inference.estimator import BATCH_BYTES, PoseEstimator
 from pose_hrnet.inference.formats.writer import USUAL_OUTPUTS, FormatFiles, Outputs, finished
 from pose_hrnet.inference.model import postprocess
-from pose_hrnet.inference.sources import find_images, identify
+from pose_hrnet.inference.sources import Sources, find_images, identify
 from pose_hrnet.inference.written import OVERLAYS, PredictionFiles, overlay_names
 from pose_hrnet.keypoints.records import Float32, Float64, Image, object_array
 from pose_hrnet.system.folders import check_room, owned
@@ -48,7 +49,7 @@ class FilePredictions:
 
 def predict_files(
     estimator: PoseEstimator,
-    inputs: Sequence[Path],
+    inputs: Sequence[Path] | Sources,
     output: Path,
     *,
     boxes: Path | None = None,
@@ -68,7 +69,8 @@ def predict_files(
 
     Args:
         estimator: The model.
-        inputs: Image files and folders; overlays of an earlier run are passed over.
+        inputs: Image files and folders, of which overlays of an earlier run are passed over; or
+            what `identify` made of them, and then neither boxes nor annotations.
         output: Folder to write to.
         boxes: Detection file (see `identify`); None: each image is one person crop.
         annotations: Whose image ids the results and the boxes go by; None: they go by names.
@@ -85,13 +87,17 @@ def predict_files(
         ValueError: If there is no image, or as `identify`.
     """
     check_room(output)
-    paths = find_images(inputs, skip=output / OVERLAYS)
-    sources = identify(paths, boxes, annotations)
+    if isinstance(inputs, Sources):
+        sources = inputs
+    else:
+        sources = identify(find_images(inputs, skip=output / OVERLAYS), boxes, annotations)
+    paths = list(sources.image_ids)
+    persons = len(paths) if sources.boxes is None else sum(map(len, sources.boxes.values()))
+    check_room(output, 2 * POSE_BYTES * persons, RESULTS)  # and as much for the table
     names = overlay_names(paths)
     images = 0
     failures: list[str] = []
     with owned(output, LOCK):
-        written = PredictionFiles(output, estimator.skeleton, outputs.draw_above)
         foreign = FormatFiles(
             output,
             outputs.formats,
@@ -100,6 +106,7 @@ def predict_files(
             ids=sources.image_ids,
             min_score=outputs.label_above,
         )
+        written = PredictionFiles(output, estimator.skeleton, outputs.draw_above)
         with (
             finished(foreign),
             progress.task("predict", total=len(paths), unit="images") as bar,

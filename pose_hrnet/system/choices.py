@@ -34,6 +34,8 @@ PoseFormat: TypeAlias = Literal[
     "coco-annotations", "openpose", "openpose-body25", "yolo", "mmpose", "labelstudio", "parquet"
 ]
 """What `predict` writes for other programs; see pose_hrnet.inference.formats."""
+BoxFormat: TypeAlias = Literal["xywh", "xyxy"]
+"""Of a box in a file: left, top, width, height as COCO has it, or left, top, right, bottom."""
 Decode: TypeAlias = Literal["exact", "fast"]
 """How JPEGs are decoded; fast: reduced where large, off by 1 to 2 levels."""
 Order: TypeAlias = Literal["persons", "images"]

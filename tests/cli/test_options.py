@@ -44,8 +44,9 @@ def test_lists_of_choices_name_what_is_none_of_them(arguments):
 def test_nms_without_boxes_is_refused(tmp_path):
     """An image is one crop then: there is nothing to remove."""
     arguments = ["predict", tmp_path, "-c", "none.safetensors", "-o", tmp_path / "out"]
-    _, error = run_here(*arguments, "--nms", "oks", code=2)
-    assert "--nms does nothing without --boxes; give both, or neither" in error
+    for option, value in (("--nms", "oks"), ("--min-box-score", 0.3)):
+        _, error = run_here(*arguments, option, value, code=2)
+        assert f"{option} does nothing without --boxes; give both, or neither" in error
     assert not (tmp_path / "out").exists()
 
 
