@@ -23,6 +23,7 @@ from pose_hrnet.data.formats.rows import (
     read_json,
     summarise,
 )
+from pose_hrnet.data.formats.suspicions import suspect_people, warn_of
 from pose_hrnet.keypoints.records import PERSON, ImageId, Images, People, object_array
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
 from pose_hrnet.system.text import counted, few
@@ -114,6 +115,7 @@ def load_detections(
         )
     if problems:
         log.warning("%s: %s", path, summarise(problems))
+    warn_of(path, suspect_people(people))
     return people
 
 
