@@ -14,10 +14,10 @@ from torch.utils.data import DataLoader
 from pose_hrnet.benchmark.timing import Measurement, Pace, Variant, Work, measure
 from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.crops import Crop, CropDataset
+from pose_hrnet.data.images import ImageFiles
 from pose_hrnet.data.jpeg import picture_decoder
 from pose_hrnet.data.loader import EpochSampler, crop_loader, end_workers
 from pose_hrnet.data.people import labelled_people, load_people
-from pose_hrnet.data.pictures import ImageFiles
 from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, ShardStore, read_index
 from pose_hrnet.data.shards.writer import StoredCrops, write_shards
 from pose_hrnet.keypoints.codec import HeatmapCodec

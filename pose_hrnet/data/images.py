@@ -15,7 +15,8 @@ import numpy as np
 import PIL.Image
 import PIL.ImageFile
 
-from pose_hrnet.keypoints.records import Image
+from pose_hrnet.data.pictures import Picture, PictureDecoder
+from pose_hrnet.keypoints.records import Image, Images
 from pose_hrnet.system.inputs import UnreadableFile, read_input, shown_path
 from pose_hrnet.system.text import format_size, one_line, shown
 
@@ -301,3 +302,40 @@ def orientation_to_apply(
             "sides exchanged" if exchanged else "wrong size",
         )
     return applied
+
+
+class ExactDecoder:
+    """Gives the pixels of `read_rgb`, in full size."""
+
+    reduces = False
+
+    def __call__(
+        self, path: Path | str, data: bytes, size_wh: tuple[int, int] | None, reduction: float
+    ) -> Picture:
+        """Decode a file; see `PictureDecoder`."""
+        return Picture(decode_rgb(path, data, size_wh))
+
+
+class ImageFiles:
+    """Pictures of the image files of a folder.
+
+    Args:
+        images: Their names and sizes.
+        folder: What the names are relative to.
+        decoder: Of the files; None: exact.
+    """
+
+    def __init__(
+        self, images: Images, folder: Path, decoder: PictureDecoder | None = None
+    ) -> None:
+        self.images = images
+        self.folder = Path(folder)
+        self.decoder: PictureDecoder = ExactDecoder() if decoder is None else decoder
+        self.reduces = self.decoder.reduces
+
+    def read(self, row: int, reduction: float) -> Picture:
+        """As `Pictures.read`."""
+        path = image_path(self.folder, self.images.file_names[row])
+        width, height = (int(side) for side in self.images.sizes_wh[row])
+        size_wh = (width, height) if width and height else None
+        return self.decoder(path, read_bytes(path), size_wh, reduction)

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from pose_hrnet.data.images import (
     MOST_PIXELS,
+    ExactDecoder,
     decode_rgb,
     exif_orientation,
     orientation_to_apply,
     too_large,
 )
-from pose_hrnet.data.pictures import ExactDecoder, Picture, PictureDecoder
+from pose_hrnet.data.pictures import Picture, PictureDecoder
 from pose_hrnet.keypoints.geometry import compose, resampled
 from pose_hrnet.keypoints.records import Float64
 from pose_hrnet.system.choices import Decode

@@ -1,12 +1,11 @@
-"""Where the pixels of a data set's images come from: files in a folder, decoded as asked for."""
+"""What reads the images of a data set gives pictures: their types."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from pose_hrnet.data.images import decode_rgb, image_path, read_bytes
-from pose_hrnet.keypoints.records import Float64, Image, Images
+from pose_hrnet.keypoints.records import Float64, Image
 
 
 class Picture(NamedTuple):
@@ -67,40 +66,3 @@ class PictureDecoder(Protocol):
         Raises:
             ImageError: As `read_rgb`.
         """
-
-
-class ExactDecoder:
-    """Gives the pixels of `read_rgb`, in full size."""
-
-    reduces = False
-
-    def __call__(
-        self, path: Path | str, data: bytes, size_wh: tuple[int, int] | None, reduction: float
-    ) -> Picture:
-        """Decode a file; see `PictureDecoder`."""
-        return Picture(decode_rgb(path, data, size_wh))
-
-
-class ImageFiles:
-    """Pictures of the image files of a folder.
-
-    Args:
-        images: Their names and sizes.
-        folder: What the names are relative to.
-        decoder: Of the files; None: exact.
-    """
-
-    def __init__(
-        self, images: Images, folder: Path, decoder: PictureDecoder | None = None
-    ) -> None:
-        self.images = images
-        self.folder = Path(folder)
-        self.decoder: PictureDecoder = ExactDecoder() if decoder is None else decoder
-        self.reduces = self.decoder.reduces
-
-    def read(self, row: int, reduction: float) -> Picture:
-        """As `Pictures.read`."""
-        path = image_path(self.folder, self.images.file_names[row])
-        width, height = (int(side) for side in self.images.sizes_wh[row])
-        size_wh = (width, height) if width and height else None
-        return self.decoder(path, read_bytes(path), size_wh, reduction)

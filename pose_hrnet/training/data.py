@@ -14,12 +14,12 @@ from pose_hrnet.config.data import AnnotatedImages, CropShards, DataConfig, Trai
 from pose_hrnet.config.recipe import Config
 from pose_hrnet.data.crops import CropDataset
 from pose_hrnet.data.formats.skeletons import find_skeleton
-from pose_hrnet.data.images import ImageError, image_path
+from pose_hrnet.data.images import ImageError, ImageFiles, image_path
 from pose_hrnet.data.jpeg import picture_decoder
 from pose_hrnet.data.loader import EpochSampler
 from pose_hrnet.data.missing import why_missing
 from pose_hrnet.data.people import join, people_to_learn
-from pose_hrnet.data.pictures import ImageFiles, Pictures
+from pose_hrnet.data.pictures import Pictures
 from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, ShardStore, read_index
 from pose_hrnet.keypoints.records import People
 from pose_hrnet.keypoints.skeleton import Skeleton
