@@ -27,7 +27,7 @@ from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import Decoder, PoseModel
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.complexity import complexity
-from pose_hrnet.models.weights.files import checkpoint_path
+from pose_hrnet.models.weights.fetch import checkpoint_path
 from pose_hrnet.models.weights.load import load_network, save_model
 from pose_hrnet.system.choices import Backend, Precision
 from pose_hrnet.system.device import pick_device, usable_cores

@@ -70,7 +70,8 @@ def demo(
 ) -> None:
     """Draw a data set, train a small HRNet on it, score it, and make pictures: no download.
 
-    A second run into the same folder reuses what is there.
+    A second run into the same folder reuses what is there; a training with other settings is moved
+    aside.
 
     Example: `pose-hrnet demo --output runs/demo`
     """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from pose_hrnet.cli.console import RichProgress, one_sentence_errors, print_table, say
-from pose_hrnet.cli.options import Device, given, one_of
+from pose_hrnet.cli.options import Device, file_to_write, given, one_of
 from pose_hrnet.system.choices import Backend, Precision, SectionName
 from pose_hrnet.system.text import parse_names
 
@@ -61,8 +61,14 @@ def benchmark(
         bool, typer.Option("--quick", help="Seconds instead of minutes: to see that it runs.")
     ] = False,
     device: Device = "auto",
-    json_file: Annotated[Path | None, typer.Option("--json", help="JSON file to write.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Markdown file to write.")] = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", parser=file_to_write, metavar="PATH", help="JSON file to write."),
+    ] = None,
+    markdown: Annotated[
+        Path | None,
+        typer.Option(parser=file_to_write, metavar="PATH", help="Markdown file to write."),
+    ] = None,
 ) -> None:
     """Measure model, prediction, data loading, codec and evaluation here; needs no data.
 

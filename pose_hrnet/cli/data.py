@@ -8,7 +8,14 @@ from typing import Annotated
 import typer
 
 from pose_hrnet.cli.console import RichProgress, one_sentence_errors, print_table, say
-from pose_hrnet.cli.options import Annotations, CategoryOption, Output, SkeletonOption, given
+from pose_hrnet.cli.options import (
+    Annotations,
+    CategoryOption,
+    Output,
+    SkeletonOption,
+    file_to_write,
+    given,
+)
 from pose_hrnet.system.text import counted, parse_size
 
 app = typer.Typer(
@@ -93,7 +100,12 @@ def validate(
 @one_sentence_errors
 def preview(
     config: Annotated[str, typer.Argument(help="YAML file, or the name of a recipe.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="PNG or JPEG to write.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", parser=file_to_write, metavar="PATH", help="PNG or JPEG to write."
+        ),
+    ],
     count: Annotated[int | None, typer.Option(min=1, help="Crops; 12.")] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="In place of train.seed: other persons, other draws.")
@@ -159,6 +171,7 @@ def shard(
     from pose_hrnet.config.model import CodecConfig
     from pose_hrnet.config.training import AugmentConfig
     from pose_hrnet.data.formats.skeletons import find_skeleton
+    from pose_hrnet.data.shards.reader import ShardStore, read_index
     from pose_hrnet.data.shards.writer import StoredCrops, write_shards
     from pose_hrnet.training.data import training_persons
 
@@ -194,7 +207,7 @@ def shard(
         progress=RichProgress(),
         **given(seed=seed, workers=workers),
     )
-    tars = sorted(output.glob("*.tar"))
+    tars = [output / name for name in read_index(ShardStore(str(output))).names]
     megabytes = sum(tar.stat().st_size for tar in tars) / 1e6
     held = f"{counted(len(people), 'person')} in {counted(len(tars), 'shard')}"
     say(f"{held}, {megabytes:,.1f} MB; {index}")

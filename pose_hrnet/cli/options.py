@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from difflib import get_close_matches
 from itertools import zip_longest
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Annotated, Any, get_args
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
+from pose_hrnet.cli.console import BAD_INPUT, HERE, print_error
 from pose_hrnet.system.choices import Backend, Evaluator, MetricName, Precision, Resume
+from pose_hrnet.system.folders import check_file, check_room
+from pose_hrnet.system.text import printable
 
 
 def given(**options: Any) -> dict[str, Any]:
@@ -34,7 +38,7 @@ class Commands(TyperGroup):
         except typer.BadParameter as error:
             from pose_hrnet.config.base import in_sentence
 
-            error.message = in_sentence(error.message)
+            error.message = printable(in_sentence(error.message))
             raise
         except Exception as error:
             _name_all_unknown(error, given)
@@ -81,7 +85,47 @@ class ShowsDefaults(TyperCommand):
         super().format_help(ctx, formatter)
 
 
-Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
+def _checked(value: str | Path, check: Callable[[Path], None]) -> Path:
+    """A path to write to, asked for before any work is done for it.
+
+    Raises:
+        typer.Exit: After a sentence, if nothing can be written there.
+    """
+    try:
+        if not str(value):
+            raise ValueError("the name to write to is empty; give a path, or . for this folder")
+        if HERE.is_main:
+            check(Path(value))
+    except (ValueError, OSError) as error:
+        print_error(str(error))
+        raise typer.Exit(BAD_INPUT) from None
+    return Path(value)
+
+
+def folder_to_write(value: str | Path) -> Path:
+    """The folder that an option names, which can be written to; it need not exist."""
+    return _checked(value, check_room)
+
+
+def file_to_write(value: str | Path) -> Path:
+    """The file that an option names, which can be written, or written over."""
+    return _checked(value, check_file)
+
+
+def model_to_write(value: str | Path) -> Path:
+    """The folder or file that an option names, as of `folder_to_write` or `file_to_write`."""
+    return _checked(
+        value,
+        lambda path: check_file(path) if path.suffix and not path.is_dir() else check_room(path),
+    )
+
+
+Output = Annotated[
+    Path,
+    typer.Option(
+        "--output", "-o", parser=folder_to_write, metavar="PATH", help="Folder to write to."
+    ),
+]
 Checkpoint = Annotated[
     Path,
     typer.Option(

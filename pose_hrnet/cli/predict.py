@@ -66,7 +66,8 @@ def predict(
 ) -> None:
     """Predict poses in images and folders: COCO results JSON, CSV, and overlays.
 
-    Exit code 1 if some image could not be read; the rest is done all the same.
+    Exit code 1 if some image could not be read, or some overlay not be written; the rest is done
+    all the same.
 
     Example: `pose-hrnet predict photos/ --boxes boxes.json --output out`
     """
@@ -109,5 +110,7 @@ def predict(
         f"{counted(done.persons, 'person')} in {counted(done.images, 'image')}; "
         f"{counted(len(done.failures), 'image')} could not be read; written to {output}",
     )
-    if done.failures:
+    if done.overlays_missing:
+        say(f"{counted(len(done.overlays_missing), 'overlay')} could not be written")
+    if done.failures or done.overlays_missing:
         raise typer.Exit(1)

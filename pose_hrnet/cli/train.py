@@ -46,7 +46,8 @@ def train(
 ) -> None:
     """Train a model as a configuration says.
 
-    Ctrl-C or SIGTERM: the step is finished and the run saved; once more, and it exits at once.
+    Ctrl-C, SIGTERM or a closed terminal: the step is finished and the run saved; once more, and
+    it exits at once.
     With --dry-run nothing is written, and the exit code is 2 if something would stop the run.
 
     Several processes, on a GPU each, learn from batches of their own in every step:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pose_hrnet.cli.console import one_sentence_errors, print_table, say
+from pose_hrnet.cli.options import file_to_write
 from pose_hrnet.system.choices import CodecName, ColourOrder
 from pose_hrnet.system.text import parse_size
 
@@ -71,7 +72,16 @@ def inspect(file: File) -> None:
 @one_sentence_errors
 def convert(
     file: File,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .safetensors to write.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            parser=file_to_write,
+            metavar="PATH",
+            help="The .safetensors to write.",
+        ),
+    ],
     codec: Annotated[CodecName | None, typer.Option(help="Wins over what the file says.")] = None,
     input_size: Annotated[
         str | None, typer.Option(help="HEIGHTxWIDTH, as in 256x192; wins over the file.")

@@ -211,9 +211,12 @@ def _end_all_workers() -> None:
 
 def _set_up_worker(worker: int) -> None:
     """What a loader process begins with."""
-    # Signals may go to all processes of a group: Ctrl-C, and SIGTERM of a batch system. The main
-    # process decides what they mean, and ends this one; insistence does as well.
+    # Signals may go to all processes of a group: Ctrl-C, a closed terminal's, and SIGTERM of a
+    # batch system. The main process decides what they mean, and ends this one; insistence does as
+    # well.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
     # Where loader processes are spawned, not forked, they start with OpenCV's default.
     if cv2.getNumThreads() > 1:

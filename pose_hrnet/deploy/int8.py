@@ -17,7 +17,7 @@ from pose_hrnet.config.data import DataSet
 from pose_hrnet.data.crops import CropDataset
 from pose_hrnet.data.people import check_keypoints, people_to_predict, read_annotations
 from pose_hrnet.deploy.check import MAX_DIFFERENCE, difference
-from pose_hrnet.deploy.export import Export, export_model, graph_card
+from pose_hrnet.deploy.export import WEIGHTS, Export, export_model, graph_card, weight_bytes
 from pose_hrnet.deploy.quantise import import_nncf, quantise
 from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.evaluation.scorer import main_number
@@ -25,7 +25,8 @@ from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints.records import ImageId, People
 from pose_hrnet.models.card import ModelCard
-from pose_hrnet.system.files import draft_folder, put_in_place, write_json
+from pose_hrnet.system.files import write_json
+from pose_hrnet.system.folders import check_room, draft_folder, put_in_place
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import counted
 
@@ -143,6 +144,7 @@ def export_int8(
         OSError: If the files cannot be read or written.
     """
     import_nncf()
+    check_room(path.parent, 2 * weight_bytes(model), WEIGHTS)
     settings = settings or Int8Settings()
     with draft_folder(path) as folder:
         prepared = prepare(graph_card(model), data, settings.calibration, settings.count, folder)

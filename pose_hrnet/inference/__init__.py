@@ -5,6 +5,7 @@ model       a model that is ready to run; heatmaps -> keypoints -> Poses; rescor
 load        any file -> such a model
 dataset     a data set's persons -> Poses
 estimator   arrays and streams of images -> Poses
+written     what that leaves on the disk, image by image: JSON, CSV, overlays
 sources     which image files, what they are called, and their boxes
 files       images and folders -> JSON, CSV, overlays
 """

@@ -85,8 +85,8 @@ def predict_each(
             that it had.
         decoders: From crops to keypoints; see `decode_each`.
         dataset: The crops.
-        loader: Their batches, unshuffled; of several processes, this one's share of them. Its
-            processes end with the last batch, or with an error.
+        loader: Their batches, unshuffled; of several processes, this one's share of them. An
+            error ends its processes.
         world: The processes that predict; None: this one alone.
         progress: Watches.
 
@@ -106,8 +106,9 @@ def predict_each(
             for done, batch in _predicted(model, decoders, loader):
                 own.append(batch)
                 bar.advance_to(min(persons, done * world.size))  # the others are about as far
-        finally:
-            end_workers(loader)
+        except BaseException:
+            end_workers(loader)  # which would live on in the traceback
+            raise
     # Batch b was dealt to process b mod size.
     turns = zip_longest(*world.gather(own))
     batches = [batch for turn in turns for batch in turn if batch is not None]

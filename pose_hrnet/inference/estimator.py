@@ -81,12 +81,13 @@ class PoseEstimator:
     """Poses of the persons in RGB images.
 
     Args:
-        model: From `load_model`, or around a network at hand; or the path of any model file, which
-            is loaded with the fastest arithmetic. What was chosen and why is the `summary`.
+        model: From `load_model`, or around a network at hand; or the path of any model file, the
+            name of published weights or an https address, which is loaded with the fastest
+            arithmetic. What was chosen and why is the `summary`.
         batch_size: Crops per forward pass.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        OSError: If there is no such file, or it cannot be downloaded.
         ValueError: If the file is no pose model.
 
     Example:
@@ -102,6 +103,23 @@ class PoseEstimator:
         self.model = model
         self.card = model.card
         self.batch_size = batch_size
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | Path = "default", *, batch_size: int = 32
+    ) -> PoseEstimator:
+        """Poses by published weights, which are downloaded once (docs/weights.md).
+
+        Args:
+            name: As ``pose-hrnet weights list`` has it, an https address, or the path of a model;
+                ``default``: the weights inside the package.
+            batch_size: Crops per forward pass.
+
+        Raises:
+            OSError: If there is no such file, or it cannot be downloaded or kept.
+            ValueError: If the name is unknown, or the file is no pose model.
+        """
+        return cls(name, batch_size=batch_size)
 
     @property
     def summary(self) -> str:

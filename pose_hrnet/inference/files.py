@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
 
 from pose_hrnet.config.recipe import EvaluateConfig
-from pose_hrnet.data.formats.results import poses_to_results
 from pose_hrnet.data.images import ImageError, read_rgb
 from pose_hrnet.inference.estimator import BATCH_BYTES, PoseEstimator
 from pose_hrnet.inference.model import postprocess
 from pose_hrnet.inference.sources import find_images, identify
-from pose_hrnet.keypoints.records import Float32, Float64, Image, Poses, object_array
-from pose_hrnet.keypoints.skeleton import Skeleton
-from pose_hrnet.system.files import replace_file, write_json
+from pose_hrnet.inference.written import OVERLAYS, PredictionFiles, overlay_names
+from pose_hrnet.keypoints.records import Float32, Float64, Image, object_array
+from pose_hrnet.system.folders import check_room, owned
 from pose_hrnet.system.progress import SILENT, Bar, Progress
 from pose_hrnet.system.threads import Behind
-from pose_hrnet.visualize.draw import draw_poses, write_image
 
 log = logging.getLogger(__name__)
+
+
+LOCK = ".results.lock"
+"""Keeps two predictions out of one folder, not a prediction out of a training's."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,13 @@ class FilePredictions:
         images: Number of images predicted.
         persons: Number of poses written.
         failures: One sentence for each image that could not be read.
+        overlays_missing: One sentence for each overlay that could not be drawn or written.
     """
 
     images: int
     persons: int
     failures: tuple[str, ...]
+    overlays_missing: tuple[str, ...] = ()
 
 
 def predict_files(
@@ -56,7 +58,9 @@ def predict_files(
 ) -> FilePredictions:
     """Predict images and folders; write ``results.json``, ``keypoints.csv`` and ``overlays/``.
 
-    An image that cannot be read is reported and counted, and the rest is done. Where a box file is
+    An image that cannot be read is reported and counted, and the rest is done; so is an overlay
+    that cannot be written. The poses of an image are on the disk as soon as they are known, and
+    stay there whatever becomes of the others. Where a box file is
     given, images without boxes in it have no persons; pose scores are then the box score times the
     mean keypoint score. The image id of a result is that of the annotations, or else the file's
     name; see `identify`.
@@ -74,47 +78,41 @@ def predict_files(
 
     Raises:
         FileNotFoundError: If an input or the box file is missing.
+        OSError: If the folder cannot be written to, or the disk is full.
+        FolderBusy: If another process predicts into the folder.
         ValueError: If there is no image, or as `identify`.
     """
-    paths = find_images(inputs, skip=output / "overlays")
+    check_room(output)
+    paths = find_images(inputs, skip=output / OVERLAYS)
     sources = identify(paths, boxes, annotations)
-    skeleton, lowest = estimator.skeleton, draw_above or 0.0
-    overlays = draw_above is not None
-    (output / "overlays" if overlays else output).mkdir(parents=True, exist_ok=True)
-    names = _unique_names(paths)
-    all_poses: list[tuple[Path, Poses]] = []
+    names = overlay_names(paths)
+    images = 0
     failures: list[str] = []
-
-    def draw(target: Path, image: Image, poses: Poses) -> None:
-        points, scores = poses.keypoints_image, poses.keypoint_scores
-        drawn = draw_poses(image, points, scores, skeleton=skeleton, min_score=lowest)
-        write_image(target, drawn)
-
-    with (
-        progress.task("predict", total=len(paths), unit="images") as bar,
-        Behind(BATCH_BYTES) as artist,
-    ):
-        pictures = _pictures(paths, sources.boxes, failures, bar)
-        for (path, box_scores), image, found in estimator.predict_stream(pictures):
-            ids = object_array([sources.image_ids[path]] * len(found))
-            category_ids = object_array(sources.category_ids.get(path, []))
-            poses = replace(
-                found,
-                image_ids=ids,
-                scores=found.scores * box_scores,
-                category_ids=category_ids,
-            )
-            if test is not None:
-                poses = postprocess(replace(poses, scores=box_scores), skeleton, test)
-            all_poses.append((path, poses))
-            if overlays:
-                target = output / "overlays" / f"{names[path]}.jpg"
-                artist.do(partial(draw, target, image, poses), image.nbytes)
-            bar.advance()
-    results = [row for _, poses in all_poses for row in poses_to_results(poses)]
-    write_json(output / "results.json", results)
-    _write_csv(output / "keypoints.csv", all_poses, skeleton)
-    return FilePredictions(len(all_poses), len(results), tuple(failures))
+    with owned(output, LOCK):
+        written = PredictionFiles(output, estimator.skeleton, draw_above)
+        with (
+            progress.task("predict", total=len(paths), unit="images") as bar,
+            Behind(BATCH_BYTES) as artist,
+        ):
+            pictures = _pictures(paths, sources.boxes, failures, bar)
+            for (path, box_scores), image, found in estimator.predict_stream(pictures):
+                poses = replace(
+                    found,
+                    image_ids=object_array([sources.image_ids[path]] * len(found)),
+                    scores=found.scores * box_scores,
+                    category_ids=object_array(sources.category_ids.get(path, [])),
+                )
+                if test is not None:
+                    poses = postprocess(
+                        replace(poses, scores=box_scores), estimator.skeleton, test
+                    )
+                written.add(path, poses)
+                if draw_above is not None:
+                    artist.do(partial(written.draw, names[path], image, poses), image.nbytes)
+                images += 1
+                bar.advance()
+        written.finish()
+    return FilePredictions(images, written.persons, tuple(failures), tuple(written.failures))
 
 
 def _pictures(
@@ -133,25 +131,3 @@ def _pictures(
         if known is not None:
             boxes = known.get(path, np.empty((0, 5)))
         yield (path, boxes[:, 4].astype(np.float32)), image, boxes[:, :4]
-
-
-def _unique_names(paths: Sequence[Path]) -> dict[Path, str]:
-    """An overlay name per image: its stem, numbered where two folders hold the same one."""
-    names: dict[str, Path] = {}
-    for path in paths:
-        numbered = (f"{path.stem}_{number}" for number in count(2))
-        names[next(name for name in chain([path.stem], numbered) if name not in names)] = path
-    return {path: name for name, path in names.items()}
-
-
-def _write_csv(path: Path, all_poses: list[tuple[Path, Poses]], skeleton: Skeleton) -> None:
-    """One row per keypoint: image, person, keypoint name, x, y, keypoint score, pose score."""
-    with replace_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
-        writer = csv.writer(f)
-        writer.writerow(["image", "person", "keypoint", "x", "y", "score", "pose_score"])
-        for image, poses in all_poses:
-            for person in range(len(poses)):
-                for k, name in enumerate(skeleton.keypoint_names):
-                    numbers = *poses.keypoints_image[person, k], poses.keypoint_scores[person, k]
-                    row = [f"{v:.4f}" for v in (*numbers, poses.scores[person])]
-                    writer.writerow([str(image), person, name, *row])

@@ -26,6 +26,7 @@ from pose_hrnet.models.card import (
     card_path,
     described_model,
 )
+from pose_hrnet.models.weights.fetch import checkpoint_path
 from pose_hrnet.models.weights.load import load_network
 from pose_hrnet.system.choices import Backend, Precision
 from pose_hrnet.system.inputs import check_input
@@ -51,8 +52,9 @@ def load_model(
     heatmap models of others. All other files are checkpoints, of ours or of other toolkits.
 
     Args:
-        path: The model, or the YAML card that names it; ``default``: the weights inside the
-            package (docs/default_model.md).
+        path: The model, or the YAML card that names it; a name of published weights, such as
+            ``coco_w32_256x192_udp`` or ``default``, the weights inside the package; or an https
+            address (docs/weights.md).
         backend: What runs it; ``auto``: the best choice for a checkpoint (see `choose`), and for
             other files what they are for. ``openvino`` runs ONNX files, too.
         precision: Arithmetic; ``auto``: the fastest. That of exported files is their own, but
@@ -63,11 +65,11 @@ def load_model(
         crops: About how many will be predicted, for the choice; None: unknown.
 
     Raises:
-        FileNotFoundError: If a file is missing.
+        OSError: If a file is missing, or cannot be downloaded.
         ValueError: If the file is no model, its card contradicts it or what is asked for, or the
             runtime is not installed.
     """
-    path, card = Path(path), None if card is None else Path(card)
+    path, card = checkpoint_path(path), None if card is None else Path(card)
     if path.suffix.lower() in CARD_SUFFIXES:
         path, card = described_model(path), path
     if path.suffix.lower() == SUFFIXES["torch"]:

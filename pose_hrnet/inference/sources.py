@@ -20,7 +20,7 @@ from pose_hrnet.data.images import FORMATS
 from pose_hrnet.data.people import read_annotations
 from pose_hrnet.keypoints.geometry import xyxy_to_xywh
 from pose_hrnet.keypoints.records import PERSON, Float64, ImageId, Images
-from pose_hrnet.system.text import counted, few
+from pose_hrnet.system.text import counted, few, in_utf8
 
 log = logging.getLogger(__name__)
 
@@ -197,7 +197,7 @@ def _images(
     uses = Counter([path.name for path in paths])
     ids: list[ImageId] = []
     for row, path in enumerate(paths):
-        own: ImageId = path.name if uses[path.name] == 1 else str(path)
+        own: ImageId = in_utf8(path.name if uses[path.name] == 1 else str(path))
         given = stated.get(row, set())
         ids.append(annotated.get(path, next(iter(given)) if len(given) == 1 else own))
     return Images(tuple(ids), names, sizes)

@@ -1,8 +1,10 @@
 """What any program needs, whatever it is about: no pose, no model.
 
+folders       room and rights, one owner, temporary files
 inputs        opens what is given: regular files alone, of sane sizes
 strict_yaml   YAML in: no key twice, nothing that multiplies
-files         atomic writes, room on disk, JSON out, the cache folder
+files         atomic writes, JSON out, the cache folder
+download      files from the web: resumed, checked, whole or not there
 device        device, precision, autocast; compiler and cores that are there
 distributed   several processes that work as one; a network that they train together
 launch        rank and size from the environment, without torch

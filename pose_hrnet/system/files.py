@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +11,8 @@ from typing import Any
 import msgspec
 import numpy as np
 from platformdirs import user_cache_path
+
+from pose_hrnet.system.folders import naming, temporary_file
 
 
 @contextmanager
@@ -25,9 +25,11 @@ def replace_file(path: Path, *, keep: Path | None = None) -> Iterator[Path]:
 
     Yields:
         The temporary path to write to. An earlier file stays untouched if the block raises.
+
+    Raises:
+        NotWritten: If the disk is full, or may not be written to; names the file.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with naming(path), temporary_file(path.parent) as temporary:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
@@ -35,8 +37,6 @@ def replace_file(path: Path, *, keep: Path | None = None) -> Iterator[Path]:
             os.replace(path, keep)
         os.replace(temporary, path)
         _fsync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _fsync_folder(folder: Path) -> None:
@@ -47,74 +47,6 @@ def _fsync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-@contextmanager
-def draft_folder(path: Path) -> Iterator[Path]:
-    """A folder for drafts, on the disk where a file is to be; it goes when the block ends.
-
-    It lies in the nearest folder that there is: none is made for a file that is refused.
-
-    Args:
-        path: The file.
-
-    Yields:
-        The folder, whose files `put_in_place` moves.
-
-    Raises:
-        OSError: If no file can be written there.
-    """
-    check_room(path.parent, 0)
-    nearest = _nearest(path.parent)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=nearest) as name:
-        yield Path(name)
-
-
-def put_in_place(draft: Path, folder: Path) -> None:
-    """Move the files of a folder into another one, which is made, each in one piece."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in sorted(draft.iterdir()):
-        os.replace(file, folder / file.name)
-
-
-def remove_temporaries(folder: Path) -> None:
-    """Remove what `replace_file` left of processes that were killed; none may be at work there."""
-    for path in folder.glob(".*.*.tmp"):
-        if path.name.split(".")[-2].isdecimal():
-            path.unlink(missing_ok=True)
-
-
-def check_room(folder: Path, needed: int) -> None:
-    """Fail early where a folder, which need not exist, cannot take what will be written to it.
-
-    Args:
-        folder: Where to write.
-        needed: Bytes to come.
-
-    Raises:
-        OSError: If it is no folder, cannot be written to, or lies on too full a disk.
-    """
-    there = _nearest(folder)
-    if not there.is_dir():
-        raise NotADirectoryError(f"{there} is a file, not a folder; choose another --output")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise PermissionError(
-            f"{there} cannot be written to (read-only, or another user's); choose another --output"
-        )
-    disk = shutil.disk_usage(there)
-    if disk.total == 0:
-        raise OSError(f"{there} lies on no disk, and takes no files; choose another --output")
-    free = disk.free
-    if free < needed:
-        raise OSError(
-            f"the disk of {there} has {free / 1e6:,.0f} MB free, but the run needs about "
-            f"{needed / 1e6:,.0f} MB for states and weights; make room, or choose another --output"
-        )
-
-
-def _nearest(folder: Path) -> Path:
-    """The folder itself, or the nearest above it that exists."""
-    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
 def cache_folder(name: str) -> Path:
@@ -148,9 +80,14 @@ def write_json(path: Path, value: Any) -> None:
     Raises:
         TypeError: If a value has no JSON form; nothing is written.
     """
-    data = msgspec.json.encode(value, enc_hook=_plain)
+    data = encode_json(value)
     with replace_file(Path(path)) as temporary:
         temporary.write_bytes(data)
+
+
+def encode_json(value: Any) -> bytes:
+    """As `write_json`, without a file."""
+    return msgspec.json.encode(value, enc_hook=_plain)
 
 
 def _plain(value: Any) -> Any:

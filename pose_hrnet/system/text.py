@@ -56,6 +56,31 @@ def one_line(error: BaseException | str, limit: int = 300) -> str:
     return text if len(text) <= limit else f"{text[: limit // 3]} ... {text[-2 * limit // 3 :]}"
 
 
+def printable(text: str) -> str:
+    """A text as a terminal may show it: what would command it, or hide, is written out.
+
+    Names of files may hold anything: escape sequences, signs that turn the direction of writing,
+    bytes that are no UTF-8. Ends of lines stay.
+    """
+    return "".join(c if c.isprintable() or c == "\n" else _written_out(c) for c in text)
+
+
+def in_utf8(name: str) -> str:
+    """A name that JSON and CSV can hold: bytes of it that are no UTF-8 are written out."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return printable(name)
+    return name
+
+
+def _written_out(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte of a name that is no UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
 class _Short(reprlib.Repr):
     """Of nested values the beginnings, two levels deep; of absurd numbers their length."""
 

@@ -25,7 +25,7 @@ from pose_hrnet.inference.dataset import predict_people
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.choices import LoggerName, Resume
 from pose_hrnet.system.device import pick_device
-from pose_hrnet.system.files import check_room
+from pose_hrnet.system.folders import check_room
 from pose_hrnet.system.memory import peak_memory, usable_memory
 from pose_hrnet.system.text import counted, duration, gigabytes, speed
 from pose_hrnet.training.assemble import Assembly
@@ -33,6 +33,7 @@ from pose_hrnet.training.data import TrainingData
 from pose_hrnet.training.loggers import check_loggers
 from pose_hrnet.training.memory import batch_advice, capped_to, is_out_of_memory, measure, trial
 from pose_hrnet.training.run_folder import (
+    STATES,
     Progressed,
     bytes_to_come,
     crops_per_step_before,
@@ -165,7 +166,7 @@ class _Trial:
             needed = bytes_to_come(self.parts.model, self.config, self.output)
         except (ValueError, OSError):  # what is wrong is the training data's to say
             needed = 0
-        check_room(self.output, needed)
+        check_room(self.output, needed, STATES)
         room = f", and has room for states and weights of {gigabytes(needed)}" if needed else ""
         return "OK", f"can be written to{room}"
 

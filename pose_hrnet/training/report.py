@@ -21,7 +21,7 @@ from pose_hrnet.system.progress import Bar
 from pose_hrnet.system.text import duration, speed
 from pose_hrnet.training.loggers import Loggers, RunLogger
 from pose_hrnet.training.summary import Facts, Tell, epoch_in_words, log_facts, result_facts
-from pose_hrnet.visualize.draw import draw_training_curve, write_image
+from pose_hrnet.visualize.pictures import draw_training_curve, write_image
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@
 ``last.previous.pt``, ``best.safetensors`` (the weights of the best AP, or PCKh), ``metrics.jsonl``
 (a line per epoch), ``curve.png``, ``best_predictions.png`` and ``worst_predictions.png`` (of the
 last evaluation), what loggers leave: ``tensorboard/``, and the ids of remote runs in
-``loggers.json``; and ``.lock``, locked by the process that trains there.
+``loggers.json``; and ``.lock``, locked by the process that owns the folder.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ import hashlib
 import logging
 import math
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from pydantic import ValidationError
 from torch import nn
 
@@ -59,6 +58,10 @@ Files may have moved; that the persons to learn from are the same ones is checke
 
 BATCH_SETTINGS = frozenset({"train.batch_size", "train.accumulate"})
 """Settings that may differ if the crops of a step, of all processes, stay as many."""
+
+
+STATES = "states and weights"
+"""What a run needs room for."""
 
 
 class RunMismatch(ValueError):
@@ -156,28 +159,6 @@ class Progressed:
         named = {"best_score" if k == "best_ap" else k: v for k, v in values.items()}
         done = cls(**named)
         return replace(done, part=EpochPart(**named["part"])) if "part" in named else done
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other trainings out of a run's folder, which is made; one that is killed lets go.
-
-    Raises:
-        RunMismatch: If another process trains there.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise RunMismatch(
-            f"another process trains in {folder} at this moment; end it, wait for it, or choose "
-            "another --output"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def fingerprint(people: People) -> str:

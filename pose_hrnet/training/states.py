@@ -20,7 +20,8 @@ from torch import Tensor
 
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.weights.load import save_model
-from pose_hrnet.system.files import remove_temporaries, replace_file
+from pose_hrnet.system.files import replace_file
+from pose_hrnet.system.folders import NotWritten
 from pose_hrnet.system.inputs import check_unpacked, open_input
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ class StateWriter:
     As a context manager it waits for the last save, which must not fail.
 
     Args:
-        folder: Of the run; must exist. What killed runs left half-written there is removed.
+        folder: Of the run; must exist.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -44,7 +45,6 @@ class StateWriter:
         self._error: BaseException | None = None
         self._best: tuple[dict[str, Tensor], ModelCard] | None = None
         self._last_is_whole: bool | None = None  # not known before a look at it
-        remove_temporaries(folder)
 
     def __enter__(self) -> StateWriter:
         return self
@@ -219,6 +219,8 @@ def _on_cpu(value: Any) -> Any:
 
 
 def _reason(error: OSError) -> str:
+    if isinstance(error, NotWritten):
+        return error.reason
     return error.strerror or _first_line(error)
 
 

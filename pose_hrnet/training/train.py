@@ -14,7 +14,8 @@ from pose_hrnet.config.recipe import Config
 from pose_hrnet.data.loader import end_workers
 from pose_hrnet.system.choices import LoggerName, Resume
 from pose_hrnet.system.distributed import World
-from pose_hrnet.system.files import check_room, write_text
+from pose_hrnet.system.files import write_text
+from pose_hrnet.system.folders import check_room, owned
 from pose_hrnet.system.interrupts import Interrupts
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.training.assemble import Assembly
@@ -22,10 +23,10 @@ from pose_hrnet.training.loggers import check_loggers, open_loggers
 from pose_hrnet.training.loop import TrainingRun
 from pose_hrnet.training.report import Report
 from pose_hrnet.training.run_folder import (
+    STATES,
     Progressed,
     bytes_to_come,
     load_run,
-    locked,
     restore_place,
 )
 from pose_hrnet.training.states import BEST, StateWriter
@@ -63,24 +64,25 @@ def train(
         Path of the best weights.
 
     Raises:
+        FolderBusy: If another process works in the folder.
         ValueError: If the folder holds a run and `resume` is never, or that run was started with
             other settings; if the data is malformed; if the pretrained weights do not fit.
         OSError: If the folder cannot take what will be written, or the last state was not saved.
         FloatingPointError: If a loss is not finite; the weights are those before that step.
         BatchTooLarge: If memory does not suffice for a step; names the batch that would fit.
-        Interrupted: On SIGINT or SIGTERM, to any of several processes, when the step is finished
-            and the run is saved.
+        Interrupted: On SIGINT, SIGTERM or SIGHUP, to any of several processes, when the step is
+            finished and the run is saved.
         ProcessLost: If another process ended.
     """
     check_loggers(loggers or (), output)
     world = world or World.alone()
     parts = Assembly(config, world.device(device), world)
-    world.on_main(lambda: check_room(output, bytes_to_come(parts.model, config, output)))
+    world.on_main(lambda: check_room(output, bytes_to_come(parts.model, config, output), STATES))
     parts.read()
     if world.is_main and (words := other_batch(config, parts.crops_per_step)):
         log.warning("%s", words)
     # Before anything is read or written there: a run that another process is at stays as it is.
-    with locked(output) if world.is_main else nullcontext():
+    with owned(output) if world.is_main else nullcontext():
         done = _begin(parts, output, resume)
         is_resumed = done is not None
         done = done or Progressed()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from functools import partial
@@ -36,6 +37,7 @@ from pose_hrnet.models.card import SUFFIXES, ModelCard
 from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD
 from pose_hrnet.models.simple_baseline import SimpleBaseline
 from pose_hrnet.models.weights.load import save_model
+from pose_hrnet.system.folders import NotWritten
 from tests.helpers.builders import make_people, write_annotations, write_images
 from tests.helpers.command_line import run
 from tests.helpers.networks import ColourMix
@@ -328,3 +330,33 @@ def test_an_output_folder_that_is_a_file_is_one_sentence(tmp_path):
     (tmp_path / "out").write_text("")
     with pytest.raises(OSError, match="out is a file, not a folder; choose another --output"):
         export_model(tiny("dark"), tmp_path / "out/a.pt2", "torch")
+
+
+@pytest.mark.parametrize("fmt", list(SUFFIXES))
+def test_a_full_disk_is_what_a_full_disk_is_called(tmp_path, fmt):
+    """A limit on the size of files stands for the disk; each format's writer fails in its way."""
+    for package in PACKAGES[fmt]:
+        pytest.importorskip(package)
+    resource = pytest.importorskip("resource", reason="limits are a matter of Unix")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    path = tmp_path / f"model{SUFFIXES[fmt]}"
+    model = tiny()
+
+    def export():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+        try:
+            export_model(model, path, fmt)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    with pytest.raises(NotWritten, match=rf"{path.name} could not be written .*make room"):
+        export()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_room_is_asked_for_before_the_network_is_traced(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr("pose_hrnet.deploy.export.trace", None)
+    with pytest.raises(OSError, match="has 0 MB free, but the run needs about 1 MB"):
+        export_model(tiny(), tmp_path / "model.pt2", "torch")

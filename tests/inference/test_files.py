@@ -201,13 +201,12 @@ def test_images_without_boxes_do_not_pile_up(estimator, folder, tmp_path, monkey
 
 
 def test_what_fails_in_the_other_threads_is_raised(estimator, folder, tmp_path, monkeypatch):
-    def refuse(path, image):
-        raise OSError("the disk is full")
+    def refuse(*_, **__):
+        raise RuntimeError("as if it had failed")
 
-    monkeypatch.setattr("pose_hrnet.inference.files.write_image", refuse)
-    with pytest.raises(OSError, match="the disk is full"):
+    monkeypatch.setattr("pose_hrnet.inference.written.draw_poses", refuse)
+    with pytest.raises(RuntimeError, match="as if"):
         predict_files(estimator, [folder], tmp_path / "out")
-    assert not (tmp_path / "out/results.json").exists()
     boxes = [[[1, 2, 30, 40]], [[5, 5, 1, 9]]]
     with pytest.raises(ValueError, match="box 0 is"):
         estimator.predict_images([np.zeros((60, 60, 3), np.uint8)] * 2, boxes)

@@ -36,7 +36,8 @@ from pose_hrnet.system.files import cache_folder, replace_file
 from pose_hrnet.system.inputs import open_input, read_input
 
 INDEX_NAME = "index.json"
-FORMAT = "pose-hrnet crop shards, version 1"
+FORMAT_NAME = "pose-hrnet crop shards"
+FORMAT = f"{FORMAT_NAME}, version 1"
 SHUFFLE_BUFFER = 4096
 OPEN_FILES = 16
 NEVER = 1000

@@ -25,6 +25,8 @@ from pose_hrnet.system.text import few
 
 _CARD_KEY = "pose_hrnet"
 """Where safetensors metadata holds the card, as JSON."""
+_SOURCE_KEY = "source"
+"""And where the weights came from."""
 
 # Keys under which torch files hold a state dict; the first that is there counts. Official training
 # checkpoints have the best weights beside the last, timm's the averaged ones beside the raw. With
@@ -71,6 +73,7 @@ class CheckpointFile:
         card: The model card as plain values; None in files that are not ours.
         found_under: The key of a torch file that held the state dict; None if it was the whole.
         meta: What an MMPose file says of its training, as plain values; empty in others.
+        source: Of a file that was downloaded and converted: ``url`` and ``sha256`` of what came.
     """
 
     path: Path
@@ -78,42 +81,51 @@ class CheckpointFile:
     card: dict[str, Any] | None
     found_under: str | None
     meta: Mapping[Any, Any] = field(default_factory=dict)
+    source: Mapping[str, str] | None = None
 
 
-def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:
+def write_checkpoint(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    card: Mapping[str, Any] | None,
+    *,
+    source: Mapping[str, str] | None = None,
+) -> None:
     """Write one safetensors file, whole or not at all.
 
     Args:
         path: Where to; its folder is made.
         tensors: A state dict.
-        card: Plain values, stored as JSON in the metadata.
+        card: Plain values, stored as JSON in the metadata; None: a file without a card.
+        source: ``url`` and ``sha256`` of the file that the weights came in; None: none is known.
 
     Raises:
         OSError: If the file cannot be written.
     """
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    told = {_CARD_KEY: card, _SOURCE_KEY: source}
+    metadata = {key: json.dumps(value) for key, value in told.items() if value is not None}
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(path) as temporary:
         # Not safetensors' own writer, whose files only their owner may read.
-        temporary.write_bytes(save(plain, {"format": "pt", _CARD_KEY: json.dumps(card)}))
+        temporary.write_bytes(_sorted(save(plain, {"format": "pt", **metadata})))
 
 
-def checkpoint_path(path: str | Path) -> Path:
-    """The file that a checkpoint's path or name stands for.
-
-    ``default`` is the name of the weights inside the package (docs/default_model.md), unless a
-    file or folder of that name is there.
-    """
-    path = Path(path)
-    is_named = path == Path("default") and not path.exists()
-    return Path(__file__).with_name("default.safetensors") if is_named else path
+def _sorted(data: bytes) -> bytes:
+    """A safetensors file with its metadata in order: its writer has them in any."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at multiples of 8 bytes
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
 def read_checkpoint(path: Path) -> CheckpointFile:
     """Read a safetensors or torch file; the content decides which, not the name.
 
     Args:
-        path: Of the file, or the name of weights; see `checkpoint_path`.
+        path: Of the file.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -121,7 +133,6 @@ def read_checkpoint(path: Path) -> CheckpointFile:
         ValueError: If it is empty, cut short, no checkpoint, holds no state dict, or would have to
             run code to load.
     """
-    path = checkpoint_path(path)
     if path.is_dir():
         raise FileNotFoundError(
             f"{path} is a folder; give a checkpoint file, such as the best.safetensors of a run"
@@ -155,12 +166,13 @@ def _read_safetensors(path: Path) -> CheckpointFile:
             # No mapping: the open file has keys(), but cannot be iterated over itself.
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         card = dict(json.loads(metadata[_CARD_KEY])) if _CARD_KEY in metadata else None
+        source = dict(json.loads(metadata[_SOURCE_KEY])) if _SOURCE_KEY in metadata else None
     except (SafetensorError, ValueError, TypeError) as error:
         raise ValueError(
             f"{path}: the safetensors file is cut short or damaged ({error}); "
             "download or copy it again"
         ) from error
-    return CheckpointFile(path, _without_prefixes(tensors), card, None)
+    return CheckpointFile(path, _without_prefixes(tensors), card, None, source=source)
 
 
 def _read_torch(path: Path) -> CheckpointFile:

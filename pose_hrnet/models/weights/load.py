@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.network import HeatmapNetwork
+from pose_hrnet.models.weights.fetch import checkpoint_path
 from pose_hrnet.models.weights.files import write_checkpoint
 from pose_hrnet.models.weights.fit import LoadReport, fit, head_by_name
 from pose_hrnet.models.weights.foreign import Overrides
@@ -81,8 +82,8 @@ def load_network(
     ``pose_hrnet_w32_256x192.pth`` (height x width), else assumed, which is logged.
 
     Args:
-        path: ``.safetensors``, ``.pt`` or ``.pth``; the content decides, not the name. Or
-            ``default``, the weights inside the package.
+        path: ``.safetensors``, ``.pt`` or ``.pth``; the content decides, not the name. Or a name
+            of published weights, or an address; see `checkpoint_path`.
         skeleton: Taken instead of what the file says.
         input_wh: Input size (width, height), taken instead of what the file says.
         codec: Name of the codec, taken instead of what the file says.
@@ -95,11 +96,12 @@ def load_network(
         The network in eval mode on the CPU, its card, and a report.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        OSError: If there is no such file, or it cannot be downloaded.
         ValueError: If the file is damaged, no checkpoint, would have to run code to load, has no
             keypoint head, or does not hold every weight; or if the skeleton must be given.
     """
     overrides = Overrides(skeleton, input_wh, codec, sigma, blur_kernel, colour)
+    path = checkpoint_path(path)
     weights = open_weights(path, colour)
     try:
         card, settings = weights.card(overrides)
@@ -135,10 +137,11 @@ def initialise(
         What was taken and what was not.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        OSError: If there is no such file, or it cannot be downloaded.
         ValueError: If the file cannot be read, fits fewer than half of the backbone's entries, or
             is of another width or depth; the model is then as it was.
     """
+    path = checkpoint_path(path)
     weights, notes = head_by_name(open_weights(path), model.state_dict(), keypoint_names)
     fitting, report = fit(model, weights, (), notes)
     backbone = [name for name in model.state_dict() if not name.startswith(_NEW_PARTS)]
