@@ -15,8 +15,8 @@ from PIL import Image, ImageOps
 
 from pose_hrnet.data import images, jpeg
 from pose_hrnet.data.image_facts import read_facts
-from pose_hrnet.data.images import ImageError, image_path, read_rgb
-from pose_hrnet.data.jpeg import ImageFiles, picture_decoder
+from pose_hrnet.data.images import ImageError, ImageFiles, image_path, read_rgb
+from pose_hrnet.data.jpeg import picture_decoder
 from pose_hrnet.keypoints.records import Images
 
 WIDTH, HEIGHT = 48, 32

@@ -11,8 +11,8 @@ from PIL import Image
 
 from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.crops import CropDataset, cut
-from pose_hrnet.data.images import ImageError, read_rgb
-from pose_hrnet.data.jpeg import REDUCTIONS, FastJpeg, ImageFiles, picture_decoder
+from pose_hrnet.data.images import ImageError, ImageFiles, read_rgb
+from pose_hrnet.data.jpeg import REDUCTIONS, FastJpeg, picture_decoder
 from pose_hrnet.data.people import labelled_people, load_people
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import CropFrames, compose, invert

@@ -103,3 +103,16 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
         load_network(tmp_path / "absent.pth")
     with pytest.raises(FileNotFoundError, match=f"{tmp_path.name} is a folder; give a checkpoint"):
         load_network(tmp_path)
+
+
+@pytest.mark.parametrize("prefix", ["", "model.", "module.net.", "pose_model.student."])
+def test_what_stands_beside_the_network_does_not_stop_it(tmp_path: Path, prefix: str) -> None:
+    """A criterion's weights, counters, and words, as Lightning saves them."""
+    state: dict[str, Any] = {f"{prefix}{name}": v for name, v in tiny().state_dict().items()}
+    state |= {"criterion.weight": torch.ones(17), "metric.total": torch.zeros(()), "note": "x"}
+    path = tmp_path / OFFICIAL_NAME
+    torch.save({"state_dict": state, "epoch": 3}, path)
+    loaded = load_network(path)[0]
+    for name, value in tiny().state_dict().items():
+        assert loaded.state_dict()[name].shape == value.shape
+        torch.testing.assert_close(loaded.state_dict()[name], state[f"{prefix}{name}"])
