@@ -1,4 +1,4 @@
-"""The command line: ``pose-hrnet demo | train | evaluate | predict | export | benchmark ...``.
+"""The command line: ``pose-hrnet demo | train | evaluate | predict | detect | export | ...``.
 
 A command turns its arguments into plain values, calls the rooms below, and prints what comes back.
 Modules that need torch are imported inside the commands, so that ``--help`` answers at once.
@@ -19,6 +19,7 @@ from pose_hrnet.cli.console import (
     print_table,
     say,
 )
+from pose_hrnet.cli.detect import detect
 from pose_hrnet.cli.evaluate import evaluate, score
 from pose_hrnet.cli.export import export
 from pose_hrnet.cli.options import (
@@ -90,6 +91,7 @@ app.command(cls=ResumeAlone)(train)
 app.command(cls=ShowsDefaults)(evaluate)
 app.command()(score)
 app.command()(predict)
+app.command()(detect)
 app.command()(export)
 app.command()(benchmark)
 app.command()(recipes.recipes)

@@ -23,9 +23,11 @@ from pose_hrnet.cli.options import (
     EvaluatorOption,
     FlipTest,
     MetricOption,
+    Offline,
     Output,
     PrecisionOption,
     SkeletonOption,
+    checkpoint_file,
     expected_crops,
     given,
 )
@@ -71,6 +73,7 @@ def evaluate(
     head_sizes: Annotated[Path | None, typer.Option(help="MPII's gt_valid.mat.")] = None,
     card: Card = None,
     backend: BackendOption = "auto",
+    offline: Offline = False,
 ) -> None:
     """Score a checkpoint on a data set: COCO or CrowdPose AP or MPII PCKh, and what made them.
 
@@ -96,8 +99,9 @@ def evaluate(
         compared: tuple[CompareItem, ...] = ()
         if compare is not None:
             compared = parse_names(compare, "--compare", get_args(CompareItem))
+        file = checkpoint_file(checkpoint)
         model = load_model(
-            checkpoint,
+            file,
             card=card,
             backend=backend,
             device=str(world.device(device)) if world.size > 1 else device,
@@ -123,7 +127,8 @@ def evaluate(
             )
         )
         facts = {
-            "checkpoint": str(checkpoint),
+            # Not an address, in which there may be what only one user may know.
+            "checkpoint": str(file) if ":/" in checkpoint else checkpoint,
             "weights": model.weights,
             "backend": model.choice.backend,
         }

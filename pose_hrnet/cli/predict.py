@@ -19,17 +19,18 @@ from pose_hrnet.cli.options import (
     Checkpoint,
     Device,
     FlipTest,
+    Offline,
     Output,
     PrecisionOption,
-    expected_crops,
+    checkpoint_file,
     given,
 )
-from pose_hrnet.system.choices import NmsName
+from pose_hrnet.system.choices import BoxFormat, NmsName
 from pose_hrnet.system.text import counted
 
 log = logging.getLogger(__name__)
 
-DEFAULT = Path("default")
+DEFAULT = "default"
 
 
 @one_sentence_errors
@@ -38,7 +39,11 @@ def predict(
     output: Output,
     checkpoint: Checkpoint = DEFAULT,
     boxes: Annotated[
-        Path | None, typer.Option(help="Detection JSON; without it, an image is one crop.")
+        Path | None,
+        typer.Option(
+            help="A detector's: COCO JSON, {file: boxes}, CSV, or YOLO's labels; without it, an "
+            "image is one crop."
+        ),
     ] = None,
     annotations: Annotated[
         Path | None,
@@ -51,6 +56,16 @@ def predict(
     min_score: Annotated[
         float | None, typer.Option(help="Keypoints below it are not drawn; 0.2.")
     ] = None,
+    min_box_score: Annotated[
+        float | None,
+        typer.Option(help="With --boxes: leave out weaker ones; detectors give many below 0.3."),
+    ] = None,
+    box_format: Annotated[
+        BoxFormat,
+        typer.Option(
+            help="xywh: left, top, width, height, as COCO; xyxy: left, top, right, bottom."
+        ),
+    ] = "xywh",
     nms: Annotated[
         NmsName | None,
         typer.Option(help="With --boxes: rescore and remove duplicates as evaluate does."),
@@ -63,6 +78,7 @@ def predict(
     precision: PrecisionOption = None,
     card: Card = None,
     backend: BackendOption = "auto",
+    offline: Offline = False,
 ) -> None:
     """Predict poses in images and folders: COCO results JSON, CSV, and overlays.
 
@@ -75,13 +91,24 @@ def predict(
     from pose_hrnet.inference.estimator import PoseEstimator
     from pose_hrnet.inference.files import predict_files
     from pose_hrnet.inference.load import load_model
-    from pose_hrnet.inference.sources import find_images
+    from pose_hrnet.inference.sources import find_images, identify
+    from pose_hrnet.models.weights.zoo import find_entry
 
     if nms is not None and boxes is None:
         raise ValueError("--nms does nothing without --boxes; give both, or neither")
-    crops = expected_crops(boxes) if boxes else len(find_images(inputs, skip=output / "overlays"))
+    if min_box_score is not None and boxes is None:
+        raise ValueError("--min-box-score does nothing without --boxes; give both, or neither")
+    sources = identify(
+        find_images(inputs, skip=output / "overlays"),
+        boxes,
+        annotations,
+        box_format=box_format,
+        **given(min_box_score=min_box_score),
+    )
+    known = (sources.boxes or {}).values()
+    crops = len(sources.image_ids) if boxes is None else sum(map(len, known))
     model = load_model(
-        checkpoint,
+        checkpoint_file(checkpoint),
         backend=backend,
         precision=precision or "auto",
         device=device,
@@ -90,18 +117,17 @@ def predict(
         crops=crops,
     )
     if checkpoint == DEFAULT:
+        weights = find_entry(DEFAULT)
         log.info(
-            "default: a small HRNet, AP 0.534 on COCO images that it has not seen; published "
-            "weights score more, see docs/weights.md and --checkpoint"
-        )
+            "default: a small HRNet, %s %.3f on %s; pose-hrnet weights list has better ones, for "
+            "--checkpoint", weights.metric, weights.score, weights.measured_on,
+        )  # fmt: skip
     log.info("%s", model.choice.summary)
     estimator = PoseEstimator(model, **given(batch_size=batch_size))
     done = predict_files(
         estimator,
-        inputs,
+        sources,
         output,
-        boxes=boxes,
-        annotations=annotations,
         test=None if nms is None else EvaluateConfig(nms=nms),
         progress=RichProgress(),
         **(given(draw_above=min_score) if overlays else {"draw_above": None}),

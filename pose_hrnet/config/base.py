@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from pose_hrnet.system.strict_yaml import read_yaml
 from pose_hrnet.system.text import one_line
 
 
@@ -54,3 +56,32 @@ class Section(BaseModel):
         protected_namespaces=(),
         allow_inf_nan=False,
     )
+
+
+_Section = TypeVar("_Section", bound=Section)
+
+
+def read_section(path: Path, kind: type[_Section], what: str) -> _Section:
+    """A YAML file that is one section, read strictly.
+
+    Args:
+        path: The file.
+        kind: The section.
+        what: What such a file is called, for errors.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no YAML, or has unknown, missing or wrong values.
+    """
+    try:
+        said = read_yaml(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: there is no such {what}; check the path") from None
+    try:
+        return kind.model_validate(said)
+    except ValidationError as error:
+        faults = [
+            f"{'.'.join(map(str, e['loc'])) or 'the card'}: {in_sentence(e['msg'])}"
+            for e in error.errors()
+        ]
+        raise ValueError(f"{path}: {'; '.join(faults)}") from None

@@ -242,13 +242,13 @@ def _decode(
         if end_marker and data.rfind(end_marker, stream.tell()) < 0:
             raise EOFError("the end marker is missing")
         if image.format not in ("JPEG", "MPO") or image.mode not in ("RGB", "L"):
-            return _pillow_rgb(image)
+            return pillow_rgb(image)
         if image.format == "MPO":
             image.load()  # of its several images, the first may lack its end
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
         if bgr is None:
-            return _pillow_rgb(image)
+            return pillow_rgb(image)
         return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
     except Exception as error:  # decoders raise nearly any exception on damaged pixels
         raise ImageError(
@@ -257,7 +257,7 @@ def _decode(
         ) from error
 
 
-def _pillow_rgb(image: PIL.Image.Image) -> Image:
+def pillow_rgb(image: PIL.Image.Image) -> Image:
     """8-bit RGB of any picture that Pillow opens."""
     if image.mode.startswith("I"):
         # 16-bit grayscale: I;16, I;16B or, from older versions of Pillow, I.

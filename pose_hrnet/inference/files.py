@@ -14,7 +14,7 @@ from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.images import ImageError, read_rgb
 from pose_hrnet.inference.estimator import BATCH_BYTES, PoseEstimator
 from pose_hrnet.inference.model import postprocess
-from pose_hrnet.inference.sources import find_images, identify
+from pose_hrnet.inference.sources import Sources, find_images, identify
 from pose_hrnet.inference.written import OVERLAYS, PredictionFiles, overlay_names
 from pose_hrnet.keypoints.records import Float32, Float64, Image, object_array
 from pose_hrnet.system.folders import check_room, owned
@@ -47,7 +47,7 @@ class FilePredictions:
 
 def predict_files(
     estimator: PoseEstimator,
-    inputs: Sequence[Path],
+    inputs: Sequence[Path] | Sources,
     output: Path,
     *,
     boxes: Path | None = None,
@@ -67,7 +67,8 @@ def predict_files(
 
     Args:
         estimator: The model.
-        inputs: Image files and folders; overlays of an earlier run are passed over.
+        inputs: Image files and folders, of which overlays of an earlier run are passed over; or
+            what `identify` made of them, and then neither boxes nor annotations.
         output: Folder to write to.
         boxes: Detection file (see `identify`); None: each image is one person crop.
         annotations: Whose image ids the results and the boxes go by; None: they go by names.
@@ -83,8 +84,11 @@ def predict_files(
         ValueError: If there is no image, or as `identify`.
     """
     check_room(output)
-    paths = find_images(inputs, skip=output / OVERLAYS)
-    sources = identify(paths, boxes, annotations)
+    if isinstance(inputs, Sources):
+        sources = inputs
+    else:
+        sources = identify(find_images(inputs, skip=output / OVERLAYS), boxes, annotations)
+    paths = list(sources.image_ids)
     names = overlay_names(paths)
     images = 0
     failures: list[str] = []

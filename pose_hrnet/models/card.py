@@ -10,11 +10,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
-from pydantic import Field, ValidationError
+from pydantic import Field, field_validator
 
-from pose_hrnet.config.base import Positive, PositiveInt, Section, in_sentence
+from pose_hrnet.config.base import Positive, PositiveInt, Section, read_section
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import BOX_PADDING
 from pose_hrnet.keypoints.skeleton import SKELETONS, Skeleton
@@ -25,12 +25,12 @@ from pose_hrnet.system.choices import (
     AxisOrder,
     CodecName,
     ColourOrder,
+    DetectorLayout,
     ExportFormat,
     WeightType,
 )
 from pose_hrnet.system.files import write_text
 from pose_hrnet.system.inputs import parse_json, read_input
-from pose_hrnet.system.strict_yaml import read_yaml
 from pose_hrnet.system.text import format_size
 
 CARD_FORMAT = 1
@@ -271,7 +271,15 @@ def described_model(path: Path) -> Path:
         FileNotFoundError: If there is no such card.
         ValueError: If the card is faulty, or names no file and none or several have its name.
     """
-    named = _read_yaml(path)[0]
+    return model_beside(path, _read_yaml(path)[0])
+
+
+def model_beside(path: Path, named: Path | None) -> Path:
+    """The model file of a card: the one it names, or the one of its own name.
+
+    Raises:
+        ValueError: If it names none, and none or several have its name.
+    """
     if named is not None:
         return path.parent / named
     found = [file for suffix in RUN_SUFFIXES if (file := path.with_suffix(suffix)).is_file()]
@@ -320,6 +328,13 @@ class _YamlCard(Section):
     output: int | str = 0
     """Position or name of the output that holds the heatmaps."""
 
+    @field_validator("layout", mode="before")
+    @classmethod
+    def _of_heatmaps(cls, layout: Any) -> Any:
+        if layout in get_args(DetectorLayout):
+            raise ValueError(f"{layout}: it is the card of a detector; give it as --detector")
+        return layout
+
     def card(self) -> ModelCard:
         """What it says.
 
@@ -367,18 +382,8 @@ def _skeleton(named: str | dict[str, Any]) -> Skeleton:
 
 def _read_yaml(path: Path) -> tuple[Path | None, ModelCard]:
     """The model file that a YAML card names, and the card."""
+    values = read_section(path, _YamlCard, "model card")
     try:
-        said = read_yaml(path)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: there is no such model card; check the path") from None
-    try:
-        values = _YamlCard.model_validate(said)
         return values.model, values.card()
-    except ValidationError as error:
-        faults = [
-            f"{'.'.join(map(str, e['loc'])) or 'the card'}: {in_sentence(e['msg'])}"
-            for e in error.errors()
-        ]
-        raise ValueError(f"{path}: {'; '.join(faults)}") from None
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path}: {error}") from None

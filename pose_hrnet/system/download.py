@@ -21,7 +21,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from pose_hrnet.system.extras import __version__
 from pose_hrnet.system.progress import SILENT, Progress
-from pose_hrnet.system.text import one_line
+from pose_hrnet.system.text import one_line, shown
 
 log = logging.getLogger(__name__)
 
@@ -110,9 +110,9 @@ def check_address(url: str) -> None:
         host, secret = parts.hostname, parts.username is not None or parts.password is not None
         _ = parts.port
     except ValueError as error:
-        raise ValueError(f"{url[:200]!r} is no address ({error}); give https://...") from None
+        raise ValueError(f"{shown(url)} is no address ({error}); give https://...") from None
     if not host or parts.scheme not in ("http", "https"):
-        raise ValueError(f"{url[:200]!r} is no https address; give https://host/file")
+        raise ValueError(f"{shown(url)} is no https address; give https://host/file")
     if secret:
         raise ValueError(
             f"the address of {host} holds a user's name or password, which would be kept; "
@@ -120,15 +120,17 @@ def check_address(url: str) -> None:
         )
     if parts.scheme == "http" and host not in _THIS_MACHINE:
         raise ValueError(
-            f"{shown(url)} is not encrypted, so that anyone on the way could change the file; "
+            f"{shown_url(url)} is not encrypted, so that anyone on the way could change the file; "
             "give https://"
         )
 
 
-def shown(url: str) -> str:
+def shown_url(url: str) -> str:
     """An address for people: without query and fragment, which may hold what is secret."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    place = f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}"
+    text = f"{place}{parts.path}"
+    return text if text.isprintable() and len(text) <= 300 else shown(text, 300)
 
 
 def download(
@@ -158,7 +160,7 @@ def download(
     if is_offline():
         raise ConnectionError(
             f"{name} is not on this machine, and nothing is downloaded (--offline, {_OFFLINE}); "
-            f"allow it once, or fetch {shown(sources[0].url)} elsewhere and give its path"
+            f"allow it once, or fetch {shown_url(sources[0].url)} elsewhere and give its path"
         )
     faults: list[str] = []
     for number, source in enumerate(sources):
@@ -166,12 +168,12 @@ def download(
         try:
             digest = _verified(name, source, part, progress)
         except _Fault as fault:
-            faults.append(f"{shown(source.url)} {fault}")
+            faults.append(f"{shown_url(source.url)} {fault}")
             if number + 1 < len(sources):
                 log.warning("%s: %s; trying the next address", name, faults[-1])
             continue
         os.replace(part, path)
-        return Origin(shown(source.url), digest)
+        return Origin(shown_url(source.url), digest)
     _give_up(name, faults)
 
 
@@ -249,7 +251,7 @@ class _Redirects(HTTPRedirectHandler):
         except ValueError as error:
             raise _Fault(f"leads on to a place that is not taken: {error}") from None
         if req.type == "https" and not newurl.lower().startswith("https:"):
-            raise _Fault(f"leads on to {shown(newurl)}, which is not encrypted")
+            raise _Fault(f"leads on to {shown_url(newurl)}, which is not encrypted")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

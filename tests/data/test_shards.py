@@ -24,6 +24,7 @@ from pose_hrnet.data.shards.writer import StoredCrops, write_shards
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.skeleton import COCO17
+from pose_hrnet.system.folders import FolderBusy, owned
 from pose_hrnet.training.assemble import build_model
 from pose_hrnet.training.data import training_crops, training_data
 from pose_hrnet.training.report import read_metrics
@@ -311,3 +312,30 @@ def test_shards_of_several_data_sets_bring_their_own_keypoints(tmp_path):
     wider = config.model_copy(update={"augment": AugmentConfig(scale_std=0.9)})
     with pytest.raises(ValueError, match="does not hold the crops"):
         training_data(wider, card)
+
+
+def test_written_again_they_replace_those_of_before_when_all_are_there(shards, tmp_path):
+    people = make_people(10)
+    (shards / "mine.tar").touch()
+    before = {path.name: path.read_bytes() for path in shards.iterdir()}
+    assert len(before) == 3 + 2
+    with pytest.raises(ValueError, match="is readable"):
+        write(people, tmp_path / "nowhere", shards)
+    assert {path.name: path.read_bytes() for path in shards.iterdir()} == before
+    with owned(shards), pytest.raises(FolderBusy, match="another process works in"):
+        write(people, tmp_path / "images", shards)
+    assert {path.name: path.read_bytes() for path in shards.iterdir()} == before
+    write(people, tmp_path / "images", shards, persons_per_shard=10)
+    assert {path.name for path in shards.iterdir()} == {"00000.tar", "index.json", "mine.tar"}
+    assert len(dataset(shards)[0]) == 10
+
+
+def test_an_index_of_something_else_is_not_written_over(tmp_path):
+    people = make_people(2)
+    folder = write_images(people, tmp_path / "images")
+    index = folder / "index.json"
+    for text in ("{}", '{"format": "other", "shards": []}', "no json"):
+        index.write_text(text)
+        with pytest.raises(ValueError, match=r"is not of shards .* choose another --output"):
+            write(people, folder, folder)
+        assert index.read_text() == text

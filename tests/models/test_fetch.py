@@ -16,11 +16,11 @@ from safetensors import safe_open
 
 from pose_hrnet import PoseEstimator, load_model
 from pose_hrnet.models.weights import fetch as module
-from pose_hrnet.models.weights.fetch import checkpoint_path, fetch, is_cached
+from pose_hrnet.models.weights.fetch import checkpoint_path, fetch
 from pose_hrnet.models.weights.files import read_checkpoint
 from pose_hrnet.models.weights.inspect import inspect_weights
 from pose_hrnet.models.weights.load import initialise, load_network, save_model
-from pose_hrnet.models.weights.zoo import Entry, find_entry
+from pose_hrnet.models.weights.zoo import Entry, find_entry, kept_file
 from pose_hrnet.system import download as web_module
 from pose_hrnet.system.download import Source
 from tests.helpers.mmpose_files import CONFIG_1X, META_1X, UDP_1X, changed, data_set, in_mmpose
@@ -217,7 +217,7 @@ def test_offline_what_is_kept_is_used_and_nothing_else(
     checkpoint_path("default")
     with pytest.raises(ConnectionError, match=r"coco_w32_256x192 is not on this machine"):
         checkpoint_path("coco_w32_256x192")
-    assert not is_cached(find_entry("coco_w32_256x192"))
+    assert kept_file(find_entry("coco_w32_256x192")) is None
 
 
 def _fetch_it(url: str) -> None:

@@ -6,6 +6,7 @@ The table is ``zoo.yaml`` beside this file; what names and file names say is tak
 from __future__ import annotations
 
 import difflib
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ from urllib.parse import unquote, urlsplit
 
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.choices import CodecName
-from pose_hrnet.system.download import Source, check_address, shown
+from pose_hrnet.system.download import Source, check_address, shown_url
+from pose_hrnet.system.files import cache_folder
 from pose_hrnet.system.strict_yaml import read_yaml
+from pose_hrnet.system.text import shown
 
 Kind = Literal["pose", "backbone", "detector"]
 """Predicts keypoints; is there to start training from; finds persons."""
@@ -97,7 +100,7 @@ def find_entry(name: str) -> Entry:
     """
     entry = zoo().get(name)
     if entry is None:
-        raise ValueError(f"there are no published weights of the name {name[:80]!r}; {near(name)}")
+        raise ValueError(f"there are no published weights of the name {shown(name)}; {near(name)}")
     return entry
 
 
@@ -122,18 +125,33 @@ def entry_of_address(address: str) -> Entry:
     given = re.fullmatch(r"sha256=([0-9a-fA-F]{64})", fragment)
     if fragment and given is None:
         raise ValueError(
-            f"the address ends in #{fragment[:80]}; expected #sha256= and 64 hexadecimal digits, "
-            "or nothing"
+            f"the address ends in #{shown(fragment)}; expected #sha256= and 64 hexadecimal "
+            "digits, or nothing"
         )
     last = unquote(urlsplit(url).path).rsplit("/", 1)[-1]
     file = re.sub(r"[^\w.+-]", "_", last).lstrip(".")[-_LONGEST:] or "file"
     if Path(file).suffix.lower() in _SEVERAL_FILES:
         raise ValueError(
-            f"{shown(url)} does not stand alone, but names files beside it; download them all "
+            f"{shown_url(url)} does not stand alone, but names files beside it; download them all "
             "and give the path"
         )
     sha256 = given[1].lower() if given else _hash_in(file)
     return Entry(Path(file).stem, "pose", (Source(url, sha256),), file)
+
+
+def kept_at(entry: Entry) -> Path:
+    """The folder where an entry's file is kept, another one for each hash; it need not exist."""
+    if not entry.sources:
+        return _TABLE.parent
+    first = entry.sources[0]
+    mark = first.sha256 or hashlib.sha256(first.url.encode()).hexdigest()
+    return cache_folder("weights") / f"{entry.name}-{mark[:8]}"
+
+
+def kept_file(entry: Entry) -> Path | None:
+    """The file of an entry on this machine: converted, or as it came; None if it is not here."""
+    names = (f"{entry.name}.safetensors", entry.file)
+    return next((path for n in names if (path := kept_at(entry) / n).is_file()), None)
 
 
 def _entry(
