@@ -12,6 +12,7 @@ appearance   random colours, holes and noise
 crops        People -> uint8 crops with their keypoints
 loader       order, shares, workers, the way to the device
 shards       crops in tar files
+mixed        shards and annotated images as one data set
 validation   what is wrong with a data set
 synthetic    drawn people, and COCO data sets of them
 """

@@ -236,7 +236,7 @@ def map_keypoints(
     source: Skeleton,
     target: Skeleton,
     mapping: Mapping[str, str],
-    annotations: Path,
+    annotations: Path | str,
 ) -> People:
     """Give persons the keypoints of another skeleton, by name.
 
