@@ -40,6 +40,7 @@ COVERED_BY = {
     "inference/test_model": "inference/load",
     "models/test_hrnet": "models/layers",
     "models/test_load": "models/card models/card_file models/weights/read",
+    "system/test_download": "system/transfer",
     "training/test_train": "training/data training/report",
 }
 
