@@ -19,7 +19,8 @@ from pose_hrnet.data.augment import Region, draw_region, reach_xyxy
 from pose_hrnet.data.crops import CropDataset, cut
 from pose_hrnet.data.loader import crop_loader
 from pose_hrnet.data.people import labelled_people, load_people
-from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, ShardStore, read_index
+from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, read_index
+from pose_hrnet.data.shards.store import ShardStore
 from pose_hrnet.data.shards.writer import StoredCrops, write_shards
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import CropFrames

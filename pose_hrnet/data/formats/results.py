@@ -42,6 +42,12 @@ class Results:
     box_areas: Float64
 
 
+POSE_BYTES = 1500
+"""About what the results of a person take on the disk: 17 keypoints, in JSON."""
+RESULTS = "results"
+"""What they are, for people."""
+
+
 def read_results(source: Path | list[dict[str, Any]], num_keypoints: int) -> Results:
     """Read a results file, or copy a list of results.
 
