@@ -33,6 +33,7 @@ from pose_hrnet.cli.options import (
 )
 from pose_hrnet.cli.tables import print_comparison, print_evaluation, print_scores
 from pose_hrnet.system.choices import CompareItem, NmsName
+from pose_hrnet.system.folders import check_room
 from pose_hrnet.system.text import parse_names
 
 
@@ -91,6 +92,7 @@ def evaluate(
     from pose_hrnet.cli.processes import distributed_command
     from pose_hrnet.config.data import DataSet
     from pose_hrnet.config.recipe import EvaluateConfig
+    from pose_hrnet.data.formats.results import POSE_BYTES, RESULTS
     from pose_hrnet.evaluation.compare import compare as run_comparison
     from pose_hrnet.evaluation.evaluate import evaluate as run_evaluation
     from pose_hrnet.inference.load import load_model
@@ -99,6 +101,8 @@ def evaluate(
         compared: tuple[CompareItem, ...] = ()
         if compare is not None:
             compared = parse_names(compare, "--compare", get_args(CompareItem))
+        crops = expected_crops(boxes or annotations)
+        world.on_main(lambda: check_room(output, POSE_BYTES * (crops or 0), RESULTS))
         file = checkpoint_file(checkpoint)
         _check_there(annotations, images, boxes, head_sizes)
         model = load_model(
@@ -107,7 +111,7 @@ def evaluate(
             backend=backend,
             device=str(world.device(device)) if world.size > 1 else device,
             flip_test=flip_test,
-            crops=expected_crops(boxes or annotations),
+            crops=crops,
             **given(precision=precision),
         ).with_test_settings(flip_shift=flip_shift)
         data = DataSet(

@@ -137,6 +137,6 @@ def predict(
         f"{counted(len(done.failures), 'image')} could not be read; written to {output}",
     )
     if done.overlays_missing:
-        say(f"{counted(len(done.overlays_missing), 'overlay')} could not be written")
+        say("overlays are missing; why is said above")
     if done.failures or done.overlays_missing:
         raise typer.Exit(1)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pose_hrnet.config.recipe import EvaluateConfig
+from pose_hrnet.data.formats.results import POSE_BYTES, RESULTS
 from pose_hrnet.data.images import ImageError, read_rgb
 from pose_hrnet.inference.estimator import BATCH_BYTES, PoseEstimator
 from pose_hrnet.inference.model import postprocess
@@ -89,6 +90,8 @@ def predict_files(
     else:
         sources = identify(find_images(inputs, skip=output / OVERLAYS), boxes, annotations)
     paths = list(sources.image_ids)
+    persons = len(paths) if sources.boxes is None else sum(map(len, sources.boxes.values()))
+    check_room(output, 2 * POSE_BYTES * persons, RESULTS)  # and as much for the table
     names = overlay_names(paths)
     images = 0
     failures: list[str] = []

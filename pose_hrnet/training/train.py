@@ -27,6 +27,7 @@ from pose_hrnet.training.run_folder import (
     Progressed,
     bytes_to_come,
     load_run,
+    of_a_run,
     restore_place,
 )
 from pose_hrnet.training.states import BEST, StateWriter
@@ -148,11 +149,13 @@ def _begin(parts: Assembly, output: Path, resume: Resume, progress: Progress) ->
         if config.model.pretrained is not None:
             log.info("%s", parts.start_from_pretrained(progress))
         return None
-    parts.step.load_state_dict(saved)
-    return restore_place(
-        saved,
-        parts.device,
-        crops=parts.crops_per_step,
-        persons=len(people),
-        steps_per_epoch=parts.steps_per_epoch,
-    )
+    step = parts.step  # before it, as of several processes all must ask for it
+    with of_a_run(output):
+        step.load_state_dict(saved)
+        return restore_place(
+            saved,
+            parts.device,
+            crops=parts.crops_per_step,
+            persons=len(people),
+            steps_per_epoch=parts.steps_per_epoch,
+        )

@@ -19,7 +19,8 @@ from pose_hrnet.data.augment import Region, draw_region, reach_xyxy
 from pose_hrnet.data.crops import CropDataset, cut
 from pose_hrnet.data.loader import crop_loader
 from pose_hrnet.data.people import labelled_people, load_people
-from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, ShardStore, read_index
+from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, read_index
+from pose_hrnet.data.shards.store import ShardStore
 from pose_hrnet.data.shards.writer import StoredCrops, write_shards
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import CropFrames
@@ -95,6 +96,8 @@ def test_augmented_crops_of_real_persons_agree_with_those_of_their_images(
     write(people, folder, tmp_path, persons_per_shard=15, detail=detail, quality=95)
     crops, index = dataset(tmp_path)
     index.check_fits(INPUT_WH, 1.25, LARGEST)
+    for factor in (0.5, 3):  # the margin is the same for every size of this aspect
+        index.check_fits(tuple(int(factor * side) for side in INPUT_WH), 1.25, LARGEST)
     plain = CropDataset(people, folder, CODEC, 1.25)
     row_of_id = {person: row for row, person in enumerate(index.people.ids.tolist())}
     rng, shifts, differences, black = np.random.default_rng(0), [], [], []
@@ -219,7 +222,7 @@ def test_more_than_the_shards_hold_is_refused(shards, tmp_path):
     _, index = dataset(shards)
     index.check_fits(INPUT_WH, 1.25, LARGEST)
     for wanted in (
-        ((192, 256), 1.25, LARGEST),
+        ((INPUT_WH[0], 2 * INPUT_WH[1]), 1.25, LARGEST),
         (INPUT_WH, 1.5, LARGEST),
         (INPUT_WH, 1.25, AugmentConfig(scale_std=0.5)),
         (INPUT_WH, 1.25, AugmentConfig(rotation_std=60)),
