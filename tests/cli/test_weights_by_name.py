@@ -13,7 +13,8 @@ import pytest
 from pose_hrnet.config.model import HRNetConfig
 from pose_hrnet.models.weights.load import save_model
 from pose_hrnet.models.weights.zoo import Entry, zoo
-from pose_hrnet.system.download import Source, is_offline
+from pose_hrnet.system.download import is_offline
+from pose_hrnet.system.transfer import Source
 from tests.helpers.command_line import run_here
 from tests.helpers.networks import card_of, tiny
 from tests.helpers.web import Web, serve

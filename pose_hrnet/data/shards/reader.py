@@ -26,9 +26,10 @@ from pose_hrnet.config.base import explain_faults
 from pose_hrnet.config.skeleton import SkeletonFile
 from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.crops import SampleKey
-from pose_hrnet.data.images import ImageError, Picture
+from pose_hrnet.data.images import ImageError
 from pose_hrnet.data.jpeg import picture_decoder
 from pose_hrnet.data.loader import Share
+from pose_hrnet.data.pictures import Picture
 from pose_hrnet.data.shards.store import ShardStore
 from pose_hrnet.keypoints.records import Images, People, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton

@@ -21,15 +21,17 @@ from pose_hrnet.models.weights.read import open_weights
 from pose_hrnet.models.weights.zoo import (
     FROM_FILE,
     Entry,
+    by_file,
     entry_of_address,
     kept_at,
     kept_file,
     near,
     zoo,
 )
-from pose_hrnet.system.download import Origin, Source, download
+from pose_hrnet.system.download import Origin, download
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import one_line, shown
+from pose_hrnet.system.transfer import Source, check_address
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +65,15 @@ def checkpoint_path(what: str | Path, *, progress: Progress = SILENT) -> Path:
     entry = entry_meant(what)
     if entry is None:
         path = Path(what)
-        if len(path.parts) > 1 or path.suffix or path.exists():
+        if path.exists():
+            return path
+        listed = by_file(path.name)
+        if listed is not None and listed.sources:
+            raise FileNotFoundError(
+                f"{path}: there is no such checkpoint file; give {listed.name}, the name of these "
+                "weights, to download them, or correct the path"
+            )
+        if len(path.parts) > 1 or path.suffix:
             return path
         raise FileNotFoundError(
             f"{shown(path.name)}: there is no such checkpoint file, nor are there published "
@@ -128,9 +138,16 @@ def fetch(entry: Entry, *, progress: Progress = SILENT) -> Path:
 
 def _sources(entry: Entry) -> list[Source]:
     """The user's own mirror first, where a hash tells that it has the right file."""
-    mirror, first = os.environ.get("POSE_HRNET_MIRROR"), entry.sources[0]
-    own = [Source(f"{mirror.rstrip('/')}/{entry.file}", first.sha256)] if mirror else []
-    return [*(own if first.sha256 else ()), *entry.sources]
+    # The last address is that of the file as published, where those before are of copies.
+    mirror, sha256 = os.environ.get("POSE_HRNET_MIRROR"), entry.sources[-1].sha256
+    if not mirror or sha256 is None:
+        return list(entry.sources)
+    own = Source(f"{mirror.rstrip('/')}/{entry.file}", sha256)
+    try:
+        check_address(own.url)
+    except ValueError as error:
+        raise ValueError(f"POSE_HRNET_MIRROR: {error}") from None
+    return [own, *entry.sources]
 
 
 @contextmanager

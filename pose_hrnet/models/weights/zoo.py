@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,10 +18,10 @@ from urllib.parse import unquote, urlsplit
 
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.choices import CodecName
-from pose_hrnet.system.download import Source, check_address, shown_url
 from pose_hrnet.system.files import cache_folder
 from pose_hrnet.system.strict_yaml import read_yaml
 from pose_hrnet.system.text import shown
+from pose_hrnet.system.transfer import Source, check_address, shown_url
 
 Kind = Literal["pose", "backbone", "detector"]
 """Predicts keypoints; is there to start training from; finds persons."""
@@ -104,6 +105,11 @@ def find_entry(name: str) -> Entry:
     return entry
 
 
+def by_file(file: str) -> Entry | None:
+    """The entry whose file has this name, as a user knows it who downloaded it elsewhere."""
+    return next((entry for entry in zoo().values() if entry.file == file), None)
+
+
 def near(name: str) -> str:
     """The names nearest to one that is not there, as the end of a sentence."""
     names = difflib.get_close_matches(name.lower(), zoo(), n=3, cutoff=0.5)
@@ -115,7 +121,7 @@ def entry_of_address(address: str) -> Entry:
     """An address as an entry of its own.
 
     A hash is taken from its end, ``#sha256=...``, or from the file's name as MMPose, timm and
-    torchvision write it.
+    torchvision write it. An address of the list is its entry, with all that the list knows.
 
     Raises:
         ValueError: If it is no address that is taken; see `check_address`.
@@ -135,7 +141,12 @@ def entry_of_address(address: str) -> Entry:
             f"{shown_url(url)} does not stand alone, but names files beside it; download them all "
             "and give the path"
         )
-    sha256 = given[1].lower() if given else _hash_in(file)
+    if given is None:
+        for entry in zoo().values():
+            if any(source.url == url for source in entry.sources):
+                return entry
+    dated = re.search(r"-(19|20)\d{6}\.\w+$", file)  # as in best-20240131.pth: no hash
+    sha256 = given[1].lower() if given else None if dated else _hash_in(file)
     return Entry(Path(file).stem, "pose", (Source(url, sha256),), file)
 
 
@@ -151,7 +162,12 @@ def kept_at(entry: Entry) -> Path:
 def kept_file(entry: Entry) -> Path | None:
     """The file of an entry on this machine: converted, or as it came; None if it is not here."""
     names = (f"{entry.name}.safetensors", entry.file)
-    return next((path for n in names if (path := kept_at(entry) / n).is_file()), None)
+    try:
+        folder = kept_at(entry)
+    except OSError:  # the user has no home folder
+        return None
+    # Not Path.is_file, which fails in a folder that may not be read.
+    return next((folder / name for name in names if os.path.isfile(folder / name)), None)
 
 
 def _entry(
