@@ -14,7 +14,7 @@ from .keypoints.skeleton import COCO17, MPII16, Skeleton
 from .models.hrnet import HRNet
 from .system.extras import __version__
 from .training.train import train
-from .visualize.draw import draw_poses
+from .visualize.poses import draw_poses
 
 __all__ = [
     "COCO17",

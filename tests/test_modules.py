@@ -14,7 +14,7 @@ PACKAGE = TESTS.parent / "pose_hrnet"
 
 COVERED_BY = {
     "behaviour/test_cli": (
-        "cli/app cli/data cli/export cli/predict cli/recipes cli/tables cli/train"
+        "cli/app cli/data cli/detect cli/export cli/predict cli/recipes cli/tables cli/train"
     ),
     "behaviour/test_demo": "cli/demo",
     "benchmark/test_suite": (
@@ -24,20 +24,23 @@ COVERED_BY = {
     ),
     "cli/test_options": "system/choices",
     "cli/test_weights": "models/weights/inspect",
-    "config/test_files": "config/base config/data config/recipe config/training",
-    "data/test_coco": "data/formats/persons data/formats/rows",
+    "config/test_files": "config/base config/data config/recipe config/skeleton config/training",
+    "data/test_coco": "data/formats/broken_json data/formats/persons data/formats/rows",
+    "data/test_images": "data/image_facts",
+    "data/test_jpeg": "data/pictures",
     "data/test_mpii": "evaluation/metrics/pckh",
     "data/test_results": "data/formats/detections",
     "data/test_validate": "data/validation/checks",
     "deploy/test_export": "deploy/check",
     "deploy/test_int8": "deploy/quantise",
-    "evaluation/test_evaluate": "evaluation/metrics/scores evaluation/scorer",
+    "evaluation/test_evaluate": "evaluation/metrics/scores",
     "inference/test_choose": (
         "inference/backends/convert inference/backends/networks inference/backends/sessions"
     ),
     "inference/test_model": "inference/load",
     "models/test_hrnet": "models/layers",
     "models/test_load": "models/card models/weights/read",
+    "system/test_download": "system/transfer",
     "training/test_train": "training/data training/report",
 }
 

@@ -18,13 +18,15 @@ from pose_hrnet.data.images import ImageFiles
 from pose_hrnet.data.jpeg import picture_decoder
 from pose_hrnet.data.loader import EpochSampler, crop_loader, end_workers
 from pose_hrnet.data.people import labelled_people, load_people
-from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, ShardStore, read_index
+from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, read_index
+from pose_hrnet.data.shards.store import ShardStore
 from pose_hrnet.data.shards.writer import StoredCrops, write_shards
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import BOX_PADDING
 from pose_hrnet.keypoints.records import People
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.system.choices import Decode
+from pose_hrnet.system.device import usable_cores
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import counted, format_size
 
@@ -96,7 +98,7 @@ def loading_variants(workers: Sequence[int]) -> list[LoadingVariant]:
     alone = [LoadingVariant(decode, order, 0) for decode in decodes for order in orders]
     return alone + [
         variant
-        for count in workers
+        for count in dict.fromkeys(min(each, usable_cores()) for each in workers)
         if count
         for variant in (
             LoadingVariant("exact", "persons", count),

@@ -17,7 +17,7 @@ import torch
 from pose_hrnet.benchmark.model import BASELINE, ModelChoice, plain_model
 from pose_hrnet.benchmark.timing import Measurement, Pace, Variant, Work, measure
 from pose_hrnet.data.crops import cut
-from pose_hrnet.data.images import read_rgb
+from pose_hrnet.data.images import image_path, read_rgb
 from pose_hrnet.data.people import labelled_people, load_people
 from pose_hrnet.inference.estimator import PoseEstimator
 from pose_hrnet.inference.load import load_model
@@ -47,7 +47,7 @@ def first_jobs(annotations: Path, images: Path, persons: int = PERSONS) -> list[
     jobs: list[Job] = []
     for image in np.unique(people.image_index):
         boxes = people.boxes_xywh[people.image_index == image]
-        jobs.append((images / people.images.file_names[image], boxes))
+        jobs.append((image_path(images, people.images.file_names[image]), boxes))
         if sum(len(boxes) for _, boxes in jobs) >= persons:
             break
     return jobs

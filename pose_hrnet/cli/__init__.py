@@ -1,6 +1,7 @@
 """Arguments in, text out.
 
 console     bars, tables, errors in one sentence
+streams     standard output and error, whatever becomes of the terminal
 processes   commands of several processes
 options     options that several commands share
 tables      scores, facts and checks as tables
@@ -8,6 +9,7 @@ demo        the pipeline itself, on drawn people; its command stands in app
 train       pose-hrnet train
 evaluate    pose-hrnet evaluate, score
 predict     pose-hrnet predict
+detect      pose-hrnet detect
 export      pose-hrnet export
 data        pose-hrnet data ...
 weights     pose-hrnet weights ...

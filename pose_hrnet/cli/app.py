@@ -1,4 +1,4 @@
-"""The command line: ``pose-hrnet demo | train | evaluate | predict | export | benchmark ...``.
+"""The command line: ``pose-hrnet demo | train | evaluate | predict | detect | export | ...``.
 
 A command turns its arguments into plain values, calls the rooms below, and prints what comes back.
 Modules that need torch are imported inside the commands, so that ``--help`` answers at once.
@@ -19,6 +19,7 @@ from pose_hrnet.cli.console import (
     print_table,
     say,
 )
+from pose_hrnet.cli.detect import detect
 from pose_hrnet.cli.evaluate import evaluate, score
 from pose_hrnet.cli.export import export
 from pose_hrnet.cli.options import (
@@ -34,10 +35,9 @@ from pose_hrnet.cli.train import train
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,  # its columns cut the names of options at 80 characters
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="Top-down human pose estimation with HRNet: train, evaluate COCO AP, predict.",
 )
 app.add_typer(data.app, name="data")
@@ -71,7 +71,8 @@ def demo(
 ) -> None:
     """Draw a data set, train a small HRNet on it, score it, and make pictures: no download.
 
-    A second run into the same folder reuses what is there.
+    A second run into the same folder reuses what is there; a training with other settings is moved
+    aside.
 
     Example: `pose-hrnet demo --output runs/demo`
     """
@@ -90,6 +91,7 @@ app.command(cls=ResumeAlone)(train)
 app.command(cls=ShowsDefaults)(evaluate)
 app.command()(score)
 app.command()(predict)
+app.command()(detect)
 app.command()(export)
 app.command()(benchmark)
 app.command()(recipes.recipes)

@@ -27,13 +27,24 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from pose_hrnet.cli.streams import ERRORS, OUTPUT
 from pose_hrnet.system.interrupts import Interrupted, exit_code
 from pose_hrnet.system.launch import Rank
 from pose_hrnet.system.progress import SILENT, Bar
+from pose_hrnet.system.text import printable
 
 HERE = Rank.from_environment()
-console = Console(quiet=not HERE.is_main)
-errors = Console(stderr=True)
+UNFOLDED = 10_000
+"""Columns where there is no terminal to fold lines for: a row stays a line, for grep and logs."""
+
+
+def _console(**options: Any) -> Console:
+    folded = Console(**options)
+    return folded if folded.is_terminal else Console(width=UNFOLDED, **options)
+
+
+console = _console(quiet=not HERE.is_main, file=OUTPUT)
+errors = _console(stderr=True, file=ERRORS)
 
 INTERRUPTED = exit_code(signal.SIGINT)
 BAD_INPUT = 2
@@ -52,9 +63,18 @@ def set_up_logging() -> None:
     if errors.is_terminal:
         handler = RichHandler(console=errors, show_path=False, show_time=False, markup=False)
     line = "%(message)s" if HERE.is_main else f"process {HERE.rank}: %(message)s"
-    logging.basicConfig(level=logging.WARNING, format=line, handlers=[handler])
+    handler.setFormatter(_Printable(line))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("pose_hrnet").setLevel(logging.INFO if HERE.is_main else logging.WARNING)
     logging.getLogger("torch.utils.cpp_extension").addFilter(_matters)
+
+
+class _Printable(logging.Formatter):
+    """Log lines in which names of files command no terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As of any formatter."""
+        return printable(super().format(record))
 
 
 class _PlainLines(logging.Handler):
@@ -96,22 +116,28 @@ def _one_sentence_errors(command: _Command, *, alone: bool) -> _Command:
         try:
             return command(*args, **kwargs)
         except (ValueError, OSError, FloatingPointError) as error:
-            _print_error(str(error))
+            print_error(str(error))
             raise typer.Exit(BAD_INPUT) from None
         except ImportError as error:
             if "cv2" not in str(error) and "libGL" not in str(error):
                 raise
-            _print_error(
+            print_error(
                 f"OpenCV cannot be imported ({error}); install the system package libgl1, "
                 "or: pip install opencv-python-headless"
             )
             raise typer.Exit(BAD_INPUT) from None
         except RuntimeError as error:
+            if "Too many open files" in str(error):  # of PyTorch's, where workers share memory
+                print_error(
+                    "the system allows this process no more open files; use fewer workers, or "
+                    "raise the limit with ulimit -n"
+                )
+                raise typer.Exit(BAD_INPUT) from None
             # Not "in DataLoader worker process 0", which is about an error that was raised there.
             if "DataLoader worker (pid" not in str(error):
                 raise
             reason = str(error).splitlines()[0].rstrip(". ")
-            _print_error(
+            print_error(
                 f"a loader process was ended from outside ({reason}), most often because memory "
                 "ran out; use fewer workers or smaller batches; a training goes on from its last "
                 "save with --resume"
@@ -133,7 +159,7 @@ def _one_sentence_errors(command: _Command, *, alone: bool) -> _Command:
 def refuse_several(name: str) -> NoReturn:
     """End all processes of a command that is for one."""
     if HERE.is_main:
-        _print_error(
+        print_error(
             f"{name} works in one process, but torchrun started {HERE.size}; "
             "start it without torchrun"
         )
@@ -144,16 +170,26 @@ def refuse_several(name: str) -> NoReturn:
 
 def say(text: str) -> None:
     """Print a line as it is: no markup, no colours, no wrapping of paths."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+
+
+def say_columns(headings: list[str], rows: Sequence[list[str]]) -> None:
+    """Print rows of text in columns without a frame, which never fold and can be grepped."""
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    for row in (headings, *rows):
+        say("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
 
 
 def _print_plain(text: str) -> None:
     """As `say`, on standard error."""
-    errors.print(text, markup=False, highlight=False, soft_wrap=True)
+    errors.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
-def _print_error(sentence: str) -> None:
-    errors.print(f"[bold red]error:[/] {escape(sentence)}", highlight=False, soft_wrap=True)
+def print_error(sentence: str) -> None:
+    """Print what was wrong, on standard error."""
+    errors.print(
+        f"[bold red]error:[/] {escape(printable(sentence))}", highlight=False, soft_wrap=True
+    )
 
 
 class _Rate(ProgressColumn):
@@ -229,7 +265,10 @@ def print_table(
         numeric = all(row[column][:1] in "-.0123456789" for row in rows if row[column])
         table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
     for number, row in enumerate(rows):
-        table.add_row(*map(escape, row), style="bold green" if number == bold else None)
+        table.add_row(
+            *(escape(printable(cell)) for cell in row),
+            style="bold green" if number == bold else None,
+        )
     console.print(table)
 
 
@@ -252,8 +291,9 @@ def print_rows(
     table.add_column(overflow="fold")
     for number, row in enumerate(rows):
         cells = [
-            Text(cell, style=styles[number][i] if styles else "") for i, cell in enumerate(row)
+            Text(printable(cell), style=styles[number][i] if styles else "")
+            for i, cell in enumerate(row)
         ]
         table.add_row(*cells)
     console.print(Text(title, style="bold"))
-    console.print(Padding(table, (0, 0, 0, 2)))
+    console.print(Padding(table, (0, 0, 0, 2), expand=False))

@@ -8,10 +8,19 @@ from typing import Annotated
 import typer
 
 from pose_hrnet.cli.console import RichProgress, one_sentence_errors, print_table, say
-from pose_hrnet.cli.options import Annotations, Output, SkeletonOption, given
+from pose_hrnet.cli.options import (
+    Annotations,
+    CategoryOption,
+    Output,
+    SkeletonOption,
+    file_to_write,
+    given,
+)
 from pose_hrnet.system.text import counted, parse_size
 
-app = typer.Typer(no_args_is_help=True, help="Draw, check, look at, and shard data sets.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Draw, check, look at, and shard data sets."
+)
 
 
 @app.command()
@@ -45,6 +54,7 @@ def validate(
     boxes: Annotated[Path | None, typer.Option(help="Detection JSON to check, too.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Threads that open images.")] = None,
     skeleton: SkeletonOption = None,
+    category: CategoryOption = None,
 ) -> None:
     """Check a data set, and say what would make its AP 0 or -1. Exit code 1 if there are errors.
 
@@ -57,13 +67,14 @@ def validate(
         annotations,
         images,
         detections=boxes,
-        skeleton=None if skeleton is None else find_skeleton(skeleton, annotations),
+        skeleton=None if skeleton is None else find_skeleton(skeleton, annotations, category),
+        category=category,
         progress=RichProgress(),
         **given(workers=workers),
     )
     say(
         f"{counted(report.images, 'image')} ({report.images_opened:,} opened), "
-        f"{counted(report.persons, 'usable person')}, {report.training_persons:,} of them fit to "
+        f"{counted(report.persons, 'person')}, {report.training_persons:,} of them fit to "
         "train on",
     )
     if report.findings:
@@ -89,7 +100,12 @@ def validate(
 @one_sentence_errors
 def preview(
     config: Annotated[str, typer.Argument(help="YAML file, or the name of a recipe.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="PNG or JPEG to write.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", parser=file_to_write, metavar="PATH", help="PNG or JPEG to write."
+        ),
+    ],
     count: Annotated[int | None, typer.Option(min=1, help="Crops; 12.")] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="In place of train.seed: other persons, other draws.")
@@ -128,6 +144,7 @@ def shard(
         Path | None, typer.Option(help="Keypoint JSON, in place of the configuration's sets.")
     ] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of its file names.")] = None,
+    category: CategoryOption = None,
     size: Annotated[
         str | None,
         typer.Option(
@@ -154,13 +171,15 @@ def shard(
     from pose_hrnet.config.model import CodecConfig
     from pose_hrnet.config.training import AugmentConfig
     from pose_hrnet.data.formats.skeletons import find_skeleton
+    from pose_hrnet.data.shards.reader import read_index
+    from pose_hrnet.data.shards.store import ShardStore
     from pose_hrnet.data.shards.writer import StoredCrops, write_shards
     from pose_hrnet.training.data import training_persons
 
     settings = None if config is None else load_config(config)
     sets = () if settings is None else settings.data.training_sets
     if annotations is not None and images is not None:
-        sets = (TrainingSet(annotations=annotations, images=images),)
+        sets = (TrainingSet(annotations=annotations, images=images, category=category),)
     elif not sets or annotations is not None or images is not None:
         raise ValueError(
             "give a configuration with annotated images, or both --annotations and --images"
@@ -168,7 +187,7 @@ def shard(
     codec = CodecConfig() if settings is None else settings.codec
     augment = AugmentConfig() if settings is None else settings.augment
     choice = None if settings is None else settings.data.skeleton
-    skeleton = find_skeleton(choice or sets[0].skeleton, sets[0].annotations)
+    skeleton = find_skeleton(choice or sets[0].skeleton, sets[0].annotations, sets[0].category)
     people, folder = training_persons(sets, skeleton)
     stored = StoredCrops(
         codec.input_wh if size is None else parse_size(size, "--size"),
@@ -189,7 +208,7 @@ def shard(
         progress=RichProgress(),
         **given(seed=seed, workers=workers),
     )
-    tars = sorted(output.glob("*.tar"))
+    tars = [output / name for name in read_index(ShardStore(str(output))).names]
     megabytes = sum(tar.stat().st_size for tar in tars) / 1e6
     held = f"{counted(len(people), 'person')} in {counted(len(tars), 'shard')}"
     say(f"{held}, {megabytes:,.1f} MB; {index}")

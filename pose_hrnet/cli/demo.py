@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,10 +26,12 @@ from pose_hrnet.inference.estimator import PoseEstimator
 from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.system.files import write_json
+from pose_hrnet.system.folders import check_room, move_aside, owned
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.training.run_folder import RunMismatch
 from pose_hrnet.training.train import train
-from pose_hrnet.visualize.draw import add_title, draw_poses, picture_grid, write_image
+from pose_hrnet.visualize.pictures import add_title, picture_grid, write_image
+from pose_hrnet.visualize.poses import draw_poses
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +59,21 @@ def run_demo(
         progress: Watches.
 
     Returns:
-        Scores on images that the training has not seen.
+        Scores on images that the training has not seen. A training of other settings or data that
+        the folder holds is moved aside.
+
+    Raises:
+        FolderBusy: If another process works in the folder, or trains in it.
+        OSError: If the folder cannot be written to, or the disk is full.
     """
+    check_room(output)
+    with owned(output):
+        return _run_demo(output, images, epochs, progress)
+
+
+def _run_demo(output: Path, images: int, epochs: int | None, progress: Progress) -> DemoResult:
+    """`run_demo`, in a folder that is this process's own."""
     seconds: dict[str, float] = {}
-    output.mkdir(parents=True, exist_ok=True)
     config = _demo_config(output, epochs)
     with _timed(seconds, "draw"):
         _drawn(output / "data/train", images, TRAIN_SEED, progress)
@@ -113,8 +125,9 @@ def _trained(config: Config, folder: Path, progress: Progress) -> Path:
     try:
         return train(config, folder, resume="auto", progress=progress)
     except RunMismatch as mismatch:
-        log.info("%s; the demo starts its training afresh", mismatch)
-        shutil.rmtree(folder)
+        with owned(folder):
+            aside = move_aside(folder)
+        log.info("%s; it is %s now, and the demo starts a training afresh", mismatch, aside)
         return train(config, folder, progress=progress)
 
 

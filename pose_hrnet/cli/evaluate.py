@@ -17,19 +17,23 @@ from pose_hrnet.cli.options import (
     Annotations,
     BackendOption,
     Card,
+    CategoryOption,
     Checkpoint,
     Device,
     EvaluatorOption,
     FlipTest,
     MetricOption,
+    Offline,
     Output,
     PrecisionOption,
     SkeletonOption,
+    checkpoint_file,
     expected_crops,
     given,
 )
 from pose_hrnet.cli.tables import print_comparison, print_evaluation, print_scores
 from pose_hrnet.system.choices import CompareItem, NmsName
+from pose_hrnet.system.folders import check_room
 from pose_hrnet.system.text import parse_names
 
 
@@ -66,9 +70,11 @@ def evaluate(
     device: Device = "auto",
     precision: PrecisionOption = None,
     metric: MetricOption = "auto",
+    category: CategoryOption = None,
     head_sizes: Annotated[Path | None, typer.Option(help="MPII's gt_valid.mat.")] = None,
     card: Card = None,
     backend: BackendOption = "auto",
+    offline: Offline = False,
 ) -> None:
     """Score a checkpoint on a data set: COCO or CrowdPose AP or MPII PCKh, and what made them.
 
@@ -86,6 +92,7 @@ def evaluate(
     from pose_hrnet.cli.processes import distributed_command
     from pose_hrnet.config.data import DataSet
     from pose_hrnet.config.recipe import EvaluateConfig
+    from pose_hrnet.data.formats.results import POSE_BYTES, RESULTS
     from pose_hrnet.evaluation.compare import compare as run_comparison
     from pose_hrnet.evaluation.evaluate import evaluate as run_evaluation
     from pose_hrnet.inference.load import load_model
@@ -94,13 +101,17 @@ def evaluate(
         compared: tuple[CompareItem, ...] = ()
         if compare is not None:
             compared = parse_names(compare, "--compare", get_args(CompareItem))
+        crops = expected_crops(boxes or annotations)
+        world.on_main(lambda: check_room(output, POSE_BYTES * (crops or 0), RESULTS))
+        file = checkpoint_file(checkpoint)
+        _check_there(annotations, images, boxes, head_sizes)
         model = load_model(
-            checkpoint,
+            file,
             card=card,
             backend=backend,
             device=str(world.device(device)) if world.size > 1 else device,
             flip_test=flip_test,
-            crops=expected_crops(boxes or annotations),
+            crops=crops,
             **given(precision=precision),
         ).with_test_settings(flip_shift=flip_shift)
         data = DataSet(
@@ -108,6 +119,7 @@ def evaluate(
             images=images,
             boxes=boxes,
             metric=metric,
+            category=category,
             head_sizes=head_sizes,
         )
         test = EvaluateConfig(
@@ -120,7 +132,8 @@ def evaluate(
             )
         )
         facts = {
-            "checkpoint": str(checkpoint),
+            # Not an address, in which there may be what only one user may know.
+            "checkpoint": str(file) if ":/" in checkpoint else checkpoint,
             "weights": model.weights,
             "backend": model.choice.backend,
         }
@@ -148,11 +161,25 @@ def evaluate(
         say(f"{output / 'metrics.json'}\n{output / 'results.json'}")
 
 
+def _check_there(annotations: Path, images: Path, *others: Path | None) -> None:
+    """Say what is missing before minutes go into loading the model."""
+    if not annotations.is_file():
+        from pose_hrnet.data.people import read_annotations
+
+        read_annotations(annotations)  # says it better
+    if not images.is_dir():
+        raise FileNotFoundError(f"{images}: there is no such folder of images; check the path")
+    for path in others:
+        if path is not None and not path.exists():
+            raise FileNotFoundError(f"{path}: there is no such file; check the path")
+
+
 @one_sentence_errors
 def score(
     results: Annotated[Path, typer.Argument(help="COCO keypoint results JSON of any program.")],
     annotations: Annotations,
     skeleton: SkeletonOption = None,
+    category: CategoryOption = None,
     metric: MetricOption = "auto",
     evaluator: EvaluatorOption = "fast",
 ) -> None:
@@ -163,7 +190,12 @@ def score(
     from pose_hrnet.evaluation.scorer import score_file
 
     scores, name = score_file(
-        annotations, results, skeleton=skeleton, metric=metric, evaluator=evaluator
+        annotations,
+        results,
+        skeleton=skeleton,
+        category=category,
+        metric=metric,
+        evaluator=evaluator,
     )
     print_scores(scores, name)
     counts = []

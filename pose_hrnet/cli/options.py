@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from difflib import get_close_matches
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
+from pose_hrnet.cli.console import BAD_INPUT, HERE, RichProgress, print_error
 from pose_hrnet.system.choices import Backend, Evaluator, MetricName, Precision, Resume
+from pose_hrnet.system.folders import check_file, check_room
+from pose_hrnet.system.text import printable
 
 
 def given(**options: Any) -> dict[str, Any]:
@@ -26,13 +32,31 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """As of any group; Typer reads options with pydantic, and passes on what that says."""
+        given = [*ctx._protected_args, *ctx.args]
         try:
             return super().invoke(ctx)
         except typer.BadParameter as error:
             from pose_hrnet.config.base import in_sentence
 
-            error.message = in_sentence(error.message)
+            error.message = printable(in_sentence(error.message))
             raise
+        except Exception as error:
+            _name_all_unknown(error, given)
+            raise
+
+
+def _name_all_unknown(error: Any, given: list[str]) -> None:
+    """Every unknown option of a command line, where the parser names the first and stops."""
+    if not hasattr(error, "option_name") or getattr(error, "ctx", None) is None:
+        return  # not typer's NoSuchOption, whose class has no public name
+    known = {name for each in error.ctx.command.get_params(error.ctx) for name in each.opts}
+    known |= {n for each in error.ctx.command.get_params(error.ctx) for n in each.secondary_opts}
+    words = (word.partition("=")[0] for word in given if word.startswith("--") and word != "--")
+    unknown = list(dict.fromkeys(word for word in words if word not in known))
+    if len(unknown) > 1:
+        error.message = f"No such options: {', '.join(unknown)}"
+        near = (get_close_matches(word, known, n=1) for word in unknown)
+        error.possibilities = list(dict.fromkeys(name for found in near for name in found))
 
 
 class ResumeAlone(TyperCommand):
@@ -40,10 +64,9 @@ class ResumeAlone(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """As of any command; Typer knows no option whose value may be left out."""
-        following = [*args[1:], ""]
         said = [
             "--resume=auto" if arg == "--resume" and after not in get_args(Resume) else arg
-            for arg, after in zip(args, following, strict=True)
+            for arg, after in zip_longest(args, args[1:])
         ]
         return super().parse_args(ctx, said)
 
@@ -62,14 +85,79 @@ class ShowsDefaults(TyperCommand):
         super().format_help(ctx, formatter)
 
 
-Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
-Checkpoint = Annotated[
+def _checked(value: str | Path, check: Callable[[Path], None]) -> Path:
+    """A path to write to, asked for before any work is done for it.
+
+    Raises:
+        typer.Exit: After a sentence, if nothing can be written there.
+    """
+    try:
+        if not str(value):
+            raise ValueError("the name to write to is empty; give a path, or . for this folder")
+        if HERE.is_main:
+            check(Path(value))
+    except (ValueError, OSError) as error:
+        print_error(str(error))
+        raise typer.Exit(BAD_INPUT) from None
+    return Path(value)
+
+
+def folder_to_write(value: str | Path) -> Path:
+    """The folder that an option names, which can be written to; it need not exist."""
+    return _checked(value, check_room)
+
+
+def file_to_write(value: str | Path) -> Path:
+    """The file that an option names, which can be written, or written over."""
+    return _checked(value, check_file)
+
+
+def model_to_write(value: str | Path) -> Path:
+    """The folder or file that an option names, as of `folder_to_write` or `file_to_write`."""
+    return _checked(
+        value,
+        lambda path: check_file(path) if path.suffix and not path.is_dir() else check_room(path),
+    )
+
+
+Output = Annotated[
     Path,
+    typer.Option(
+        "--output", "-o", parser=folder_to_write, metavar="PATH", help="Folder to write to."
+    ),
+]
+Checkpoint = Annotated[
+    str,
     typer.Option(
         "--checkpoint",
         "-c",
-        help="Ours, an official or MMPose checkpoint; default: the weights inside the package; an "
-        "exported .onnx or .xml, or a .yaml card.",
+        help="Ours, an official or MMPose checkpoint; a name of `weights list`, such as default, "
+        "or an https address; an exported .onnx or .xml, or a .yaml card.",
+    ),
+]
+
+
+def checkpoint_file(named: str) -> Path:
+    """The file of a checkpoint, downloaded with a bar where it is elsewhere."""
+    from pose_hrnet.models.weights.fetch import checkpoint_path
+
+    return checkpoint_path(named, progress=RichProgress())
+
+
+def _stay_offline(context: typer.Context, chosen: bool) -> bool:
+    if chosen:
+        from pose_hrnet.system.download import offline
+
+        context.with_resource(offline())
+    return chosen
+
+
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline",
+        callback=_stay_offline,
+        help="Download nothing; POSE_HRNET_OFFLINE=1 says the same for good.",
     ),
 ]
 ResumeOption = Annotated[
@@ -85,6 +173,13 @@ Annotations = Annotated[
 SkeletonOption = Annotated[
     str | None,
     typer.Option("--skeleton", help="coco17, mpii16, crowdpose14 or a YAML; else as annotated."),
+]
+CategoryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--category",
+        help="Name or id of the category; several of equal keypoints with commas between, or all.",
+    ),
 ]
 MetricOption = Annotated[
     MetricName, typer.Option("--metric", help="auto: the one that the annotations are known by.")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -19,17 +20,18 @@ from pose_hrnet.cli.options import (
     Checkpoint,
     Device,
     FlipTest,
+    Offline,
     Output,
     PrecisionOption,
-    expected_crops,
+    checkpoint_file,
     given,
 )
-from pose_hrnet.system.choices import NmsName
-from pose_hrnet.system.text import counted
+from pose_hrnet.system.choices import BoxFormat, NmsName, PoseFormat
+from pose_hrnet.system.text import counted, parse_names
 
 log = logging.getLogger(__name__)
 
-DEFAULT = Path("default")
+DEFAULT = "default"
 
 
 @one_sentence_errors
@@ -38,12 +40,41 @@ def predict(
     output: Output,
     checkpoint: Checkpoint = DEFAULT,
     boxes: Annotated[
-        Path | None, typer.Option(help="Detection JSON; without it, an image is one crop.")
+        Path | None,
+        typer.Option(
+            help="A detector's: COCO JSON, {file: boxes}, CSV, or YOLO's labels; without it, an "
+            "image is one crop."
+        ),
+    ] = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(
+            help="COCO JSON that lists the images: results and boxes go by its image ids; without "
+            "it by file names."
+        ),
     ] = None,
     overlays: Annotated[bool, typer.Option(help="Draw the poses on the images.")] = True,
     min_score: Annotated[
-        float | None, typer.Option(help="Keypoints below it are not drawn; 0.2.")
+        float | None, typer.Option(help="Keypoints below it are not drawn, and no labels; 0.2.")
     ] = None,
+    formats: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help=f"Write for other programs, too: {', '.join(get_args(PoseFormat))}; several with "
+            "commas between.",
+        ),
+    ] = None,
+    min_box_score: Annotated[
+        float | None,
+        typer.Option(help="With --boxes: leave out weaker ones; detectors give many below 0.3."),
+    ] = None,
+    box_format: Annotated[
+        BoxFormat,
+        typer.Option(
+            help="xywh: left, top, width, height, as COCO; xyxy: left, top, right, bottom."
+        ),
+    ] = "xywh",
     nms: Annotated[
         NmsName | None,
         typer.Option(help="With --boxes: rescore and remove duplicates as evaluate does."),
@@ -56,23 +87,43 @@ def predict(
     precision: PrecisionOption = None,
     card: Card = None,
     backend: BackendOption = "auto",
+    offline: Offline = False,
 ) -> None:
     """Predict poses in images and folders: COCO results JSON, CSV, and overlays.
 
-    Exit code 1 if some image could not be read; the rest is done all the same.
+    Exit code 1 if some image could not be read, or some overlay not be written; the rest is done
+    all the same.
 
     Example: `pose-hrnet predict photos/ --boxes boxes.json --output out`
     """
     from pose_hrnet.config.recipe import EvaluateConfig
     from pose_hrnet.inference.estimator import PoseEstimator
-    from pose_hrnet.inference.files import find_images, predict_files
+    from pose_hrnet.inference.files import predict_files
+    from pose_hrnet.inference.formats.writer import Outputs, check_formats
     from pose_hrnet.inference.load import load_model
+    from pose_hrnet.inference.sources import find_images, identify
+    from pose_hrnet.models.weights.zoo import find_entry
 
     if nms is not None and boxes is None:
         raise ValueError("--nms does nothing without --boxes; give both, or neither")
-    crops = expected_crops(boxes) if boxes else len(find_images(inputs, skip=output / "overlays"))
+    wanted: tuple[PoseFormat, ...] = ()
+    if formats is not None:
+        wanted = parse_names(formats, "--format", get_args(PoseFormat))
+    outputs = Outputs(formats=wanted, **given(draw_above=min_score, label_above=min_score))
+    check_formats(output, wanted)
+    if min_box_score is not None and boxes is None:
+        raise ValueError("--min-box-score does nothing without --boxes; give both, or neither")
+    sources = identify(
+        find_images(inputs, skip=output / "overlays"),
+        boxes,
+        annotations,
+        box_format=box_format,
+        **given(min_box_score=min_box_score),
+    )
+    known = (sources.boxes or {}).values()
+    crops = len(sources.image_ids) if boxes is None else sum(map(len, known))
     model = load_model(
-        checkpoint,
+        checkpoint_file(checkpoint),
         backend=backend,
         precision=precision or "auto",
         device=device,
@@ -81,25 +132,26 @@ def predict(
         crops=crops,
     )
     if checkpoint == DEFAULT:
+        weights = find_entry(DEFAULT)
         log.info(
-            "default: a small HRNet, AP 0.534 on COCO images that it has not seen; published "
-            "weights score more, see docs/weights.md and --checkpoint"
-        )
+            "default: a small HRNet, %s %.3f on %s; pose-hrnet weights list has better ones, for "
+            "--checkpoint", weights.metric, weights.score, weights.measured_on,
+        )  # fmt: skip
     log.info("%s", model.choice.summary)
     estimator = PoseEstimator(model, **given(batch_size=batch_size))
     done = predict_files(
         estimator,
-        inputs,
+        sources,
         output,
-        boxes=boxes,
-        overlays=overlays,
         test=None if nms is None else EvaluateConfig(nms=nms),
+        outputs=outputs if overlays else replace(outputs, draw_above=None),
         progress=RichProgress(),
-        **given(min_score=min_score),
     )
     say(
         f"{counted(done.persons, 'person')} in {counted(done.images, 'image')}; "
         f"{counted(len(done.failures), 'image')} could not be read; written to {output}",
     )
-    if done.failures:
+    if done.overlays_missing:
+        say("overlays are missing; why is said above")
+    if done.failures or done.overlays_missing:
         raise typer.Exit(1)

@@ -15,6 +15,7 @@ from pose_hrnet.cli.console import (
 )
 from pose_hrnet.cli.options import (
     Device,
+    Offline,
     Output,
     ResumeOption,
     one_of,
@@ -43,10 +44,12 @@ def train(
     try_out: Annotated[
         bool, typer.Option("--dry-run", help="Check data, memory, folder and speed, and leave.")
     ] = False,
+    offline: Offline = False,
 ) -> None:
     """Train a model as a configuration says.
 
-    Ctrl-C or SIGTERM: the step is finished and the run saved; once more, and it exits at once.
+    Ctrl-C, SIGTERM or a closed terminal: the step is finished and the run saved; once more, and
+    it exits at once.
     With --dry-run nothing is written, and the exit code is 2 if something would stop the run.
 
     Several processes, on a GPU each, learn from batches of their own in every step:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from pose_hrnet.config.base import Positive, PositiveInt, Section
+from pose_hrnet.config.base import Padding, Section
 from pose_hrnet.keypoints.geometry import BOX_PADDING
 from pose_hrnet.system.choices import Decode, MetricName, Order
 
@@ -19,6 +19,8 @@ class AnnotatedImages(Section):
     """COCO, CrowdPose or MPII keypoint annotation JSON; which, its content tells."""
     images: Path
     """Folder that the JSON's file names are relative to."""
+    category: str | int | None = None
+    """Category, as in `data.category`; null: that one."""
 
 
 class TrainingSet(AnnotatedImages):
@@ -28,18 +30,8 @@ class TrainingSet(AnnotatedImages):
     """Keypoints of this file, as `data.skeleton`; null: as its categories say."""
     mapping: dict[str, str] | None = None
     """Keypoints to learn that are called otherwise in this file: ``{to learn: in the file}``."""
-    repeat: PositiveInt = 1
+    repeat: Annotated[int, Field(gt=0, le=10_000)] = 1
     """How many times each person is seen in an epoch."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_shards(cls, value: Any) -> Any:
-        if isinstance(value, dict) and "shards" in value:
-            raise ValueError(
-                "shards cannot be one of several data sets; write one folder of shards of all of "
-                "them with pose-hrnet data shard"
-            )
-        return value
 
 
 class CropShards(Section):
@@ -47,11 +39,16 @@ class CropShards(Section):
 
     shards: str
     """Folder or URL that `pose-hrnet data shard` wrote, in place of annotations and images."""
+    mapping: dict[str, str] | None = None
+    """Keypoints to learn that are called otherwise there: ``{to learn: in the shards}``."""
+    repeat: Annotated[int, Field(gt=0, le=10_000)] = 1
+    """How many times each person is seen in an epoch."""
 
     @model_validator(mode="before")
     @classmethod
     def _alone(cls, value: Any) -> Any:
-        others = [key for key in value if key != "shards"] if isinstance(value, dict) else []
+        known = cls.model_fields
+        others = [key for key in value if key not in known] if isinstance(value, dict) else []
         if others:
             raise ValueError(
                 f"shards stand in place of {', '.join(others)}; give data.train={{shards: FOLDER}}"
@@ -59,18 +56,22 @@ class CropShards(Section):
         return value
 
 
-def _kind_of_training_sets(value: Any) -> str:
+def _kind_of_training_set(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "several"
     cut_out = isinstance(value, CropShards) or (isinstance(value, dict) and "shards" in value)
     return "cut out" if cut_out else "one"
 
 
+OneOfSeveral: TypeAlias = Annotated[
+    Annotated[TrainingSet, Tag("one")] | Annotated[CropShards, Tag("cut out")],
+    Discriminator(_kind_of_training_set),
+]
 TrainingSets: TypeAlias = Annotated[
     Annotated[TrainingSet, Tag("one")]
-    | Annotated[tuple[TrainingSet, ...], Field(min_length=1), Tag("several")]
+    | Annotated[tuple[OneOfSeveral, ...], Field(min_length=1), Tag("several")]
     | Annotated[CropShards, Tag("cut out")],
-    Discriminator(_kind_of_training_sets),
+    Discriminator(_kind_of_training_set),
 ]
 
 
@@ -90,26 +91,55 @@ class DataConfig(Section):
     """What is read, and how crops are cut."""
 
     train: TrainingSets
-    """Persons to learn from, in their annotated boxes: one data set, a list of them, or shards."""
+    """Persons to learn from, in their annotated boxes: one data set, shards, or a list of both."""
     val: DataSet
     """Persons to score on."""
     skeleton: str | None = None
     """Keypoints to learn: coco17, mpii16, crowdpose14 or a YAML file; null: as annotated."""
-    workers: Annotated[int, Field(ge=0)] = 8
-    """Loader processes; 0 loads in the main process."""
+    category: str | int | None = None
+    """Category of the data sets that name none: a name or id, several of equal keypoints with
+    commas between, or all; null: the one with keypoints, or else person, or else all."""
+    workers: Annotated[int, Field(ge=0, le=1024)] = 8
+    """Loader processes, one per core at most; 0: the main one loads."""
     decode: Decode = "exact"
     """How training JPEGs are decoded; fast: quicker, reduced where large, off by 1 to 2 levels."""
     order: Order = "persons"
     """Training order; images: the persons of an image share a batch, and its decoding."""
-    box_padding: Positive = BOX_PADDING
+    box_padding: Padding = BOX_PADDING
     """Factor on the person box before it is cropped (official: 1.25)."""
 
     @property
-    def training_sets(self) -> tuple[TrainingSet, ...]:
-        """`train` as a list, of one or several; empty for shards."""
-        if isinstance(self.train, CropShards):
-            return ()
+    def training_sources(self) -> tuple[TrainingSet | CropShards, ...]:
+        """`train` as a list, of one or several."""
         return self.train if isinstance(self.train, tuple) else (self.train,)
+
+    @property
+    def training_sets(self) -> tuple[TrainingSet, ...]:
+        """Those of annotated images."""
+        return tuple(s for s in self.training_sources if isinstance(s, TrainingSet))
+
+    @property
+    def shards(self) -> tuple[CropShards, ...]:
+        """Those of shards."""
+        return tuple(s for s in self.training_sources if isinstance(s, CropShards))
+
+    @model_validator(mode="after")
+    def _name_categories(self) -> DataConfig:
+        """Hand `category` to the data sets that name none."""
+        if self.category is None:
+            return self
+        named = {"category": self.category}
+
+        def filled(data: Any) -> Any:
+            if isinstance(data, tuple):
+                return tuple(filled(each) for each in data)
+            if isinstance(data, CropShards) or data.category is not None:
+                return data
+            return data.model_copy(update=named)
+
+        for name in ("train", "val"):
+            object.__setattr__(self, name, filled(getattr(self, name)))
+        return self
 
     @model_validator(mode="after")
     def _shards_bring_their_keypoints(self) -> DataConfig:

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
-from pose_hrnet.config.base import in_sentence
+from pose_hrnet.config.base import MOST_FAULTS, in_words
 from pose_hrnet.config.recipe import Config
-from pose_hrnet.system.files import read_yaml
+from pose_hrnet.system.inputs import check_input
+from pose_hrnet.system.strict_yaml import parse_yaml, read_yaml
+from pose_hrnet.system.text import shown
 
 
 def config_names() -> dict[str, Path]:
@@ -31,14 +32,17 @@ def find_config(name_or_path: str | Path) -> Path:
         FileNotFoundError: If there is neither.
     """
     path = Path(name_or_path)
-    if path.is_file():
+    if path.exists() and not path.is_dir():
+        check_input(path)
         return path
     recipes, name = config_names(), path.name.removesuffix(".yaml")
     if name in recipes and len(path.parts) == 1:
         return recipes[name]
-    near = difflib.get_close_matches(name, recipes, n=1)
+    begun = sorted((each for each in recipes if name and each.startswith(name)), key=len)
+    near = begun or difflib.get_close_matches(name, recipes, n=1)
     raise FileNotFoundError(
-        f"no configuration {str(name_or_path)!r}: it is neither a file nor a recipe; "
+        f"no configuration {shown(str(name_or_path), 300)}: it is "
+        f"{'a folder' if path.is_dir() else 'neither a file nor a recipe'}; "
         + (f"the nearest recipe is {near[0]!r}" if near else f"recipes are {', '.join(recipes)}")
     )
 
@@ -63,11 +67,16 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Conf
         )
     for override in overrides:
         values = _override(values, override)
-    return parse_config(values, source=str(path))
+    return parse_config(values, source=str(path), overrides=overrides)
 
 
-def parse_config(values: dict[str, Any], *, source: str) -> Config:
-    """Validate plain values; `source` names them in errors.
+def parse_config(values: dict[str, Any], *, source: str, overrides: Sequence[str] = ()) -> Config:
+    """Validate plain values.
+
+    Args:
+        values: By section.
+        source: Names them in errors.
+        overrides: Assignments that are among them, named where they are at fault.
 
     Raises:
         ValueError: As `load_config`.
@@ -75,25 +84,43 @@ def parse_config(values: dict[str, Any], *, source: str) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        faults = "; ".join(_explain(fault) for fault in error.errors())
-        raise ValueError(f"{source}: {faults}") from None
+        faults: dict[str, list[str]] = {}
+        for fault in error.errors()[:MOST_FAULTS]:
+            origin = _origin(fault, overrides) or source
+            faults.setdefault(origin, []).append(_explain(fault))
+        said = "; ".join(f"{origin}: {'; '.join(each)}" for origin, each in faults.items())
+        more = error.error_count() - MOST_FAULTS
+        raise ValueError(f"{said}; and {more} more" if more > 0 else said) from None
+
+
+def _origin(fault: Any, overrides: Sequence[str]) -> str | None:
+    """The last assignment that a fault lies in, or that lies in the section at fault."""
+    where = "." + ".".join(map(str, fault["loc"])) + "."
+    for assignment in reversed(overrides):
+        key = f".{assignment.partition('=')[0]}."
+        if _within(where, key) or _within(key, where):
+            return f"--set {assignment if len(assignment) <= 80 else f'{assignment[:77]}...'}"
+    return None
+
+
+def _within(inner: str, outer: str) -> bool:
+    """Whether a dotted name is another one or lies below it; of unions both name the branch."""
+    parts = iter(inner.strip(".").split("."))
+    return all(part in parts for part in outer.strip(".").split("."))
 
 
 def _override(values: dict[str, Any], assignment: str) -> dict[str, Any]:
     """A copy of nested values with one dotted assignment made."""
     key, separator, text = assignment.partition("=")
     if not separator or not key:
-        raise ValueError(f"override {assignment!r} is not of the form section.key=value")
+        raise ValueError(f"override {shown(assignment)} is not of the form section.key=value")
     head, _, rest = key.partition(".")
     if not rest:
-        try:
-            return {**values, head: yaml.safe_load(text)}
-        except yaml.YAMLError:
-            raise ValueError(f"the value {text!r} of an override is not valid YAML") from None
+        return {**values, head: parse_yaml(text, f"the value {shown(text)} of an override")}
     inner = values.get(head)
     if isinstance(inner, list):
         raise ValueError(
-            f"{head} is a list, which {assignment!r} cannot reach into; give it whole"
+            f"{head} is a list, which {shown(assignment)} cannot reach into; give it whole"
         )
     return {**values, head: _override(inner if isinstance(inner, dict) else {}, f"{rest}={text}")}
 
@@ -109,19 +136,21 @@ def _explain(fault: Any) -> str:
         # A key of another network is none of this one's; one of another section may be meant.
         known = [key for section in sections for key in known_keys(section, prefix)]
         known += [key for key in known_keys() if not key.startswith(prefix)]
-        near = difflib.get_close_matches(f"{prefix}{last}", known, n=1, cutoff=0) or ["?"]
+        same = [key for key in known if key.endswith(f".{last}")]  # in another section
+        near = difflib.get_close_matches(f"{prefix}{last}", same or known, n=1, cutoff=0) or ["?"]
         names = [name for section in sections for name in _names_of(section)]
         of = f" where {prefix}name is {names[0]}" if f"{prefix}{last}" in known_keys() else ""
-        return f"unknown key {where!r}{of}; the nearest known key is {near[0]!r}"
+        return f"unknown key {shown(where, 100)}{of}; the nearest known key is {near[0]!r}"
+    if fault["type"] == "missing" and str(keys[-1]).isdigit() and isinstance(fault["input"], list):
+        return f"{'.'.join(keys[:-1])} = {shown(fault['input'])}: expected more values"
     if fault["type"] == "missing":
-        return f"key {where!r} is missing"
+        return f"key {shown(where, 100)} is missing"
     if fault["type"] == "union_tag_invalid":
         key = fault["ctx"]["discriminator"].strip("'")
         choices = fault["ctx"]["expected_tags"]
-        return f"{where}.{key} = {fault['ctx']['tag']!r}: input should be one of {choices}"
+        return f"{where}.{key} = {shown(fault['ctx']['tag'])}: input should be one of {choices}"
     # A fault of several fields together names them itself.
-    given = "" if isinstance(fault["input"], dict) else f" = {fault['input']!r}"
-    return f"{where}{given}: {in_sentence(fault['msg'])}"
+    return f"{where}{in_words(fault)}"
 
 
 def _walk(location: Sequence[str | int]) -> tuple[list[str], set[type[BaseModel]]]:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import PurePath
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pose_hrnet.config.base import Positive, PositiveInt, Section
+from pose_hrnet.config.base import BlurKernel, Cells, Section, Side
 from pose_hrnet.system.choices import CodecName, Head
+
+Width = Annotated[int, Field(gt=0, le=512)]
+"""Channels."""
+Blocks = Annotated[int, Field(gt=0, le=64)]
+"""Of one kind in a row."""
+
+
+Named = Annotated[
+    str, BeforeValidator(lambda value: str(value) if isinstance(value, PurePath) else value)
+]
+"""A path, a name or an address, as text: a path would make one slash of the two in an address."""
 
 
 class NetworkConfig(Section):
@@ -16,9 +27,10 @@ class NetworkConfig(Section):
 
     name: str
     """The network."""
-    pretrained: Path | None = None
-    """Weights to start from: an ImageNet checkpoint, as the published numbers do (the official
-    ``hrnet_w32-*.pth``, torchvision's ``resnet50-*.pth``), or any pose checkpoint; null: none."""
+    pretrained: Named | None = None
+    """Weights to start from: a file, a name of ``pose-hrnet weights list`` or an https address.
+    ImageNet weights, as the published numbers do (``imagenet_w32``, ``imagenet_res50``), or those
+    of any pose network; null: none."""
 
     def architecture(self, num_keypoints: int) -> dict[str, Any]:
         """What `pose_hrnet.models.build.build_network` takes."""
@@ -32,15 +44,15 @@ class HRNetConfig(NetworkConfig):
     """The network; hrnet where none is named."""
     head: Head = "v1"
     """Heatmaps from the finest branch (v1, official), or from all branches (v2)."""
-    width: PositiveInt = 32
+    width: Width = 32
     """Channels of the highest-resolution branch (official: 32 or 48)."""
-    stem_width: PositiveInt = 64
+    stem_width: Width = 64
     """Channels of the stem."""
-    stem_blocks: PositiveInt = 4
+    stem_blocks: Blocks = 4
     """Bottleneck blocks behind the stem."""
-    stage_modules: tuple[PositiveInt, PositiveInt, PositiveInt] = (1, 4, 3)
+    stage_modules: tuple[Blocks, Blocks, Blocks] = (1, 4, 3)
     """Exchange modules in stages 2, 3 and 4."""
-    branch_blocks: PositiveInt = 4
+    branch_blocks: Blocks = 4
     """Residual blocks per branch and module."""
 
 
@@ -91,13 +103,16 @@ class CodecConfig(Section):
 
     name: CodecName = "gaussian"
     """gaussian: rounded targets, quarter-cell decoding; dark and udp: sub-cell both ways."""
-    input_wh: tuple[PositiveInt, PositiveInt] = (192, 256)
+    input_wh: tuple[Side, Side] = (192, 256)
     """Network input width and height in pixels, multiples of 4; of 32 is best."""
-    sigma: Positive = 2.0
+    sigma: Cells = 2.0
     """Standard deviation of the target Gaussian in heatmap cells (official: 2; at 384x288 3)."""
-    blur_kernel: PositiveInt = 11
+    blur_kernel: BlurKernel = 11
     """dark, udp: odd width in cells of the blur before decoding (official: 11; at
     384x288 17); gaussian has none."""
+    border_true: bool = False
+    """dark, udp: decode without the bias that they and their reference implementations have within
+    three cells of the border (official: false)."""
 
     @model_validator(mode="after")
     def _sides_fit_the_network(self) -> CodecConfig:

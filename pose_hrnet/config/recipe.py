@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pose_hrnet.config.base import Positive, PositiveInt, Section
+from pose_hrnet.config.base import Positive, PositiveInt, Section, Shift
 from pose_hrnet.config.data import DataConfig
 from pose_hrnet.config.model import CodecConfig, HRNetConfig, ModelConfig
 from pose_hrnet.config.training import AugmentConfig, LossConfig, OptimizerConfig, TrainConfig
@@ -21,14 +21,14 @@ from pose_hrnet.system.choices import NmsName
 class EvaluateConfig(Section):
     """The section `test`: from crops to scored poses."""
 
-    batch_size: PositiveInt = 64
+    batch_size: Annotated[int, Field(gt=0, le=65_536)] = 64
     """Crops per forward pass."""
     flip_test: bool = True
     """Average with the heatmaps of the mirrored crop."""
-    flip_shift: Annotated[int, Field(ge=0)] | None = None
+    flip_shift: Shift | None = None
     """Cells to shift the mirrored heatmaps by; null: what the codec says, 1 for gaussian
     (official) and dark, none for udp."""
-    keypoint_threshold: Annotated[float, Field(ge=0)] = 0.2
+    keypoint_threshold: Annotated[float, Field(ge=0, le=1000)] = 0.2
     """Keypoints above this score count in a pose's score."""
     nms: NmsName = "oks"
     """Removal of duplicate poses in an image. soft_oks is the official code's soft NMS, which
@@ -54,6 +54,9 @@ class RecipeNotes(Section):
     """Numbers that the network learns, in millions."""
     gflops: Positive | None = None
     """Its multiply-adds on one crop, counted as papers do; see `pose_hrnet.models.complexity`."""
+    crops_per_step: PositiveInt | None = None
+    """Crops of an optimiser step of all processes that the number was published with; a run with
+    others says so."""
 
 
 class Config(Section):

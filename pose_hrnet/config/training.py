@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from pose_hrnet.config.base import Positive, PositiveInt, Probability, Range, Section, Share
+from pose_hrnet.config.base import Count, Positive, PositiveInt, Probability, Range, Section, Share
 from pose_hrnet.system.choices import LossName, OptimizerName, Precision, ScheduleName
 
 
@@ -20,14 +20,14 @@ class AugmentConfig(Section):
     half_body_probability: Probability = 0.3
     """Chance that a person is cropped to the upper or the lower body (official: 0.3 for COCO,
     0 for MPII and SimpleBaseline)."""
-    half_body_min_keypoints: Annotated[int, Field(ge=0)] = 8
+    half_body_min_keypoints: Count = 8
     """Half body applies to persons with more labelled keypoints than this."""
     upper_body_probability: Probability = 0.69
     """Chance of the upper body then (official: randn() < 0.5, which is 0.69)."""
     scale_std: Annotated[float, Field(ge=0, lt=1)] = 0.35
     """Standard deviation of the region's size factor, which is clipped to 1 +- this (official:
     0.35 for COCO, 0.25 for MPII, 0.3 for SimpleBaseline)."""
-    rotation_std: Annotated[float, Field(ge=0)] = 45.0
+    rotation_std: Annotated[float, Field(ge=0, le=180)] = 45.0
     """Standard deviation of the rotation in degrees, which is clipped to +- twice this (official:
     45 for COCO, 30 for MPII, 40 for SimpleBaseline)."""
     rotation_probability: Probability = 0.6
@@ -56,7 +56,7 @@ class AugmentConfig(Section):
     """Lowest quality then; the highest is 95."""
     dropout_probability: Probability = 0.0
     """Chance that random rectangles are blackened (coarse dropout)."""
-    dropout_holes: PositiveInt = 1
+    dropout_holes: Annotated[int, Field(gt=0, le=1000)] = 1
     """Largest number of rectangles."""
     dropout_size: Range = (0.2, 0.4)
     """Smallest and largest side of a rectangle, as a share of the crop's."""
@@ -110,12 +110,12 @@ class OptimizerConfig(Section):
 
     name: OptimizerName = "adam"
     """adam (official), adamw, or sgd with Nesterov momentum 0.9."""
-    lr: Positive = 1e-3
+    lr: Annotated[float, Field(gt=0, le=1000)] = 1e-3
     """Learning rate after the warm-up (official: 1e-3 for 128 crops per step)."""
     lr_batch: PositiveInt | None = None
     """Batch that `lr` is meant for: the rate is multiplied by (crops per step) / this (linear
     scaling, Goyal et al. 2017); null: `lr` as it stands."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0, le=1000)] = 0.0
     """adam, sgd: added to the gradient; adamw: decoupled. 0 is official: the official YAML names
     1e-4, which its code ignores for Adam."""
     clip_norm: Positive | None = None
@@ -124,9 +124,9 @@ class OptimizerConfig(Section):
     """step: times `step_factor` at each of `step_epochs`; cosine: down to 0 after the last."""
     step_epochs: tuple[PositiveInt, ...] = (170, 200)
     """Epochs at whose start a step schedule lowers the rate."""
-    step_factor: Positive = 0.1
+    step_factor: Annotated[float, Field(gt=0, le=1000)] = 0.1
     """Factor of a step schedule."""
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    warmup_steps: Count = 0
     """Steps of linear warm-up; the first is made with `lr` / this."""
 
 
@@ -139,16 +139,16 @@ class TrainConfig(Section):
     """Learn for so long, evaluations and saves apart, with the rate falling over this time
     as it would over `epochs`; such a run ends, and resumes, where the clock says, not exactly.
     null: for `epochs`."""
-    batch_size: PositiveInt = 128
-    """Crops per forward pass and process (official: 128 per step, 32 on each of 4 GPUs); on less
-    memory lower it and, in proportion, `optimizer.lr`."""
+    batch_size: Annotated[int, Field(gt=0, le=65_536)] = 128
+    """Crops per forward pass and process (official: 128 per step, so 32 on each of 4 GPUs); on
+    less memory lower it and, in proportion, `optimizer.lr`, or raise `accumulate`."""
     accumulate: PositiveInt = 1
     """Forward passes per optimiser step; their gradients are averaged."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of initialisation, order and augmentation."""
     precision: Precision = "auto"
-    """Forward arithmetic; auto: bf16 where the hardware multiplies it, fp16 on older GPUs, else
-    fp32."""
+    """Forward arithmetic (official: fp32, as in recipes that quote a number); auto: the fastest,
+    bf16 where the hardware multiplies it, fp16 on older GPUs, else fp32."""
     channels_last: bool = True
     """Keep images as NHWC in memory, which convolutions are faster on."""
     compile: bool = False

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+import re
+import unicodedata
+import warnings
+from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import PIL.Image
 import PIL.ImageFile
 
-from pose_hrnet.keypoints.records import Float64, Image, Images
-from pose_hrnet.system.text import format_size
+from pose_hrnet.data.pictures import Picture, PictureDecoder
+from pose_hrnet.keypoints.records import Image, Images
+from pose_hrnet.system.inputs import UnreadableFile, read_input, shown_path
+from pose_hrnet.system.text import format_size, one_line, shown
 
 try:
     import cv2
@@ -22,7 +28,24 @@ except ImportError as error:
         "or: pip install opencv-python-headless"
     ) from error
 
-Fault: TypeAlias = Literal["empty", "not an image", "truncated", "wrong size", "unreadable"]
+Fault: TypeAlias = Literal[
+    "empty",
+    "not an image",
+    "truncated",
+    "wrong size",
+    "sides exchanged",
+    "unreadable",
+    "elsewhere",
+]
+
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
+"""What is read, by the names that Pillow gives; its other formats start programs (EPS), or belong
+to games and fax machines, and their decoders are hardly ever looked at."""
+
+MOST_PIXELS = 178_956_970
+"""Of an image: 13,377 x 13,377, or 0.5 GB of RGB; the limit that Pillow has itself."""
+# It is told in a sentence of ours, not in Pillow's warning from half of it on.
+warnings.filterwarnings("ignore", category=PIL.Image.DecompressionBombWarning)
 
 _EXIF_ORIENTATION = 0x0112
 # What the last part of a whole file holds; it cannot occur within compressed pixels.
@@ -37,8 +60,6 @@ _UPRIGHT = {
     7: PIL.Image.Transpose.TRANSVERSE,
     8: PIL.Image.Transpose.ROTATE_90,
 }
-_COLOUR_NAMES = dict.fromkeys(("1", "L", "LA", "La", "I", "F"), "grayscale")
-_COLOUR_NAMES |= {"P": "palette", "PA": "palette", "RGBA": "RGB", "RGBa": "RGB", "RGBX": "RGB"}
 
 
 class ImageError(ValueError):
@@ -51,32 +72,6 @@ class ImageError(ValueError):
     def __init__(self, sentence: str, fault: Fault = "unreadable") -> None:
         super().__init__(sentence)
         self.fault = fault
-
-
-@dataclass(frozen=True)
-class ImageFacts:
-    """What an image file says about itself before its pixels are decoded.
-
-    Attributes:
-        size_wh: Width and height of the stored pixels.
-        orientation: EXIF orientation, 1 (upright) to 8.
-        colour: ``"RGB"``, or what is converted to it: ``"grayscale"``, ``"palette"``, ``"CMYK"``,
-            or another Pillow mode.
-        has_alpha: Whether some pixels may be transparent.
-        bits: Bits per channel.
-    """
-
-    size_wh: tuple[int, int]
-    orientation: int
-    colour: str
-    has_alpha: bool
-    bits: int
-
-    @property
-    def upright_wh(self) -> tuple[int, int]:
-        """Width and height as viewers show the image, turned as EXIF says."""
-        width, height = self.size_wh
-        return (height, width) if self.orientation >= 5 else (width, height)
 
 
 def read_rgb(path: Path | str, size_wh: tuple[int, int] | None = None) -> Image:
@@ -105,30 +100,10 @@ def read_rgb(path: Path | str, size_wh: tuple[int, int] | None = None) -> Image:
 
 def decode_rgb(path: Path | str, data: bytes, size_wh: tuple[int, int] | None = None) -> Image:
     """As `read_rgb`, from the bytes of a file; `path` names them in errors."""
-    stream, image = _open(path, data)
+    stream, image = open_image(path, data)
     pixels = _decode(path, data, stream, image)
-    turn = _UPRIGHT.get(orientation_to_apply(path, image.size, _orientation(image), size_wh))
+    turn = _UPRIGHT.get(orientation_to_apply(path, image.size, orientation_of(image), size_wh))
     return pixels if turn is None else np.array(PIL.Image.fromarray(pixels).transpose(turn))
-
-
-def read_facts(path: Path | str) -> ImageFacts:
-    """Read the header of an image, not its pixels.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ImageError: If the file is empty or no image.
-    """
-    path = Path(path)
-    _, image = _open(path, read_bytes(path))
-    # A 16-bit RGB file opens as mode RGB; only its raw mode, such as RGB;16B, tells.
-    raw_mode = str(image.tile[0][3]) if image.tile else ""
-    return ImageFacts(
-        size_wh=image.size,
-        orientation=_orientation(image),
-        colour=_COLOUR_NAMES.get(image.mode.split(";")[0], image.mode),
-        has_alpha=_has_alpha(image),
-        bits=16 if "16" in image.mode + raw_mode else 8,
-    )
 
 
 def exif_orientation(path: Path | str, data: bytes) -> int:
@@ -137,7 +112,45 @@ def exif_orientation(path: Path | str, data: bytes) -> int:
     Raises:
         ImageError: If the bytes are no image.
     """
-    return _orientation(_open(path, data)[1])
+    return orientation_of(open_image(path, data)[1])
+
+
+def image_path(folder: Path, name: str) -> Path:
+    """The file of an image that annotations name; the one place where the two are joined.
+
+    Where no file is called so, one is taken whose name differs in the spelling alone: Windows'
+    backslashes, and umlauts of one character or two, as macOS writes them.
+
+    Args:
+        folder: Of the images.
+        name: The ``file_name``, relative to it, or the whole path of a file in it.
+
+    Raises:
+        ImageError: If it leads out of the folder: a file from somewhere else is not to decide
+            what is read on this machine.
+    """
+    path = Path(folder) / name
+    top = Path(os.path.abspath(folder))
+    inside = top == Path(top.anchor) or Path(os.path.abspath(path)).is_relative_to(top)
+    if not inside:
+        raise ImageError(
+            f"image {shown(name, 200)} is not read, because its file_name leads out of the image "
+            f"folder {folder}; give a folder that holds all images, and names relative to it "
+            "(whole paths are read where the folder holds them, as / does)",
+            "elsewhere",
+        )
+    if not os.path.exists(path):
+        for other in _spellings(name):
+            if os.path.exists(Path(folder) / other):
+                return image_path(folder, other)
+    return path
+
+
+def _spellings(name: str) -> list[str]:
+    """Other ways to write a file's name."""
+    slashes = name.replace("\\", "/")
+    others = [slashes, *(unicodedata.normalize(form, slashes) for form in ("NFC", "NFD"))]
+    return [other for other in dict.fromkeys(others) if other != name]
 
 
 def read_bytes(path: Path) -> bytes:
@@ -148,37 +161,60 @@ def read_bytes(path: Path) -> bytes:
         ImageError: If it is empty or cannot be read.
     """
     try:
-        data = path.read_bytes()
+        data = read_input(path)
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"image {path} does not exist; check the image folder and the file name"
+            f"image {shown_path(path)} does not exist; check the image folder and the file name"
         ) from None
-    except OSError as error:
-        raise ImageError(f"image {path} cannot be read ({error.strerror})") from error
+    except UnreadableFile as error:
+        raise ImageError(f"image {shown_path(path)} cannot be read ({error.reason})") from None
     if not data:
         raise ImageError(f"image {path} is empty (zero bytes); fetch or write it again", "empty")
     return data
 
 
-def _open(path: Path | str, data: bytes) -> tuple[BytesIO, PIL.ImageFile.ImageFile]:
+def open_image(path: Path | str, data: bytes) -> tuple[BytesIO, PIL.ImageFile.ImageFile]:
     """Parse the header; for a JPEG the stream then stands at its first scan."""
     stream = BytesIO(data)
     try:
-        return stream, PIL.Image.open(stream)
+        image = PIL.Image.open(stream, formats=_formats())
+    except PIL.Image.DecompressionBombError as error:
+        found = re.search(r"\((\d+) pixels\)", str(error))
+        raise too_large(path, int(found[1]) if found else None) from None
     # Damaged headers make Pillow's parsers raise nearly any exception.
     except Exception as error:
         raise ImageError(
             f"image {path} is not an image that can be opened ({_reason(error)})", "not an image"
         ) from error
+    if image.width * image.height > MOST_PIXELS:  # where somebody has raised Pillow's limit
+        raise too_large(path, image.width * image.height)
+    return stream, image
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this Pillow has."""
+    PIL.Image.init()
+    return tuple(name for name in FORMATS if name in PIL.Image.OPEN)
+
+
+def too_large(path: Path | str, pixels: int | None) -> ImageError:
+    """The error about an image of so many pixels, to be raised."""
+    has = "too many pixels" if pixels is None else f"{pixels:,} pixels"
+    return ImageError(
+        f"image {path} is too large: it has {has}, and at most {MOST_PIXELS:,} are read; scale "
+        "it down, or cut it into parts"
+    )
 
 
 def _reason(error: Exception) -> str:
     """An exception as part of a sentence, without the address of the stream that it names."""
-    text = " ".join(str(error).split())
-    return "unknown format" if "cannot identify image file" in text else text.rstrip(".")
+    if isinstance(error, PIL.UnidentifiedImageError):
+        return f"its format is none of {', '.join(FORMATS)}"
+    return one_line(error)
 
 
-def _orientation(image: PIL.Image.Image) -> int:
+def orientation_of(image: PIL.Image.Image) -> int:
     """EXIF orientation still to be applied; 1 if absent or senseless."""
     try:
         value = image.getexif().get(_EXIF_ORIENTATION, 1)
@@ -187,7 +223,7 @@ def _orientation(image: PIL.Image.Image) -> int:
     return value if value in _UPRIGHT else 1
 
 
-def _has_alpha(image: PIL.Image.Image) -> bool:
+def has_alpha(image: PIL.Image.Image) -> bool:
     return image.mode.endswith(("A", "a")) or "transparency" in image.info
 
 
@@ -197,6 +233,8 @@ def _decode(
     """``(H, W, 3)`` uint8 pixels as they are stored, whatever the EXIF orientation."""
     if image.mode == "F":
         raise ImageError(f"image {path} has floating-point pixels; convert it to 8 bits")
+    if image.mode == "I" and image.format == "TIFF":  # whose range nobody knows
+        raise ImageError(f"image {path} has 32-bit pixels; convert it to 8 bits")
     try:
         # Decoders fill what a truncated file lacks, OpenCV with grey and without a word. The
         # search begins behind the header, whose thumbnail has an end marker of its own.
@@ -204,13 +242,13 @@ def _decode(
         if end_marker and data.rfind(end_marker, stream.tell()) < 0:
             raise EOFError("the end marker is missing")
         if image.format not in ("JPEG", "MPO") or image.mode not in ("RGB", "L"):
-            return _pillow_rgb(image)
+            return pillow_rgb(image)
         if image.format == "MPO":
             image.load()  # of its several images, the first may lack its end
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
         if bgr is None:
-            return _pillow_rgb(image)
+            return pillow_rgb(image)
         return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
     except Exception as error:  # decoders raise nearly any exception on damaged pixels
         raise ImageError(
@@ -219,13 +257,13 @@ def _decode(
         ) from error
 
 
-def _pillow_rgb(image: PIL.Image.Image) -> Image:
+def pillow_rgb(image: PIL.Image.Image) -> Image:
     """8-bit RGB of any picture that Pillow opens."""
     if image.mode.startswith("I"):
         # 16-bit grayscale: I;16, I;16B or, from older versions of Pillow, I.
         gray = np.asarray(image, dtype=np.int64).clip(0, 65535) >> 8
         return np.repeat(gray[..., None], 3, axis=2).astype(np.uint8)
-    if _has_alpha(image):
+    if has_alpha(image):
         picture = image.convert("RGBA")
         white = PIL.Image.new("RGBA", picture.size, (255, 255, 255, 255))
         image = PIL.Image.alpha_composite(white, picture)
@@ -254,74 +292,16 @@ def orientation_to_apply(
     applied = 1 if wanted_wh == (width, height) else orientation
     upright_wh = (height, width) if applied >= 5 else (width, height)
     if wanted_wh is not None and wanted_wh != upright_wh:
+        exchanged = wanted_wh == (height, width)
+        advice = "their width and height are exchanged" if exchanged else "correct one of them"
         turned = f" (turned as EXIF says: {format_size(upright_wh)})"
         raise ImageError(
             f"image {path} is {format_size(stored_wh)} (height x width) pixels"
             f"{turned if applied != 1 else ''}, but its "
-            f"annotations say {format_size(wanted_wh)}; correct one of them",
-            "wrong size",
+            f"annotations say {format_size(wanted_wh)}; {advice}",
+            "sides exchanged" if exchanged else "wrong size",
         )
     return applied
-
-
-class Picture(NamedTuple):
-    """Decoded pixels, and where they are.
-
-    Attributes:
-        pixels: ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGB and an unused byte, uint8. May be
-            overwritten by the next picture of the same reader.
-        affine: ``(2, 3)`` ``image_to_picture``; None where the two frames are one.
-    """
-
-    pixels: Image
-    affine: Float64 | None = None
-
-
-class Pictures(Protocol):
-    """Where the pixels of a data set's images come from.
-
-    Attributes:
-        reduces: Whether pictures may be coarser than their images.
-    """
-
-    reduces: bool
-
-    def read(self, row: int, reduction: float) -> Picture:
-        """The picture of one image.
-
-        Args:
-            row: Row of the data set's `Images`.
-            reduction: How much coarser it may be: image pixels per picture pixel.
-
-        Raises:
-            OSError: If it cannot be read.
-            ImageError: If it is damaged.
-        """
-
-
-class PictureDecoder(Protocol):
-    """Turns the bytes of an image file into a picture.
-
-    Attributes:
-        reduces: Whether pictures may be coarser than their images.
-    """
-
-    reduces: bool
-
-    def __call__(
-        self, path: Path | str, data: bytes, size_wh: tuple[int, int] | None, reduction: float
-    ) -> Picture:
-        """Decode a file.
-
-        Args:
-            path: Names the file in errors.
-            data: Its bytes.
-            size_wh: As in `read_rgb`.
-            reduction: Upper limit of the reduction; 1: full size.
-
-        Raises:
-            ImageError: As `read_rgb`.
-        """
 
 
 class ExactDecoder:
@@ -355,7 +335,7 @@ class ImageFiles:
 
     def read(self, row: int, reduction: float) -> Picture:
         """As `Pictures.read`."""
-        path = self.folder / self.images.file_names[row]
+        path = image_path(self.folder, self.images.file_names[row])
         width, height = (int(side) for side in self.images.sizes_wh[row])
         size_wh = (width, height) if width and height else None
         return self.decoder(path, read_bytes(path), size_wh, reduction)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import signal
+import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Sampler
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from pose_hrnet.data.crops import Crop, CropBatch, CropDataset, SampleKey
 from pose_hrnet.keypoints.records import People
+from pose_hrnet.system.device import usable_cores
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ def crop_loader(
     Args:
         dataset: The crops.
         batch_size: B of every batch but perhaps the last.
-        workers: Loader processes; 0 loads in this one.
+        workers: Loader processes, at most as many as there are cores; 0 loads in this one.
         shuffle: Random order (training), else image by image.
         sampler: Another order; None: an `EpochSampler`.
         pin_memory: Page-locked batches, for CUDA.
@@ -152,6 +156,7 @@ def crop_loader(
             is as one process would have it, and no person comes twice. A `sampler` that is given
             has its own.
     """
+    workers = min(workers, usable_cores())
     if workers:
         # The processes are the parallelism. Where they are forked it must be said before: a child
         # that touches OpenCV's thread pool, which fork does not copy, waits forever.
@@ -166,7 +171,7 @@ def crop_loader(
             world_size=world_size,
             even=shuffle,
         )
-    return DataLoader(
+    loader = DataLoader(
         dataset,
         batch_size=batch_size,
         sampler=sampler,
@@ -178,23 +183,42 @@ def crop_loader(
         # Its own, so that making an iterator leaves the network's random numbers as they are.
         generator=torch.Generator(),
     )
+    _LOADERS.add(loader)
+    return loader
+
+
+_LOADERS: weakref.WeakSet[DataLoader[Crop]] = weakref.WeakSet()
+"""Those whose processes may live."""
 
 
 def end_workers(loader: DataLoader[Crop]) -> None:
-    """End the processes of a loader that is no longer needed.
+    """End the processes of a loader that is no longer needed; it may be used again.
 
     They go with the loader, but that may live on in what waits for the garbage collector, such as
     an exception somewhere below the function that made it; processes that are forked meanwhile
     inherit it, and complain. PyTorch has no public way to say that it is done with.
     """
-    loader._iterator = None
+    iterator, loader._iterator = loader._iterator, None
+    if isinstance(iterator, _MultiProcessingDataLoaderIter):
+        # Not left to its end: the traceback of an error holds it.
+        iterator._shutdown_workers()
+
+
+@atexit.register
+def _end_all_workers() -> None:
+    """Before `multiprocessing` waits for those that the one SIGTERM it sends does not end."""
+    for loader in list(_LOADERS):
+        end_workers(loader)
 
 
 def _set_up_worker(worker: int) -> None:
     """What a loader process begins with."""
-    # Signals may go to all processes of a group: Ctrl-C, and SIGTERM of a batch system. The main
-    # process decides what they mean, and ends this one; insistence does as well.
+    # Signals may go to all processes of a group: Ctrl-C, a closed terminal's, and SIGTERM of a
+    # batch system. The main process decides what they mean, and ends this one; insistence does as
+    # well.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
     # Where loader processes are spawned, not forked, they start with OpenCV's default.
     if cv2.getNumThreads() > 1:
@@ -211,14 +235,16 @@ def on_device(batches: Iterable[CropBatch], device: torch.device) -> Iterator[Cr
 
     On CUDA each batch is copied one ahead of its use, on a stream of its own, from the
     page-locked memory that `crop_loader` gives with ``pin_memory``. Pixels travel as uint8, a
-    quarter of their size in float32. Elsewhere the batches pass through.
+    quarter of their size in float32. Elsewhere they are moved out of the memory that a loader
+    process shares with this one: that costs a file descriptor for each column, as long as it is
+    kept, and many batches may make one step.
 
     Args:
         batches: From a loader.
         device: Where the network is.
     """
     if device.type != "cuda":
-        yield from batches
+        yield from map(_unshared, batches)
         return
     # PyTorch has not typed it.
     copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
@@ -233,6 +259,13 @@ def on_device(batches: Iterable[CropBatch], device: torch.device) -> Iterator[Cr
         ahead = sent, event
     if ahead is not None:
         yield _arrived(*ahead)
+
+
+def _unshared(batch: CropBatch) -> CropBatch:
+    """The batch, in memory of this process."""
+    if not batch.pixels.is_shared():  # type: ignore[no-untyped-call]
+        return batch
+    return CropBatch(*(column.clone() for column in batch))
 
 
 def _sent(batch: CropBatch, device: torch.device) -> CropBatch:

@@ -10,15 +10,16 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from pose_hrnet.data.formats.coco import AnnotationFile, read_coco
+from pose_hrnet.data.formats.coco import AnnotationFile, Category, read_coco
 from pose_hrnet.data.formats.detections import load_detections
 from pose_hrnet.data.formats.mpii import MpiiFile, read_mpii
 from pose_hrnet.data.formats.persons import read_persons
 from pose_hrnet.data.formats.rows import explain_strays, is_list, summarise
 from pose_hrnet.data.formats.skeletons import find_skeleton
-from pose_hrnet.keypoints.records import ImageId, People
+from pose_hrnet.data.formats.suspicions import suspect_people, warn_of
+from pose_hrnet.keypoints.records import People
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton, spelling_of
-from pose_hrnet.system.text import counted
+from pose_hrnet.system.text import counted, few
 
 log = logging.getLogger(__name__)
 
@@ -37,14 +38,16 @@ def read_annotations(path: Path) -> Annotations:
     return read_mpii(path) if is_list(path) else read_coco(path)
 
 
-def check_keypoints(file: Annotations, skeleton: Skeleton) -> ImageId:
-    """Refuse a data set of other keypoints than a checkpoint's; else the id of its category.
+def check_keypoints(
+    file: Annotations, skeleton: Skeleton, category: str | int | None = None
+) -> Category:
+    """Refuse a data set of other keypoints than a checkpoint's; else its category.
 
     Raises:
         ValueError: If it lacks a category of persons, or has other keypoints.
     """
-    category = file.category()
-    names = category.keypoint_names
+    chosen = file.category(category)
+    names = chosen.keypoint_names
     if not skeleton.reads(names):
         raise ValueError(
             f"{file} has {counted(len(names), 'keypoint')} ({', '.join(names)}), but the "
@@ -55,10 +58,12 @@ def check_keypoints(file: Annotations, skeleton: Skeleton) -> ImageId:
     others = ", ".join(f"{name} as {own}" for name, own in skeleton.renames(names))
     if others:
         log.warning("%s: keypoints are read in the model's order, %s", file, others)
-    return category.id
+    return chosen
 
 
-def annotated_people(file: Annotations, skeleton: Skeleton) -> People:
+def annotated_people(
+    file: Annotations, skeleton: Skeleton, category: str | int | None = None
+) -> People:
     """The persons that are predicted in their annotated boxes.
 
     COCO and CrowdPose: those of the official rules (`labelled_people`). MPII: all, since its
@@ -68,8 +73,8 @@ def annotated_people(file: Annotations, skeleton: Skeleton) -> People:
         ValueError: If there is none, or they are of another skeleton.
     """
     if isinstance(file, AnnotationFile):
-        return labelled_people(load_people(file, skeleton=skeleton))
-    check_keypoints(file, skeleton)
+        return labelled_people(load_people(file, skeleton=skeleton, category=category))
+    check_keypoints(file, skeleton, category)
     if file.problems:
         log.warning("%s: %s", file, summarise(file.problems))
     return file.people
@@ -92,7 +97,7 @@ def load_people(
     Args:
         annotations: COCO keypoint JSON, or what was read of it.
         skeleton: The keypoints of the category.
-        category: Name or id; None: the one that has keypoints, or else is called ``person``.
+        category: As `AnnotationFile.category` takes it.
         on_bad: Whether a bad row is logged (one warning for the file) or ends the loading.
 
     Returns:
@@ -113,11 +118,12 @@ def load_people(
         reasons = [summarise(problems) or "no annotation has this category_id"]
         reasons += filter(None, [explain_strays(problems, people.images)])
         raise ValueError(
-            f"{file} has no usable person of category {persons.category.id!r} "
+            f"{file} has no usable person of category {few(map(repr, persons.category.ids))} "
             f"({persons.category.name}): {'; '.join(reasons)}"
         )
     if problems:
         log.warning("%s: %s", file, summarise(problems))
+    warn_of(file, suspect_people(people))
     return people
 
 
@@ -144,7 +150,12 @@ def labelled_people(people: People) -> People:
 
 
 def people_to_predict(
-    file: Annotations, boxes: Path | None, skeleton: Skeleton, *, min_box_score: float = 0.0
+    file: Annotations,
+    boxes: Path | None,
+    skeleton: Skeleton,
+    *,
+    category: str | int | None = None,
+    min_box_score: float = 0.0,
 ) -> People:
     """The persons whose crops are predicted: the detections, or the official ground-truth boxes.
 
@@ -154,6 +165,7 @@ def people_to_predict(
         file: The annotations.
         boxes: A detector's boxes in the same images; None: the annotated ones.
         skeleton: The keypoints.
+        category: As `AnnotationFile.category` takes it.
         min_box_score: Weaker detections are left out.
 
     Raises:
@@ -161,17 +173,19 @@ def people_to_predict(
         FileNotFoundError: If there are no such boxes.
     """
     if boxes is None:
-        people = annotated_people(file, skeleton)
+        people = annotated_people(file, skeleton, category)
     else:
         annotated = (
-            file.people if isinstance(file, MpiiFile) else load_people(file, skeleton=skeleton)
+            file.people
+            if isinstance(file, MpiiFile)
+            else load_people(file, skeleton=skeleton, category=category)
         )
         people = load_detections(
             boxes,
             annotated.images,
             skeleton=skeleton,
             min_score=min_box_score,
-            category_id=file.category().id,
+            category_ids=file.category(category).ids,
         )
     if not len(people):
         raise ValueError(f"{boxes or file} has no person to predict; see pose-hrnet data validate")
@@ -183,6 +197,7 @@ def people_to_learn(
     skeleton: Skeleton,
     *,
     source: str | None = None,
+    category: str | int | None = None,
     mapping: Mapping[str, str] | None = None,
 ) -> People:
     """The persons of one data set who have a keypoint to learn, under the target's keypoints.
@@ -191,6 +206,7 @@ def people_to_learn(
         annotations: Of any kind.
         skeleton: The keypoints to learn. Those that the data set lacks are not labelled.
         source: The data set's own keypoints, as `find_skeleton` takes them.
+        category: As `AnnotationFile.category` takes it.
         mapping: As in `map_keypoints`.
 
     Raises:
@@ -199,11 +215,11 @@ def people_to_learn(
             has a keypoint to learn.
     """
     own, file = skeleton, read_annotations(annotations)
-    names = file.category().keypoint_names
+    names = file.category(category).keypoint_names
     same = skeleton.reads(names) and not skeleton.renames(names)
     if source is not None or mapping or not same:
-        own = find_skeleton(source, annotations)
-    people = annotated_people(file, own)
+        own = find_skeleton(source, annotations, category)
+    people = annotated_people(file, own, category)
     if own is not skeleton:
         people = map_keypoints(people, own, skeleton, mapping or {}, annotations)
     people = people[(people.visibility > 0).any(axis=1)]
@@ -220,7 +236,7 @@ def map_keypoints(
     source: Skeleton,
     target: Skeleton,
     mapping: Mapping[str, str],
-    annotations: Path,
+    annotations: Path | str,
 ) -> People:
     """Give persons the keypoints of another skeleton, by name.
 
@@ -275,14 +291,14 @@ def join(parts: Sequence[tuple[People, Path, int]]) -> tuple[People, Path]:
             person counts.
 
     Returns:
-        The persons, and what their file names are relative to. Of more than one data set, the
-        file names hold the folders.
+        The persons, and what their file names are relative to. Of more than one data set, these
+        are whole paths, and the folder is the root of the disk.
     """
     if len(parts) == 1 and parts[0][2] == 1:
         return parts[0][:2]
     placed = []
     for people, folder, repeat in parts:
-        names = tuple(str(folder / name) for name in people.images.file_names)
+        names = tuple(str((folder / name).absolute()) for name in people.images.file_names)
         repeated = people[np.tile(np.arange(len(people)), repeat)]
         placed.append(replace(repeated, images=replace(people.images, file_names=names)))
-    return People.concatenate(placed), Path()
+    return People.concatenate(placed), Path(Path.cwd().anchor)

@@ -113,7 +113,9 @@ def annotated_crops(card: ModelCard, data: DataSet, count: int | None = 64) -> T
         ValueError: If the data is malformed, or no image could be read.
         FileNotFoundError: If the annotations are missing.
     """
-    people = people_to_predict(read_annotations(data.annotations), data.boxes, card.skeleton)
+    people = people_to_predict(
+        read_annotations(data.annotations), data.boxes, card.skeleton, category=data.category
+    )
     dataset = CropDataset(people, data.images, card.codec, card.box_padding)
     rows = np.linspace(0, len(people) - 1, min(count or len(people), len(people))).astype(int)
     crops = [dataset[0, int(row)] for row in rows]

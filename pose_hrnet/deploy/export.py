@@ -9,9 +9,11 @@ inside, on a quarter of the bytes that floats would take.
 from __future__ import annotations
 
 import copy
+import logging
 import re
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +36,10 @@ from pose_hrnet.inference.model import Decoder, PoseModel
 from pose_hrnet.models.card import SUFFIXES, ExportFacts, ModelCard
 from pose_hrnet.system.choices import ExportFormat
 from pose_hrnet.system.extras import import_extra
-from pose_hrnet.system.files import draft_folder, put_in_place
-from pose_hrnet.system.text import one_line
+from pose_hrnet.system.folders import LEAST, check_room, draft_folder, naming, put_in_place
+from pose_hrnet.system.text import counted, one_line
+
+log = logging.getLogger(__name__)
 
 
 class PoseGraph(nn.Module):
@@ -123,19 +127,24 @@ def export_model(
     Raises:
         ValueError: If an extra is missing, the network cannot be exported in this format, or the
             model decodes as no card can say.
-        OSError: If the files cannot be written.
+        OSError: If the files cannot be written, or the disk has no room for them.
     """
     path, model = Path(path), as_layers(replace(model, card=graph_card(model)))
     facts = ExportFacts(fmt, model.decoder.flip_test, heatmaps, "fp32", package_versions(fmt))
     card = replace(model.card, export=facts)
     write = {"onnx": _write_onnx, "openvino": _write_openvino, "torch": _write_program}[fmt]
     import_packages(fmt)
+    log.info("tracing the network and writing it in format %s, which takes a minute or more", fmt)
+    check_room(path.parent, weight_bytes(model), WEIGHTS)
     program = trace(model, heatmaps=heatmaps)
     with draft_folder(path) as folder:
         draft = folder / path.name
         try:
             write(program, draft, facts, card.codec.input_wh)
+        except OSError:
+            raise
         except Exception as error:  # the converters' errors have no common base
+            check_written(folder, path, weight_bytes(model))
             raise ValueError(
                 f"the network cannot be written in format {fmt} ({one_line(error)}); it may have "
                 "an operator that the converter does not know, so try another format"
@@ -143,6 +152,7 @@ def export_model(
         card.write_beside(draft)
         found = None
         if check_crops is not None:
+            log.info("comparing it with the checkpoint on %s", counted(len(check_crops), "crop"))
             found = difference(model, _opened(draft, model), check_crops, bound)
             facts = replace(facts, measured={"difference": asdict(found)})
             card = replace(card, export=facts)
@@ -150,6 +160,34 @@ def export_model(
         if found is None or found.ok:
             put_in_place(folder, path.parent)
     return Export(path, card, found)
+
+
+WEIGHTS = "the weights"
+"""What an export needs room for."""
+
+
+def weight_bytes(model: PoseModel) -> int:
+    """About the size of an export: that of the parameters and statistics of its network."""
+    return sum(value.nbytes for value in model.network.state_dict().values())
+
+
+def check_written(folder: Path, path: Path, size: int) -> None:
+    """Whether a program that could not write a file, and said why in its own way, had no room.
+
+    Args:
+        folder: Of drafts, which are removed.
+        path: Whose they were.
+        size: About what was to be written.
+
+    Raises:
+        NotWritten: If nobody could have written so much there.
+    """
+    for draft in filter(Path.is_file, folder.iterdir()):
+        draft.unlink()
+    with naming(path):
+        probe = folder / "probe"
+        probe.write_bytes(bytes(max(size, LEAST)))
+        probe.unlink()
 
 
 def graph_card(model: PoseModel) -> ModelCard:
@@ -235,7 +273,10 @@ def package_versions(fmt: ExportFormat) -> dict[str, str]:
 def _write_program(
     program: ExportedProgram, path: Path, facts: ExportFacts, input_wh: tuple[int, int]
 ) -> None:
-    torch.export.save(program, path)
+    # Not into a file: where the disk is full, PyTorch's writer ends the process.
+    data = BytesIO()
+    torch.export.save(program, data)
+    path.write_bytes(data.getbuffer())
 
 
 def _write_onnx(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -15,9 +14,10 @@ from torch import Tensor
 
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.data.crops import CropDataset
+from pose_hrnet.data.formats.rows import read_json
 from pose_hrnet.data.people import check_keypoints, people_to_predict, read_annotations
 from pose_hrnet.deploy.check import MAX_DIFFERENCE, difference
-from pose_hrnet.deploy.export import Export, export_model, graph_card
+from pose_hrnet.deploy.export import WEIGHTS, Export, export_model, graph_card, weight_bytes
 from pose_hrnet.deploy.quantise import import_nncf, quantise
 from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.evaluation.scorer import main_number
@@ -25,7 +25,8 @@ from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints.records import ImageId, People
 from pose_hrnet.models.card import ModelCard
-from pose_hrnet.system.files import draft_folder, put_in_place, write_json
+from pose_hrnet.system.files import write_json
+from pose_hrnet.system.folders import check_room, draft_folder, put_in_place
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import counted
 
@@ -70,8 +71,8 @@ def prepare(
     """
     source = calibration or data
     file = read_annotations(source.annotations)
-    check_keypoints(file, card.skeleton)
-    people = people_to_predict(file, source.boxes, card.skeleton)
+    check_keypoints(file, card.skeleton, source.category)
+    people = people_to_predict(file, source.boxes, card.skeleton, category=source.category)
     rng = np.random.default_rng(_SEED)
     images = rng.permutation(np.unique(people.image_index))
     if calibration is None:
@@ -143,6 +144,7 @@ def export_int8(
         OSError: If the files cannot be read or written.
     """
     import_nncf()
+    check_room(path.parent, 2 * weight_bytes(model), WEIGHTS)
     settings = settings or Int8Settings()
     with draft_folder(path) as folder:
         prepared = prepare(graph_card(model), data, settings.calibration, settings.count, folder)
@@ -222,7 +224,7 @@ def _crops(card: ModelCard, people: People, rows: NDArray[np.intp], data: DataSe
 
 def _without(data: DataSet, images: set[ImageId], folder: Path) -> DataSet:
     """The data set without these images, as files in a folder."""
-    content = json.loads(data.annotations.read_bytes())
+    content: Any = read_json(data.annotations, Any, "annotations")
     if isinstance(content, list):  # MPII: the images are their file names
         content = [row for row in content if row.get("image") not in images]
     else:
@@ -232,7 +234,7 @@ def _without(data: DataSet, images: set[ImageId], folder: Path) -> DataSet:
     boxes = None
     if data.boxes is not None:
         boxes = folder / "scored_boxes.json"
-        rows = json.loads(data.boxes.read_bytes())
+        rows = read_json(data.boxes, list[dict[str, Any]], "a list of boxes")
         write_json(boxes, [row for row in rows if row.get("image_id") not in images])
     return data.model_copy(update={"annotations": folder / "scored.json", "boxes": boxes})
 

@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.crops import Crop, CropDataset
-from pose_hrnet.data.formats.results import poses_to_results
 from pose_hrnet.data.loader import crop_loader
+from pose_hrnet.data.missing import why_unreadable
 from pose_hrnet.data.people import check_keypoints, people_to_predict, read_annotations
 from pose_hrnet.evaluation.metrics.scores import Scores
 from pose_hrnet.evaluation.scorer import METRICS, Scorer
@@ -20,7 +20,7 @@ from pose_hrnet.inference.dataset import Inference, predict_people
 from pose_hrnet.inference.model import PoseModel, postprocess
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import BOX_PADDING
-from pose_hrnet.keypoints.records import ImageId, People, Poses
+from pose_hrnet.keypoints.records import People, Poses
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.choices import AnnotationKind, Evaluator
@@ -42,7 +42,6 @@ class Evaluation:
         scores: Its numbers, with notes on those that are not meaningful.
         keypoint_metrics: PCK, AUC and EPE, or why there are none.
         poses: The poses that were scored, in image pixels.
-        category_id: Their category.
         provenance: Boxes, flip, shift, codec, NMS, counts: plain values, ready for JSON.
     """
 
@@ -50,13 +49,12 @@ class Evaluation:
     scores: Scores
     keypoint_metrics: dict[str, Any]
     poses: Poses
-    category_id: ImageId
     provenance: dict[str, Any]
 
     @property
     def results(self) -> list[dict[str, Any]]:
         """The poses in COCO results format."""
-        return poses_to_results(self.poses, self.category_id)
+        return self.poses.to_coco()
 
     def with_provenance(self, facts: dict[str, Any]) -> Evaluation:
         """The same scores with further facts about what produced them."""
@@ -82,7 +80,7 @@ class Evaluation:
         unusual = [
             f"{name.replace('_', ' ')} {value} instead of {usual[name]}"
             for name, value in facts.items()
-            if value != usual.get(name, value)
+            if value != usual.get(name, value) and (name, value) != ("weights", None)
         ]
         return [
             (
@@ -120,13 +118,11 @@ class EvaluationSet:
     Attributes:
         data: Annotations, image folder and boxes.
         people: The persons whose crops are predicted.
-        category_id: Category of the results.
         scorer: The data set's metric.
     """
 
     data: DataSet
     people: People
-    category_id: ImageId
     scorer: Scorer
 
     def crops(
@@ -149,10 +145,12 @@ def load_evaluation_set(
 ) -> EvaluationSet:
     """Read annotations, once, and boxes; arguments and errors as of `people_to_predict`."""
     file = read_annotations(data.annotations)
-    category_id = check_keypoints(file, skeleton)
+    check_keypoints(file, skeleton, data.category)
     scorer = Scorer.of(file, data, skeleton)
-    people = people_to_predict(file, data.boxes, skeleton, min_box_score=min_box_score)
-    return EvaluationSet(data, people, category_id, scorer)
+    people = people_to_predict(
+        file, data.boxes, skeleton, category=data.category, min_box_score=min_box_score
+    )
+    return EvaluationSet(data, people, scorer)
 
 
 def tested_as(model: PoseModel, test: EvaluateConfig) -> PoseModel:
@@ -233,16 +231,14 @@ def score_inference(
     data = chosen.data
     if not len(inference.poses):
         raise ValueError(
-            f"none of the images of {data.annotations} could be read from {data.images}; "
-            "is this the folder that its file names are relative to?"
+            f"none of the images of {data.annotations} could be read from {data.images}: "
+            f"{why_unreadable(data.images, chosen.people.images)}"
         )
     people, scorer = chosen.people, chosen.scorer
     if METRICS[scorer.metric].by_person:
         test = test.model_copy(update={"nms": "none"})
     poses = postprocess(inference.poses, card.skeleton, test)
-    scores = scorer.score(
-        poses, people, inference, category_id=chosen.category_id, evaluator=evaluator
-    )
+    scores = scorer.score(poses, people, inference, evaluator=evaluator)
     keypoint_metrics = scorer.keypoint_metrics(people, inference)
     provenance = {
         "annotations": str(data.annotations),
@@ -264,6 +260,4 @@ def score_inference(
         "processes": processes,
         "evaluator": scores.evaluator,
     }
-    return Evaluation(
-        scorer.metric, scores, keypoint_metrics, poses, chosen.category_id, provenance
-    )
+    return Evaluation(scorer.metric, scores, keypoint_metrics, poses, provenance)

@@ -22,7 +22,7 @@ from pose_hrnet.evaluation.metrics.pck import keypoint_metrics
 from pose_hrnet.evaluation.metrics.pckh import MpiiTruth, score_mpii
 from pose_hrnet.evaluation.metrics.scores import Scores
 from pose_hrnet.inference.dataset import Inference
-from pose_hrnet.keypoints.records import ImageId, People, Poses
+from pose_hrnet.keypoints.records import People, Poses
 from pose_hrnet.keypoints.skeleton import COCO17, CROWDPOSE14, Skeleton
 from pose_hrnet.system.choices import AnnotationKind, Evaluator, MetricName
 
@@ -114,7 +114,9 @@ class Scorer:
                 f"is {metric}; leave out the head sizes"
             )
         if metric == "coco":
-            return cls(metric, data, skeleton, Truth.of(file, skeleton.num_keypoints))
+            category = file.category(data.category)
+            truth = Truth.of(file, skeleton.num_keypoints, category=category)
+            return cls(metric, data, skeleton, truth)
         if metric != "crowdpose":
             raise ValueError(f"the metric {metric} has no ground truth in Scorer.of; add it")
         count = CROWDPOSE14.num_keypoints
@@ -131,7 +133,6 @@ class Scorer:
         people: People,
         inference: Inference,
         *,
-        category_id: ImageId,
         evaluator: Evaluator = "fast",
     ) -> Scores:
         """Score predictions.
@@ -140,7 +141,6 @@ class Scorer:
             poses: Duplicates removed; MPII does without.
             people: The persons that were predicted.
             inference: Their poses.
-            category_id: Of the poses.
             evaluator: As `score_poses` takes it.
 
         Raises:
@@ -150,12 +150,11 @@ class Scorer:
             rows = people.ids[inference.rows].astype(int)
             return score_mpii(self.truth, inference.poses, rows)
         if isinstance(self.truth, CrowdTruth):
-            results = results_of_poses(poses, category_id)
+            results = results_of_poses(poses)
             return score_crowdpose(self.truth, results, evaluator=evaluator)
         return score_poses(
             self.truth,
             poses,
-            category_id=category_id,
             sigmas=self.skeleton.sigmas,
             evaluator=evaluator,
         )
@@ -173,6 +172,7 @@ def score_file(
     results: Path,
     *,
     skeleton: str | None = None,
+    category: str | int | None = None,
     metric: MetricName = "auto",
     evaluator: Evaluator = "fast",
 ) -> tuple[Scores, AnnotationKind]:
@@ -183,13 +183,14 @@ def score_file(
         results: COCO keypoint results.
         skeleton: Whose sigmas COCO's OKS uses, as `find_skeleton` takes it. None: COCO's where
             the annotations name no keypoints.
+        category: Which categories are scored, as `AnnotationFile.category` takes it; None: all.
         metric: ``auto``: the one that the annotations are known by.
         evaluator: As `score_results` takes it.
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If a file is malformed, or the annotations are MPII's, or the metric scores no
-            results files.
+        ValueError: If a file is malformed, or the annotations are MPII's or have no person to
+            find, or the metric scores no results files.
     """
     file = read_annotations(annotations)
     if isinstance(file, MpiiFile) or metric == "mpii":
@@ -198,14 +199,19 @@ def score_file(
             "do not say; score MPII with pose-hrnet evaluate"
         )
     name = file.kind if metric == "auto" else metric
-    if name == "crowdpose":
-        return score_crowdpose(CrowdTruth.of(file), results, evaluator=evaluator), name
-    if name != "coco":
+    if name not in ("coco", "crowdpose"):
         raise ValueError(f"the metric {name} scores no results files; use coco or crowdpose")
-    chosen = COCO17
-    if skeleton is not None:
-        chosen = find_skeleton(skeleton, annotations)
-    elif (category := file.category()).keypoint_names:
-        chosen = skeleton_of(category, annotations)
-    truth = Truth.of(file, chosen.num_keypoints)
-    return score_results(truth, results, sigmas=chosen.sigmas, evaluator=evaluator), name
+    if name == "crowdpose":
+        scores = score_crowdpose(CrowdTruth.of(file), results, evaluator=evaluator)
+    else:
+        chosen = COCO17
+        if skeleton is not None:
+            chosen = find_skeleton(skeleton, annotations, category)
+        elif (named := file.category(category)).keypoint_names:
+            chosen = skeleton_of(named, annotations)
+        scored = None if category is None else file.category(category)
+        truth = Truth.of(file, chosen.num_keypoints, category=scored)
+        scores = score_results(truth, results, sigmas=chosen.sigmas, evaluator=evaluator)
+    if all(value == -1 for value in scores.values.values()):
+        raise ValueError(f"nothing in {annotations} can be scored: {'; '.join(scores.notes)}")
+    return scores, name

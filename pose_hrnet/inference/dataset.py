@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 import numpy as np
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from pose_hrnet.data.crops import Crop, CropDataset
+from pose_hrnet.data.loader import end_workers
 from pose_hrnet.inference.model import Decoder, PoseModel, decode_each, poses_of
 from pose_hrnet.keypoints.geometry import xywh_to_xyxy
 from pose_hrnet.keypoints.records import Float32, Poses
+from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.distributed import World
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import counted
@@ -84,7 +86,8 @@ def predict_each(
             that it had.
         decoders: From crops to keypoints; see `decode_each`.
         dataset: The crops.
-        loader: Their batches, unshuffled; of several processes, this one's share of them.
+        loader: Their batches, unshuffled; of several processes, this one's share of them. An
+            error ends its processes.
         world: The processes that predict; None: this one alone.
         progress: Watches.
 
@@ -100,9 +103,13 @@ def predict_each(
     watcher = progress if world.is_main else SILENT
     persons = len(dataset)
     with model.evaluating(), watcher.task("predict", persons, "persons") as bar:
-        for done, batch in _predicted(model, decoders, loader):
-            own.append(batch)
-            bar.advance_to(min(persons, done * world.size))  # the others are about as far
+        try:
+            for done, batch in _predicted(model, decoders, loader):
+                own.append(batch)
+                bar.advance_to(min(persons, done * world.size))  # the others are about as far
+        except BaseException:
+            end_workers(loader)  # which would live on in the traceback
+            raise
     # Batch b was dealt to process b mod size.
     turns = zip_longest(*world.gather(own))
     batches = [batch for turn in turns for batch in turn if batch is not None]
@@ -120,8 +127,8 @@ def predict_each(
         images = counted(len(unreadable), "image")
         log.warning("%s could not be read; all persons there count as missed", images)
     return [
-        _joined(dataset, batches, place, len(decoder.flip_index), unreadable)
-        for place, decoder in enumerate(decoders)
+        _joined(dataset, batches, place, model.card.skeleton, unreadable)
+        for place in range(len(decoders))
     ]
 
 
@@ -138,21 +145,22 @@ def _predicted(
         for keypoints_input, values in decode_each(model, decoders, batch.pixels):
             decoded.append((keypoints_input.cpu().numpy(), values.cpu().numpy()))
         done += len(batch.pixels)
-        yield done, _Batch(batch.rows.numpy(), batch.readable.numpy(), decoded)
+        # Copied: to keep what a loader process shares is to keep a file descriptor.
+        yield done, _Batch(batch.rows.numpy().copy(), batch.readable.numpy().copy(), decoded)
 
 
 def _joined(
     dataset: CropDataset,
     batches: Sequence[_Batch],
     place: int,
-    num_keypoints: int,
+    skeleton: Skeleton,
     unreadable: set[int],
 ) -> Inference:
     """What one decoder made of all batches, but for crops whose image could not be read."""
     row = [batch.row[batch.readable] for batch in batches]
     points = [batch.decoded[place][0][batch.readable] for batch in batches]
     scores = [batch.decoded[place][1][batch.readable] for batch in batches]
-    empty = np.empty((0, num_keypoints, 2), np.float32)
+    empty = np.empty((0, len(skeleton.keypoint_names), 2), np.float32)
     rows = np.concatenate([*row, np.empty(0, np.int64)]).astype(np.int64)
     people = dataset.people[rows]
     poses = poses_of(
@@ -162,5 +170,7 @@ def _joined(
         boxes_xyxy=xywh_to_xyxy(people.boxes_xywh),
         scores=people.scores,
         image_ids=people.image_ids,
+        skeleton=skeleton,
     )
+    poses = replace(poses, category_ids=people.category_ids)
     return Inference(poses, tuple(sorted(unreadable)), rows)

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import csv
 import logging
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
 
 from pose_hrnet.config.recipe import EvaluateConfig
-from pose_hrnet.data.formats.detections import ImageBoxes, load_boxes, names_of
-from pose_hrnet.data.formats.results import poses_to_results
+from pose_hrnet.data.formats.results import POSE_BYTES, RESULTS
 from pose_hrnet.data.images import ImageError, read_rgb
 from pose_hrnet.inference.estimator import BATCH_BYTES, PoseEstimator
+from pose_hrnet.inference.formats.writer import USUAL_OUTPUTS, FormatFiles, Outputs, finished
 from pose_hrnet.inference.model import postprocess
-from pose_hrnet.keypoints.records import Float32, Float64, Image, ImageId, Poses, object_array
-from pose_hrnet.keypoints.skeleton import Skeleton
-from pose_hrnet.system.files import replace_file, write_json
+from pose_hrnet.inference.sources import Sources, find_images, identify
+from pose_hrnet.inference.written import OVERLAYS, PredictionFiles, overlay_names
+from pose_hrnet.keypoints.records import Float32, Float64, Image, object_array
+from pose_hrnet.system.folders import check_room, owned
 from pose_hrnet.system.progress import SILENT, Bar, Progress
 from pose_hrnet.system.threads import Behind
-from pose_hrnet.visualize.draw import draw_poses, write_image
 
 log = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+LOCK = ".results.lock"
+"""Keeps two predictions out of one folder, not a prediction out of a training's."""
 
 
 @dataclass(frozen=True)
@@ -39,119 +38,104 @@ class FilePredictions:
         images: Number of images predicted.
         persons: Number of poses written.
         failures: One sentence for each image that could not be read.
+        overlays_missing: One sentence for each overlay that could not be drawn or written.
     """
 
     images: int
     persons: int
     failures: tuple[str, ...]
-
-
-def find_images(inputs: Sequence[Path], *, skip: Path | None = None) -> list[Path]:
-    """Image files among paths, each once; folders are searched with their sub-folders, sorted.
-
-    Args:
-        inputs: Image files and folders.
-        skip: A folder whose files are passed over.
-
-    Raises:
-        FileNotFoundError: If a path does not exist.
-        ValueError: If there is no image at all.
-    """
-    found: dict[Path, Path] = {}
-    for path in inputs:
-        if not path.exists():
-            raise FileNotFoundError(f"{path} does not exist; give image files or folders of them")
-        files = [path]
-        if path.is_dir():
-            files = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-        for file in filter(Path.is_file, files):
-            found.setdefault(file.resolve(), file)
-    skipped = None if skip is None else skip.resolve()
-    paths = [path for resolved, path in found.items() if skipped not in resolved.parents]
-    if not paths:
-        looked = " ".join(sorted(IMAGE_SUFFIXES)) + (f", not below {skip}" if found else "")
-        raise ValueError(
-            f"there is no image in {', '.join(map(str, inputs))}; looked for {looked}"
-        )
-    return paths
+    overlays_missing: tuple[str, ...] = ()
 
 
 def predict_files(
     estimator: PoseEstimator,
-    inputs: Sequence[Path],
+    inputs: Sequence[Path] | Sources,
     output: Path,
     *,
     boxes: Path | None = None,
-    overlays: bool = True,
-    min_score: float = 0.2,
+    annotations: Path | None = None,
+    outputs: Outputs = USUAL_OUTPUTS,
     test: EvaluateConfig | None = None,
     progress: Progress = SILENT,
 ) -> FilePredictions:
     """Predict images and folders; write ``results.json``, ``keypoints.csv`` and ``overlays/``.
 
-    An image that cannot be read is reported and counted, and the rest is done. Where a box file is
+    An image that cannot be read is reported and counted, and the rest is done; so is an overlay
+    that cannot be written. The poses of an image are on the disk as soon as they are known, and
+    stay there whatever becomes of the others. Where a box file is
     given, images without boxes in it have no persons; pose scores are then the box score times the
-    mean keypoint score. The image id of a result is the box file's, or else the number that the
-    file's name is, or else the file's name.
+    mean keypoint score. The image id of a result is that of the annotations, or else the file's
+    name; see `identify`.
 
     Args:
         estimator: The model.
-        inputs: Image files and folders; overlays of an earlier run are passed over.
+        inputs: Image files and folders, of which overlays of an earlier run are passed over; or
+            what `identify` made of them, and then neither boxes nor annotations.
         output: Folder to write to.
-        boxes: Detection file (see `load_boxes`); None: each image is one person crop.
-        overlays: Whether to draw the poses on the images.
-        min_score: Keypoints below it are not drawn.
+        boxes: Detection file (see `identify`); None: each image is one person crop.
+        annotations: Whose image ids the results and the boxes go by; None: they go by names.
+        outputs: What is written besides: overlays, and files for other programs.
         test: Rescores the poses and removes duplicates, as an evaluation does; None: all stay,
             and score as said above.
         progress: Watches.
 
     Raises:
         FileNotFoundError: If an input or the box file is missing.
-        ValueError: If there is no image, the box file is malformed, or none of its boxes belongs
-            to an image.
+        OSError: If the folder cannot be written to, or the disk is full.
+        FolderBusy: If another process predicts into the folder.
+        FileExistsError: If files for other programs are there of an earlier run.
+        ValueError: If there is no image, or as `identify`.
     """
-    paths = find_images(inputs, skip=output / "overlays")
-    known = None if boxes is None else load_boxes(boxes)
-    if known is not None and not any(_find_boxes(path, known) for path in paths):
-        raise ValueError(
-            f"no image has boxes in {boxes}: it names {', '.join(list(known)[:3])}, "
-            f"the images are {', '.join(p.name for p in paths[:3])}"
-        )
-    skeleton = estimator.skeleton
-    (output / "overlays" if overlays else output).mkdir(parents=True, exist_ok=True)
-    names = _unique_names(paths)
-    image_ids = _image_ids(paths, known or {})
-    all_poses: list[tuple[Path, Poses]] = []
+    check_room(output)
+    if isinstance(inputs, Sources):
+        sources = inputs
+    else:
+        sources = identify(find_images(inputs, skip=output / OVERLAYS), boxes, annotations)
+    paths = list(sources.image_ids)
+    persons = len(paths) if sources.boxes is None else sum(map(len, sources.boxes.values()))
+    check_room(output, 2 * POSE_BYTES * persons, RESULTS)  # and as much for the table
+    names = overlay_names(paths)
+    images = 0
     failures: list[str] = []
-
-    def draw(target: Path, image: Image, poses: Poses) -> None:
-        points, scores = poses.keypoints_image, poses.keypoint_scores
-        drawn = draw_poses(image, points, scores, skeleton=skeleton, min_score=min_score)
-        write_image(target, drawn)
-
-    with (
-        progress.task("predict", total=len(paths), unit="images") as bar,
-        Behind(BATCH_BYTES) as artist,
-    ):
-        pictures = _pictures(paths, known, failures, bar)
-        for (path, box_scores), image, found in estimator.predict_stream(pictures):
-            ids = object_array([image_ids[path]] * len(found))
-            poses = replace(found, image_ids=ids, scores=found.scores * box_scores)
-            if test is not None:
-                poses = postprocess(replace(poses, scores=box_scores), skeleton, test)
-            all_poses.append((path, poses))
-            if overlays:
-                target = output / "overlays" / f"{names[path]}.jpg"
-                artist.do(partial(draw, target, image, poses), image.nbytes)
-            bar.advance()
-    results = [row for _, poses in all_poses for row in poses_to_results(poses)]
-    write_json(output / "results.json", results)
-    _write_csv(output / "keypoints.csv", all_poses, skeleton)
-    return FilePredictions(len(all_poses), len(results), tuple(failures))
+    with owned(output, LOCK):
+        foreign = FormatFiles(
+            output,
+            outputs.formats,
+            estimator.skeleton,
+            names=names,
+            ids=sources.image_ids,
+            min_score=outputs.label_above,
+        )
+        written = PredictionFiles(output, estimator.skeleton, outputs.draw_above)
+        with (
+            finished(foreign),
+            progress.task("predict", total=len(paths), unit="images") as bar,
+            Behind(BATCH_BYTES) as artist,
+        ):
+            pictures = _pictures(paths, sources.boxes, failures, bar)
+            for (path, box_scores), image, found in estimator.predict_stream(pictures):
+                poses = replace(
+                    found,
+                    image_ids=object_array([sources.image_ids[path]] * len(found)),
+                    scores=found.scores * box_scores,
+                    category_ids=object_array(sources.category_ids.get(path, [])),
+                )
+                if test is not None:
+                    poses = postprocess(
+                        replace(poses, scores=box_scores), estimator.skeleton, test
+                    )
+                written.add(path, poses)
+                foreign.add(path, poses, (image.shape[1], image.shape[0]))
+                if outputs.draw_above is not None:
+                    artist.do(partial(written.draw, names[path], image, poses), image.nbytes)
+                images += 1
+                bar.advance()
+        written.finish()
+    return FilePredictions(images, written.persons, tuple(failures), tuple(written.failures))
 
 
 def _pictures(
-    paths: Sequence[Path], known: dict[str, ImageBoxes] | None, failures: list[str], bar: Bar
+    paths: Sequence[Path], known: dict[Path, Float64] | None, failures: list[str], bar: Bar
 ) -> Iterator[tuple[tuple[Path, Float32], Image, Float64]]:
     """Path and ``(N,)`` box scores, image, and boxes; without a box file: all of the image."""
     for path in paths:
@@ -162,48 +146,7 @@ def _pictures(
             failures.append(str(error))
             bar.advance()
             continue
-        rows: list[list[float]] = [[0, 0, image.shape[1], image.shape[0], 1]]
+        boxes = np.array([[0, 0, image.shape[1], image.shape[0], 1]], np.float64)
         if known is not None:
-            rows = found.rows if (found := _find_boxes(path, known)) else []
-        boxes = np.array(rows, dtype=np.float64).reshape(-1, 5)
+            boxes = known.get(path, np.empty((0, 5)))
         yield (path, boxes[:, 4].astype(np.float32)), image, boxes[:, :4]
-
-
-def _find_boxes(path: Path, known: dict[str, ImageBoxes]) -> ImageBoxes | None:
-    """A box file's boxes of an image, by any of its names."""
-    return next((known[name] for name in names_of(path) if name in known), None)
-
-
-def _image_ids(paths: Sequence[Path], known: dict[str, ImageBoxes]) -> dict[Path, ImageId]:
-    """The box file's id; else the stem's number, else the name, where unique; else the path."""
-    found = {path: _find_boxes(path, known) for path in paths}
-    given = {p: b.image_id for p, b in found.items() if b is not None and b.image_id is not None}
-    # A longer number does not fit the 64 bits of most readers of JSON.
-    numeric = [path for path in paths if path.stem.isdecimal() and len(path.stem) <= 18]
-    numbers: dict[Path, ImageId] = {path: int(path.stem) for path in numeric}
-    candidates = {p: [numbers[p], p.name] if p in numbers else [p.name] for p in paths}
-    uses = Counter(chain(given.values(), *candidates.values()))
-    chosen = {p: next((c for c in candidates[p] if uses[c] == 1), str(p)) for p in paths}
-    return chosen | given
-
-
-def _unique_names(paths: Sequence[Path]) -> dict[Path, str]:
-    """An overlay name per image: its stem, numbered where two folders hold the same one."""
-    names: dict[str, Path] = {}
-    for path in paths:
-        numbered = (f"{path.stem}_{number}" for number in count(2))
-        names[next(name for name in chain([path.stem], numbered) if name not in names)] = path
-    return {path: name for name, path in names.items()}
-
-
-def _write_csv(path: Path, all_poses: list[tuple[Path, Poses]], skeleton: Skeleton) -> None:
-    """One row per keypoint: image, person, keypoint name, x, y, keypoint score, pose score."""
-    with replace_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
-        writer = csv.writer(f)
-        writer.writerow(["image", "person", "keypoint", "x", "y", "score", "pose_score"])
-        for image, poses in all_poses:
-            for person in range(len(poses)):
-                for k, name in enumerate(skeleton.keypoint_names):
-                    numbers = *poses.keypoints_image[person, k], poses.keypoint_scores[person, k]
-                    row = [f"{v:.4f}" for v in (*numbers, poses.scores[person])]
-                    writer.writerow([str(image), person, name, *row])

@@ -26,8 +26,10 @@ from pose_hrnet.models.card import (
     card_path,
     described_model,
 )
+from pose_hrnet.models.weights.fetch import checkpoint_path
 from pose_hrnet.models.weights.load import load_network
 from pose_hrnet.system.choices import Backend, Precision
+from pose_hrnet.system.inputs import check_input
 from pose_hrnet.system.text import format_size, one_line
 
 log = logging.getLogger(__name__)
@@ -50,8 +52,9 @@ def load_model(
     heatmap models of others. All other files are checkpoints, of ours or of other toolkits.
 
     Args:
-        path: The model, or the YAML card that names it; ``default``: the weights inside the
-            package (docs/default_model.md).
+        path: The model, or the YAML card that names it; a name of published weights, such as
+            ``coco_w32_256x192_udp`` or ``default``, the weights inside the package; or an https
+            address (docs/weights.md).
         backend: What runs it; ``auto``: the best choice for a checkpoint (see `choose`), and for
             other files what they are for. ``openvino`` runs ONNX files, too.
         precision: Arithmetic; ``auto``: the fastest. That of exported files is their own, but
@@ -62,11 +65,11 @@ def load_model(
         crops: About how many will be predicted, for the choice; None: unknown.
 
     Raises:
-        FileNotFoundError: If a file is missing.
+        OSError: If a file is missing, or cannot be downloaded.
         ValueError: If the file is no model, its card contradicts it or what is asked for, or the
             runtime is not installed.
     """
-    path, card = Path(path), None if card is None else Path(card)
+    path, card = checkpoint_path(path), None if card is None else Path(card)
     if path.suffix.lower() in CARD_SUFFIXES:
         path, card = described_model(path), path
     if path.suffix.lower() == SUFFIXES["torch"]:
@@ -83,14 +86,18 @@ def load_model(
             )
         choice = choose(backend, precision, device, crops=crops)  # before the file is read
         return _checkpoint(path, backend, choice, device, flip_test)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such model file; check the path")
-    if card is None and card_path(path).is_file():
+    try:
+        check_input(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: there is no such model file; check the path") from None
+    if path.suffix.lower() == SUFFIXES["openvino"] and path.with_suffix(".bin").exists():
+        check_input(path.with_suffix(".bin"))
+    if card is None and card_path(path).exists():
         exported = ModelCard.read_beside(path)
         quantised = exported.export is not None and exported.export.weights == "int8"
         choice = choose_for_file(path, backend, precision, device, quantised=quantised)
         return _export(path, _open(path, choice, device), exported, choice, flip_test)
-    card = card or next((c for s in CARD_SUFFIXES if (c := path.with_suffix(s)).is_file()), None)
+    card = card or next((c for s in CARD_SUFFIXES if (c := path.with_suffix(s)).exists()), None)
     if card is None:
         raise FileNotFoundError(
             f"{path} has no card beside it; an export has {card_path(path).name}, and for a "

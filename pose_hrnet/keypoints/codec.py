@@ -14,7 +14,12 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from pose_hrnet.keypoints.refine import dark_steps, quarter_steps, udp_steps
+from pose_hrnet.keypoints.refine import (
+    border_true_steps,
+    dark_steps,
+    quarter_steps,
+    udp_steps,
+)
 from pose_hrnet.system.choices import Alignment, CodecName
 from pose_hrnet.system.text import format_size
 
@@ -52,6 +57,8 @@ class HeatmapCodec:
         blur_kernel: Odd width of the blur of dark and udp in cells (official: 11; 17 at 384x288).
         own_flip_shift: Cells of `flip_shift` where a model was tested with others than its
             alignment asks for; None: those of the alignment.
+        border_true: Decode dark and udp without their bias along the border, which the reference
+            implementations have; see `pose_hrnet.keypoints.refine.border_true_steps`.
 
     Raises:
         ValueError: If the name is unknown, the blur kernel is not odd, sigma or stride is not
@@ -64,6 +71,7 @@ class HeatmapCodec:
     stride: int = 4
     blur_kernel: int = 11
     own_flip_shift: int | None = None
+    border_true: bool = False
 
     def __post_init__(self) -> None:
         if self.name not in get_args(CodecName):
@@ -86,6 +94,7 @@ class HeatmapCodec:
     def __str__(self) -> str:
         """In words: ``gaussian, sigma 2, 256x192 -> 64x48``, sizes as height x width."""
         blur = "" if self.name == "gaussian" else f", blur {self.blur_kernel}"
+        blur += ", border-true" if self.border_true else ""
         cells_hw = self.heatmap_hw
         sizes = f"{format_size(self.input_wh)} -> {format_size(cells_hw[::-1])}"
         return f"{self.name}, sigma {self.sigma:g}{blur}, {sizes}"
@@ -184,6 +193,8 @@ class HeatmapCodec:
             steps = udp_steps(heatmaps, cells, self.blur_kernel)
         else:
             raise ValueError(f"codec {self.name!r} has no step from the highest cell; add it")
+        if self.border_true and self.name != "gaussian":
+            steps = border_true_steps(steps, heatmaps, cells, self.blur_kernel)
         steps = torch.where((scores > 0)[..., None], steps, torch.zeros_like(steps))
         return (cells + steps) * self._cell_pitch(cells), scores
 
@@ -231,8 +242,11 @@ class HeatmapCodec:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as a checkpoint stores them."""
         values = {**asdict(self), "input_wh": list(self.input_wh)}
-        if self.own_flip_shift is None:  # so that earlier versions can read it
+        # So that earlier versions can read it.
+        if self.own_flip_shift is None:
             del values["own_flip_shift"]
+        if not self.border_true:
+            del values["border_true"]
         return values
 
     @classmethod

@@ -222,7 +222,7 @@ def official_skeleton(num_keypoints: int) -> Skeleton | None:
     return next((s for s in SKELETONS.values() if s.num_keypoints == num_keypoints), None)
 
 
-_OTHER_SIDE = {"left": "right", "l": "r"}
+_OTHER_SIDE = {"left": "right", "l": "r", "right": "left", "r": "l"}
 
 
 def guess_flip_pairs(
@@ -239,21 +239,31 @@ def guess_flip_pairs(
     """
     words = [words_of(name) for name in names]
     place = {key: k for k, key in enumerate(words)}
-    found: dict[int, int] = {}
-    for k, key in enumerate(words):
-        other = place.get(tuple(_OTHER_SIDE.get(word, word) for word in key), k)
-        if other != k:
-            found[k] = other
     joined = {name.lower(): k for k, name in enumerate(names)}
+    found: dict[int, int] = {}
+
+    def pair(left: int, right: int | None) -> None:
+        """Take two for a pair, if neither is in one yet."""
+        if right is not None and left != right and not {left, right} & {*found, *found.values()}:
+            found[left] = right
+
+    # Of a name with two sides, as LeftEyeRightCorner, both change: the mirrored left eye is a
+    # right one, and its right corner a left one. Where no such name is there, the first changes.
+    for both in (True, False):
+        for k, key in enumerate(words):
+            sides = [at for at, word in enumerate(key) if word in _OTHER_SIDE]
+            if sides and key[sides[0]] in ("left", "l"):
+                changed = sides if both else sides[:1]
+                other = [_OTHER_SIDE[w] if at in changed else w for at, w in enumerate(key)]
+                pair(k, place.get(tuple(other)))
     for name, k in joined.items():
-        for left, right in _OTHER_SIDE.items():
-            turned = [right + name.removeprefix(left)] if name.startswith(left) else []
-            if name.endswith("left"):
-                turned.append(name.removesuffix("left") + "right")
-            other = next((joined[t] for t in turned if t in joined), k)
-            if other != k and not {k, other} & {*found, *found.values()}:
-                found[k] = other
-    sides = {"left", "right", "l", "r"}
+        for left in ("left", "l"):
+            if name.startswith(left):
+                pair(k, joined.get(_OTHER_SIDE[left] + name.removeprefix(left)))
+        if name.endswith("left"):
+            pair(k, joined.get(name.removesuffix("left") + "right"))
     paired = {*found, *found.values()}
-    lonely = [names[k] for k, key in enumerate(words) if k not in paired and sides & set(key)]
+    lonely = [
+        names[k] for k, key in enumerate(words) if k not in paired and {*key} & {*_OTHER_SIDE}
+    ]
     return tuple(sorted(found.items())), tuple(lonely)

@@ -5,8 +5,10 @@ layers            convolutions with batch norm, as networks share them
 hrnet             HRNet with the official parameter names
 hrnet_v2          HRNetV2 and V2p, for segmentation and detection
 simple_baseline   a ResNet with deconvolutions
+yolox             YOLOX, a detector, with the official parameter names
 build             every network by its name: a network from its architecture
 complexity        parameters and GFLOPs
+card_file         cards as files have them, validated whole
 card              what belongs to a model: skeleton, codec, input, architecture, export
 weights           files of weights, of ours and of other toolkits
 """

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pose_hrnet.config.skeleton import MOST_KEYPOINTS
 from pose_hrnet.models.hrnet import HRNet
 from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD, HeatmapNetwork
 from pose_hrnet.models.simple_baseline import SimpleBaseline
+from pose_hrnet.system.text import one_line, shown
+
+LARGEST_NUMBER = 1_000_000
+"""In an architecture."""
 
 NETWORKS: Mapping[str, type[HeatmapNetwork]] = {"hrnet": HRNet, "resnet": SimpleBaseline}
 """Every network, by the name that architectures and configurations give it."""
@@ -32,17 +37,39 @@ def build_network(
     """
     arguments = dict(architecture)
     name = arguments.pop("name", "hrnet")
-    if name not in NETWORKS:
+    if not isinstance(name, str) or name not in NETWORKS:
         raise ValueError(
-            f"network {name!r} is unknown; use one of {', '.join(NETWORKS)} (it may come from a "
-            "newer pose_hrnet)"
+            f"network {shown(name)} is unknown; use one of {', '.join(NETWORKS)} (it may come "
+            "from a newer pose_hrnet)"
+        )
+    strange = [key for key, value in arguments.items() if not _is_plain(value)]
+    if strange:
+        raise ValueError(
+            f"the architecture of network {name!r} has {shown(arguments[strange[0]])} for "
+            f"{shown(strange[0])}; expected numbers up to {LARGEST_NUMBER:,}, names, or short "
+            "lists of them"
+        )
+    count = arguments.get("num_keypoints", 1)
+    if type(count) is not int or not 0 < count <= MOST_KEYPOINTS:
+        raise ValueError(
+            f"the architecture of network {name!r} has {shown(count)} for 'num_keypoints'; "
+            f"expected a whole number from 1 to {MOST_KEYPOINTS:,}"
         )
     try:
         network = NETWORKS[name](**arguments)
     except TypeError as error:
         raise ValueError(
-            f"network {name!r} does not take the architecture {arguments} ({error}); "
+            f"network {name!r} does not take the architecture {shown(arguments, 200)} "
+            f"({one_line(error)}); "
             "it may come from a newer pose_hrnet"
         ) from error
     network.normalise_with(mean, std)
     return network
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return len(value) <= 16 and all(_is_plain(each) and type(each) is int for each in value)
+    if isinstance(value, int | float):
+        return abs(value) <= LARGEST_NUMBER  # neither infinite nor NaN
+    return value is None or (isinstance(value, str) and len(value) <= 100)

@@ -27,7 +27,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, relu
 
-from pose_hrnet.models.layers import conv_bn, conv_bn_relu, initialise_convolution
+from pose_hrnet.models.layers import (
+    check_hrnet_sizes,
+    conv_bn,
+    conv_bn_relu,
+    initialise_convolution,
+)
 from pose_hrnet.models.network import (
     HeatmapNetwork,
     PixelNetwork,
@@ -192,17 +197,7 @@ class HRNetBackbone(PixelNetwork):
         outputs: int,
     ) -> None:
         super().__init__()
-        if len(stage_modules) != 3:
-            raise ValueError(
-                f"HRNet got stage_modules {list(stage_modules)}; give one number per stage, 2 to 4"
-            )
-        sizes = (width, stem_width, stem_blocks, *stage_modules, branch_blocks)
-        if min(sizes) < 1:
-            raise ValueError(
-                f"HRNet got width {width}, stem_width {stem_width}, stem_blocks {stem_blocks}, "
-                f"stage_modules {list(stage_modules)} and branch_blocks {branch_blocks}; "
-                "give numbers of at least 1"
-            )
+        check_hrnet_sizes(width, stem_width, stem_blocks, stage_modules, branch_blocks)
         channels = [width * 2**i for i in range(4)]
         # Built in the official order, which is the order of the state dict.
         self.conv1 = nn.Conv2d(3, stem_width, 3, stride=2, padding=1, bias=False)

@@ -17,6 +17,11 @@ ColourOrder: TypeAlias = Literal["RGB", "BGR"]
 AxisOrder: TypeAlias = Literal["NCHW", "NHWC"]
 """Of a batch of images, as a model takes it."""
 
+DetectorLayout: TypeAlias = Literal["yolox_raw", "yolo", "end2end", "detr", "torchvision"]
+"""Of a detector's outputs; see pose_hrnet.inference.detection.layouts."""
+Fit: TypeAlias = Literal["corner", "centre", "stretch"]
+"""How an image is put into a detector's input."""
+
 CodecName: TypeAlias = Literal["gaussian", "dark", "udp"]  # see pose_hrnet.keypoints.codec
 Alignment: TypeAlias = Literal["official", "udp"]
 Head: TypeAlias = Literal["v1", "v2"]
@@ -25,6 +30,12 @@ Head: TypeAlias = Literal["v1", "v2"]
 AnnotationKind: TypeAlias = Literal["coco", "crowdpose", "mpii"]
 """Kinds of annotations, each with the metric of that name."""
 MetricName: TypeAlias = Literal["auto", AnnotationKind]
+PoseFormat: TypeAlias = Literal[
+    "coco-annotations", "openpose", "openpose-body25", "yolo", "mmpose", "labelstudio", "parquet"
+]
+"""What `predict` writes for other programs; see pose_hrnet.inference.formats."""
+BoxFormat: TypeAlias = Literal["xywh", "xyxy"]
+"""Of a box in a file: left, top, width, height as COCO has it, or left, top, right, bottom."""
 Decode: TypeAlias = Literal["exact", "fast"]
 """How JPEGs are decoded; fast: reduced where large, off by 1 to 2 levels."""
 Order: TypeAlias = Literal["persons", "images"]

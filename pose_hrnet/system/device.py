@@ -13,6 +13,9 @@ import torch
 
 from pose_hrnet.system.choices import Arithmetic, Precision
 
+_KINDS = ("cpu", "cuda", "mps")
+"""Kinds of devices that are named where one is misspelt; torch takes others of its build, too."""
+
 _CPP_COMPILERS = {"darwin": "clang++", "win32": "cl"}
 """What torch calls where no CXX is named; elsewhere it is g++, and clang++ does not stand in."""
 
@@ -32,6 +35,12 @@ def pick_device(name: str = "auto") -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(
+            f"there is no device {name!r}; use auto, {', '.join(_KINDS)}, or a number with it as "
+            "in cuda:1"
+        ) from None
+    try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]

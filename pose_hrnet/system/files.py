@@ -1,10 +1,8 @@
-"""Files appear whole or not at all; YAML is read, or refused in one sentence."""
+"""Files appear whole or not at all."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,8 +10,10 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import yaml
 from platformdirs import user_cache_path
+
+from pose_hrnet.system.folders import naming, temporary_file
+from pose_hrnet.system.text import one_line
 
 
 @contextmanager
@@ -26,9 +26,11 @@ def replace_file(path: Path, *, keep: Path | None = None) -> Iterator[Path]:
 
     Yields:
         The temporary path to write to. An earlier file stays untouched if the block raises.
+
+    Raises:
+        NotWritten: If the disk is full, or may not be written to; names the file.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with naming(path), temporary_file(path.parent) as temporary:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
@@ -36,8 +38,6 @@ def replace_file(path: Path, *, keep: Path | None = None) -> Iterator[Path]:
             os.replace(path, keep)
         os.replace(temporary, path)
         _fsync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _fsync_folder(folder: Path) -> None:
@@ -50,74 +50,6 @@ def _fsync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-@contextmanager
-def draft_folder(path: Path) -> Iterator[Path]:
-    """A folder for drafts, on the disk where a file is to be; it goes when the block ends.
-
-    It lies in the nearest folder that there is: none is made for a file that is refused.
-
-    Args:
-        path: The file.
-
-    Yields:
-        The folder, whose files `put_in_place` moves.
-
-    Raises:
-        OSError: If no file can be written there.
-    """
-    check_room(path.parent, 0)
-    nearest = _nearest(path.parent)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=nearest) as name:
-        yield Path(name)
-
-
-def put_in_place(draft: Path, folder: Path) -> None:
-    """Move the files of a folder into another one, which is made, each in one piece."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in sorted(draft.iterdir()):
-        os.replace(file, folder / file.name)
-
-
-def remove_temporaries(folder: Path) -> None:
-    """Remove what `replace_file` left of processes that were killed; none may be at work there."""
-    for path in folder.glob(".*.*.tmp"):
-        if path.name.split(".")[-2].isdecimal():
-            path.unlink(missing_ok=True)
-
-
-def check_room(folder: Path, needed: int) -> None:
-    """Fail early where a folder, which need not exist, cannot take what will be written to it.
-
-    Args:
-        folder: Where to write.
-        needed: Bytes to come.
-
-    Raises:
-        OSError: If it is no folder, cannot be written to, or lies on too full a disk.
-    """
-    there = _nearest(folder)
-    if not there.is_dir():
-        raise NotADirectoryError(f"{there} is a file, not a folder; choose another --output")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise PermissionError(
-            f"{there} cannot be written to (read-only, or another user's); choose another --output"
-        )
-    disk = shutil.disk_usage(there)
-    if disk.total == 0:
-        raise OSError(f"{there} lies on no disk, and takes no files; choose another --output")
-    free = disk.free
-    if free < needed:
-        raise OSError(
-            f"the disk of {there} has {free / 1e6:,.0f} MB free, but the run needs about "
-            f"{needed / 1e6:,.0f} MB for states and weights; make room, or choose another --output"
-        )
-
-
-def _nearest(folder: Path) -> Path:
-    """The folder itself, or the nearest above it that exists."""
-    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
-
-
 def cache_folder(name: str) -> Path:
     """The user's folder for what can be fetched or made again; it need not exist.
 
@@ -128,41 +60,23 @@ def cache_folder(name: str) -> Path:
         name: Of its kind.
 
     Raises:
-        RuntimeError: If the user has no home folder.
+        OSError: If the user has no home folder.
     """
     chosen = os.environ.get("POSE_HRNET_CACHE")
-    folder = Path(chosen) if chosen else user_cache_path("pose-hrnet", appauthor=False)
-    return folder.expanduser() / name
+    try:
+        folder = Path(chosen) if chosen else user_cache_path("pose-hrnet", appauthor=False)
+        return folder.expanduser() / name
+    except RuntimeError as error:
+        raise OSError(
+            f"there is no folder to keep {name} in ({one_line(error)}); "
+            "set POSE_HRNET_CACHE to one"
+        ) from None
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file in one piece."""
     with replace_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def read_yaml(path: Path) -> Any:
-    """The values of a YAML file.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not UTF-8 or no YAML; names the line.
-    """
-    data = path.read_bytes()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{path} is not UTF-8 in line {line}; save it as UTF-8") from None
-    try:
-        return yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f" in line {mark.line + 1}" if mark else ""
-        raise ValueError(f"{path} is not valid YAML{where}: {error.problem}") from None
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise ValueError(f"{path} is not valid YAML in line {line}: {error.reason}") from None
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -173,9 +87,14 @@ def write_json(path: Path, value: Any) -> None:
     Raises:
         TypeError: If a value has no JSON form; nothing is written.
     """
-    data = msgspec.json.encode(value, enc_hook=_plain)
+    data = encode_json(value)
     with replace_file(Path(path)) as temporary:
         temporary.write_bytes(data)
+
+
+def encode_json(value: Any) -> bytes:
+    """As `write_json`, without a file."""
+    return msgspec.json.encode(value, enc_hook=_plain)
 
 
 def _plain(value: Any) -> Any:

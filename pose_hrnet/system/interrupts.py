@@ -1,4 +1,7 @@
-"""SIGINT and SIGTERM ask a run to stop where nothing is lost; asked again, it stops at once."""
+"""SIGINT, SIGTERM, SIGHUP ask a run to stop where nothing is lost; asked again, it stops at once.
+
+SIGHUP comes when a terminal closes, such as that of ssh; not to who was started with nohup.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -27,7 +32,7 @@ class Interrupted(KeyboardInterrupt):
 
     @property
     def exit_code(self) -> int:
-        """As a shell reports a program that the signal ended: 130 (SIGINT), 143 (SIGTERM)."""
+        """As a shell reports a program that the signal ended: 130 (SIGINT), 143 (SIGTERM), 129."""
         return exit_code(self.signal)
 
 
@@ -50,7 +55,9 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            self._former = {number: signal.signal(number, self._handle) for number in SIGNALS}
+            for number in SIGNALS:
+                if number in (signal.SIGINT, signal.SIGTERM) or not _is_ignored(number):
+                    self._former[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(
@@ -86,6 +93,10 @@ class Interrupts:
         self.received = signal.Signals(number)
         if self._abandoning:
             raise Interrupted(number)
+
+
+def _is_ignored(number: int) -> bool:
+    return signal.getsignal(number) == signal.SIG_IGN
 
 
 def exit_code(number: int) -> int:

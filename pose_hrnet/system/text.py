@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
@@ -17,7 +18,7 @@ def counted(count: int, noun: str) -> str:
     """
     if count == 1:
         return f"1 {noun}"
-    if noun.endswith("y"):
+    if noun.endswith("y") and not noun.endswith(("ay", "ey", "oy")):
         return f"{count:,} {noun[:-1]}ies"
     hisses = noun.endswith(("s", "x", "ch")) and not noun.endswith("epoch")
     return f"{count:,} {noun}{'es' if hisses else 's'}"
@@ -46,13 +47,63 @@ def speed(crops_per_second: float) -> str:
     return f"{crops_per_second:,.{decimals}f} crops/s"
 
 
-def one_line(error: BaseException, limit: int = 300) -> str:
+def one_line(error: BaseException | str, limit: int = 300) -> str:
     """What went wrong inside a library, as the middle of a sentence.
 
     Of a long message both ends are kept: some begin, and some end, with what matters.
     """
     text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     return text if len(text) <= limit else f"{text[: limit // 3]} ... {text[-2 * limit // 3 :]}"
+
+
+def printable(text: str) -> str:
+    """A text as a terminal may show it: what would command it, or hide, is written out.
+
+    Names of files may hold anything: escape sequences, signs that turn the direction of writing,
+    bytes that are no UTF-8. Ends of lines stay.
+    """
+    return "".join(c if c.isprintable() or c == "\n" else _written_out(c) for c in text)
+
+
+def in_utf8(name: str) -> str:
+    """A name that JSON and CSV can hold: bytes of it that are no UTF-8 are written out."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return printable(name)
+    return name
+
+
+def _written_out(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte of a name that is no UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+class _Short(reprlib.Repr):
+    """Of nested values the beginnings, two levels deep; of absurd numbers their length."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxother = 2, 60
+
+    def repr_int(self, x: int, level: int) -> str:
+        digits = int(x.bit_length() * 0.30103) + 1
+        return repr(x) if digits <= 20 else f"a number of {digits:,} digits"
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """A value for a message, on one line and never longer than that, whatever it is.
+
+    Args:
+        value: What a file holds; of text the beginning and the end are kept.
+        limit: Characters.
+    """
+    short = _Short()
+    short.maxstring = limit
+    text = short.repr(value)
+    return text if len(text) <= limit + 2 else f"{text[:limit]}..."
 
 
 def few(names: Iterable[str]) -> str:

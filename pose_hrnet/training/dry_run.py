@@ -25,7 +25,7 @@ from pose_hrnet.inference.dataset import predict_people
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.choices import LoggerName, Resume
 from pose_hrnet.system.device import pick_device
-from pose_hrnet.system.files import check_room
+from pose_hrnet.system.folders import check_room
 from pose_hrnet.system.memory import peak_memory, usable_memory
 from pose_hrnet.system.text import counted, duration, gigabytes, speed
 from pose_hrnet.training.assemble import Assembly
@@ -33,10 +33,12 @@ from pose_hrnet.training.data import TrainingData
 from pose_hrnet.training.loggers import check_loggers
 from pose_hrnet.training.memory import batch_advice, capped_to, is_out_of_memory, measure, trial
 from pose_hrnet.training.run_folder import (
+    STATES,
     Progressed,
     bytes_to_come,
     crops_per_step_before,
     load_run,
+    of_a_run,
 )
 from pose_hrnet.training.step import check_compiler
 
@@ -165,7 +167,7 @@ class _Trial:
             needed = bytes_to_come(self.parts.model, self.config, self.output)
         except (ValueError, OSError):  # what is wrong is the training data's to say
             needed = 0
-        check_room(self.output, needed)
+        check_room(self.output, needed, STATES)
         room = f", and has room for states and weights of {gigabytes(needed)}" if needed else ""
         return "OK", f"can be written to{room}"
 
@@ -176,7 +178,8 @@ class _Trial:
         if saved is None:
             return "OK", "none; a new one starts"
         self.is_resumed = True
-        done = Progressed.from_dict(saved["progressed"])
+        with of_a_run(self.output):
+            done = Progressed.from_dict(saved["progressed"])
         steps = math.ceil(len(people) / crops_per_step_before(saved))
         return "OK", f"goes on {done.place(self.config.train.epochs, steps)}"
 
@@ -193,7 +196,8 @@ class _Trial:
     def loading(self) -> tuple[Result, str]:
         """Read batches as the training would, without a network to wait for."""
         _needed(self.data, "training data")
-        loader, workers = self.parts.loader, self.config.data.workers
+        loader = self.parts.loader
+        workers = loader.num_workers
         seen = bad = timed = 0
         began = perf_counter()
         try:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose_hrnet.data.crops import CropDataset, cut
-from pose_hrnet.data.images import ImageError, read_rgb
+from pose_hrnet.data.images import ImageError, image_path, read_rgb
 from pose_hrnet.data.people import annotated_people, read_annotations
 from pose_hrnet.evaluation.evaluate import EvaluationSet
 from pose_hrnet.evaluation.matching import Match, best_and_worst, match_best
@@ -18,13 +18,8 @@ from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.records import Image, People, Poses
 from pose_hrnet.models.card import ModelCard
-from pose_hrnet.visualize.draw import (
-    add_title,
-    draw_heatmaps,
-    draw_poses,
-    enlarged,
-    picture_grid,
-)
+from pose_hrnet.visualize.pictures import add_title, enlarged, picture_grid
+from pose_hrnet.visualize.poses import draw_heatmaps, draw_poses
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +100,7 @@ class Showcase:
         for row in rows.tolist():
             name = people.images.file_names[people.image_index[row]]
             try:
-                image = read_rgb(self.held_out.data.images / name)
+                image = read_rgb(image_path(self.held_out.data.images, name))
             except (ImageError, OSError) as error:
                 log.debug("%s is not shown: %s", name, error)
                 continue
@@ -122,7 +117,9 @@ class Showcase:
         if held_out.data.boxes is None:
             return held_out.people
         return annotated_people(
-            read_annotations(held_out.data.annotations), held_out.scorer.skeleton
+            read_annotations(held_out.data.annotations),
+            held_out.scorer.skeleton,
+            held_out.data.category,
         )
 
 

@@ -4,7 +4,7 @@
 ``last.previous.pt``, ``best.safetensors`` (the weights of the best AP, or PCKh), ``metrics.jsonl``
 (a line per epoch), ``curve.png``, ``best_predictions.png`` and ``worst_predictions.png`` (of the
 last evaluation), what loggers leave: ``tensorboard/``, and the ids of remote runs in
-``loggers.json``; and ``.lock``, locked by the process that trains there.
+``loggers.json``; and ``.lock``, locked by the process that owns the folder.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 from pose_hrnet.config.data import CropShards
@@ -32,7 +31,7 @@ from pose_hrnet.evaluation.scorer import main_number
 from pose_hrnet.keypoints.records import People
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.choices import Resume
-from pose_hrnet.system.text import counted
+from pose_hrnet.system.text import counted, one_line, shown
 from pose_hrnet.training.states import BEST, LAST, PREVIOUS, holds_state, read_newest_state
 
 log = logging.getLogger(__name__)
@@ -59,6 +58,10 @@ Files may have moved; that the persons to learn from are the same ones is checke
 
 BATCH_SETTINGS = frozenset({"train.batch_size", "train.accumulate"})
 """Settings that may differ if the crops of a step, of all processes, stay as many."""
+
+
+STATES = "states and weights"
+"""What a run needs room for."""
 
 
 class RunMismatch(ValueError):
@@ -154,30 +157,32 @@ class Progressed:
     def from_dict(cls, values: Mapping[str, Any]) -> Progressed:
         """What was saved; earlier versions called the best score ``best_ap``, and had no part."""
         named = {"best_score" if k == "best_ap" else k: v for k, v in values.items()}
-        done = cls(**named)
-        return replace(done, part=EpochPart(**named["part"])) if "part" in named else done
+        return TypeAdapter(cls).validate_python(named)
+
+
+_MALFORMED = (
+    LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RuntimeError
+)  # fmt: skip
+"""What is raised where a state holds something else than was saved, by torch, too."""
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other trainings out of a run's folder, which is made; one that is killed lets go.
+def of_a_run(folder: Path) -> Iterator[None]:
+    """While something is taken from a saved state: what it lacks is one sentence.
 
     Raises:
-        RunMismatch: If another process trains there.
+        ValueError: If the state is none that a training of ours could go on from.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise RunMismatch(
-            f"another process trains in {folder} at this moment; end it, wait for it, or choose "
-            "another --output"
-        ) from None
     try:
         yield
-    finally:
-        lock.release()
+    except (RunMismatch, torch.OutOfMemoryError):
+        raise
+    except _MALFORMED as error:
+        raise ValueError(
+            f"{folder / LAST} is no state of a training that can go on "
+            f"({type(error).__name__}: {one_line(error)}); choose another --output, or move it "
+            "away"
+        ) from None
 
 
 def fingerprint(people: People) -> str:
@@ -294,19 +299,17 @@ def load_run(
                 f"{folder} holds no run to resume; check --output, or leave out --resume must"
             )
         return None
-    changed = _changed_settings(state, config, processes)
+    with of_a_run(folder):
+        changed = _changed_settings(state, config, processes)
+        persons = state["people"]
     if changed:
         raise RunMismatch(
             f"{folder} was started with other settings: {', '.join(changed)}; "
             "resume with the same ones, or choose another --output"
         )
-    if state["people"] != fingerprint(people):
-        train = config.data.train
-        source = (
-            train.shards
-            if isinstance(train, CropShards)
-            else config.data.training_sets[0].annotations
-        )
+    if persons != fingerprint(people):
+        first = config.data.training_sources[0]
+        source = first.shards if isinstance(first, CropShards) else first.annotations
         raise RunMismatch(
             f"{folder} was started on other persons than those of {source}; "
             "resume on the same data, or choose another --output"
@@ -336,7 +339,7 @@ def _changed_settings(state: Mapping[str, Any], config: Config, processes: int) 
         may_change |= BATCH_SETTINGS
     old, new = dotted_keys(before), dotted_keys(config.model_dump(mode="json"))
     return [
-        f"{key} ({old.get(key)} before, {new.get(key)} now)"
+        f"{key} ({shown(old.get(key))} before, {shown(new.get(key))} now)"
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key)
         and re.sub(r"\.\d+\.", ".", key) not in may_change

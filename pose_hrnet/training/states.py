@@ -19,8 +19,11 @@ import torch
 from torch import Tensor
 
 from pose_hrnet.models.card import ModelCard
+from pose_hrnet.models.weights.files import UnsafeFile, load_plain_values
 from pose_hrnet.models.weights.load import save_model
-from pose_hrnet.system.files import remove_temporaries, replace_file
+from pose_hrnet.system.files import replace_file
+from pose_hrnet.system.folders import NotWritten
+from pose_hrnet.system.inputs import check_input
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +37,7 @@ class StateWriter:
     As a context manager it waits for the last save, which must not fail.
 
     Args:
-        folder: Of the run; must exist. What killed runs left half-written there is removed.
+        folder: Of the run; must exist.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -43,7 +46,6 @@ class StateWriter:
         self._error: BaseException | None = None
         self._best: tuple[dict[str, Tensor], ModelCard] | None = None
         self._last_is_whole: bool | None = None  # not known before a look at it
-        remove_temporaries(folder)
 
     def __enter__(self) -> StateWriter:
         return self
@@ -164,15 +166,16 @@ def holds_state(folder: Path) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     """A saved state. Raises ValueError if it is damaged."""
+    check_input(path)
     damage = _damage(path)
     if damage is None:
         try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            state: dict[str, Any] = load_plain_values(path)
             return state
-        except MemoryError:
+        except UnsafeFile:
             raise
-        except Exception as error:  # damaged bytes can raise anything while they are decoded
-            damage = _first_line(error)
+        except ValueError as error:
+            damage = str(error)
     raise ValueError(f"{path} is damaged ({damage})")
 
 
@@ -216,6 +219,8 @@ def _on_cpu(value: Any) -> Any:
 
 
 def _reason(error: OSError) -> str:
+    if isinstance(error, NotWritten):
+        return error.reason
     return error.strerror or _first_line(error)
 
 

@@ -14,7 +14,8 @@ from pose_hrnet.config.recipe import Config
 from pose_hrnet.data.loader import end_workers
 from pose_hrnet.system.choices import LoggerName, Resume
 from pose_hrnet.system.distributed import World
-from pose_hrnet.system.files import check_room, write_text
+from pose_hrnet.system.files import write_text
+from pose_hrnet.system.folders import check_room, owned
 from pose_hrnet.system.interrupts import Interrupts
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.training.assemble import Assembly
@@ -22,10 +23,11 @@ from pose_hrnet.training.loggers import check_loggers, open_loggers
 from pose_hrnet.training.loop import TrainingRun
 from pose_hrnet.training.report import Report
 from pose_hrnet.training.run_folder import (
+    STATES,
     Progressed,
     bytes_to_come,
     load_run,
-    locked,
+    of_a_run,
     restore_place,
 )
 from pose_hrnet.training.states import BEST, StateWriter
@@ -63,23 +65,26 @@ def train(
         Path of the best weights.
 
     Raises:
+        FolderBusy: If another process works in the folder.
         ValueError: If the folder holds a run and `resume` is never, or that run was started with
             other settings; if the data is malformed; if the pretrained weights do not fit.
         OSError: If the folder cannot take what will be written, or the last state was not saved.
         FloatingPointError: If a loss is not finite; the weights are those before that step.
         BatchTooLarge: If memory does not suffice for a step; names the batch that would fit.
-        Interrupted: On SIGINT or SIGTERM, to any of several processes, when the step is finished
-            and the run is saved.
+        Interrupted: On SIGINT, SIGTERM or SIGHUP, to any of several processes, when the step is
+            finished and the run is saved.
         ProcessLost: If another process ended.
     """
     check_loggers(loggers or (), output)
     world = world or World.alone()
     parts = Assembly(config, world.device(device), world)
-    world.on_main(lambda: check_room(output, bytes_to_come(parts.model, config, output)))
+    world.on_main(lambda: check_room(output, bytes_to_come(parts.model, config, output), STATES))
     parts.read()
+    if world.is_main and (words := other_batch(config, parts.crops_per_step)):
+        log.warning("%s", words)
     # Before anything is read or written there: a run that another process is at stays as it is.
-    with locked(output) if world.is_main else nullcontext():
-        done = _begin(parts, output, resume)
+    with owned(output) if world.is_main else nullcontext():
+        done = _begin(parts, output, resume, progress)
         is_resumed = done is not None
         done = done or Progressed()
         if not world.on_main((output / BEST).exists):
@@ -117,7 +122,24 @@ def train(
     return output / BEST
 
 
-def _begin(parts: Assembly, output: Path, resume: Resume) -> Progressed | None:
+def other_batch(config: Config, crops_per_step: int) -> str | None:
+    """What to know where a step has other crops than the recipe's number was published with.
+
+    Args:
+        config: Of the run; `lr_batch` sees to the rate by itself.
+        crops_per_step: Of all processes.
+    """
+    published, settings = config.recipe.crops_per_step, config.optimizer
+    if published in (None, crops_per_step) or settings.lr_batch is not None:
+        return None
+    return (
+        f"a step learns from {crops_per_step} crops at the rate {settings.lr:g}, and the recipe's "
+        f"number was published with {published} crops a step; change train.batch_size or "
+        "train.accumulate, or set optimizer.lr_batch to the crops that the rate is meant for"
+    )
+
+
+def _begin(parts: Assembly, output: Path, resume: Resume, progress: Progress) -> Progressed | None:
     """Give the network what it starts from; returns how far a resumed run is, None for a new."""
     config, world, people = parts.config, parts.world, parts.data.people
     saved = world.on_main(lambda: load_run(output, config, people, resume, world.size))
@@ -125,13 +147,15 @@ def _begin(parts: Assembly, output: Path, resume: Resume) -> Progressed | None:
         if resume != "never":
             log.info("%s holds no run to resume; a new one starts", output)
         if config.model.pretrained is not None:
-            log.info("%s", parts.start_from_pretrained())
+            log.info("%s", parts.start_from_pretrained(progress))
         return None
-    parts.step.load_state_dict(saved)
-    return restore_place(
-        saved,
-        parts.device,
-        crops=parts.crops_per_step,
-        persons=len(people),
-        steps_per_epoch=parts.steps_per_epoch,
-    )
+    step = parts.step  # before it, as of several processes all must ask for it
+    with of_a_run(output):
+        step.load_state_dict(saved)
+        return restore_place(
+            saved,
+            parts.device,
+            crops=parts.crops_per_step,
+            persons=len(people),
+            steps_per_epoch=parts.steps_per_epoch,
+        )

@@ -1,4 +1,5 @@
 """Pictures from arrays; knows no file format of ours.
 
-draw   poses, boxes, heatmaps, grids, the training curve
+poses      poses, boxes and heatmaps on images
+pictures   grids, titles and files of pictures; the training curve
 """

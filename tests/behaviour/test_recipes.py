@@ -12,6 +12,7 @@ import yaml
 from pose_hrnet.config.files import config_names, load_config, parse_config
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.complexity import complexity
+from pose_hrnet.training.train import other_batch
 
 PUBLISHED = {
     "coco_w32_256x192": 74.4, "coco_w32_384x288": 75.8,
@@ -48,6 +49,30 @@ def test_published_numbers() -> None:
         else:
             assert note.metric
             assert note.source
+
+
+def test_what_quotes_a_number_has_its_settings_or_names_what_is_otherwise() -> None:
+    for name in PUBLISHED:
+        config = load_config(name)
+        step = config.train.batch_size * config.train.accumulate
+        assert config.recipe.crops_per_step == step
+        assert config.train.precision == "fp32"
+        comments = config_names()[name].read_text().partition("recipe:")[0]
+        assert "# Deviations: " in comments
+        assert other_batch(config, step) is None
+        told = other_batch(config, 4 * step) or ""
+        assert f"learns from {4 * step} crops" in told
+        assert f"published with {step} crops a step" in told
+        if "MMPose" in (config.recipe.source or ""):
+            per_gpu = 32 if config.model.width == 48 and name.startswith("coco") else 64
+            assert (config.train.batch_size, step) == (per_gpu, 8 * per_gpu)
+            assert (config.optimizer.lr, config.optimizer.warmup_steps) == (5e-4, 500)
+            assert "0.5 and 80 degrees" in comments.replace("\n# ", " ")
+        else:
+            assert step == (96 if name.startswith("coco_w48_384x288") else 128)
+            assert (config.optimizer.lr, config.optimizer.warmup_steps) == (1e-3, 0)
+    scaled = load_config("coco_w32_256x192", ["optimizer.lr_batch=128"])
+    assert other_batch(scaled, 512) is None
 
 
 def test_costs_are_those_of_the_networks() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
+import subprocess
+import sys
 
 import pytest
 import typer
@@ -70,3 +72,15 @@ def test_a_task_whose_bar_cannot_be_drawn_says_how_far_it_is(log_file, monkeypat
     assert first.startswith("predict: 1,500 of 2,000 persons, ")
     assert second.startswith("predict: 1,501 of 2,000 persons, ")
     assert second.endswith("/s, loss 0.1")
+
+
+def test_rows_are_lines_where_there_is_no_terminal():
+    """So that grep finds them, and a log of CI does not look broken."""
+    code = "from pose_hrnet.cli.console import print_rows, print_table\n"
+    code += "print_table('t', ['a', 'b'], [['x', 'word ' * 40]])\n"
+    code += "print_rows('r', [['x', 'word ' * 40 + 'end']])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    lines = out.stdout.splitlines()
+    assert sum("word" in line for line in lines) == 2
+    assert all(line.strip() for line in lines)
+    assert max(map(len, lines)) < 250

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+
 import pytest
+import typer
+from typer.main import get_command
 
 from pose_hrnet import __version__
+from pose_hrnet.cli.app import app
 from pose_hrnet.cli.options import given
 from pose_hrnet.config.recipe import EvaluateConfig
 from tests.helpers.command_line import run_here
@@ -19,7 +25,7 @@ def test_the_help_of_evaluate_tells_the_defaults_of_the_settings(setting):
     out, _ = run_here("evaluate", "--help")
     words = " ".join(out.replace("│", " ").split()).split(f"--{setting.replace('_', '-')} ")[1]
     default = EvaluateConfig.model_fields[setting].default
-    assert f"[default: {default}]" in words.split(" --")[0]
+    assert re.search(rf"\[default: {default}[;\]]", words.split(" --")[0])
 
 
 @pytest.mark.parametrize(
@@ -38,11 +44,86 @@ def test_lists_of_choices_name_what_is_none_of_them(arguments):
 def test_nms_without_boxes_is_refused(tmp_path):
     """An image is one crop then: there is nothing to remove."""
     arguments = ["predict", tmp_path, "-c", "none.safetensors", "-o", tmp_path / "out"]
-    _, error = run_here(*arguments, "--nms", "oks", code=2)
-    assert "--nms does nothing without --boxes; give both, or neither" in error
+    for option, value in (("--nms", "oks"), ("--min-box-score", 0.3)):
+        _, error = run_here(*arguments, option, value, code=2)
+        assert f"{option} does nothing without --boxes; give both, or neither" in error
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["train"], ["train", "demo"], ["weights", "convert"]])
+def test_a_command_line_that_lacks_something_gets_no_traceback(arguments):
+    _, error = run_here(*arguments, code=2)
+    assert not arguments or error.startswith("Usage: ")
+
+
+def test_every_unknown_option_is_named():
+    _, error = run_here("predict", "x", "--bokses=y", "--output", "o", "--foo", 1, code=2)
+    assert "No such options: --bokses, --foo (Possible options: --boxes" in error
+    assert "No such option: --foo" in run_here("score", "a", "--foo", code=2)[1]
+
+
+def leaf_commands(group, path=()):
+    for name, command in group.commands.items():
+        inner = hasattr(command, "commands")
+        yield from leaf_commands(command, (*path, name)) if inner else [((*path, name), command)]
+
+
+def test_the_help_names_every_option_in_full_at_80_columns(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for path, command in leaf_commands(typer.main.get_command(app)):
+        out, _ = run_here(*path, "--help")
+        assert max(map(len, out.splitlines())) <= 80
+        for option in command.params:
+            if option.param_type_name == "option":
+                assert all(name in out.split("Options:")[1] for name in option.opts), path
 
 
 def test_version_and_short_help():
     assert run_here("--version")[0].strip() == __version__
     assert run_here("score", "-h") == run_here("score", "--help")
+
+
+WRITERS = [
+    ["train", "demo", "-o"],
+    ["demo", "-o"],
+    ["evaluate", "-c", "x", "--annotations", "x", "--images", "x", "-o"],
+    ["predict", "x", "-o"],
+    ["export", "-c", "x", "-o"],
+    ["weights", "convert", "x", "-o"],
+    ["data", "preview", "demo", "-o"],
+    ["data", "shard", "-o"],
+    ["data", "synthesize", "-o"],
+    ["benchmark", "--json"],
+    ["benchmark", "--markdown"],
+]
+
+
+def test_the_list_of_what_writes_is_whole():
+    found, commands = set(), [((), get_command(app))]
+    while commands:
+        path, command = commands.pop()
+        inside = getattr(command, "commands", {}).items()
+        commands += [((*path, name), inner) for name, inner in inside]
+        written = [o for o in command.params if o.name in ("output", "json_file", "markdown")]
+        found |= {(*path, option.opts[-1]) for option in written}
+    listed = {(*each[: 2 if each[0] in ("weights", "data") else 1], each[-1]) for each in WRITERS}
+    assert found == listed
+
+
+@pytest.mark.parametrize("arguments", WRITERS, ids=" ".join)
+def test_where_nothing_can_be_written_no_work_is_begun(arguments, tmp_path):
+    (tmp_path / "file").touch()
+    before = sorted(tmp_path.rglob("*"))
+    for place, said in (
+        ("", "the name to write to is empty; give a path, or . for this folder"),
+        (tmp_path / "file/out/x.png", "file is a file, not a folder; choose another --output"),
+    ):
+        _, error = run_here(*arguments, place, code=2)
+        assert error.startswith("error: ")
+        assert said in error
+    with pytest.MonkeyPatch.context() as patch:
+        usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+        patch.setattr(shutil, "disk_usage", lambda folder: usage)
+        _, error = run_here(*arguments, tmp_path / "out/x.png", code=2)
+        assert "has 0 MB free, but the run needs about 1 MB" in error
+    assert sorted(tmp_path.rglob("*")) == before

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from pose_hrnet.cli.app import app
 from pose_hrnet.inference.estimator import PoseEstimator
 from pose_hrnet.keypoints.codec import HeatmapCodec
+from pose_hrnet.models.simple_baseline import SimpleBaseline
 from pose_hrnet.models.weights.load import load_network, save_model
 from tests.helpers.mmpose_files import CONFIG_1X, META_1X, UDP_1X, changed, in_mmpose
 from tests.helpers.networks import card_of, imagenet_layout, same, tiny
@@ -100,6 +101,26 @@ def test_a_converted_file_predicts_the_same(tmp_path: Path) -> None:
     before, after = (PoseEstimator(p)(image, [[5, 5, 60, 85]]) for p in (path, ours))
     assert np.array_equal(before.keypoints_image, after.keypoints_image)
     assert np.array_equal(before.keypoint_scores, after.keypoint_scores)
+
+
+def test_the_channel_order_is_said_and_given(tmp_path: Path) -> None:
+    path, ours = tmp_path / "pose_resnet_18_256x192.pth", tmp_path / "ours.safetensors"
+    torch.save(SimpleBaseline(18).state_dict(), path)
+    turned = "│ colour │ BGR, its weights turned to RGB │ assumed, as in the official recipes │"
+    assert turned in run("inspect", path)
+    assert turned in run("convert", path, "-o", ours, "--border-true")
+    assert "│ colour │ RGB │ the file │" in run("inspect", ours)
+    assert load_network(ours).card.codec.border_true
+    assert "│ colour │ RGB │ given │" in run("convert", path, "-o", ours, "--colour", "RGB")
+    kept = load_network(ours).network.state_dict()["conv1.weight"]
+    assert torch.equal(kept, torch.load(path)["conv1.weight"])
+
+
+def test_convert_writes_safetensors_under_no_other_name(tmp_path: Path) -> None:
+    torch.save(tiny().state_dict(), tmp_path / "pose_hrnet_w8_256x192.pth")
+    said = run("convert", tmp_path / "pose_hrnet_w8_256x192.pth", "-o", tmp_path / "x.pth", code=2)
+    assert "a safetensors file is written; name it x.safetensors" in said
+    assert not (tmp_path / "x.pth").exists()
 
 
 def test_convert_takes_what_the_file_does_not_say(tmp_path: Path) -> None:

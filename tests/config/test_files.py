@@ -147,21 +147,59 @@ def test_overrides_are_typed_and_do_not_touch_the_rest():
             "data.train: shards stand in place of annotations, images; give",
         ),
         (
-            "data.train=[{annotations: a, images: b}, {shards: c}]",
-            "data.train.1: shards cannot be one of several data sets",
+            "data.train=[{annotations: a, images: b}, {shards: c, images: b}]",
+            "data.train.1: shards stand in place of images",
         ),
-        ("data.train={shards: c, mapping: {a: b}}", "shards stand in place of mapping"),
+        ("data.train={shards: c, category: a}", "shards stand in place of category"),
         (
             "data={train: {shards: c}, val: {annotations: a, images: b}, skeleton: mpii16}",
             "data: skeleton is mpii16, but shards bring the keypoints",
         ),
         ("data.decode=quick", "data.decode = 'quick'"),
+        ("train.lr=1", "unknown key 'train.lr'; the nearest known key is 'optimizer.lr'"),
+        ("codec.input_wh=100x100", "codec.input_wh = '100x100': expected a list, such as [192"),
+        ("codec.input_wh=[100]", "codec.input_wh = [100]: expected more values"),
+        ("train.epochs=many", "train.epochs = 'many': expected a whole number"),
+        ("test.flip_test=maybe", "test.flip_test = 'maybe': expected true or false"),
+        ("model=hrnet", "model = 'hrnet': expected a section of keys and values"),
+        ("data.val.images=[a]", "data.val.images = ['a']: expected a path"),
         ("data.val.metric=pck", "data.val.metric = 'pck'"),
     ],
 )
 def test_mistakes_are_named(override, message):
     with pytest.raises(ValueError, match=message.replace("[", r"\[").replace("(", r"\(")):
         load_config("demo", [override])
+
+
+def test_an_override_is_blamed_for_its_own_fault_alone(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text((ROOT / "configs/demo.yaml").read_text() + "test: {batch_size: 0}\n")
+    said = "--set train.epochs=x: train.epochs = 'x': expected a whole number"
+    with pytest.raises(ValueError, match="expected a whole number") as raised:
+        load_config(path, ["train.epochs=x", "train.seed=1"])
+    assert sorted(str(raised.value).split("; ")) == sorted(
+        [said, f"{path}: test.batch_size = 0: input should be greater than 0"]
+    )
+    with pytest.raises(
+        ValueError, match=r"^--set codec.input_wh=\[190, 256\]: codec: input_wh is"
+    ):
+        load_config("demo", ["codec.input_wh=[190, 256]"])
+    with pytest.raises(ValueError, match=r"^--set data.train.0.repeat=0|^--set data.train="):
+        load_config("demo", ["data.train=[{annotations: a, images: b, repeat: 0}]"])
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("coco_w32", "coco_w32_256x192"),
+        ("coco_w48_384", "coco_w48_384x288"),
+        ("mpii", "mpii_w32_256x256"),
+        ("coco_w32_256x912", "coco_w32_256x192"),
+    ],
+)
+def test_the_recipe_that_begins_so_is_nearest(name, nearest):
+    with pytest.raises(FileNotFoundError, match=f"the nearest recipe is '{nearest}'"):
+        find_config(name)
 
 
 def test_one_data_set_or_several():
@@ -198,3 +236,12 @@ def test_missing_section_unknown_name_and_bad_yaml(tmp_path):
         load_config(path)
     with pytest.raises(FileNotFoundError, match="neither a file nor a recipe; recipes are coco"):
         load_config("nothing like them")
+
+
+def test_a_category_holds_for_all_data_sets_that_name_none():
+    sets = [
+        "data.train=[{annotations: a, images: b}, {annotations: c, images: d, category: fish}]"
+    ]
+    data = load_config("demo", ["data.category=bison", *sets]).data
+    assert [each.category for each in data.training_sets] == ["bison", "fish"]
+    assert data.val.category == "bison"

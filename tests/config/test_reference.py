@@ -26,7 +26,7 @@ def test_a_recipe_in_full_is_the_same_recipe(name):
 def test_every_setting_has_its_meaning_beside_it():
     lines = recipe_in_full(load_config("coco_w32_256x192")).splitlines()
     assert (
-        "  workers: 8                      # Loader processes; 0 loads in the main process."
+        f"{'  workers: 8':<34}# Loader processes, one per core at most; 0: the main one loads."
         in lines
     )
     for line, following in zip(lines, [*lines[1:], ""], strict=True):
@@ -50,6 +50,8 @@ def test_the_page_holds_every_key():
     page = configuration_page()
     missing = [key for key in known_keys() if f"`{key}`" not in page]
     assert missing == []
-    assert "| `train.batch_size` | whole number > 0 | `128` | Crops per forward pass" in page
+    assert (
+        "| `train.batch_size` | whole number > 0 <= 65536 | `128` | Crops per forward pass" in page
+    )
     assert "| `loss.keypoint_weights` | `official` or list of: number or null | `null` |" in page
     assert "| `augment.hue` | number >= 0 <= 0.5 | `0.05` |" in page

@@ -143,14 +143,13 @@ def test_exchanged_ids_are_explained(tmp_path):
     [
         ({"images": None}, "images"),
         ({"images": {"7": "a.jpg"}}, "images"),
-        ({"categories": None}, "categories none; expected one category with keypoints"),
         ({"categories": [{"id": 1, "name": "cat"}]}, r"'cat' \(id 1\)"),
         ({"categories": [CATEGORY | {"keypoints": ["nose"]}]}, "1 keypoint .*has 17"),
         (
             {"categories": [CATEGORY | {"keypoints": list(COCO17.keypoint_names[::-1])}]},
             "in the file's order",
         ),
-        ({"categories": [CATEGORY | {"id": 2}]}, "no annotation has this category_id"),
+        ({"categories": [CATEGORY | {"id": 2}]}, r"unknown category id .1: 1"),
     ],
 )
 def test_a_file_of_the_wrong_form_is_one_sentence(tmp_path, changes, sentence):
@@ -187,5 +186,67 @@ def test_the_category_is_chosen_by_its_keypoints_name_or_id(tmp_path):
     assert load_people(path, category="dog").ids.tolist() == [2]
     assert load_people(path, category=3).ids.tolist() == [2]
     assert load_people(path, category="3").ids.tolist() == [2]
-    with pytest.raises(ValueError, match="expected one category 'cat'"):
+    with pytest.raises(ValueError, match=r"expected one category 'cat': name it .--category"):
         load_people(path, category="cat")
+
+
+def test_categories_of_equal_keypoints_are_learned_together_and_keep_their_ids(tmp_path):
+    names = list(COCO17.keypoint_names)
+    kinds = {2: "bison", 3: "argali sheep", 5: "fish"}
+    categories = [{"id": i, "name": name, "keypoints": names} for i, name in kinds.items()]
+    rows = [person(i, category_id=i) for i in kinds]
+
+    def loaded(category=None, categories=categories):
+        people = load_people(write(tmp_path, *rows, categories=categories), category=category)
+        return people.category_ids.tolist()
+
+    assert loaded() == loaded("all") == [2, 3, 5]
+    assert loaded("argali sheep, 5") == [3, 5]
+    assert loaded("bison") == [2]
+    assert loaded(categories=None) == [2, 3, 5], "a file without categories"
+    categories[2]["keypoints"] = names[:-1]
+    with pytest.raises(ValueError, match=r"several of equal keypoints: name it .--category"):
+        loaded()
+    with pytest.raises(ValueError, match="other keypoints in category 'fish' than in 'bison'"):
+        loaded("bison,fish")
+    assert loaded("2,3") == [2, 3]
+
+
+BROKEN = {
+    "deep": ('{"id": 7, "x": ' + "[" * 3000 + "]" * 3000 + "}", "nested too deep"),
+    "surrogate": ('{"id": 7, "image_id": "\\ud800"}', "half of a surrogate pair"),
+    "digits": ('{"id": ' + "7" * 5000 + "}", "out of range"),
+    "escape": ('{"id": 7, "image_id": "\\q"}', "malformed: invalid escape"),
+    "control": ('{"id": 7, "image_id": "\x00"}', "malformed: invalid character"),
+    "comma": ('{"id": 7,,}', "malformed"),
+    "latin-1": ('{"id": "\xe9"}', "can't decode byte"),
+}
+
+
+@pytest.mark.parametrize(("row", "message"), BROKEN.values(), ids=list(BROKEN))
+def test_one_broken_row_costs_itself_alone(tmp_path, row, message):
+    good = '{"id": %d, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}'
+    path = tmp_path / "some.json"
+    text = (
+        '{"info": {"by": "[{"}, "images": [{"id": 1, "file_name": "}]\\"a.jpg"}, BAD],'
+        f'"annotations": [{good % 1}, BAD , {good % 2}], "categories": [{{"id": 1}}]}}'
+    )
+    path.write_bytes(text.replace("BAD", row).encode("latin-1"))
+    file = read_coco(path)
+    assert [*file.rows.ids] == [1, 2]
+    assert file.images.file_names == ('}]"a.jpg',)
+    for problem in file.problems:
+        noun = problem.kind.removeprefix("malformed ")
+        assert problem.sentence.startswith((f"{noun} 7 cannot be read", f"{noun} '#1' cannot"))
+        assert message in problem.sentence
+        assert len(problem.sentence) < 400
+    assert len(file.problems) == 2
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 50_000, '{"images": [[', "nul", '"'])
+def test_a_broken_file_is_one_sentence(tmp_path, text):
+    path = tmp_path / "some.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"some\.json is not a COCO annotation file") as error:
+        read_coco(path)
+    assert len(str(error.value)) < 400 + len(str(path))

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 from PIL import Image, ImageOps
 
-from pose_hrnet.data import images
-from pose_hrnet.data.images import ImageError, read_facts, read_rgb
+from pose_hrnet.data import images, jpeg
+from pose_hrnet.data.image_facts import read_facts
+from pose_hrnet.data.images import ImageError, ImageFiles, image_path, read_rgb
+from pose_hrnet.data.jpeg import picture_decoder
+from pose_hrnet.keypoints.records import Images
 
 WIDTH, HEIGHT = 48, 32
 
@@ -216,3 +221,73 @@ def test_opencv_that_cannot_be_imported_gets_one_sentence(monkeypatch):
     spec = importlib.util.spec_from_file_location("images_without_opencv", images.__file__)
     with pytest.raises(ImportError, match=r"libgl1, or: pip install opencv-python-headless"):
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+@pytest.mark.parametrize("name", ["../x.jpg", "a/../../x.jpg", "/etc/passwd", "..", "b/../.."])
+def test_names_that_lead_out_of_the_image_folder_are_refused(tmp_path, name):
+    folder = tmp_path / "images"
+    with pytest.raises(ImageError, match="leads out of the image folder") as error:
+        image_path(folder, name)
+    assert repr(name) in str(error.value)
+    assert error.value.fault == "elsewhere"
+    pictures = ImageFiles(Images((7,), (name,), np.zeros((1, 2), np.int32)), folder)
+    with pytest.raises(ImageError, match="leads out of the image folder"):
+        pictures.read(0, 1)
+
+
+def test_names_inside_the_image_folder_are_read(tmp_path, monkeypatch):
+    assert image_path(tmp_path, "a/b.jpg") == tmp_path / "a" / "b.jpg"
+    assert image_path(tmp_path, "a/../b.jpg").parent.parent == tmp_path / "a"
+    assert image_path(tmp_path, str(tmp_path / "b.jpg")) == tmp_path / "b.jpg"
+    assert image_path(Path(tmp_path.anchor), str(tmp_path / "b.jpg")) == tmp_path / "b.jpg"
+    monkeypatch.chdir(tmp_path)
+    assert image_path(Path(), "a.jpg") == Path("a.jpg")
+    with pytest.raises(ImageError):
+        image_path(Path(), "../a.jpg")
+
+
+@pytest.mark.parametrize(("suffix", "read"), [("gif", True), ("ppm", True), ("ico", False)])
+def test_formats_are_a_list_and_the_name_decides_nothing(tmp_path, suffix, read):
+    path = save(tmp_path / f"some.{suffix}", Image.new("RGB", (32, 32), (200, 0, 0)))
+    path = path.rename(tmp_path / "photo.jpg")
+    if read:
+        assert read_rgb(path).shape == (32, 32, 3)
+        return
+    with pytest.raises(ImageError, match="its format is none of JPEG, MPO, PNG"):
+        read_rgb(path)
+
+
+def test_postscript_starts_no_ghostscript(tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr("subprocess.check_call", lambda *args, **kwargs: started.append(args))
+    path = save(tmp_path / "a.eps", Image.new("RGB", (8, 8))).rename(tmp_path / "photo.jpg")
+    with pytest.raises(ImageError, match="its format is none of"):
+        read_rgb(path)
+    assert not started
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("decode", ["exact", "fast"])
+def test_too_many_pixels_are_refused(tmp_path, monkeypatch, decode):
+    """Pillow's two limits in small: 40,000 pixels are above the first, 90,000 above both."""
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 30_000)
+    monkeypatch.setattr(images, "MOST_PIXELS", 60_000)
+    monkeypatch.setattr(jpeg, "MOST_PIXELS", 60_000)
+    save(tmp_path / "many.jpg", Image.new("RGB", (200, 200)))
+    save(tmp_path / "more.jpg", Image.new("RGB", (300, 300)))
+    names = Images((1, 2), ("many.jpg", "more.jpg"), np.zeros((2, 2), np.int32))
+    files = ImageFiles(names, tmp_path, picture_decoder(decode))
+    assert files.read(0, 1).pixels.shape[:2] == (200, 200)
+    with pytest.raises(ImageError, match=r"is too large: it has 90,000 pixels, and at most "):
+        files.read(1, 1)
+
+
+def test_many_pixels_give_no_warning_of_pillow(tmp_path):
+    path = save(tmp_path / "many.png", Image.new("L", (200, 200)))
+    code = (
+        "import sys, PIL.Image; from pose_hrnet.data.images import read_rgb; "
+        "PIL.Image.MAX_IMAGE_PIXELS = 30_000; print(read_rgb(sys.argv[1]).shape)"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (done.stdout.strip(), done.stderr) == ("(200, 200, 3)", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from itertools import zip_longest
 
 import numpy as np
@@ -9,7 +10,14 @@ import pytest
 import torch
 
 from pose_hrnet.data.crops import CropDataset
-from pose_hrnet.data.loader import EpochSampler, Share, crop_loader, on_device
+from pose_hrnet.data.loader import (
+    EpochSampler,
+    Share,
+    _end_all_workers,
+    crop_loader,
+    end_workers,
+    on_device,
+)
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from tests.helpers.builders import make_batch, make_people
 
@@ -95,6 +103,28 @@ def test_elsewhere_batches_pass_through():
     )
 
 
+def test_what_loader_processes_give_leaves_the_memory_that_they_share(tmp_path):
+    """A step of many batches would hold as many file descriptors for each column."""
+    crops = CropDataset(make_people(10), tmp_path, HeatmapCodec(input_wh=(8, 8)), 1.25)
+    loader = crop_loader(crops, batch_size=4, workers=1)
+    given = next(iter(loader))
+    assert given.pixels.is_shared()
+    own = next(on_device([given], torch.device("cpu")))
+    assert not any(column.is_shared() for column in own)
+    assert all(torch.equal(a, b) for a, b in zip(own, given, strict=True))
+    end_workers(loader)
+
+
+def test_loader_processes_end_before_the_program_waits_for_them(tmp_path):
+    crops = CropDataset(make_people(10), tmp_path, HeatmapCodec(input_wh=(8, 8)), 1.25)
+    loader = crop_loader(crops, batch_size=1, workers=1)
+    batches = iter(loader)  # held, as the traceback of an error holds it
+    next(batches)
+    assert len(multiprocessing.active_children()) == 1
+    _end_all_workers()
+    assert multiprocessing.active_children() == []
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_cuda_batches_arrive_whole_and_in_order():
@@ -112,3 +142,11 @@ def test_on_cuda_batches_arrive_whole_and_in_order():
         assert torch.equal(arrived.rows, batch.rows)
         seen += 1
     assert seen == 20
+
+
+def test_there_are_no_more_processes_than_cores(monkeypatch):
+    monkeypatch.setattr("pose_hrnet.data.loader.usable_cores", lambda: 1)
+    people = make_people(4)
+    crops = CropDataset(people, None, HeatmapCodec(), 1.25)
+    assert crop_loader(crops, batch_size=2, workers=8).num_workers == 1
+    assert crop_loader(crops, batch_size=2, workers=0).num_workers == 0

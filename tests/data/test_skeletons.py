@@ -140,13 +140,31 @@ def test_categories_that_name_no_keypoints_are_one_sentence(annotate):
     person = {"id": 1, "name": "person"}
     with pytest.raises(ValueError, match=r"no keypoint names in category 'person'; write them"):
         find_skeleton(None, annotate(categories=[person]))
-    two = [{"id": i, "name": n, "keypoints": FIVE} for i, n in ((1, "cat"), (2, "dog"))]
-    with pytest.raises(ValueError, match=r"'cat' \(id 1\), 'dog' \(id 2\); expected one category"):
+    pairs = (1, "cat", FIVE), (2, "dog", FIVE[:4])
+    two = [{"id": i, "name": n, "keypoints": names} for i, n, names in pairs]
+    with pytest.raises(
+        ValueError, match=r"'cat' \(id 1\), 'dog' \(id 2\).*--category.*--skeleton"
+    ):
         find_skeleton(None, annotate(categories=two))
-    with pytest.raises(ValueError, match=r"joins keypoints \[1, 9\] .* has keypoints 1 to 5"):
-        find_skeleton(None, annotate(*FIVE, skeleton=[[1, 9]]))
-    with pytest.raises(ValueError, match=r"is not pairs of keypoint numbers .* a skeleton YAML"):
-        find_skeleton(None, annotate(*FIVE, skeleton=[[1, 2, 3]]))
+    assert find_skeleton(None, annotate(categories=two), "dog").num_keypoints == 4
+
+
+@pytest.mark.parametrize(
+    ("skeleton", "links", "told"),
+    [
+        ([[1, 9], [1, 2]], ((0, 1),), r"1 limb .* 1 to 5, such as \[1, 9\]"),
+        ([[1, 2, 3]], (), "1 limb"),
+        ("all", (), "1 limb .* such as all"),
+        ([FIVE[:2], ["nose", "tail"]], ((0, 1),), "1 limb .* such as .*tail"),
+        ([FIVE[:2]], ((0, 1),), None),
+        ([[0, 4]], ((0, 4),), None),
+    ],
+)
+def test_limbs_that_are_none_are_left_out_since_only_drawings_need_them(
+    annotate, caplog, skeleton, links, told
+):
+    assert find_skeleton(None, annotate(*FIVE, skeleton=skeleton)).links == links
+    assert [bool(re.search(told, message)) for message in caplog.messages] == [True] * bool(told)
 
 
 def test_an_unknown_choice_is_one_sentence(annotate):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -32,7 +34,10 @@ from pose_hrnet.inference.model import decode_each
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.card import SUFFIXES, ModelCard
+from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD
+from pose_hrnet.models.simple_baseline import SimpleBaseline
 from pose_hrnet.models.weights.load import save_model
+from pose_hrnet.system.folders import NotWritten
 from tests.helpers.builders import make_people, write_annotations, write_images
 from tests.helpers.command_line import run
 from tests.helpers.networks import ColourMix
@@ -88,6 +93,32 @@ def test_heatmaps_are_the_third_output(exported, crops):
     _, scores, heatmaps = model.network.session.run(crops[:3])
     torch.testing.assert_close(heatmaps, tiny().heatmaps(crops[:3]), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(scores, heatmaps.amax(dim=(2, 3)), atol=1e-4, rtol=1e-4)
+
+
+def test_a_network_of_others_for_bgr_takes_rgb_in_every_backend_and_export(tmp_path):
+    """The official SimpleBaselines learned from BGR, which no crop here is."""
+    torch.manual_seed(0)
+    network, path = SimpleBaseline(18).eval(), tmp_path / "pose_resnet_18_96x64.pth"
+    torch.save(network.state_dict(), path)
+    crop = torch.randint(0, 256, (2, 96, 64, 3), dtype=torch.uint8)
+    mean, std = (torch.tensor(v)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
+    with torch.inference_mode():
+        expected = network((crop.flip(-1).permute(0, 3, 1, 2) / 255 - mean) / std)
+    close = partial(torch.testing.assert_close, rtol=1e-3, atol=1e-3 * float(expected.max()))
+    there = [name for name, packages in PACKAGES.items() if all(map(find_spec, packages))]
+    for backend in ("eager", *(name for name in there if name != "torch")):
+        model = load_model(path, backend=backend, flip_test=False, device="cpu")
+        close(model.heatmaps(crop), expected)
+    layers = load_model(path, backend="eager", flip_test=False, device="cpu")
+    for fmt in there:
+        out = tmp_path / f"export{SUFFIXES[fmt]}"
+        export_model(layers, out, fmt, heatmaps=True)
+        if fmt == "torch":
+            heatmaps = torch.export.load(out).module()(crop)[2]
+        else:
+            heatmaps = load_model(out, device="cpu").network.session.run(crop)[2]
+        close(heatmaps, expected)
+        assert ModelCard.read_beside(out).colour == "RGB"
 
 
 def test_the_card_says_what_is_inside(exported):
@@ -185,6 +216,7 @@ def test_the_card_says_what_the_graph_does_and_not_what_the_checkpoint_did(tmp_p
     for changes, expected in (
         ({"flip_shift": 0}, replace(plain.card.codec, own_flip_shift=0)),
         ({"codec": other}, other),
+        ({"codec": replace(other, border_true=True)}, replace(other, border_true=True)),
         ({"codec": other, "flip_shift": 2}, replace(other, own_flip_shift=2)),
         ({"flip_test": False, "flip_shift": 0}, plain.card.codec),
     ):
@@ -232,7 +264,8 @@ def test_hrnet_and_the_command_line(tmp_path):
             out, error = run(*arguments, "--flip-test", "--format", fmt)
             assert "32 crops: keypoints differ" in out
             assert (tmp_path / f"out/small{SUFFIXES[fmt]}.json").is_file()
-            assert error == ""
+            assert "tracing the network and writing it in format" in error
+            assert "WARNING" not in error
     _, error = run(*arguments, "--images", tmp_path, code=2)
     assert "--annotations and --images belong together" in error
 
@@ -298,3 +331,33 @@ def test_an_output_folder_that_is_a_file_is_one_sentence(tmp_path):
     (tmp_path / "out").write_text("")
     with pytest.raises(OSError, match="out is a file, not a folder; choose another --output"):
         export_model(tiny("dark"), tmp_path / "out/a.pt2", "torch")
+
+
+@pytest.mark.parametrize("fmt", list(SUFFIXES))
+def test_a_full_disk_is_what_a_full_disk_is_called(tmp_path, fmt):
+    """A limit on the size of files stands for the disk; each format's writer fails in its way."""
+    for package in PACKAGES[fmt]:
+        pytest.importorskip(package)
+    resource = pytest.importorskip("resource", reason="limits are a matter of Unix")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    path = tmp_path / f"model{SUFFIXES[fmt]}"
+    model = tiny()
+
+    def export():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+        try:
+            export_model(model, path, fmt)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    with pytest.raises(NotWritten, match=rf"{path.name} could not be written .*make room"):
+        export()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_room_is_asked_for_before_the_network_is_traced(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr("pose_hrnet.deploy.export.trace", None)
+    with pytest.raises(OSError, match="has 0 MB free, but the run needs about 1 MB"):
+        export_model(tiny(), tmp_path / "model.pt2", "torch")

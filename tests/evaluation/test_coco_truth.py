@@ -58,7 +58,8 @@ def test_a_row_that_cannot_be_used_is_left_out_and_told(tmp_path, change, told):
 def test_rows_that_are_no_objects_and_images_without_id_are_told_in_one_note(tmp_path):
     truth = with_rows(None, 3) | {"images": [*GOOD["images"], {"file_name": "a.jpg"}]}
     (note,) = score_results(write(tmp_path, truth), RESULTS).notes
-    assert "3 rows left out: malformed image (1: '#6'), malformed annotation (2: '#12'" in note
+    assert "3 rows left out: malformed image (1: '#6')" in note
+    assert "malformed annotation (2: '#12', '#13') (annotation '#12' cannot be read" in note
 
 
 @pytest.mark.parametrize("skeleton", [None, "none", [[1]], [[1, None]], {"nose": 1}, 3])

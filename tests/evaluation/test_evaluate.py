@@ -94,6 +94,26 @@ def test_files_hold_the_numbers_and_what_made_them(data, tmp_path):
     assert facts["evaluator"] == rescored.evaluator
 
 
+def test_each_person_keeps_its_category_and_only_those_asked_for_are_scored(data, tmp_path):
+    content = json.loads(data.annotations.read_text())
+    (category,) = content["categories"]
+    content["categories"] = [category | {"id": i, "name": f"kind {i}"} for i in (3, 4)]
+    for at, row in enumerate(content["annotations"]):
+        row["category_id"] = 3 + at % 2
+    data.annotations.write_text(json.dumps(content))
+    test = EvaluateConfig(nms="none")
+    together = run(data, test)
+    assert {row["category_id"] for row in together.results} == {3, 4}
+    assert together.scores.values["AP"] == pytest.approx(1.0)
+    people = labelled_people(load_people(data.annotations, category="kind 4"))
+    card = make_card()
+    model = pose_model(Oracle(people, data.images, card), card)
+    alone = evaluate(model, data.model_copy(update={"category": "kind 4"}), test)
+    assert {row["category_id"] for row in alone.results} == {4}
+    assert alone.scores.counts["persons"] == len(people) < len(together.results)
+    assert alone.scores.values["AP"] == pytest.approx(1.0)
+
+
 def predicted(data, **settings):
     return people_to_predict(read_annotations(data.annotations), data.boxes, COCO17, **settings)
 

@@ -16,8 +16,12 @@ from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.formats.detections import load_boxes
 from pose_hrnet.data.images import read_rgb
 from pose_hrnet.evaluation.evaluate import USUAL
-from pose_hrnet.inference.files import find_images, predict_files
+from pose_hrnet.inference.files import predict_files
+from pose_hrnet.inference.formats.writer import Outputs
 from tests.helpers.builders import make_people, write_images
+
+PLAIN = Outputs(draw_above=None)
+"""No overlays."""
 
 
 @pytest.fixture
@@ -29,7 +33,7 @@ def test_files_get_results_csv_and_overlays(estimator, folder, tmp_path):
     done = predict_files(estimator, [folder], tmp_path / "out")
     assert (done.images, done.persons, done.failures) == (3, 3, ())
     results = json.loads((tmp_path / "out/results.json").read_text())
-    assert [row["image_id"] for row in results] == [1, 2, 3]
+    assert [row["image_id"] for row in results] == ["000001.png", "000002.png", "000003.png"]
     assert len(results[0]["keypoints"]) == 51
     rows = list(csv.DictReader((tmp_path / "out/keypoints.csv").open()))
     assert len(rows) == 3 * 17
@@ -45,7 +49,11 @@ def test_box_file_decides_who_is_predicted(estimator, folder, tmp_path, key):
     entry = {key: name, "bbox": [10, 10, 50, 80], "score": 0.5, "category_id": 1}
     (tmp_path / "boxes.json").write_text(json.dumps([entry, {**entry, "score": 0.25}]))
     done = predict_files(
-        estimator, [folder], tmp_path / "out", boxes=tmp_path / "boxes.json", overlays=False
+        estimator,
+        [folder],
+        tmp_path / "out",
+        boxes=tmp_path / "boxes.json",
+        outputs=PLAIN,
     )
     assert (done.images, done.persons) == (3, 2)
     first, second = json.loads((tmp_path / "out/results.json").read_text())
@@ -104,7 +112,7 @@ def test_poses_of_a_detector_are_rescored_and_thinned_as_in_an_evaluation(
     persons = {}
     for name, test in (("all", None), ("none", EvaluateConfig(nms="none")), ("oks", USUAL)):
         out = tmp_path / name
-        predict_files(estimator, [folder], out, boxes=boxes, overlays=False, test=test)
+        predict_files(estimator, [folder], out, boxes=boxes, outputs=PLAIN, test=test)
         persons[name] = json.loads((out / "results.json").read_text())
     assert [len(found) for found in persons.values()] == [2, 2, 1]
     scores = np.array(persons["oks"][0]["keypoints"]).reshape(-1, 3)[:, 2]
@@ -124,10 +132,10 @@ def test_bad_boxes_are_left_out_with_one_warning(estimator, folder, tmp_path, ca
         {"image_id": 1, "bbox": [None, 2, 3, 4]},
     ]
     boxes = write_boxes(tmp_path / "boxes.json", {"image_id": 2}, *bad, {"image_id": 1})
-    done = predict_files(estimator, [folder], tmp_path / "out", boxes=boxes, overlays=False)
+    done = predict_files(estimator, [folder], tmp_path / "out", boxes=boxes, outputs=PLAIN)
     assert done.persons == 2
-    assert result_ids(tmp_path / "out") == [1, 2]
-    (warning,) = caplog.messages
+    assert result_ids(tmp_path / "out") == ["000001.png", "000002.png"]
+    warning, _ = caplog.messages
     assert "left out 7 of 9 person boxes" in warning
     assert "entry 1 (image 1, box [1, 2, 0, 5])" in warning
     with pytest.raises(ValueError, match="no usable person box: of 7 entries, 7 with"):
@@ -138,7 +146,9 @@ def test_bad_boxes_are_left_out_with_one_warning(estimator, folder, tmp_path, ca
     ("text", "message"),
     [
         ("\xff", "is not JSON"),
-        ('{"image_id": 1}', "is not a list of detections: Expected `array`"),
+        ("3", "is not a list of COCO detections, COCO annotations"),
+        ('{"image_id": 1}', "'image_id' is no list of boxes; expected a list of COCO detections"),
+        ('{"a.png": [[1, 2, 3]]}', "'a.png' has a box that is not four numbers, or five"),
         (
             '[{"image_id": 1}]',
             "detection '#0' .* missing required field `bbox`; expected",
@@ -152,47 +162,23 @@ def test_a_file_that_is_no_list_of_boxes_is_refused(tmp_path, text, message):
         load_boxes(tmp_path / "boxes.json")
 
 
-def test_only_persons_are_read(tmp_path):
+def test_only_persons_are_read(tmp_path, caplog):
     dog, person = {"image_id": 1, "category_id": 18}, {"image_id": 1, "category_id": 1}
     boxes = write_boxes(tmp_path / "boxes.json", dog, person, {"image_id": 2}, dog)
-    assert {name: len(found.rows) for name, found in load_boxes(boxes).items()} == {"1": 1, "2": 1}
+    assert [box.image_id for box in load_boxes(boxes)] == [1, 2]
+    cat = {"image_id": 1, "category_id": 17}
     with pytest.raises(ValueError, match="of 2 entries, 0 with category_id 1"):
-        load_boxes(write_boxes(boxes, dog, dog))
-
-
-def test_results_keep_the_image_ids_of_the_box_file(estimator, folder, tmp_path):
-    shutil.copy(folder / "000001.png", folder / "abc.png")
-    ids = ["000001", 2, "3", "abc"]
-    boxes = write_boxes(tmp_path / "boxes.json", *({"image_id": i} for i in ids))
-    predict_files(estimator, [folder], tmp_path / "out", boxes=boxes, overlays=False)
-    assert result_ids(tmp_path / "out") == ids
-
-
-def test_without_given_ids_each_image_gets_its_own(estimator, folder, tmp_path):
-    picture = (folder / "000003.png").read_bytes()
-    for name in ("3.png", "abc.png", "sub/abc.png", "x.png", "12345678901234567890123.png"):
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_bytes(picture)
-    predict_files(estimator, [folder], tmp_path / "out", overlays=False)
-    assert result_ids(tmp_path / "out") == [
-        *(1, 2, "000003.png", "12345678901234567890123.png", "3.png"),
-        *(str(folder / "abc.png"), str(folder / "sub/abc.png"), "x.png"),
-    ]
-
-
-def test_an_image_given_twice_is_found_once(folder, monkeypatch):
-    monkeypatch.chdir(folder)
-    (folder / "folder.png").mkdir()
-    first = folder / "000002.png"
-    found = find_images([first, folder, first.relative_to(folder), folder / "../photos"])
-    assert [path.name for path in found] == ["000002.png", "000001.png", "000003.png"]
+        load_boxes(write_boxes(boxes, dog, cat))
+    # A detector of one class may count from 0, or as it likes.
+    assert len(load_boxes(write_boxes(boxes, dog, dog))) == 2
+    assert "all boxes are of category 18, taken for persons" in caplog.messages[-1]
 
 
 def test_overlays_of_an_earlier_run_are_no_input(estimator, folder):
     for _ in range(2):
         assert predict_files(estimator, [folder], folder / "out").images == 3
-    assert predict_files(estimator, [folder], folder, overlays=False).images == 6
-    with pytest.raises(ValueError, match="not below"):
+    assert predict_files(estimator, [folder], folder, outputs=PLAIN).images == 3
+    with pytest.raises(ValueError, match="not at 3 overlays of earlier runs"):
         predict_files(estimator, [folder / "out"], folder / "out")
 
 
@@ -222,20 +208,24 @@ def test_images_without_boxes_do_not_pile_up(estimator, folder, tmp_path, monkey
     monkeypatch.setattr("pose_hrnet.inference.files.read_rgb", watch)
     boxes = write_boxes(tmp_path / "boxes.json", {"image_id": 39})
     done = predict_files(
-        estimator, [folder], tmp_path / "out", boxes=boxes, overlays=False, progress=bar
+        estimator,
+        [folder],
+        tmp_path / "out",
+        boxes=boxes,
+        outputs=PLAIN,
+        progress=bar,
     )
     assert (done.images, done.persons, bar.done) == (39, 1, 39)
     assert max(in_memory) <= 4 * 3
 
 
 def test_what_fails_in_the_other_threads_is_raised(estimator, folder, tmp_path, monkeypatch):
-    def refuse(path, image):
-        raise OSError("the disk is full")
+    def refuse(*_, **__):
+        raise RuntimeError("as if it had failed")
 
-    monkeypatch.setattr("pose_hrnet.inference.files.write_image", refuse)
-    with pytest.raises(OSError, match="the disk is full"):
+    monkeypatch.setattr("pose_hrnet.inference.written.draw_poses", refuse)
+    with pytest.raises(RuntimeError, match="as if"):
         predict_files(estimator, [folder], tmp_path / "out")
-    assert not (tmp_path / "out/results.json").exists()
     boxes = [[[1, 2, 30, 40]], [[5, 5, 1, 9]]]
     with pytest.raises(ValueError, match="box 0 is"):
         estimator.predict_images([np.zeros((60, 60, 3), np.uint8)] * 2, boxes)
@@ -252,7 +242,7 @@ def test_order_and_failures_are_the_same_however_batches_fall(checkpoint, folder
         out = tmp_path / str(size)
         done = predict_files(estimator, [folder], out)
         assert [sentence.count(".png") for sentence in done.failures] == [1, 1, 1]
-        assert result_ids(out) == [1, 3]
+        assert result_ids(out) == ["000001.png", "000003.png"]
         assert sorted(p.name for p in (out / "overlays").iterdir()) == ["000001.jpg", "000003.jpg"]
         rows = json.loads((out / "results.json").read_text())
         written.append([row["keypoints"] for row in rows])

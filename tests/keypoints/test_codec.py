@@ -210,14 +210,26 @@ def test_udp_equals_its_reference(shared: Path):
 
     maps = np.load(shared / "reference" / "decode.npz")
     points_input = UDP.decode(torch.from_numpy(maps["heatmaps"]).float())[0].numpy()
-    # The reference decodes cells by W / (w - 1), though it crops and encodes by (W - 1) / (w - 1):
-    # its points are W / (W - 1) too far out, which the official UDP code does not do.
-    points_input = points_input * np.array([192 / 191, 256 / 255])
-    points_image = frames_of(maps, UDP.alignment).to_image(points_input)
+    # MMPose's codec gives cell * W / (w - 1), and its way back to the image divides by W.
+    size, region = np.array([192, 256]), maps["scale"] * 200
+    points_image = maps["udp_input"] / size * region[:, None]
+    points_image += (maps["center"] - region / 2)[:, None]
     seen = maps["score"].reshape(6, 17) > 0  # elsewhere the reference steps from cell (-1, -1)
     assert seen.sum() == 6 * 17 - 1
-    for points, key in ((points_input, "udp_input"), (points_image, "udp_image")):
-        np.testing.assert_allclose(points[seen], maps[key][seen], atol=1e-3)
+    in_crop = maps["udp_input"] * (size - 1) / size
+    np.testing.assert_allclose(points_input[seen], in_crop[seen], atol=1e-3)
+    found_image = frames_of(maps, UDP.alignment).to_image(points_input)
+    np.testing.assert_allclose(found_image[seen], points_image[seen], atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["dark", "udp"])
+def test_a_border_true_codec_decodes_what_it_encoded_at_the_border(name):
+    codec = HeatmapCodec(name, border_true=True)
+    points = torch.tensor([[[1.0, 254.0], [190.0, 2.0], [0.0, 100.0], [90.0, 255.0]]])
+    heatmaps, _ = codec.encode(points, torch.ones(1, 4))
+    assert (codec.decode(heatmaps)[0] - points).abs().max() < 0.05
+    assert HeatmapCodec.from_dict(codec.to_dict()) == codec
+    assert "border_true" not in HeatmapCodec(name).to_dict()  # as earlier versions read it
 
 
 def test_flip_back_equals_the_official_one(shared: Path):

@@ -98,6 +98,12 @@ def test_the_official_orders():
         (("Left Hip", "Right Hip"), [(0, 1)]),
         (("fore_left_paw", "fore_right_paw", "left_tail", "right_tail"), [(0, 1), (2, 3)]),
         (("lip", "leg", "red", "nose"), []),
+        (
+            ("REyeRightCorner", "REyeLeftCorner", "LEyeRightCorner", "LEyeLeftCorner"),
+            [(2, 1), (3, 0)],
+        ),
+        (("LeftEyeLeft", "LeftEyeRight", "RightEyeLeft"), [(1, 2)]),
+        (("left_hand_right", "right_hand_right"), [(0, 1)]),
     ],
 )  # fmt: skip
 def test_flip_pairs_from_names(names, pairs):

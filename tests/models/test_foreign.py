@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.hrnet import HRNet
-from pose_hrnet.models.network import IMAGENET_MEAN, HeatmapNetwork
+from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD, HeatmapNetwork
 from pose_hrnet.models.simple_baseline import SimpleBaseline
 from pose_hrnet.models.weights.load import initialise, load_network, save_model
 from tests.helpers.mmpose_files import (
@@ -71,7 +72,11 @@ def test_every_layout_gives_the_same_heatmaps(
     state = model.state_dict() if head is None else in_mmpose(model, head)
     torch.save({"state_dict": state, "meta": meta}, path)
     loaded = load_network(path)
-    assert torch.equal(heatmaps(loaded.network), heatmaps(model))
+    if (head, network) != (
+        None,
+        "ResNet",
+    ):  # which takes BGR, and whose red and blue change places
+        assert torch.equal(heatmaps(loaded.network), heatmaps(model))
     assert loaded.report.kind == kind.format(type(model).__name__)
     assert loaded.card.architecture == model.architecture
     assert loaded.report.missing == loaded.report.left_over == loaded.report.mismatched == ()
@@ -79,8 +84,74 @@ def test_every_layout_gives_the_same_heatmaps(
     converted = tmp_path / "ours.safetensors"
     save_model(converted, loaded.network.state_dict(), loaded.card)
     ours = load_network(converted)
-    assert torch.equal(heatmaps(ours.network), heatmaps(model))
+    assert torch.equal(heatmaps(ours.network), heatmaps(loaded.network))
     assert ours.card == loaded.card
+
+
+def as_trained(rgb: Tensor, order: str, mean: Any = IMAGENET_MEAN, std: Any = IMAGENET_STD):
+    """What a toolkit feeds its network: the numbers as its configuration lists them, channel by
+    channel, whatever the channels are."""
+    crops = rgb.flip(1) if order == "BGR" else rgb
+    values = crops.double() / 255 - torch.tensor(mean)[:, None, None]
+    return values / torch.tensor(std)[:, None, None]
+
+
+IN_BGR = (("bgr_to_rgb=True", "bgr_to_rgb=False"),)
+
+
+@pytest.mark.parametrize(
+    ("network", "head", "meta", "order", "origin"),
+    [
+        ("HRNet", None, {}, "RGB", "assumed, as in the official recipes"),
+        ("ResNet", None, {}, "BGR", "assumed, as in the official recipes"),
+        ("HRNet", "keypoint_head.", {}, "RGB", "assumed, as in the published MMPose recipes"),
+        ("ResNet", "keypoint_head.", {"config": CONFIG_0X}, "RGB", "the file"),
+        ("ResNet", "head.", {}, "RGB", "assumed, as in the published MMPose recipes"),
+        ("ResNet", "head.", META_1X, "RGB", "the file"),
+        ("HRNet", "head.", {"cfg": changed(CONFIG_1X, IN_BGR)}, "BGR", "the file"),
+    ],
+)
+def test_every_layout_gets_the_pixels_that_it_was_trained_on(
+    tmp_path: Path,
+    networks: Any,
+    network: str,
+    head: str | None,
+    meta: Any,
+    order: str,
+    origin: str,
+) -> None:
+    model, path = networks[network].eval(), tmp_path / "epoch_210.pth"
+    state = model.state_dict() if head is None else in_mmpose(model, head)
+    torch.save({"state_dict": state, "meta": meta}, path)
+    rgb = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    said = "BGR, its weights turned to RGB" if order == "BGR" else "RGB"
+    with torch.inference_mode():
+        loaded = load_network(path)
+        expected = copy.deepcopy(model).double()(as_trained(rgb, order))
+        torch.testing.assert_close(loaded.network.double()(rgb), expected, rtol=1e-6, atol=1e-6)
+        assert f"colour {said} ({origin})" in map(str, loaded.report.settings)
+        other = "RGB" if order == "BGR" else "BGR"
+        given = load_network(path, colour=other)
+        expected = copy.deepcopy(model).double()(as_trained(rgb, other))
+        if given.card.mean == (IMAGENET_MEAN if other == "RGB" else IMAGENET_MEAN[::-1]):
+            torch.testing.assert_close(given.network.double()(rgb), expected, rtol=1e-6, atol=1e-6)
+    save_model(tmp_path / "ours", loaded.network.state_dict(), loaded.card)
+    with pytest.raises(ValueError, match=r"takes RGB, but BGR is asked for; leave that out"):
+        load_network(tmp_path / "ours", colour="BGR")
+
+
+def test_a_simple_baseline_starts_from_the_official_one_on_rgb(
+    tmp_path: Path, networks: Any
+) -> None:
+    model, source = SimpleBaseline(18), networks["ResNet"].state_dict()
+    torch.save(source, tmp_path / "pose_resnet_18_256x192.pth")
+    initialise(model, tmp_path / "pose_resnet_18_256x192.pth")
+    assert torch.equal(model.conv1.weight, source["conv1.weight"].flip(1))
+    backbone = {n: v for n, v in source.items() if not n.startswith(("deconv", "final"))}
+    for classes in ({"fc.weight": torch.zeros(10, 512)}, {}):  # torchvision, timm: RGB
+        torch.save(backbone | classes, tmp_path / "resnet18.pth")
+        initialise(model, tmp_path / "resnet18.pth")
+        assert torch.equal(model.conv1.weight, source["conv1.weight"])
 
 
 def test_unmatched_entries_are_reported_by_the_files_names(tmp_path: Path) -> None:
@@ -184,7 +255,10 @@ def test_what_the_file_does_not_say_is_logged(
         codec = load_network(path).card.codec
     assert codec == HeatmapCodec("dark", (288, 384), 3.0, blur_kernel=17)
     (message,) = caplog.messages
-    assert "sigma 3.0, blur kernel 17, flip shift 1, mean (0.485, 0.456, 0.406)" in message
+    assert (
+        "sigma 3.0, blur kernel 17, flip shift 1, colour RGB, mean (0.485, 0.456, 0.406)"
+        in message
+    )
     assert "box padding 1.25 (assumed, as in the published MMPose recipes)" in message
     assert "input size 384x288, codec dark (the file's name)" in message
 

@@ -25,7 +25,7 @@ def of_0x(*changes: tuple[str, str]) -> FileSettings:
 
 def test_a_published_configuration_of_1x() -> None:
     assert of_1x() == FileSettings(
-        (192, 256), "gaussian", 2.0, 11, flip_shift=1, box_padding=1.25, **IMAGENET
+        (192, 256), "gaussian", 2.0, 11, flip_shift=1, bgr=False, box_padding=1.25, **IMAGENET
     )
 
 
@@ -33,7 +33,7 @@ def test_a_published_configuration_of_0x() -> None:
     settings = of_0x()
     skeleton = settings.skeleton
     assert settings == FileSettings(
-        (192, 256), "gaussian", 2.0, 11, flip_shift=1, skeleton=skeleton, **IMAGENET
+        (192, 256), "gaussian", 2.0, 11, flip_shift=1, bgr=False, skeleton=skeleton, **IMAGENET
     )
     assert skeleton is not None
     assert skeleton.name == "hand"
@@ -63,6 +63,9 @@ DARK_1X = (
         ([("'MSRAHeatmap'", "'mmpose.MSRAHeatmap'")], "codec", "gaussian"),
         ([(", shift_heatmap=True", "")], "flip_shift", 0),
         ([("bgr_to_rgb=True", "bgr_to_rgb=False")], "bgr", True),
+        ([("bgr_to_rgb=True,", "")], "bgr", True),
+        ([("bgr_to_rgb=True", "rgb_to_bgr=True")], "bgr", False),
+        ([("data_preprocessor", "other")], "bgr", None),
         ([("CenterScale'", "CenterScale', padding=1.4")], "box_padding", 1.4),
         ([("sigma=2", "sigma=-2")], "sigma", None),
         ([("(192, 256, )", "(192, 'x')")], "input_wh", None),
@@ -90,6 +93,7 @@ UDP_0X = (
         ([("[192, 256]", "256")], "input_wh", (256, 256)),
         ([("sigma=2", "sigma=3")], "sigma", 3.0),
         ([("FromFile'", "FromFile', channel_order='bgr'")], "bgr", True),
+        ([("LoadImageFromFile", "LoadSomething")], "bgr", None),
     ],
 )
 def test_variants_of_0x(changes: Any, field: str, expected: Any) -> None:

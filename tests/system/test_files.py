@@ -1,52 +1,20 @@
-"""Files appear whole or not at all; YAML is read, or refused in one sentence with the line."""
+"""Files appear whole or not at all."""
 
 from __future__ import annotations
 
 import json
-import re
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pose_hrnet.config.files import load_config
-from pose_hrnet.data.formats.skeletons import read_skeleton_file
+from pose_hrnet.models.weights.zoo import find_entry, kept_file
 from pose_hrnet.system.files import (
     cache_folder,
-    check_room,
-    draft_folder,
-    put_in_place,
-    read_yaml,
-    remove_temporaries,
     replace_file,
     write_json,
 )
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"a: 1\nb: [1, 2\nc: 3\n", "is not valid YAML in line 3: expected"),
-        (b"a: 1\n\tb: 2\n", "is not valid YAML in line 2: found character"),
-        (b"a: 1\nb: \x00\n", "is not valid YAML in line 2: special characters"),
-        ("a: 1\nb: Größe\n".encode("latin-1"), "is not UTF-8 in line 2; save it as UTF-8"),
-    ],
-    ids=["open", "tab", "null", "latin-1"],
-)
-@pytest.mark.parametrize("read", [read_yaml, load_config, read_skeleton_file])
-def test_bad_yaml_is_one_sentence(tmp_path: Path, read, content, message) -> None:
-    path = tmp_path / "some.yaml"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=re.escape(f"{path} {message}")) as error:
-        read(path)
-    assert "\n" not in str(error.value)
-
-
-def test_good_yaml_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "some.yaml"
-    path.write_bytes("\ufeffsize: Größe\n".encode())
-    assert read_yaml(path) == {"size": "Größe"}
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -67,42 +35,6 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         temporary.write_text("after")
     assert path.read_text() == "after"
     assert (tmp_path / "earlier.txt").read_text() == "before"
-
-
-def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
-    for name in (".last.pt.123.tmp", ".last.pt.mine.tmp", "last.pt.123.tmp", "last.pt"):
-        (tmp_path / name).touch()
-    remove_temporaries(tmp_path)
-    left = {path.name for path in tmp_path.iterdir()}
-    assert left == {".last.pt.mine.tmp", "last.pt.123.tmp", "last.pt"}
-
-
-def test_drafts_are_put_in_place_or_leave_nothing(tmp_path: Path) -> None:
-    target = tmp_path / "new" / "folder" / "model.onnx"
-
-    def fail() -> None:
-        with draft_folder(target) as drafts:
-            (drafts / "model.onnx").touch()
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        fail()
-    assert list(tmp_path.iterdir()) == []
-    with draft_folder(target) as drafts:
-        assert drafts.parent == tmp_path  # the nearest folder that there is: the same disk
-        (drafts / "model.onnx").write_text("weights")
-        put_in_place(drafts, target.parent)
-    assert target.read_text() == "weights"
-    assert [path.name for path in tmp_path.iterdir()] == ["new"]
-
-
-def test_room_is_asked_for_before_anything_is_written(tmp_path: Path) -> None:
-    check_room(tmp_path / "not" / "there" / "yet", 1)
-    (tmp_path / "file").touch()
-    with pytest.raises(NotADirectoryError, match="is a file, not a folder"):
-        check_room(tmp_path / "file" / "run", 1)
-    with pytest.raises(OSError, match=r"but the run needs about 1,000,000,000,000 MB"):
-        check_room(tmp_path, 10**18)
 
 
 def test_json_is_plain_and_a_nan_is_null(tmp_path: Path) -> None:
@@ -128,3 +60,15 @@ def test_the_cache_of_before_is_still_the_place(tmp_path: Path, monkeypatch) -> 
     assert cache_folder("shards") == tmp_path / ".cache/pose-hrnet/shards"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
     assert cache_folder("shards") == tmp_path / "caches/pose-hrnet/shards"
+
+
+def test_without_a_home_folder_there_is_no_cache_and_a_sentence(monkeypatch):
+    monkeypatch.delenv("POSE_HRNET_CACHE", raising=False)
+
+    def homeless(*_, **__):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("pose_hrnet.system.files.user_cache_path", homeless)
+    with pytest.raises(OSError, match=r"no folder to keep weights in .* set POSE_HRNET_CACHE"):
+        cache_folder("weights")
+    assert kept_file(find_entry("coco_w32_256x192")) is None

@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 
 from pose_hrnet.cli.app import app
 from pose_hrnet.config.files import load_config
+from pose_hrnet.system.folders import FolderBusy, owned
 from pose_hrnet.system.progress import SILENT
 from pose_hrnet.training.dry_run import dry_run
-from pose_hrnet.training.run_folder import RunMismatch, fingerprint, load_run, locked
+from pose_hrnet.training.run_folder import RunMismatch, fingerprint, load_run
 from pose_hrnet.training.states import LAST, PREVIOUS
 from pose_hrnet.training.train import train
 from tests.helpers.builders import make_people
@@ -165,10 +166,10 @@ def test_resume_alone_means_auto(monkeypatch, options, expected):
 
 
 def test_two_trainings_do_not_share_a_folder(tmp_path):
-    refused = pytest.raises(RunMismatch, match="another process trains in")
-    with locked(tmp_path), refused, locked(tmp_path):
+    refused = pytest.raises(FolderBusy, match="another process works in")
+    with owned(tmp_path), refused, owned(tmp_path):
         pass
-    with locked(tmp_path):  # let go of, also after an error
+    with owned(tmp_path):  # let go of, also after an error
         pass
 
 
@@ -176,10 +177,30 @@ def test_a_run_that_is_at_work_stays_as_it_is(settings, tmp_path):
     """Before its first save its folder looks empty; another command must not write there."""
     folder = tmp_path / "run"
     config = load_config("demo", settings)
-    with locked(folder):
+    with owned(folder):
         (folder / "config.yaml").write_text("the first run's")
         before = sorted(folder.iterdir())
-        with pytest.raises(RunMismatch, match="another process trains in"):
+        with pytest.raises(FolderBusy, match="another process works in"):
             train(config, folder, device="cpu")
         assert sorted(folder.iterdir()) == before
         assert (folder / "config.yaml").read_text() == "the first run's"
+
+
+@pytest.mark.parametrize("state", [5, {}, {"config": 5}, {"config": {"train": {}}}, [1]])
+def test_a_state_of_something_else_is_one_sentence(tmp_path, state):
+    torch.save(state, tmp_path / LAST)
+    with pytest.raises(ValueError, match=r"last\.pt is no state of a training that can go on"):
+        load_run(tmp_path, load_config("demo"), PEOPLE, "auto")
+
+
+class Code:
+    def __reduce__(self):
+        return print, ("it ran",)
+
+
+def test_a_state_with_code_is_refused_without_advice_to_run_it(tmp_path, capsys):
+    torch.save({"config": Code()}, tmp_path / LAST)
+    with pytest.raises(ValueError, match=r"last\.pt: this file contains Python objects") as error:
+        load_run(tmp_path, load_config("demo"), PEOPLE, "auto")
+    assert "weights_only" not in str(error.value)
+    assert capsys.readouterr().out == ""

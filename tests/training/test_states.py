@@ -171,10 +171,3 @@ def test_an_error_that_is_no_full_disk_is_not_swallowed(tmp_path):
     writer.save({"function": lambda: None})
     with pytest.raises(Exception, match="pickle"):
         writer.finish()
-
-
-def test_what_killed_runs_left_is_removed_and_nothing_else(tmp_path):
-    for name in (f".{LAST}.123.tmp", ".best.safetensors.9.tmp", ".notes.tmp", "last.123.tmp"):
-        (tmp_path / name).touch()
-    StateWriter(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {".notes.tmp", "last.123.tmp"}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose_hrnet.data.formats.rows import Problem, decode_rows, read_json
-from pose_hrnet.keypoints.records import Float64, ImageId, Images, object_array
+from pose_hrnet.keypoints.records import PERSON, Float64, ImageId, Images, object_array
 from pose_hrnet.system.choices import AnnotationKind
+from pose_hrnet.system.text import few
 
 _EXPECTED = "a COCO annotation file (images, annotations, categories)"
 _MOST_PIXELS = 2**31 - 1
@@ -30,20 +31,27 @@ _MOST_KEYPOINTS = 1e9
 
 @dataclass(frozen=True)
 class Category:
-    """A category of persons, or of others with keypoints.
+    """A category of persons, or of others with keypoints; or several of equal keypoints as one.
 
     Attributes:
-        id: Its ``category_id``.
+        id: Its ``category_id``; of several the first.
         name: Its name.
         keypoint_names: Names in the file's order; empty if the file has none.
         skeleton: What the file has there, undecoded, since only limbs need it: pairs of keypoints
             that a limb joins, counted from 1, unless the file is odd.
+        others: The ``category_id`` of the further ones.
     """
 
     id: ImageId
     name: str
     keypoint_names: tuple[str, ...]
     skeleton: Any = ()
+    others: tuple[ImageId, ...] = ()
+
+    @property
+    def ids(self) -> tuple[ImageId, ...]:
+        """All its ``category_id``."""
+        return (self.id, *self.others)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,12 +144,21 @@ class AnnotationFile:
         return "coco" if np.isnan(self.crowd_indices).all() else "crowdpose"
 
     def category(self, wanted: str | int | None = None) -> Category:
-        """The category of a name or id; None: the one with keypoints, or else called ``person``.
+        """The category that is asked for, or several of equal keypoints as one.
+
+        Args:
+            wanted: A name or id, several with commas between, or ``all`` that have keypoints.
+                None: the one that has keypoints, or else is called ``person``, or else all if
+                their keypoints are equal. A file without categories has those of its annotations.
 
         Raises:
-            ValueError: If there is none, or more than one.
+            ValueError: If there is none, or their keypoints differ.
         """
-        return _choose_category(self.categories, wanted, self.path)
+        categories = self.categories
+        if not categories:
+            first, *others = dict.fromkeys(self.rows.category_ids) or [PERSON]
+            categories = (Category(first, "person", (), (), tuple(others)),)
+        return _choose_category(categories, wanted, self.path)
 
 
 def read_coco(path: Path) -> AnnotationFile:
@@ -165,7 +182,7 @@ def read_coco(path: Path) -> AnnotationFile:
 
 
 def read_category(path: Path, wanted: str | int | None = None) -> Category:
-    """`AnnotationFile.category`, without looking at the rows.
+    """As `AnnotationFile.category`, without looking at the rows, so that there must be categories.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -208,10 +225,10 @@ class _Annotation(msgspec.Struct, gc=False):
 
 
 def _decode_categories(raws: Sequence[msgspec.Raw], path: Path) -> tuple[Category, ...]:
-    try:
-        rows = [msgspec.json.decode(raw, type=_Category) for raw in raws]
-    except msgspec.ValidationError as error:
-        raise ValueError(f"{path} is not {_EXPECTED}: a category: {error}") from error
+    problems: list[Problem] = []
+    rows = list(decode_rows(raws, _Category, "category", problems))
+    if problems:
+        raise ValueError(f"{path} is not {_EXPECTED}: {problems[0].sentence}")
     return tuple(
         Category(row.id, row.name, tuple(row.keypoints or ()), row.skeleton) for row in rows
     )
@@ -220,19 +237,46 @@ def _decode_categories(raws: Sequence[msgspec.Raw], path: Path) -> tuple[Categor
 def _choose_category(
     categories: Sequence[Category], wanted: str | int | None, path: Path
 ) -> Category:
-    if wanted is not None:
-        found = [c for c in categories if wanted in (c.id, str(c.id), c.name)]
-    else:
-        with_keypoints = [c for c in categories if c.keypoint_names]
-        persons = [c for c in with_keypoints or categories if c.name == "person"]
-        found = with_keypoints if len(with_keypoints) == 1 else persons
-    if len(found) != 1:
-        names = ", ".join(f"{c.name!r} (id {c.id!r})" for c in categories) or "none"
-        asked = f"one category {wanted!r}"
-        if wanted is None:
-            asked = "one category with keypoints, or one of them called 'person'"
-        raise ValueError(f"{path} has the categories {names}; expected {asked}")
-    return found[0]
+    found = [c for c in categories if wanted in (c.id, str(c.id), c.name)]
+    asked = f"one category {wanted!r}"
+    with_keypoints = [c for c in categories if c.keypoint_names]
+    if wanted is None:
+        found = [c for c in with_keypoints or categories if c.name == "person"]
+        if len(found) != 1:
+            found = with_keypoints
+        asked = "one category with keypoints, one called 'person', or several of equal keypoints"
+    elif wanted == "all" and not found:
+        found, asked = with_keypoints, "categories with keypoints"
+    elif isinstance(wanted, str) and len(found) != 1 and "," in wanted:
+        parts = [part.strip() for part in wanted.split(",") if part.strip()]
+        return _as_one([_choose_category(categories, part, path) for part in parts], path)
+    several = wanted in (None, "all")
+    equal = len({category.keypoint_names for category in found}) == 1
+    if not found or (len(found) > 1 and not (several and equal)):
+        names = few(f"{c.name!r} (id {c.id!r})" for c in categories) or "none"
+        raise ValueError(
+            f"{path} has the categories {names}; expected {asked}: name it (--category, or "
+            "data.category in a recipe), or give the keypoints (--skeleton, data.skeleton)"
+        )
+    return _as_one(found, path)
+
+
+def _as_one(categories: Sequence[Category], path: Path) -> Category:
+    """Categories as one.
+
+    Raises:
+        ValueError: If their keypoints differ.
+    """
+    first = categories[0]
+    for other in categories[1:]:
+        if other.keypoint_names != first.keypoint_names:
+            raise ValueError(
+                f"{path} has other keypoints in category {other.name!r} than in {first.name!r}; "
+                "only categories of equal keypoints are learned together: name one (--category, "
+                "or data.category in a recipe)"
+            )
+    ids = dict.fromkeys(each for category in categories for each in category.ids)
+    return replace(first, others=tuple(each for each in ids if each != first.id))
 
 
 def _read_images(raws: list[msgspec.Raw], problems: list[Problem]) -> tuple[Images, Float64]:

@@ -8,29 +8,29 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
+from pose_hrnet.data.formats.box_files import SizeOf, read_box_rows
+from pose_hrnet.data.formats.identity import ImageIndex
 from pose_hrnet.data.formats.rows import (
     Problem,
     decode_rows,
     explain_strays,
-    read_json,
     summarise,
 )
-from pose_hrnet.keypoints.records import ImageId, Images, People, object_array
+from pose_hrnet.data.formats.suspicions import suspect_people, warn_of
+from pose_hrnet.keypoints.records import PERSON, ImageId, Images, People, object_array
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
-from pose_hrnet.system.text import counted
+from pose_hrnet.system.choices import BoxFormat
+from pose_hrnet.system.text import counted, few
 
 log = logging.getLogger(__name__)
-
-PERSON = 1
-"""COCO's ``category_id`` of persons."""
 
 
 class Detection(msgspec.Struct, gc=False):
@@ -65,21 +65,26 @@ class Detection(msgspec.Struct, gc=False):
         return [math.nan if value is None else value for value in (*self.bbox, self.score)]
 
 
-def decode_detections(path: Path, problems: list[Problem]) -> Iterator[Detection]:
+def decode_detections(
+    path: Path,
+    problems: list[Problem],
+    box_format: BoxFormat = "xywh",
+    size_of: SizeOf | None = None,
+) -> Iterator[Detection]:
     """The rows of a box file; a malformed one becomes a problem.
+
+    Args:
+        path: Of any form that `read_box_rows` knows.
+        problems: Takes what is malformed.
+        box_format: As of `read_box_rows`.
+        size_of: As of `read_box_rows`.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no list.
+        ValueError: If it has no form that is known.
     """
-    raws = read_json(path, list[msgspec.Raw], "a list of detections")
+    raws = read_box_rows(path, box_format, size_of)
     return decode_rows(raws, Detection, "detection", problems)
-
-
-def names_of(path: Path) -> list[str]:
-    """What a box file may call an image, the surest first: path, name, stem, the stem's number."""
-    number = [str(int(path.stem))] if path.stem.isdecimal() else []
-    return list(dict.fromkeys([str(path), path.name, path.stem, *number]))
 
 
 def load_detections(
@@ -88,7 +93,7 @@ def load_detections(
     *,
     skeleton: Skeleton = COCO17,
     min_score: float = 0.0,
-    category_id: int | str = 1,
+    category_ids: Sequence[ImageId] = (PERSON,),
 ) -> People:
     """Load the boxes of a person detector, ``[{image_id, category_id, bbox, score}, ...]``.
 
@@ -102,7 +107,7 @@ def load_detections(
         images: The images of the annotations.
         skeleton: Its number of keypoints gives the (unlabelled) keypoint columns their length.
         min_score: Boxes with this score and above are kept (official ``image_thre``: 0).
-        category_id: The person category.
+        category_ids: The categories of persons.
 
     Returns:
         N detected persons in the file's order; boxes are not clipped, as in the official code.
@@ -112,17 +117,18 @@ def load_detections(
         ValueError: If it is no list of detections, or none is left.
     """
     people, problems = read_detections(
-        path, images, skeleton=skeleton, min_score=min_score, category_id=category_id
+        path, images, skeleton=skeleton, min_score=min_score, category_ids=category_ids
     )
     if not len(people):
         reasons = [summarise(problems), explain_strays(problems, images)]
         reason = "; ".join(filter(None, reasons)) or "no box has this category and score"
         raise ValueError(
-            f"{path} has no detection of category {category_id!r} with a score of at least "
-            f"{min_score:g} in {counted(len(images), 'annotated image')}: {reason}"
+            f"{path} has no detection of category {few(map(repr, category_ids))} with a score of "
+            f"at least {min_score:g} in {counted(len(images), 'annotated image')}: {reason}"
         )
     if problems:
         log.warning("%s: %s", path, summarise(problems))
+    warn_of(path, suspect_people(people))
     return people
 
 
@@ -132,7 +138,7 @@ def read_detections(
     *,
     skeleton: Skeleton = COCO17,
     min_score: float = 0.0,
-    category_id: int | str = 1,
+    category_ids: Sequence[ImageId] = (PERSON,),
 ) -> tuple[People, tuple[Problem, ...]]:
     """As `load_detections`, but hands the problems back, and may find nothing.
 
@@ -141,20 +147,29 @@ def read_detections(
         ValueError: If it is no list of detections.
     """
     problems: list[Problem] = []
-    row_of_id: dict[ImageId | None, int] = {each: row for row, each in enumerate(images.ids)}
-    row_of_name: dict[str, int] = {}
+    index = ImageIndex(images)
     kept: list[tuple[Detection, int]] = []
-    for row in decode_detections(path, problems):
-        if row.category_id not in (None, category_id):
+
+    def size_of(name: str) -> tuple[int, int] | None:
+        row = index.named(name)
+        width, height = (0, 0) if row is None else images.sizes_wh[row].tolist()
+        return (width, height) if width and height else None
+
+    for row in decode_detections(path, problems, size_of=size_of):
+        if row.category_id not in (None, *category_ids):
             continue
-        if row.file_name and not row_of_name:
-            row_of_name = _rows_by_name(images)
-        image = row_of_id.get(row.image_id, row_of_name.get(row.file_name or ""))
+        image = index.row(row.image_id, row.file_name)
         if not np.isfinite(row.numbers).all():
             sentence = f"a detection in image {row.image!r} has a box or a score without numbers"
             problems.append(Problem("malformed detection", row.image, sentence))
         elif row.numbers[-1] < min_score:
             continue
+        elif index.contradicts(row.image_id, row.file_name):
+            sentence = (
+                f"a detection has the image_id {row.image_id!r}, but its file_name "
+                f"{row.file_name!r} is another image's; correct one of them"
+            )
+            problems.append(Problem("id and file name of two images", row.image, sentence))
         elif image is None:
             kind = "unknown file name" if row.file_name else "unknown image id"
             sentence = f"a detection is of image {row.image!r}, which is not annotated"
@@ -176,67 +191,87 @@ def read_detections(
         areas=boxes[:, 2] * boxes[:, 3],
         scores=np.array([row.score for row, _ in kept], np.float32),
         is_crowd=np.zeros(count, np.bool_),
+        category_ids=object_array(
+            [category_ids[0] if row.category_id is None else row.category_id for row, _ in kept]
+        ),
     )
     return people, tuple(problems)
 
 
-def _rows_by_name(images: Images) -> dict[str, int]:
-    """Row of each image by what a box file may call it, unless that means several images."""
-    found: dict[str, int] = {name: row for row, name in enumerate(images.file_names)}
-    shorter = [(n, row) for name, row in found.items() for n in names_of(Path(name))[1:]]
-    uses = Counter(name for name, _ in shorter)
-    return {name: row for name, row in shorter if uses[name] == 1} | found
+class PersonBox(NamedTuple):
+    """A box of a person, and what its file calls the image.
 
+    Attributes:
+        image_id: Its id; None if it goes by its name alone.
+        file_name: Its name; None if it goes by its id alone.
+        row: Left, top, right and bottom in image pixels, and the score.
+        category_id: That of persons, or one of those.
+    """
 
-@dataclass(frozen=True)
-class ImageBoxes:
-    """One image in a box file: rows of box and score; its id, None where it has but a name."""
-
-    rows: list[list[float]]
     image_id: ImageId | None
+    file_name: str | None
+    row: list[float]
+    category_id: ImageId
 
 
-def load_boxes(path: Path) -> dict[str, ImageBoxes]:
-    """Person boxes per image from a detection file.
+def load_boxes(
+    path: Path,
+    category_ids: Sequence[ImageId] = (PERSON,),
+    *,
+    min_score: float = 0.0,
+    box_format: BoxFormat = "xywh",
+    size_of: SizeOf | None = None,
+) -> list[PersonBox]:
+    """The person boxes of a detection file, whatever its images; none of an empty file.
 
-    Entries of other categories are passed over; boxes that are not finite or have no area, and
-    boxes without a finite score, are left out with one warning.
+    Entries of other categories are passed over, unless all are of a single other one, which is
+    then told; boxes that are not finite or have no area, and boxes without a finite score, are
+    left out with one warning.
 
     Args:
         path: JSON list of ``{"image_id" or "file_name", "bbox": [x, y, w, h], "score",
-            "category_id"}``; the score and the category may be missing and are then 1.
-
-    Returns:
-        The boxes for each file name, or else image id as text.
+            "category_id"}``; the score may be missing and is then 1, and the category, too. Or
+            any other form that `read_box_rows` knows.
+        category_ids: Those of persons.
+        min_score: Boxes with this score and above are kept.
+        box_format: As of `read_box_rows`.
+        size_of: As of `read_box_rows`.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not such a list, or has no usable person box.
+        ValueError: If it has no form that is known, or boxes, but no usable one of a person.
     """
     problems: list[Problem] = []
-    entries = list(decode_detections(path, problems))
+    entries = list(decode_detections(path, problems, box_format, size_of))
     if problems:
         raise ValueError(
             f"{path}: {problems[0].sentence}; expected "
             '{"image_id" or "file_name": ..., "bbox": [x, y, w, h], "score": ...}'
         )
-    known: dict[str, ImageBoxes] = {}
+    categories = {entry.category_id for entry in entries}
+    if len(categories) == 1 and not categories & {None, *category_ids}:
+        log.warning("%s: all boxes are of category %r, taken for persons", path, *categories)
+        entries = [replace(entry, category_id=None) for entry in entries]
+    known: list[PersonBox] = []
     bad: list[str] = []
     persons = 0
     for position, entry in enumerate(entries):
-        if entry.category_id not in (None, PERSON):
+        if entry.category_id not in (None, *category_ids):
             continue
         persons += 1
-        name, (x, y, w, h, score) = str(entry.image), entry.numbers
+        x, y, w, h, score = entry.numbers
         row = [x, y, x + w, y + h, score]
         if np.isfinite(row).all() and row[0] < row[2] and row[1] < row[3]:
-            known.setdefault(name, ImageBoxes([], entry.image_id)).rows.append(row)
+            category_id = category_ids[0] if entry.category_id is None else entry.category_id
+            known.append(PersonBox(entry.image_id, entry.file_name, row, category_id))
         else:
-            bad.append(f"entry {position} (image {name}, box [{x:g}, {y:g}, {w:g}, {h:g}])")
-    if not known:
+            bad.append(f"entry {position} (image {entry.image}, box [{x:g}, {y:g}, {w:g}, {h:g}])")
+    if entries and not known:
+        others = f" (there are {few(map(str, categories))})" if not persons else ""
         raise ValueError(
             f"{path} has no usable person box: of {counted(len(entries), 'entry')}, {persons} "
-            f"with category_id {PERSON} or none, {len(bad)} of these not finite or without area"
+            f"with category_id {few(map(repr, category_ids))} or none{others}, {len(bad)} of "
+            "these not finite or without area"
         )
     if bad:
         log.warning(
@@ -244,4 +279,4 @@ def load_boxes(path: Path) -> dict[str, ImageBoxes]:
             path, len(bad), counted(persons, "person box"),
             ", ".join(bad[:3]), ", ..." if len(bad) > 3 else "",
         )  # fmt: skip
-    return known
+    return [box for box in known if box.row[-1] >= min_score]

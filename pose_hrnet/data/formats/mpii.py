@@ -8,6 +8,7 @@ files have none, and PCKh then takes head sizes from ``gt_valid.mat``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,11 +16,13 @@ from typing import Any, ClassVar
 import msgspec
 import numpy as np
 
+from pose_hrnet.data.formats.broken_json import UNDECODABLE, fault_of
 from pose_hrnet.data.formats.coco import Category
-from pose_hrnet.data.formats.rows import Problem, read_json, summarise
+from pose_hrnet.data.formats.rows import MALFORMED, Problem, lenient, read_json, summarise
 from pose_hrnet.keypoints.records import Float64, Images, People, object_array
 from pose_hrnet.keypoints.skeleton import MPII16
 from pose_hrnet.system.choices import AnnotationKind
+from pose_hrnet.system.text import few
 
 FIRST_PIXEL = 1
 """MPII counts pixels from 1."""
@@ -55,8 +58,14 @@ class MpiiFile:
     def __str__(self) -> str:
         return str(self.path)
 
-    def category(self) -> Category:
-        """That of persons, which the file does not name."""
+    def category(self, wanted: str | int | None = None) -> Category:
+        """That of persons, which the file does not name.
+
+        Raises:
+            ValueError: If another one is asked for.
+        """
+        if wanted not in (None, MPII_PERSON.id, MPII_PERSON.name, "all"):
+            raise ValueError(f"{self} is MPII's, which has no categories; ask for no {wanted!r}")
         return MPII_PERSON
 
 
@@ -81,24 +90,52 @@ def read_mpii(path: Path) -> MpiiFile:
     problems: list[Problem] = []
     kept: list[_Person] = []
     numbers: list[int] = []
-    decode = msgspec.json.Decoder(_Person).decode
+    decode = lenient(_Person)
     for number, raw in enumerate(raws):
         try:
             fault = _fault(person := decode(raw))
-        except msgspec.MsgspecError as error:
-            problems.append(Problem("malformed row", number, f"row {number}: {error}"))
+        except UNDECODABLE as error:
+            sentence = f"row {number}: {fault_of(raw, error)[1]}"
+            problems.append(Problem(f"{MALFORMED} row", number, sentence))
             continue
         if fault:
             problems.append(Problem(fault, number, f"row {number} ({person.image}): {fault}"))
         else:
             kept.append(person)
             numbers.append(number)
+    if not kept and (other := _other_list(raws)):
+        raise ValueError(
+            f"{path} is {other}, no annotation file; give COCO, CrowdPose or MPII annotations "
+            "(rows of MPII have image, center, scale)"
+        )
     if not kept:
         reason = summarise(problems) or "the list is empty"
         raise ValueError(f"{path} has no usable person: {reason}")
     people = _people(kept, numbers)
     heads = np.array([_head_box(person) for person in kept], np.float64)
     return MpiiFile(Path(path), people, len(raws), heads, tuple(problems))
+
+
+_OTHER_LISTS = (
+    ({"keypoints", "image_id"}, "a list of results (are two files exchanged?)"),
+    ({"bbox"}, "a list of detections"),
+    ({"data", "annotations"}, "a list of Label Studio's tasks"),
+)
+"""What other lists are, by keys that all of their rows have."""
+
+
+def _other_list(raws: Sequence[msgspec.Raw]) -> str:
+    """What a list is whose first rows have neither image nor center; empty if they have."""
+    try:
+        rows = msgspec.convert(
+            [msgspec.json.decode(raw) for raw in raws[:3]], list[dict[str, Any]]
+        )
+    except UNDECODABLE:
+        return "a list, but not of objects" if raws else ""
+    if not rows or any({"image", "center"} & {*row} for row in rows):
+        return ""
+    kind = next((what for keys, what in _OTHER_LISTS if keys <= {*rows[0]}), "a list of others")
+    return f"{kind} with {few(map(repr, rows[0])) or 'nothing'} in each"
 
 
 def _fault(person: _Person) -> str:

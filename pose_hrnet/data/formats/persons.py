@@ -83,12 +83,13 @@ def read_persons(
     chosen = file.category(category)
     check_names(chosen, skeleton, file)
     file, nameless = _without_nameless_images(file)
-    rows = file.rows[file.rows.category_ids == chosen.id]
+    rows = file.rows[_of_category(file.rows, chosen)]
     with np.errstate(over="ignore"):
         boxes = rows.boxes_xywh.astype(np.float32)
         keypoints = rows.keypoints_image(skeleton.num_keypoints).astype(np.float32)
         areas = rows.areas.astype(np.float32)
     good, problems = judge(file, rows, boxes, keypoints)
+    problems += _unlisted(file)
     boxes, visibility = boxes[good], keypoints[good, :, 2].astype(np.uint8)
     areas = areas[good]
     people = People(
@@ -101,6 +102,7 @@ def read_persons(
         areas=np.where(np.isnan(areas), boxes[:, 2] * boxes[:, 3], areas),
         scores=np.ones(len(boxes), np.float32),
         is_crowd=rows.crowd[good] > 0,
+        category_ids=rows.category_ids[good],
     )
     return AnnotatedPersons(
         people=people,
@@ -109,6 +111,27 @@ def read_persons(
         stated_areas=rows.areas[good],
         stated_num_keypoints=rows.num_keypoints[good],
     )
+
+
+def _unlisted(file: AnnotationFile) -> list[Problem]:
+    """The rows of categories that the file does not list, where it lists some."""
+    known = {category.id for category in file.categories} or {*file.rows.category_ids}
+    kind, rows = "unknown category id", file.rows
+    return [
+        Problem(
+            kind,
+            rows.ids[row] if rows.ids[row] is not None else f"#{row}",
+            RULES[kind].format(name=f"annotation {rows.ids[row]!r}", category=each),
+        )
+        for row, each in enumerate(rows.category_ids)
+        if each not in known
+    ]
+
+
+def _of_category(rows: AnnotationRows, category: Category) -> NDArray[np.bool_]:
+    if not category.others:
+        return np.asarray(rows.category_ids == category.id, np.bool_)
+    return np.array([each in category.ids for each in rows.category_ids], np.bool_)
 
 
 def check_names(category: Category, skeleton: Skeleton, owner: object) -> None:

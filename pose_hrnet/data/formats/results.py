@@ -1,4 +1,4 @@
-"""COCO keypoint results: files -> columns, `Poses` -> rows.
+"""COCO keypoint results: files -> columns (`Poses.to_coco` gives the rows).
 
 Format: https://cocodataset.org/#format-results (Lin et al., ECCV 2014).
 """
@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from pose_hrnet.data.formats.rows import read_json
-from pose_hrnet.keypoints.records import Float64, ImageId, Poses
-from pose_hrnet.system.text import counted
+from pose_hrnet.data.formats.broken_json import UNDECODABLE, fault_of
+from pose_hrnet.data.formats.rows import lenient, read_json
+from pose_hrnet.keypoints.records import Float64, ImageId
 
 _EXPECTED = "a list of COCO keypoint results {image_id, category_id, keypoints, score}"
 
@@ -42,30 +42,10 @@ class Results:
     box_areas: Float64
 
 
-def poses_to_results(poses: Poses, category_id: ImageId = 1) -> list[dict[str, Any]]:
-    """COCO keypoint results: ``{image_id, category_id, keypoints, score}`` per pose.
-
-    ``keypoints`` is ``[x, y, keypoint score] * K`` in image pixels, not rounded.
-
-    Args:
-        poses: N poses.
-        category_id: Of all of them.
-
-    Raises:
-        ValueError: If a number is not finite: no evaluation could read it.
-    """
-    keypoints, scores = poses.flat_keypoints, poses.scores.astype(np.float64)
-    wrong = np.flatnonzero(~(np.isfinite(keypoints).all(axis=1) & np.isfinite(scores)))
-    if len(wrong):
-        raise ValueError(
-            f"{len(wrong)} of {counted(len(poses), 'pose')} with keypoints or scores that are not "
-            f"finite, the first in image {poses.image_ids[wrong[0]]!r}; check the model's weights"
-        )
-    columns = zip(poses.image_ids.tolist(), keypoints.tolist(), scores.tolist(), strict=True)
-    return [
-        {"image_id": image_id, "category_id": category_id, "keypoints": row, "score": score}
-        for image_id, row, score in columns
-    ]
+POSE_BYTES = 1500
+"""About what the results of a person take on the disk: 17 keypoints, in JSON."""
+RESULTS = "results"
+"""What they are, for people."""
 
 
 def read_results(source: Path | list[dict[str, Any]], num_keypoints: int) -> Results:
@@ -127,7 +107,7 @@ class _Result(msgspec.Struct, gc=False):
 def _rows(source: Path | list[dict[str, Any]], name: str) -> tuple[int, Iterable[_Result]]:
     if isinstance(source, list):
         try:
-            return len(source), msgspec.convert(source, list[_Result])
+            return len(source), msgspec.convert(source, list[_Result], strict=False)
         except msgspec.ValidationError as error:
             raise ValueError(f"{name} is not {_EXPECTED}: {error}") from error
     raws = read_json(source, list[msgspec.Raw], _EXPECTED)
@@ -136,13 +116,16 @@ def _rows(source: Path | list[dict[str, Any]], name: str) -> tuple[int, Iterable
 
 def _decode(raws: list[msgspec.Raw], path: Path) -> Iterator[_Result]:
     """Row by row: twice as fast as the whole list, whose numbers would fill the memory."""
-    decode = msgspec.json.Decoder(_Result).decode
-    try:
-        for raw in raws:
+    decode = lenient(_Result)
+    for at, raw in enumerate(raws):
+        try:
             yield decode(raw)
-    except msgspec.ValidationError:
-        read_json(path, list[_Result], _EXPECTED)  # says which row it is
-        raise
+        except UNDECODABLE as error:
+            reason = fault_of(raw, error)[1].replace("`$", f"`$[{at}]")
+            if "got `null`" in reason:
+                reason = f"{reason} (JSON has no NaN; it was read as null)"
+            where = "" if "`$" in reason else f" - at `$[{at}]`"
+            raise ValueError(f"{path} is not {_EXPECTED}: {reason}{where}") from None
 
 
-__all__ = ["Results", "malformed_result", "poses_to_results", "read_results"]
+__all__ = ["Results", "malformed_result", "read_results"]

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from json import JSONDecodeError, loads
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
+from pose_hrnet.data.formats.broken_json import UNDECODABLE, fault_of, mended, why
 from pose_hrnet.keypoints.records import ImageId, Images
+from pose_hrnet.system.inputs import UnreadableFile, open_input, read_input
 from pose_hrnet.system.text import counted
 
 _T = TypeVar("_T")
 _DRAWN = Path("runs/demo/data")
 """Where the recipe demo, and what is made from it, has its data."""
+MALFORMED = "malformed"
+"""How the kinds of problems begin whose sentences say more than the kind."""
 
 
 @dataclass(frozen=True)
@@ -49,35 +52,35 @@ def read_json(path: Path, kind: type[_T], expected: str) -> _T:
         ValueError: If it is no JSON, or of another form.
     """
     try:
-        data = Path(path).read_bytes()
+        data = read_input(path)
     except FileNotFoundError:
         advice = f"give the path of {expected}"
         if _DRAWN in Path(path).parents:
             advice = "`pose-hrnet demo`, started in this folder, draws it"
         raise FileNotFoundError(f"{path} does not exist; {advice}") from None
-    except OSError as error:
-        raise OSError(f"{path} cannot be read ({error.strerror}); expected {expected}") from error
+    except UnreadableFile as error:
+        raise OSError(f"{path} cannot be read ({error.reason}); expected {expected}") from None
     try:
-        return msgspec.json.decode(data, type=kind)
+        return msgspec.json.decode(data, type=kind, strict=False)
     except msgspec.ValidationError as error:
         raise ValueError(f"{path} is not {expected}: {error}") from error
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         pass
     try:
-        # Perhaps Python wrote it: its NaN and Infinity are no JSON.
-        data = msgspec.json.encode(loads(data, parse_constant=lambda name: None))
-        return msgspec.json.decode(data, type=kind)
-    except (JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is not {expected}: it is not JSON ({error})") from error
+        # Perhaps Python wrote it: its NaN and Infinity are no JSON. Or some rows are broken.
+        data = mended(data)
+        return msgspec.json.decode(data, type=kind, strict=False)
     except msgspec.ValidationError as error:
         hint = " (JSON has no NaN; it was read as null)" if b"null" in data else ""
         raise ValueError(f"{path} is not {expected}: {error}{hint}") from error
+    except UNDECODABLE as error:
+        raise ValueError(f"{path} is not {expected}: it is not JSON ({why(error)})") from error
 
 
 def is_list(path: Path) -> bool:
     """Whether a JSON file holds a list, as MPII's do, by its first sign; False without a file."""
     try:
-        with path.open("rb") as file:
+        with open_input(path) as file:
             return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
     except OSError:
         return False  # whoever reads it says what is wrong
@@ -86,42 +89,44 @@ def is_list(path: Path) -> bool:
 def decode_rows(
     raws: Iterable[msgspec.Raw], kind: type[_T], noun: str, problems: list[Problem]
 ) -> Iterator[_T]:
-    """Decode row by row; a row with fields of the wrong type becomes a problem."""
-    decode = msgspec.json.Decoder(kind).decode
+    """Decode row by row; a row with fields of the wrong type becomes a problem.
+
+    Numbers may be text and whole numbers floats, as pandas, NumPy and JavaScript write them:
+    pycocotools takes ``1.0`` and ``1`` for the same id, too.
+    """
+    decode = lenient(kind)
     for position, raw in enumerate(raws):
         try:
             row = decode(raw)
-        except msgspec.MsgspecError as error:
-            row_id = _id_of(raw, position)
-            sentence = f"{noun} {row_id!r} cannot be read: {error}"
-            problems.append(Problem(f"malformed {noun}", row_id, sentence))
+        except UNDECODABLE as error:
+            found, reason = fault_of(raw, error)
+            row_id = f"#{position}" if found is None else found
+            sentence = f"{noun} {row_id!r} cannot be read: {reason}"
+            problems.append(Problem(f"{MALFORMED} {noun}", row_id, sentence))
         else:
             yield row
 
 
-class _WithId(msgspec.Struct):
-    id: int | str
-
-
-def _id_of(raw: msgspec.Raw, position: int) -> ImageId:
-    """The id of a malformed row, or its place."""
-    try:
-        return msgspec.json.decode(raw, type=_WithId).id
-    except msgspec.MsgspecError:
-        return f"#{position}"
+def lenient(kind: type[_T]) -> Callable[[msgspec.Raw], _T]:
+    """A decoder of one row, for which ``1.0`` and ``1`` are the same id."""
+    return msgspec.json.Decoder(kind, strict=False).decode
 
 
 def summarise(problems: Sequence[Problem], examples: int = 3) -> str:
-    """Count by kind with the first ids: ``2 rows left out: box is empty (2: 7, 9)``."""
-    ids: dict[str, list[ImageId]] = {}
+    """Count by kind with the first ids: ``2 rows left out: box is empty (2: 7, 9)``.
+
+    What is malformed has its reason beside it.
+    """
+    kinds: dict[str, list[Problem]] = {}
     for problem in problems:
-        ids.setdefault(problem.kind, []).append(problem.id)
-    kinds = [
-        f"{kind} ({len(of)}: {', '.join(map(repr, of[:examples]))}"
+        kinds.setdefault(problem.kind, []).append(problem)
+    told = [
+        f"{kind} ({len(of)}: {', '.join(repr(each.id) for each in of[:examples])}"
         + (", ...)" if len(of) > examples else ")")
-        for kind, of in ids.items()
+        + (f" ({of[0].sentence})" if kind.startswith(MALFORMED) else "")
+        for kind, of in kinds.items()
     ]
-    return f"{counted(len(problems), 'row')} left out: {', '.join(kinds)}" if problems else ""
+    return f"{counted(len(problems), 'row')} left out: {', '.join(told)}" if problems else ""
 
 
 def find_twin(
@@ -153,6 +158,7 @@ __all__ = [
     "decode_rows",
     "explain_strays",
     "find_twin",
+    "lenient",
     "read_json",
     "summarise",
 ]

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from pose_hrnet.data.formats.coco import Category, read_category
-from pose_hrnet.data.formats.mpii import MPII_PERSON
+from pose_hrnet.data.formats.mpii import read_mpii
 from pose_hrnet.data.formats.rows import is_list
 from pose_hrnet.keypoints.skeleton import (
     COCO17,
@@ -25,7 +25,8 @@ from pose_hrnet.keypoints.skeleton import (
     known_skeleton,
     words_of,
 )
-from pose_hrnet.system.files import read_yaml
+from pose_hrnet.system.strict_yaml import read_yaml
+from pose_hrnet.system.text import counted
 
 log = logging.getLogger(__name__)
 
@@ -68,12 +69,15 @@ class SkeletonFile(msgspec.Struct, forbid_unknown_fields=True):
     upper_body: list[str] | None = None
 
 
-def find_skeleton(choice: str | None, annotations: Path) -> Skeleton:
+def find_skeleton(
+    choice: str | None, annotations: Path, category: str | int | None = None
+) -> Skeleton:
     """The keypoint set that a setting and an annotation file name together.
 
     Args:
         choice: A name of `SKELETONS`, a YAML file (`SkeletonFile`), or None: the category's.
         annotations: Of any kind; read unless the choice says everything.
+        category: As `AnnotationFile.category` takes it.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -82,7 +86,7 @@ def find_skeleton(choice: str | None, annotations: Path) -> Skeleton:
     if choice in SKELETONS:
         return SKELETONS[choice]
     if choice is None:
-        return skeleton_of(_category_of(annotations), annotations)
+        return skeleton_of(_category_of(annotations, category), annotations)
     path = Path(choice)
     if path.suffix not in (".yaml", ".yml"):
         raise ValueError(
@@ -93,11 +97,15 @@ def find_skeleton(choice: str | None, annotations: Path) -> Skeleton:
     if extras.keypoints is not None:
         named = Category(0, path.stem, tuple(extras.keypoints))
         return skeleton_of(named, path, extras)
-    return skeleton_of(_category_of(annotations), annotations, extras, told_by=path)
+    return skeleton_of(_category_of(annotations, category), annotations, extras, told_by=path)
 
 
-def _category_of(annotations: Path) -> Category:
-    return MPII_PERSON if is_list(annotations) else read_category(annotations)
+def _category_of(annotations: Path, category: str | int | None) -> Category:
+    return (
+        read_mpii(annotations).category(category)
+        if is_list(annotations)
+        else read_category(annotations, category)
+    )
 
 
 def read_skeleton_file(path: Path) -> SkeletonFile:
@@ -223,21 +231,30 @@ class _Index:
 
 
 def _links(category: Category, source: Path) -> tuple[tuple[int, int], ...]:
-    """COCO counts keypoints from 1; a file with a keypoint 0 counts from 0."""
-    try:
-        pairs = msgspec.convert(category.skeleton or [], list[tuple[int, int]])
-    except msgspec.ValidationError as error:
-        raise ValueError(
-            f"{source} has a skeleton in category {category.name!r} that is not pairs of keypoint "
-            f"numbers ({error}); correct it, or give links in a skeleton YAML"
-        ) from error
+    """Pairs by number or name; COCO counts from 1, a file with a keypoint 0 counts from 0.
+
+    Limbs are for drawing alone, so that those which are none are left out, and told.
+    """
+    names, given = category.keypoint_names, category.skeleton or []
+    pairs = [pair for pair in given if _is_pair(pair)] if isinstance(given, list) else []
     first = 0 if any(0 in pair for pair in pairs) else 1
-    count = len(category.keypoint_names)
-    wrong: list[Any] = [p for p in pairs if not all(first <= k < first + count for k in p)]
-    if wrong:
-        raise ValueError(
-            f"{source} joins keypoints {list(wrong[0])} in the skeleton of category "
-            f"{category.name!r}, which has keypoints {first} to {first + count - 1}; "
-            "correct it, or give links in a skeleton YAML"
-        )
-    return tuple((a - first, b - first) for a, b in pairs)
+    place: dict[Any, int] = {k + first: k for k in range(len(names))}
+    place |= {name: k for k, name in enumerate(names)}
+    links = tuple((place[a], place[b]) for a, b in pairs if a in place and b in place)
+    if wrong := (len(given) if isinstance(given, list) else 1) - len(links):
+        odd = next((p for p in pairs if not {*p} <= {*place}), given)
+        log.warning(
+            "%s: left out %s of category %r that are not two of its keypoints %d to %d, such as "
+            "%s; nothing but drawings needs them: correct them, or give links in a skeleton YAML",
+            source, counted(wrong, "limb"), category.name, first, first + len(names) - 1,
+            str(odd)[:80],
+        )  # fmt: skip
+    return links
+
+
+def _is_pair(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(isinstance(each, int | float | str) for each in value)
+    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import re
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -22,13 +23,24 @@ from numpy.typing import NDArray
 
 from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.augment import Region, reach_xyxy
-from pose_hrnet.data.images import ImageError, read_rgb
-from pose_hrnet.data.shards.reader import FORMAT, INDEX_NAME, Cut, Entry, IndexFile, Sample, Shard
+from pose_hrnet.data.images import ImageError, image_path, read_rgb
+from pose_hrnet.data.shards.reader import (
+    FORMAT,
+    FORMAT_NAME,
+    INDEX_NAME,
+    Cut,
+    Entry,
+    IndexFile,
+    Sample,
+    Shard,
+)
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.geometry import BOX_PADDING, CropFrames
 from pose_hrnet.keypoints.records import Float64, Image, People
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.files import replace_file, write_json
+from pose_hrnet.system.folders import check_room, draft_folder, owned, put_in_place
+from pose_hrnet.system.inputs import read_input
 from pose_hrnet.system.progress import SILENT, Bar, Progress
 from pose_hrnet.system.text import counted
 
@@ -99,17 +111,72 @@ def write_shards(
         progress: Watches.
 
     Returns:
-        Path of the index, which is written last.
+        Path of the index, which is written last. Shards that the folder holds already stay as they
+        are until all new ones are there, and then give way.
 
     Raises:
-        ValueError: If no person could be written.
+        FolderBusy: If another process works in the folder.
+        ValueError: If no person could be written, or the folder holds an index of something else.
+        OSError: If the folder cannot be written to, or the disk is full.
     """
-    output.mkdir(parents=True, exist_ok=True)
-    cutter = _Cutter(people, image_folder, output, stored)
+    check_room(output)
+    earlier = _earlier_tars(output / INDEX_NAME)
     order = np.random.default_rng(seed).permutation(len(people))
     parts = np.array_split(order, max(1, -(-len(order) // stored.persons_per_shard)))
-    with progress.task("shard", total=len(people), unit="persons") as bar:
-        shards = list(_watched(_map(partial(_write_shard, cutter), parts, workers), parts, bar))
+    with owned(output), draft_folder(output / INDEX_NAME) as drafts:
+        cutter = _Cutter(people, image_folder, drafts, stored)
+        with progress.task("shard", total=len(people), unit="persons") as bar:
+            write = partial(_write_shard, cutter)
+            shards = list(_watched(_map(write, parts, workers), parts, bar))
+        index = _index(people, image_folder, stored, shards)
+        # From here on it takes no time: without an index, there are no shards.
+        (output / INDEX_NAME).unlink(missing_ok=True)
+        for name in earlier - {shard.name for shard in shards}:
+            (output / name).unlink(missing_ok=True)
+        put_in_place(drafts, output)
+        write_json(output / INDEX_NAME, index)
+    return output / INDEX_NAME
+
+
+class _Named(msgspec.Struct):
+    name: str
+
+
+class _Listing(msgspec.Struct):
+    """What an index must hold to be replaced."""
+
+    format: str
+    shards: list[_Named]
+
+
+def _earlier_tars(index: Path) -> set[str]:
+    """Names of the shards that the folder holds already, which are replaced.
+
+    Raises:
+        ValueError: If it holds an index of something else.
+    """
+    if not index.exists():
+        return set()
+    try:
+        found = msgspec.json.decode(read_input(index), type=_Listing)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        found = _Listing("", [])
+    if not found.format.startswith(FORMAT_NAME):
+        raise ValueError(
+            f"{index} is not of shards of this program, and would be overwritten; choose another "
+            "--output"
+        )
+    return {shard.name for shard in found.shards if re.fullmatch(r"\d+\.tar", shard.name)}
+
+
+def _index(
+    people: People, image_folder: Path, stored: StoredCrops, shards: list[Shard]
+) -> IndexFile:
+    """What says where everybody is.
+
+    Raises:
+        ValueError: If nobody is anywhere.
+    """
     written = sum(shard.count for shard in shards)
     if not written:
         raise ValueError(
@@ -119,9 +186,7 @@ def write_shards(
         everybody = counted(len(people), "person")
         log.warning("left out: %d of %s", len(people) - written, everybody)
     cut = Cut.of(stored.input_wh, stored.box_padding, stored.augmentation)
-    index = IndexFile(FORMAT, stored.skeleton.to_dict(), cut, shards)
-    write_json(output / INDEX_NAME, index)
-    return output / INDEX_NAME
+    return IndexFile(FORMAT, stored.skeleton.to_dict(), cut, shards)
 
 
 def _map(
@@ -177,7 +242,7 @@ def _stored(cutter: _Cutter, row: int) -> tuple[Sample, bytes]:
     image_row = int(people.image_index[row])
     width, height = people.images.sizes_wh[image_row].tolist()
     image = read_rgb(
-        cutter.image_folder / people.images.file_names[image_row],
+        image_path(cutter.image_folder, people.images.file_names[image_row]),
         (width, height) if width and height else None,
     )
     box = people.boxes_xywh[row : row + 1].astype(np.float64)
@@ -201,7 +266,7 @@ def _stored(cutter: _Cutter, row: int) -> tuple[Sample, bytes]:
         image_id=people.images.ids[image_row],
         width=pixels.shape[1],
         height=pixels.shape[0],
-        bbox=geometry.xyxy_to_xywh(corners.reshape(4)).round(3).tolist(),
+        bbox=tuple(geometry.xyxy_to_xywh(corners.reshape(4)).round(3).tolist()),
         area=round(float(people.areas[row]) * float(np.linalg.det(to_stored[:, :2])), 3),
         keypoints=np.column_stack([points.round(3), visibility]).ravel().tolist(),
     )

@@ -34,6 +34,7 @@ from pose_hrnet.data.synthetic.scenes import Cast, paint_cast, person_mask, samp
 from pose_hrnet.keypoints.records import Float64, Image
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.system.files import replace_file, write_text
+from pose_hrnet.system.folders import check_room, owned, remove_temporaries
 
 #: Raised when the same seed gives other pictures than before.
 GENERATOR_VERSION = "1.1"
@@ -269,15 +270,31 @@ def synthesize(
         Path of the annotation file, written last.
 
     Raises:
+        FolderBusy: If another process works in the folder.
+        OSError: If the folder cannot be written to, or the disk is full.
         ValueError: If `images` or `workers` is not positive, or `seed` is negative, or the folder
             holds the annotations of another data set.
     """
     for name, value, least in (("images", images, 1), ("seed", seed, 0), ("workers", workers, 1)):
         if value is not None and value < least:
             raise ValueError(f"{name} is {value}, expected {least} or more; give a larger number")
+    check_room(output)
+    with owned(output):
+        return _synthesize(output, images, seed, workers, progress)
+
+
+def _synthesize(
+    output: Path,
+    images: int,
+    seed: int,
+    workers: int | None,
+    progress: Callable[[int], None] | None,
+) -> Path:
+    """`synthesize`, in a folder that is this process's own."""
     folder, path = output / "images", output / "annotations.json"
     _clear(path, folder, images)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
+    remove_temporaries(folder)
     workers = min(workers or os.cpu_count() or 1, -(-images // 32) if workers is None else images)
     image_entries: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []

@@ -23,6 +23,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval, Params
 
 from pose_hrnet.data.formats.coco import read_coco
+from pose_hrnet.data.formats.identity import ImageIndex
 from pose_hrnet.data.formats.results import Results, malformed_result, read_results
 from pose_hrnet.data.formats.rows import find_twin
 from pose_hrnet.evaluation.metrics.coco_matching import Found, Persons, match_images
@@ -102,17 +103,15 @@ def score_poses(
     annotations: Path | Truth,
     poses: Poses,
     *,
-    category_id: ImageId = 1,
     sigmas: Sequence[float] | None = None,
     image_ids: Iterable[ImageId] | None = None,
     evaluator: Evaluator = "fast",
 ) -> Scores:
-    """Score poses as `score_results` does the results that `poses_to_results` makes of them.
+    """Score poses as `score_results` does the results that `Poses.to_coco` makes of them.
 
     Args:
         annotations: As `score_results` takes them.
         poses: Predicted poses with their final scores.
-        category_id: The category of all of them.
         sigmas: K OKS standard deviations; default COCO's 17.
         image_ids: Images to evaluate; default all of the annotations.
         evaluator: See `Evaluator`; both give the same.
@@ -126,19 +125,19 @@ def score_poses(
     """
     return score_results(
         annotations,
-        results_of_poses(poses, category_id),
+        results_of_poses(poses),
         sigmas=sigmas,
         image_ids=image_ids,
         evaluator=evaluator,
     )
 
 
-def results_of_poses(poses: Poses, category_id: ImageId = 1) -> Results:
-    """The results that `poses_to_results` makes of N poses, as columns and without making them."""
+def results_of_poses(poses: Poses) -> Results:
+    """The results that `Poses.to_coco` makes of N poses, as columns and without making them."""
     return Results(
         "the poses",
         poses.image_ids.tolist(),
-        [category_id] * len(poses),
+        poses.category_ids.tolist(),
         poses.flat_keypoints,
         poses.scores.astype(np.float64),
         np.full(len(poses), np.nan),
@@ -167,16 +166,34 @@ def number_results(results: Results, truth: Truth, num_keypoints: int, notes: li
         raise malformed_result(
             at, results.image_ids[at], length, num_keypoints, results.name, fault
         )
-    _check_images(results.image_ids, truth, results.name)
+    image_ids = _ids_of_names(results, truth, notes)
+    _check_images(image_ids, truth, results.name)
     _check_categories(results, truth, notes)
     numbers = truth.category_numbers  # pycocotools passes category 0 over, and so does ours
     return Found(
-        np.array([truth.image_numbers[i] for i in results.image_ids], np.intp),
+        np.array([truth.image_numbers[i] for i in image_ids], np.intp),
         np.array([numbers.get(i, 0) for i in results.category_ids], np.intp),
         results.keypoints,
         results.scores,
         _areas(results, notes),
     )
+
+
+def _ids_of_names(results: Results, truth: Truth, notes: list[str]) -> list[ImageId]:
+    """The image ids of results, those of the annotations in place of file names."""
+    strays = [each for each in {*results.image_ids} if each not in truth.image_numbers]
+    if not strays:
+        return results.image_ids
+    index, known = ImageIndex(truth.images), dict[ImageId, ImageId]()
+    for name in strays:
+        if (row := index.row(name)) is not None:
+            known[name] = truth.images.ids[row]
+    if known:
+        notes.append(
+            f"{results.name} has file names for image ids; those that {truth.name} gives "
+            f"{counted(len(known), 'image')} were taken"
+        )
+    return [known.get(image_id, image_id) for image_id in results.image_ids]
 
 
 def _check_images(image_ids: Sequence[ImageId], truth: Truth, owner: str) -> None:

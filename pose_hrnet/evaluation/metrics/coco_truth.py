@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_hrnet.data.formats.coco import AnnotationFile, AnnotationRows
+from pose_hrnet.data.formats.coco import AnnotationFile, AnnotationRows, Category
 from pose_hrnet.data.formats.persons import SCORED, judge
 from pose_hrnet.data.formats.rows import Problem, find_twin, summarise
 from pose_hrnet.evaluation.metrics.coco_matching import Persons
-from pose_hrnet.keypoints.records import Float64, ImageId
+from pose_hrnet.keypoints.records import Float64, ImageId, Images
 from pose_hrnet.system.text import counted
 
 _FILLED_IN = {
@@ -36,6 +36,7 @@ class Truth:
 
     Attributes:
         name: The file.
+        images: Its images.
         image_numbers: Images numbered from 1 in the order of their ids.
         category_numbers: Categories, likewise.
         persons: The persons of all categories.
@@ -43,6 +44,7 @@ class Truth:
     """
 
     name: str
+    images: Images
     image_numbers: dict[ImageId, int]
     category_numbers: dict[ImageId, int]
     persons: Persons
@@ -50,13 +52,20 @@ class Truth:
 
     @classmethod
     def of(
-        cls, file: AnnotationFile, num_keypoints: int, *, area_over_box: float | None = None
+        cls,
+        file: AnnotationFile,
+        num_keypoints: int,
+        *,
+        category: Category | None = None,
+        area_over_box: float | None = None,
     ) -> Truth:
-        """The ground truth of a file, of all its categories.
+        """The ground truth of a file.
 
         Args:
             file: COCO keypoint annotations.
             num_keypoints: K.
+            category: What is scored; None: all categories. Each has its own AP, of which the mean
+                is taken.
             area_over_box: Take this many times the box area for every area; None: the file's.
 
         Raises:
@@ -68,7 +77,10 @@ class Truth:
         images = _number(file.images.ids)
         if not images:
             raise ValueError(f"{path} lists no images; give annotations with at least one")
-        categories = _number(category.id for category in file.categories)
+        categories = _number(each.id for each in file.categories)
+        if category is not None and file.categories:
+            categories = _number(category.ids)
+            rows = rows[np.array([each in categories for each in rows.category_ids], np.bool_)]
         if not categories:
             categories = _number(rows.category_ids) or {1: 1}
             notes.append(f"{path} has no categories; those of its annotations stand in")
@@ -100,7 +112,7 @@ class Truth:
             hint = _hint(problems, images)
             notes.append(f"{path}: {summarise(problems)}; they do not count{hint}")
         notes += _describe_gaps(rows, persons, path, area_is_read=area_over_box is None)
-        return cls(path, images, categories, persons, tuple(notes))
+        return cls(path, file.images, images, categories, persons, tuple(notes))
 
 
 def in_order(ids: Iterable[ImageId]) -> list[ImageId]:

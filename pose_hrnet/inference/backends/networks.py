@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from threading import Lock
 from typing import Any, cast
@@ -22,7 +23,7 @@ from pose_hrnet.inference.backends.convert import converted_session
 from pose_hrnet.inference.backends.sessions import Session
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.network import normalised
-from pose_hrnet.system.choices import Arithmetic
+from pose_hrnet.system.choices import Arithmetic, AxisOrder, ColourOrder
 from pose_hrnet.system.device import pick_device
 from pose_hrnet.system.text import one_line
 
@@ -272,24 +273,63 @@ class ForeignNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """``(B, 3, H, W)`` uint8 RGB -> ``(B, K, h, w)`` heatmaps."""
         card = self.card
-        values = images.flip(1) if card.colour == "BGR" else images
-        mean, std = (values.new_tensor(v, dtype=torch.float32) for v in (card.mean, card.std))
-        values = (values * card.scale - mean[:, None, None]) / std[:, None, None]
-        if card.layout == "NHWC":
-            values = values.permute(0, 2, 3, 1)
-        values = values.to(self.session.input_dtype).contiguous()
-        return torch.cat(
-            [self._run(part) for part in torch.split(values, self._batch(len(values)))]
+        values = foreign_pixels(
+            images,
+            colour=card.colour,
+            scale=card.scale,
+            mean=card.mean,
+            std=card.std,
+            axes=card.layout,
         )
+        return torch.cat([outputs[self.position] for outputs in run_parts(self.session, values)])
 
-    def _batch(self, count: int) -> int:
-        """Crops per run: what the file insists on, or all."""
-        return self.session.input_shape[0] or max(count, 1)
 
-    def _run(self, values: Tensor) -> Tensor:
-        short = self._batch(len(values)) - len(values)
-        padded = torch.cat([values, values[:1].expand(short, -1, -1, -1)]) if short else values
-        return self.session.run(padded)[self.position][: len(values)]
+def foreign_pixels(
+    images: Tensor,
+    *,
+    colour: ColourOrder,
+    scale: float,
+    mean: Sequence[float],
+    std: Sequence[float],
+    axes: AxisOrder,
+) -> Tensor:
+    """What a model of others takes: ``(pixels * scale - mean) / std``.
+
+    Args:
+        images: ``(B, 3, H, W)`` uint8 RGB.
+        colour: Order of its channels.
+        scale: Factor on the pixel values.
+        mean: Subtracted then, in its order of channels.
+        std: Divides them then.
+        axes: Order of its axes.
+
+    Returns:
+        float32, in the order of `axes`.
+    """
+    values = images.flip(1).float() if colour == "BGR" else images.float()
+    if scale != 1:
+        values = values * scale
+    if any(mean) or any(each != 1 for each in std):
+        middle, spread = (values.new_tensor(each)[:, None, None] for each in (mean, std))
+        values = (values - middle) / spread
+    return values if axes == "NCHW" else values.permute(0, 2, 3, 1)
+
+
+def run_parts(session: Session, values: Tensor) -> Iterator[Sequence[Tensor]]:
+    """The outputs for a batch, in parts of the size that the file insists on, or in one.
+
+    Args:
+        session: The file.
+        values: Its input, of any batch size.
+    """
+    values = values.to(session.input_dtype).contiguous()
+    size = session.input_shape[0] or max(len(values), 1)
+    for part in torch.split(values, size):
+        if short := size - len(part):
+            outputs = session.run(torch.cat([part, part[:1].expand(short, -1, -1, -1)]))
+            yield [output[: len(part)] for output in outputs]
+        else:
+            yield session.run(part)
 
 
 def _rounded_up(count: int) -> int:

@@ -5,14 +5,16 @@ Each opener returns a `Session`, a function on tensors and what the file says ab
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pose_hrnet.system.choices import Precision, Runner
@@ -46,12 +48,18 @@ class Session:
         return self.run(images.permute(0, 2, 3, 1).contiguous())
 
 
-def open_onnx(path: Path, device: str = "auto") -> Session:
+Rows: TypeAlias = Mapping[str, Sequence[int]]
+"""Inputs besides the images, by name: what is given for each image, as int64."""
+NO_ROWS: Rows = {}
+
+
+def open_onnx(path: Path, device: str = "auto", rows: Rows = NO_ROWS) -> Session:
     """Open an ONNX file with ONNX Runtime.
 
     Args:
         path: The file.
         device: ``auto``: CUDA where this ONNX Runtime has it; ``cpu``; ``cuda``; ``cuda:1``.
+        rows: What it may take besides the images.
 
     Raises:
         ValueError: If the extra is missing, the file is no model or has operators that are not
@@ -75,7 +83,9 @@ def open_onnx(path: Path, device: str = "auto") -> Session:
         session = ort.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # its exceptions have no common base
         raise _cannot_run(path, "ONNX Runtime", error) from None
-    only = _one_input(path, session.get_inputs())
+    named = {each.name: each for each in session.get_inputs()}
+    only = _one_input(path, [each for name, each in named.items() if name not in rows])
+    given = {name: row for name, row in rows.items() if name in named}
     kinds = {
         "tensor(float)": torch.float32,
         "tensor(float16)": torch.float16,
@@ -83,7 +93,8 @@ def open_onnx(path: Path, device: str = "auto") -> Session:
     }
 
     def run(values: Tensor) -> list[Tensor]:
-        outputs = session.run(None, {only.name: values.numpy()})
+        more = {name: _repeated(row, len(values)) for name, row in given.items()}
+        outputs = session.run(None, {only.name: values.numpy(), **more})
         return [torch.from_numpy(output) for output in outputs]
 
     return Session(
@@ -110,7 +121,9 @@ def openvino_core() -> Any:
     return import_extra("openvino", "openvino").Core()
 
 
-def open_openvino(source: Any, device: str = "auto", precision: Precision = "fp32") -> Session:
+def open_openvino(
+    source: Any, device: str = "auto", precision: Precision = "fp32", rows: Rows = NO_ROWS
+) -> Session:
     """Open an OpenVINO IR (.xml with its .bin) or an ONNX file with OpenVINO.
 
     A batch size that is fixed in the file is freed where the operators allow it.
@@ -121,6 +134,7 @@ def open_openvino(source: Any, device: str = "auto", precision: Precision = "fp3
         precision: ``bf16`` and ``fp16`` let it compute so; otherwise fp32, which OpenVINO by
             itself does not keep to on CPUs that multiply bf16. Layers that were quantised to int8
             stay so with either.
+        rows: What it may take besides the images.
 
     Raises:
         ValueError: As `open_onnx`.
@@ -136,11 +150,12 @@ def open_openvino(source: Any, device: str = "auto", precision: Precision = "fp3
     path = source if isinstance(source, Path) else Path("the converted network")
     try:
         model = core.read_model(source) if isinstance(source, Path) else source
-        only = _one_input(path, model.inputs)
+        only = _one_input(path, _images_of(model, rows))
         fixed = only.partial_shape[0].is_static
-        if fixed and len(only.partial_shape) == 4:
+        if fixed and len(only.partial_shape) == 4 and len(model.inputs) == 1:
             model = _with_free_batch(core, path, model)
             (only,) = model.inputs
+        given = {name: row for name, row in rows.items() if len(model.inputs) > 1}
         compiled = core.compile_model(model, target, hint)
     except RuntimeError as error:
         raise _cannot_run(path, "OpenVINO", error) from None
@@ -149,7 +164,8 @@ def open_openvino(source: Any, device: str = "auto", precision: Precision = "fp3
 
     def run(values: Tensor) -> list[Tensor]:
         with turn:  # it refuses a second caller while it serves one
-            outputs = compiled(values.numpy())
+            more = {name: _repeated(row, len(values)) for name, row in given.items()}
+            outputs = compiled({only.any_name: values.numpy(), **more} if more else values.numpy())
         return [torch.from_numpy(outputs[position]) for position in range(len(outputs))]
 
     return Session(
@@ -168,9 +184,20 @@ def _with_free_batch(core: Any, path: Path, model: Any) -> Any:
     shape[0] = -1
     try:
         model.reshape(shape)
-        return model
     except RuntimeError:
         return core.read_model(path)
+    # An operator that insists on one image may put the images of a batch one behind the other.
+    free = all(output.partial_shape[0].is_dynamic for output in model.outputs)
+    return model if free else core.read_model(path)
+
+
+def _images_of(model: Any, rows: Rows) -> list[Any]:
+    """Its inputs but for those rows."""
+    return [each for each in model.inputs if not (each.names & rows.keys())]
+
+
+def _repeated(row: Sequence[int], count: int) -> NDArray[np.int64]:
+    return np.tile(np.asarray(row, np.int64), (count, 1))
 
 
 def _one_input(path: Path, inputs: Sequence[Any]) -> Any:

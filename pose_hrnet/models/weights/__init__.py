@@ -6,6 +6,8 @@ foreign   what decoding needs of other toolkits' files, and where that is from
 mmpose    the settings inside MMPose's checkpoints
 read      a file, opened and understood
 fit       what of it fits a network
+zoo       published weights by name: the table zoo.yaml
+fetch     what a user names for a checkpoint, as a file: downloaded, checked, kept as ours
 load      load, save, initialise
 inspect   what a file is, in words
 

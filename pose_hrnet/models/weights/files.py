@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -20,10 +20,19 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pose_hrnet.system.files import replace_file
-from pose_hrnet.system.text import few
+from pose_hrnet.system.inputs import (
+    UNPACKED,
+    UNPACKED_ANYWAY,
+    check_unpacked,
+    open_input,
+    parse_json,
+)
+from pose_hrnet.system.text import few, gigabytes, one_line, shown
 
 _CARD_KEY = "pose_hrnet"
 """Where safetensors metadata holds the card, as JSON."""
+_SOURCE_KEY = "source"
+"""And where the weights came from."""
 
 # Keys under which torch files hold a state dict; the first that is there counts. Official training
 # checkpoints have the best weights beside the last, timm's the averaged ones beside the raw. With
@@ -51,7 +60,8 @@ _PASSED_OVER = (
 )
 
 _FOREIGN = {
-    b"<": "a web page or XML",
+    b"<?xml": "an OpenVINO model, or other XML, whose weights cannot be read back",
+    b"<": "a web page",
     b"version https://git-lfs": "a Git LFS pointer, not the file itself (run git lfs pull)",
     b"\x89HDF": "an HDF5 file (Keras)",
     b"\x1f\x8b": "a gzip archive (unpack it)",
@@ -70,49 +80,59 @@ class CheckpointFile:
         card: The model card as plain values; None in files that are not ours.
         found_under: The key of a torch file that held the state dict; None if it was the whole.
         meta: What an MMPose file says of its training, as plain values; empty in others.
+        source: Of a file that was downloaded and converted: ``url`` and ``sha256`` of what came.
     """
 
     path: Path
     tensors: dict[str, Tensor]
-    card: dict[str, Any] | None
+    card: Any
     found_under: str | None
     meta: Mapping[Any, Any] = field(default_factory=dict)
+    source: Mapping[str, str] | None = None
 
 
-def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:
+def write_checkpoint(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    card: Mapping[str, Any] | None,
+    *,
+    source: Mapping[str, str] | None = None,
+) -> None:
     """Write one safetensors file, whole or not at all.
 
     Args:
         path: Where to; its folder is made.
         tensors: A state dict.
-        card: Plain values, stored as JSON in the metadata.
+        card: Plain values, stored as JSON in the metadata; None: a file without a card.
+        source: ``url`` and ``sha256`` of the file that the weights came in; None: none is known.
 
     Raises:
         OSError: If the file cannot be written.
     """
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    told = {_CARD_KEY: card, _SOURCE_KEY: source}
+    metadata = {key: json.dumps(value) for key, value in told.items() if value is not None}
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(path) as temporary:
         # Not safetensors' own writer, whose files only their owner may read.
-        temporary.write_bytes(save(plain, {"format": "pt", _CARD_KEY: json.dumps(card)}))
+        temporary.write_bytes(_sorted(save(plain, {"format": "pt", **metadata})))
 
 
-def checkpoint_path(path: str | Path) -> Path:
-    """The file that a checkpoint's path or name stands for.
-
-    ``default`` is the name of the weights inside the package (docs/default_model.md), unless a
-    file or folder of that name is there.
-    """
-    path = Path(path)
-    is_named = path == Path("default") and not path.exists()
-    return Path(__file__).with_name("default.safetensors") if is_named else path
+def _sorted(data: bytes) -> bytes:
+    """A safetensors file with its metadata in order: its writer has them in any."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at multiples of 8 bytes
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
 def read_checkpoint(path: Path) -> CheckpointFile:
     """Read a safetensors or torch file; the content decides which, not the name.
 
     Args:
-        path: Of the file, or the name of weights; see `checkpoint_path`.
+        path: Of the file.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -120,15 +140,17 @@ def read_checkpoint(path: Path) -> CheckpointFile:
         ValueError: If it is empty, cut short, no checkpoint, holds no state dict, or would have to
             run code to load.
     """
-    path = checkpoint_path(path)
     if path.is_dir():
         raise FileNotFoundError(
             f"{path} is a folder; give a checkpoint file, such as the best.safetensors of a run"
         )
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such checkpoint file; check the path")
-    with path.open("rb") as file:
-        head = file.read(32)
+    try:
+        with open_input(path) as file:
+            head = file.read(32)
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{path}: there is no such checkpoint file; check the path"
+        ) from None
     if not head:
         raise ValueError(f"{path}: the file is empty (0 bytes); download or copy it again")
     if head[8:9] == b"{":  # eight bytes of header length, then the header in JSON
@@ -149,19 +171,21 @@ def _read_safetensors(path: Path) -> CheckpointFile:
             metadata = file.metadata() or {}
             # No mapping: the open file has keys(), but cannot be iterated over itself.
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        card = dict(json.loads(metadata[_CARD_KEY])) if _CARD_KEY in metadata else None
-    except (SafetensorError, ValueError, TypeError) as error:
+        card = parse_json(metadata[_CARD_KEY]) if _CARD_KEY in metadata else None
+        source = dict(parse_json(metadata[_SOURCE_KEY])) if _SOURCE_KEY in metadata else None
+    except (SafetensorError, ValueError, TypeError, RuntimeError) as error:
         raise ValueError(
-            f"{path}: the safetensors file is cut short or damaged ({error}); "
+            f"{path}: the safetensors file is cut short or damaged ({one_line(error)}); "
             "download or copy it again"
         ) from error
-    return CheckpointFile(path, _without_prefixes(tensors), card, None)
+    tensors = _without_prefixes(tensors)
+    return _checked(CheckpointFile(path, tensors, card, None, source=source))
 
 
 def _read_torch(path: Path) -> CheckpointFile:
-    contents = _load_tensors_only(path)
+    contents = load_plain_values(path)
     if _is_state_dict(contents):
-        return CheckpointFile(path, _without_prefixes(contents), None, None)
+        return _checked(CheckpointFile(path, _without_prefixes(contents), None, None))
     if isinstance(contents, Mapping):
         for key in _STATE_DICTS:
             found = contents.get(key)
@@ -171,14 +195,37 @@ def _read_torch(path: Path) -> CheckpointFile:
                 card, meta = contents.get("card"), contents.get("meta")
                 card = dict(card) if isinstance(card, Mapping) else None
                 meta = meta if isinstance(meta, Mapping) else {}
-                return CheckpointFile(path, _without_prefixes(found), card, key, meta)
-        held = f"a dict with the keys {few(map(repr, contents)) or 'none'}"
+                return _checked(CheckpointFile(path, _without_prefixes(found), card, key, meta))
+        held = f"a dict with the keys {few(map(shown, contents)) or 'none'}"
     else:
         held = f"an object of type {type(contents).__name__}"
     raise ValueError(
         f"{path}: this torch file holds no state dict, but {held}; "
         "save model.state_dict() in the program that wrote it"
     )
+
+
+def _checked(file: CheckpointFile) -> CheckpointFile:
+    """The file, if its tensors are such as weights are.
+
+    A tensor may be declared larger than what is stored, of one number repeated, or without any.
+    """
+    for name, value in file.tensors.items():
+        dense = value.layout == torch.strided and value.device.type == "cpu"
+        if not dense or value.is_complex() or value.is_quantized:
+            raise ValueError(
+                f"{file.path}: the entry {shown(name)} is no plain tensor of real numbers; save "
+                "model.state_dict() on the CPU in the program that wrote it"
+            )
+    size = file.path.stat().st_size
+    declared = sum(value.numel() * value.element_size() for value in file.tensors.values())
+    if declared > max(UNPACKED * size, UNPACKED_ANYWAY):
+        raise ValueError(
+            f"{file.path} has {gigabytes(size)}, and tensors in it are declared to have "
+            f"{gigabytes(declared)}; such a file is not read, because only a damaged or harmful "
+            "one is so"
+        )
+    return file
 
 
 class _PassedOver:
@@ -207,7 +254,19 @@ def _harmless() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
     return [*named, np.ndarray, np.dtype, *dtypes]
 
 
-def _load_tensors_only(path: Path) -> Any:
+class UnsafeFile(ValueError):
+    """A file that would have to run code to be loaded."""
+
+
+def load_plain_values(path: Path) -> Any:
+    """What a torch file holds: tensors, numbers, texts, and lists and dicts of them.
+
+    Raises:
+        UnsafeFile: If it holds other objects.
+        ValueError: If it is damaged, or unpacks to far more than its size.
+    """
+    with open_input(path) as file:
+        check_unpacked(path, file)
     with path.open("rb") as file:
         try:
             with torch.serialization.safe_globals(_harmless()):
@@ -215,9 +274,9 @@ def _load_tensors_only(path: Path) -> Any:
         except Exception as error:  # damaged bytes can raise anything while they are decoded
             unsafe = re.search(r"GLOBAL (\S+)", str(error))
             if unsafe is not None:
-                raise ValueError(
-                    f"{path}: this file contains Python objects ({unsafe[1]}), which could run "
-                    "any code, and is not loaded; if you trust it, load it in the environment "
+                raise UnsafeFile(
+                    f"{path}: this file contains Python objects ({unsafe[1][:100]}), which could "
+                    "run any code, and is not loaded; if you trust it, load it in the environment "
                     "that made it and save only the state_dict"
                 ) from error
             if "TorchScript" in str(error):
@@ -231,21 +290,40 @@ def _load_tensors_only(path: Path) -> Any:
             ) from error
 
 
-def _is_state_dict(value: Any) -> TypeGuard[Mapping[str, Tensor]]:
-    return (
-        isinstance(value, Mapping)
-        and len(value) > 0
-        and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items())
-    )
+def _is_state_dict(value: Any) -> TypeGuard[Mapping[str, Any]]:
+    """Whether most entries are tensors; a few others may stand beside them, but no mapping."""
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        return False
+    tensors = sum(isinstance(each, Tensor) for each in value.values())
+    return 2 * tensors > len(value) and not any(isinstance(e, Mapping) for e in value.values())
 
 
-def _without_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Take off what wrappers put before every name: DistributedDataParallel, torch.compile,
-    averaged models (which also count their steps), Lightning."""
-    tensors = {name: v for name, v in state.items() if name not in ("steps", "n_averaged")}
+def _without_prefixes(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Take off what wrappers put before the names of a network: DistributedDataParallel,
+    torch.compile, averaged models (which also count their steps), Lightning.
+
+    What else stands in the file, as a criterion's weights, keeps its name.
+    """
+    tensors = {
+        name: value
+        for name, value in state.items()
+        if isinstance(value, Tensor) and name not in ("steps", "n_averaged")
+    }
     while tensors:
         prefix = next((p for p in _PREFIXES if all(n.startswith(p) for n in tensors)), None)
-        if prefix is None:
+        prefix = prefix or _network_prefix(tensors)
+        if not prefix:
             break
         tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
     return tensors
+
+
+def _network_prefix(names: Iterable[str]) -> str:
+    """What stands before the first layers of the one network in a file; empty: nothing, or of
+    several networks something else each."""
+    known, first = {*names}, "conv1.weight"
+    found = {name.removesuffix(first) for name in known if name.endswith(f".{first}")}
+    found = {before for before in found if f"{before}layer1.0.{first}" in known}
+    if len(found) != 1 or first in known:
+        return ""
+    return found.pop().removesuffix("backbone.")

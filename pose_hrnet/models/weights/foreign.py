@@ -19,8 +19,8 @@ from pose_hrnet.keypoints.skeleton import Skeleton, official_skeleton
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD
 from pose_hrnet.models.weights.layouts import Layout
-from pose_hrnet.models.weights.mmpose import FileSettings
-from pose_hrnet.system.choices import CodecName
+from pose_hrnet.models.weights.mmpose import FileSettings, Triple
+from pose_hrnet.system.choices import CodecName, ColourOrder
 from pose_hrnet.system.text import format_size
 
 FROM_FILE = "the file"
@@ -74,6 +74,7 @@ class Overrides:
         codec: How heatmaps are encoded and decoded.
         sigma: Standard deviation of the Gaussian in cells.
         blur_kernel: Width of the blur before decoding in cells.
+        colour: Channel order of the crops that the network was trained on.
     """
 
     skeleton: Skeleton | None = None
@@ -81,9 +82,19 @@ class Overrides:
     codec: CodecName | None = None
     sigma: float | None = None
     blur_kernel: int | None = None
+    colour: ColourOrder | None = None
 
     def over(self, card: ModelCard) -> ModelCard:
-        """The card with what is given in place of what it says."""
+        """The card of a file of ours with what is given in place of what it says.
+
+        Raises:
+            ValueError: If another channel order is given than the card says.
+        """
+        if self.colour not in (None, card.colour):
+            raise ValueError(
+                f"the card in the file says that the network takes {card.colour}, but "
+                f"{self.colour} is asked for; leave that out"
+            )
         wanted = {
             "name": self.codec,
             "input_wh": self.input_wh,
@@ -102,6 +113,7 @@ class _Choices:
 
     def __init__(self, recipe: str) -> None:
         self.recipe = recipe
+        """Where defaults are from."""
         self.settings: list[Setting] = []
 
     def choose(
@@ -141,27 +153,74 @@ def foreign_card(
             f"the file's configuration names the {said.undecodable}, which is not decoded here; "
             "give a model with MSRAHeatmap or a Gaussian UDPHeatmap"
         )
-    maker = "official" if layout.toolkit == "official" else "published MMPose"
-    choices = _Choices(f"{ASSUMED}, as in the {maker} recipes")
+    choices = _Choices(_recipes(layout))
     skeleton = _skeleton(choices, layout.architecture["num_keypoints"], said, overrides)
     codec = _codec(choices, said, file_name, overrides)
-    mean = choices.choose("mean", (said.mean, FROM_FILE), default=IMAGENET_MEAN)
-    std = choices.choose("std", (said.std, FROM_FILE), default=IMAGENET_STD)
+    order, origin = channel_order(layout, said, overrides.colour)
+    told = "BGR, its weights turned to RGB" if order == "BGR" else order
+    choices.settings.append(Setting("colour", told, origin))
+    # The official code subtracts the mean of red from blue where it reads BGR.
+    turns_usual = order == "BGR" and layout.toolkit == "official"
+
+    def of_rgb(values: Triple, turns: bool) -> Triple:
+        return values[::-1] if turns else values
+
+    mean, std = (
+        choices.choose(
+            name,
+            (listed and of_rgb(listed, order == "BGR"), FROM_FILE),
+            default=of_rgb(usual, turns_usual),
+        )
+        for name, listed, usual in (
+            ("mean", said.mean, IMAGENET_MEAN),
+            ("std", said.std, IMAGENET_STD),
+        )
+    )
     padding = choices.choose("box padding", (said.box_padding, FROM_FILE), default=BOX_PADDING)
     if said.unnormalised:
         choices.settings.append(Setting("normalisation", "none, values 0 to 255", FROM_FILE))
-    if said.bgr:
-        choices.settings.append(Setting("colour", "BGR, its weights turned to RGB", FROM_FILE))
     card = ModelCard(layout.architecture, skeleton, codec, mean, std, box_padding=padding)
     return card, tuple(choices.settings)
 
 
-def rgb_weights(tensors: Mapping[str, Tensor], said: FileSettings) -> dict[str, Tensor]:
-    """The weights for RGB input, where the file's configuration says that they are for BGR."""
+def channel_order(
+    layout: Layout, said: FileSettings, given: ColourOrder | None
+) -> tuple[ColourOrder, str]:
+    """The channel order that a network was trained on, and who says so.
+
+    Files of the official code and of MMPose without a configuration do not say it. Every ResNet
+    of the official pose code was trained on BGR (``COLOR_RGB: false`` in its YAMLs; before there
+    was that key, images were taken as OpenCV reads them), every HRNet of it on RGB, as the
+    published models of MMPose and all backbones of ImageNet's classes were.
+
+    Args:
+        layout: Of the file.
+        said: What its configuration says.
+        given: What the caller knows better.
+    """
+    if given is not None:
+        return given, GIVEN
+    if said.bgr is not None:
+        return ("BGR" if said.bgr else "RGB"), FROM_FILE
+    bgr = (
+        layout.toolkit == "official"
+        and layout.predicts
+        and layout.architecture["name"] == "resnet"
+    )
+    return ("BGR" if bgr else "RGB"), _recipes(layout)
+
+
+def rgb_weights(tensors: Mapping[str, Tensor], order: ColourOrder) -> dict[str, Tensor]:
+    """The weights for RGB input of a network that was trained on `order`."""
     first = "conv1.weight"
-    if not said.bgr or first not in tensors:
+    if order == "RGB" or first not in tensors:
         return dict(tensors)
     return {**tensors, first: tensors[first].flip(1)}
+
+
+def _recipes(layout: Layout) -> str:
+    maker = "official" if layout.toolkit == "official" else "published MMPose"
+    return f"{ASSUMED}, as in the {maker} recipes"
 
 
 def _codec(

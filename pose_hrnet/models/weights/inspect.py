@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.weights.fit import LoadReport, fit
 from pose_hrnet.models.weights.foreign import FROM_FILE, Overrides, Setting
 from pose_hrnet.models.weights.read import open_weights
+from pose_hrnet.system.download import sha256_of
 from pose_hrnet.system.text import format_size
 
 
@@ -32,6 +33,7 @@ class Inspection:
         parameters: Of the network, head included where there is one.
         size_bytes: Of the file.
         sha256: Of the file, in hexadecimal.
+        source: ``url`` and ``sha256`` of what it was downloaded as; None: not known.
         report: What would load into the network of this architecture.
     """
 
@@ -44,6 +46,7 @@ class Inspection:
     parameters: int
     size_bytes: int
     sha256: str
+    source: Mapping[str, str] | None
     report: LoadReport
 
 
@@ -51,10 +54,11 @@ def inspect_weights(path: str | Path) -> Inspection:
     """Find out what a checkpoint holds and what of it would load.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        OSError: If there is no such file, or it cannot be downloaded.
         ValueError: If it is damaged, no checkpoint, or of no network that is known here.
     """
     weights = open_weights(path)
+    path = weights.file.path
     settings: tuple[Setting, ...] = ()
     problem, card = None, None
     try:
@@ -66,24 +70,28 @@ def inspect_weights(path: str | Path) -> Inspection:
         architecture = card.architecture
     elif weights.layout is not None:
         architecture = weights.layout.architecture
-    else:  # a card of ours that cannot be read
+    else:
         raise ValueError(f"{path}: {problem}")
     # A backbone is tried in a network that predicts; weights would only cost time.
     heads = architecture["num_keypoints"] or COCO17.num_keypoints
-    with torch.device("meta"):
-        network = build_network({**architecture, "num_keypoints": heads})
+    try:
+        with torch.device("meta"):
+            network = build_network({**architecture, "num_keypoints": heads})
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     report = fit(network, weights, settings)[1]
     held = {*report.used, *report.missing} if architecture["num_keypoints"] else {*report.used}
     return Inspection(
-        path=Path(path),
+        path=path,
         kind=weights.kind,
         label=network.label,
         architecture=architecture,
         settings=settings,
         problem=problem or report.problem,
         parameters=sum(p.numel() for name, p in network.named_parameters() if name in held),
-        size_bytes=Path(path).stat().st_size,
-        sha256=_sha256(Path(path)),
+        size_bytes=path.stat().st_size,
+        sha256=sha256_of(path),
+        source=weights.file.source,
         report=report,
     )
 
@@ -98,16 +106,10 @@ def _settings_of(card: ModelCard) -> tuple[Setting, ...]:
         "sigma": codec.sigma,
         "blur kernel": codec.blur_kernel,
         "flip shift": codec.flip_shift,
+        **({"border": "true"} if codec.border_true else {}),
+        "colour": card.colour,
         "mean": card.mean,
         "std": card.std,
         "box padding": card.box_padding,
     }
     return tuple(Setting(name, str(value), FROM_FILE) for name, value in values.items())
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -18,12 +18,13 @@ from torch import Tensor, nn
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.network import HeatmapNetwork
+from pose_hrnet.models.weights.fetch import checkpoint_path
 from pose_hrnet.models.weights.files import write_checkpoint
 from pose_hrnet.models.weights.fit import LoadReport, fit, head_by_name
 from pose_hrnet.models.weights.foreign import Overrides
 from pose_hrnet.models.weights.layouts import recognised, size_of
 from pose_hrnet.models.weights.read import open_weights, shapes_of
-from pose_hrnet.system.choices import CodecName
+from pose_hrnet.system.choices import CodecName, ColourOrder
 from pose_hrnet.system.text import counted, few
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ def load_network(
     codec: CodecName | None = None,
     sigma: float | None = None,
     blur_kernel: int | None = None,
+    colour: ColourOrder | None = None,
 ) -> LoadedNetwork:
     """Load the layers of a checkpoint, ours or another toolkit's, to train on or to look at.
 
@@ -80,24 +82,27 @@ def load_network(
     ``pose_hrnet_w32_256x192.pth`` (height x width), else assumed, which is logged.
 
     Args:
-        path: ``.safetensors``, ``.pt`` or ``.pth``; the content decides, not the name. Or
-            ``default``, the weights inside the package.
+        path: ``.safetensors``, ``.pt`` or ``.pth``; the content decides, not the name. Or a name
+            of published weights, or an address; see `checkpoint_path`.
         skeleton: Taken instead of what the file says.
         input_wh: Input size (width, height), taken instead of what the file says.
         codec: Name of the codec, taken instead of what the file says.
         sigma: Standard deviation in cells, taken instead of what the file says.
         blur_kernel: Width of the decoder's blur, taken instead of what the file says.
+        colour: Channel order that a network of others was trained on, taken instead of what the
+            file says or its recipes have. What comes back takes RGB in any case.
 
     Returns:
         The network in eval mode on the CPU, its card, and a report.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        OSError: If there is no such file, or it cannot be downloaded.
         ValueError: If the file is damaged, no checkpoint, would have to run code to load, has no
             keypoint head, or does not hold every weight; or if the skeleton must be given.
     """
-    overrides = Overrides(skeleton, input_wh, codec, sigma, blur_kernel)
-    weights = open_weights(path)
+    overrides = Overrides(skeleton, input_wh, codec, sigma, blur_kernel, colour)
+    path = checkpoint_path(path)
+    weights = open_weights(path, colour)
     try:
         card, settings = weights.card(overrides)
         network = card.build()
@@ -132,10 +137,11 @@ def initialise(
         What was taken and what was not.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        OSError: If there is no such file, or it cannot be downloaded.
         ValueError: If the file cannot be read, fits fewer than half of the backbone's entries, or
             is of another width or depth; the model is then as it was.
     """
+    path = checkpoint_path(path)
     weights, notes = head_by_name(open_weights(path), model.state_dict(), keypoint_names)
     fitting, report = fit(model, weights, (), notes)
     backbone = [name for name in model.state_dict() if not name.startswith(_NEW_PARTS)]

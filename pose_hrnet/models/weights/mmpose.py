@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from pose_hrnet.keypoints.skeleton import Skeleton, guess_flip_pairs, known_skeleton
@@ -34,10 +34,10 @@ class FileSettings:
         sigma: Standard deviation of the Gaussian in cells.
         blur_kernel: Width of the blur before decoding in cells.
         flip_shift: Cells by which flipped-back heatmaps were shifted.
-        mean: Of RGB values between 0 and 1, also where the network takes BGR.
+        mean: Of values between 0 and 1, in the channel order that the network takes.
         std: As `mean`.
         unnormalised: Whether the network takes values from 0 to 255 as they are.
-        bgr: Whether the network takes BGR.
+        bgr: Whether the network takes BGR; None: not said.
         box_padding: Factor by which boxes are enlarged.
         skeleton: The keypoints.
         undecodable: Why the heatmaps cannot be decoded here.
@@ -51,7 +51,7 @@ class FileSettings:
     mean: Triple | None = None
     std: Triple | None = None
     unnormalised: bool = False
-    bgr: bool = False
+    bgr: bool | None = None
     box_padding: float | None = None
     skeleton: Skeleton | None = None
     undecodable: str | None = None
@@ -63,8 +63,8 @@ def read_settings(meta: Mapping[Any, Any]) -> FileSettings:
     config = read_config(text) if isinstance(text, str) else _section(text)
     try:
         if "keypoint_head" in _section(config, "model") or "data_cfg" in config:
-            return _in_rgb(_settings_of_0x(config))
-        return _in_rgb(_settings_of_1x(config, _section(meta, "dataset_meta")))
+            return _settings_of_0x(config)
+        return _settings_of_1x(config, _section(meta, "dataset_meta"))
     except (RecursionError, OverflowError):  # dicts inside themselves, absurd numbers
         return FileSettings()
 
@@ -107,14 +107,6 @@ def _literal(node: ast.expr) -> Any:
     return None
 
 
-def _in_rgb(settings: FileSettings) -> FileSettings:
-    """With the mean and std of a BGR network, which its configuration has in BGR, turned."""
-    if not settings.bgr:
-        return settings
-    mean, std = settings.mean, settings.std
-    return replace(settings, mean=mean and mean[::-1], std=std and std[::-1])
-
-
 def _settings_of_1x(config: Mapping[Any, Any], dataset: Mapping[Any, Any]) -> FileSettings:
     model = _section(config, "model")
     codec = _section(model, "head", "decoder") or _section(config, "codec")
@@ -143,7 +135,8 @@ def _settings_of_1x(config: Mapping[Any, Any], dataset: Mapping[Any, Any]) -> Fi
         mean=(0.0,) * 3 if unnormalised else _triple(pixels.get("mean"), 255),
         std=(1 / 255,) * 3 if unnormalised else _triple(pixels.get("std"), 255),
         unnormalised=unnormalised,
-        bgr=bool(pixels) and not pixels.get("bgr_to_rgb"),
+        # Images are loaded as BGR, and either of the two exchanges red and blue.
+        bgr=not (pixels.get("bgr_to_rgb") or pixels.get("rgb_to_bgr")) if pixels else None,
         box_padding=_padding(config, "GetBBoxCenterScale"),
         skeleton=_skeleton_of_1x(dataset),
         undecodable=undecodable,
@@ -175,7 +168,7 @@ def _settings_of_0x(config: Mapping[Any, Any]) -> FileSettings:
         flip_shift=int(bool(test.get("shift_heatmap"))) if test else None,
         mean=_triple(pixels.get("mean"), 1),
         std=_triple(pixels.get("std"), 1),
-        bgr=image.get("channel_order") == "bgr",
+        bgr=image.get("channel_order") == "bgr" if image else None,
         box_padding=_padding(config, "TopDownGetBboxCenterScale"),
         skeleton=_skeleton_of_0x(info),
         undecodable=undecodable,

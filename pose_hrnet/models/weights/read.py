@@ -10,9 +10,16 @@ from torch import Tensor
 
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.weights.files import CheckpointFile, read_checkpoint
-from pose_hrnet.models.weights.foreign import Overrides, Setting, foreign_card, rgb_weights
+from pose_hrnet.models.weights.foreign import (
+    Overrides,
+    Setting,
+    channel_order,
+    foreign_card,
+    rgb_weights,
+)
 from pose_hrnet.models.weights.layouts import Layout, identify, size_of
 from pose_hrnet.models.weights.mmpose import FileSettings, read_settings
+from pose_hrnet.system.choices import ColourOrder
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,9 +29,10 @@ class Weights:
     Attributes:
         file: As it was read.
         kind: What it is, such as ``MMPose 1.x HRNet pose``.
-        tensors: By our names.
+        tensors: By our names, for RGB.
         layout: Of a file that carries no card of ours; None for ours.
         settings: What the configuration in a file of MMPose says; nothing for others.
+        own_card: Of a file of ours.
     """
 
     file: CheckpointFile
@@ -32,6 +40,7 @@ class Weights:
     tensors: dict[str, Tensor]
     layout: Layout | None
     settings: FileSettings = field(default_factory=FileSettings)
+    own_card: ModelCard | None = None
 
     @property
     def description(self) -> str:
@@ -41,9 +50,9 @@ class Weights:
     @property
     def size(self) -> str:
         """Width of an HRNet, depth of a ResNet."""
-        if self.layout is not None:
-            return size_of(self.layout.architecture)
-        return size_of((self.file.card or {}).get("architecture", {}))
+        card, layout = self.own_card, self.layout
+        architecture = layout.architecture if layout else card.architecture if card else None
+        return size_of(architecture or {})
 
     def card(self, overrides: Overrides) -> tuple[ModelCard, tuple[Setting, ...]]:
         """The file's card, or one composed for it, and where the settings of the latter are from.
@@ -51,8 +60,9 @@ class Weights:
         Raises:
             ValueError: If there is no heatmap head, or the heatmaps cannot be decoded.
         """
-        if self.layout is None:
-            return overrides.over(ModelCard.from_dict(self.file.card or {})), ()
+        if self.own_card is not None:
+            return overrides.over(self.own_card), ()
+        assert self.layout is not None  # one or the other
         if not self.layout.predicts:
             raise ValueError(
                 f"the file ({self.description}) has no keypoint head to predict with; "
@@ -61,19 +71,29 @@ class Weights:
         return foreign_card(self.layout, self.settings, self.file.path.name, overrides)
 
 
-def open_weights(path: str | Path) -> Weights:
-    """Read a checkpoint and find out what it holds; errors as of `load_network`."""
+def open_weights(path: str | Path, colour: ColourOrder | None = None) -> Weights:
+    """Read a checkpoint and find out what it holds; errors as of `load_network`.
+
+    Args:
+        path: As of `load_network`.
+        colour: Channel order that a network of others was trained on, where the caller knows it.
+    """
     file = read_checkpoint(Path(path))
     if file.card is not None:
         kind = f"pose_hrnet {'training state' if file.found_under else 'checkpoint'}"
-        return Weights(file, kind, file.tensors, None)
+        try:
+            card = ModelCard.from_dict(file.card)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        return Weights(file, kind, file.tensors, None, own_card=card)
     try:
         layout = identify(shapes_of(file.tensors))
         tensors = {layout.names[name]: value for name, value in file.tensors.items()}
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     settings = read_settings(file.meta)
-    return Weights(file, layout.kind, rgb_weights(tensors, settings), layout, settings)
+    order, _ = channel_order(layout, settings, colour)
+    return Weights(file, layout.kind, rgb_weights(tensors, order), layout, settings)
 
 
 def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

@@ -1,0 +1,101 @@
+"""``pose-hrnet detect``: persons in images and folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pose_hrnet.cli.console import RichProgress, one_sentence_errors, say
+from pose_hrnet.cli.options import BackendOption, Device, given
+
+if TYPE_CHECKING:
+    from pose_hrnet.inference.detector import Detector
+
+DetectorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--detector",
+        help="A name of weights list, yolox_s without it; a YAML card of a detector that others "
+        "exported; a file of YOLOX's or torchvision's weights.",
+    ),
+]
+DetectorThreshold = Annotated[
+    float | None,
+    typer.Option(
+        "--detector-threshold",
+        min=0,
+        max=1,
+        help="Lowest score of a box: 0.4 for pictures, 0.02 where AP is scored.",
+    ),
+]
+
+WAYS = "give the card of one that you have as --detector (docs/detection.md)"
+
+
+@one_sentence_errors
+def detect(
+    inputs: Annotated[list[Path], typer.Argument(help="Images, and folders of images.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="JSON file of boxes to write.")],
+    detector: DetectorOption = None,
+    detector_threshold: DetectorThreshold = None,
+    annotations: Annotated[
+        Path | None, typer.Option(help="COCO JSON whose image ids the boxes go by.")
+    ] = None,
+    device: Device = "auto",
+    backend: BackendOption = "auto",
+) -> None:
+    """Find the persons in images and folders: a box file, as predict and evaluate read it.
+
+    Exit code 1 if some image could not be read; the rest is done all the same.
+
+    Example: `pose-hrnet detect photos/ --detector yolox_nano.yaml --output boxes.json`
+    """
+    from pose_hrnet.inference.detected import detect_files
+
+    loaded = loaded_detector(
+        detector, detector_threshold, scoring=True, device=device, backend=backend
+    )
+    done = detect_files(
+        loaded, inputs, output, progress=RichProgress(), **given(annotations=annotations)
+    )
+    unread = len(done.failures)
+    say(f"{done.in_words()}; {unread} could not be read; written to {output}")
+    if unread:
+        raise typer.Exit(1)
+
+
+def loaded_detector(
+    name: str | None, threshold: float | None, *, scoring: bool, ways: str = WAYS, **options: Any
+) -> Detector:
+    """The detector of the options, which is said with its threshold.
+
+    Args:
+        name: Of a card, a file or weights; None: the default.
+        threshold: As asked for.
+        scoring: Whether AP is scored, for which unsure boxes count; else pictures are made.
+        ways: What to do where none can be had.
+        options: Of `load_detector`.
+
+    Raises:
+        ValueError: If there is none at hand, or it cannot be used.
+    """
+    from pose_hrnet.inference.detector import DEFAULT, PICTURES, SCORING, load_detector
+
+    usual, other = (SCORING, PICTURES) if scoring else (PICTURES, SCORING)
+    try:
+        loaded = load_detector(
+            DEFAULT if name is None else name,
+            threshold=usual if threshold is None else threshold,
+            progress=RichProgress(),
+            **options,
+        )
+    except ConnectionError as error:
+        raise ValueError(f"no detector of persons is at hand: {error}; {ways}") from None
+    purposes = {SCORING: "what AP is scored with", PICTURES: "what suits pictures"}
+    why = "as asked for"
+    if threshold is None:
+        why = f"{purposes[usual]}; --detector-threshold {other:g} is {purposes[other]}"
+    say(f"{loaded.summary}\nboxes that score at least {loaded.threshold:g}: {why}")
+    return loaded

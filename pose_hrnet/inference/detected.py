@@ -1,0 +1,152 @@
+"""Persons found in images, folders and data sets: a box file, as `load_boxes` reads it."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pose_hrnet.data.images import ImageError, read_rgb
+from pose_hrnet.inference.detection.boxes import PersonBoxes
+from pose_hrnet.inference.detector import Detector, detect_stream
+from pose_hrnet.inference.sources import find_images, identify
+from pose_hrnet.keypoints.geometry import xyxy_to_xywh
+from pose_hrnet.keypoints.records import PERSON, Image, ImageId, Images
+from pose_hrnet.system.files import write_json
+from pose_hrnet.system.progress import SILENT, Bar, Progress
+from pose_hrnet.system.text import counted
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Detected:
+    """What was found.
+
+    Attributes:
+        images: Number of images that could be read.
+        persons: Number of boxes.
+        empty: Number of images without any.
+        failures: One sentence for each image that could not be read.
+    """
+
+    images: int
+    persons: int
+    empty: int
+    failures: tuple[str, ...]
+
+    def in_words(self) -> str:
+        """The numbers in a sentence; no person in an image is no fault."""
+        said = f"{counted(self.persons, 'person')} in {counted(self.images, 'image')}"
+        return f"{said}, none in {self.empty} of them" if self.empty else said
+
+
+def detect_files(
+    detector: Detector,
+    inputs: Sequence[Path],
+    output: Path,
+    *,
+    annotations: Path | None = None,
+    progress: Progress = SILENT,
+) -> Detected:
+    """Find the persons in images and folders, and write their boxes.
+
+    Each row has the image's name, and its id: that of the annotations, or the number that COCO's
+    own names are (of twelve digits), or else the name.
+
+    Args:
+        detector: Finds them.
+        inputs: Image files and folders.
+        output: JSON file: ``[{image_id, file_name, category_id, bbox, score}, ...]``.
+        annotations: Whose image ids the boxes go by.
+        progress: Watches.
+
+    Raises:
+        FileNotFoundError: If an input is missing.
+        ValueError: If there is no image, or the detector fails.
+    """
+    paths = find_images(inputs)
+    ids = identify(paths, None, annotations).image_ids
+    uses = Counter(path.name for path in paths)
+    names = {path: path.name if uses[path.name] == 1 else path.as_posix() for path in paths}
+    images = Images(
+        tuple(_coco_id(path, ids[path]) for path in paths),
+        tuple(names.values()),
+        np.zeros((len(paths), 2), np.int32),
+    )
+    return detect_images(detector, images, paths, output, progress=progress)
+
+
+def detect_images(
+    detector: Detector,
+    images: Images,
+    paths: Sequence[Path],
+    output: Path,
+    *,
+    category_id: ImageId = PERSON,
+    progress: Progress = SILENT,
+) -> Detected:
+    """As `detect_files`, of images that have their ids and names.
+
+    Args:
+        detector: Finds the persons.
+        images: I images, with the sizes that their annotations state.
+        paths: Their files.
+        output: JSON file.
+        category_id: Of persons.
+        progress: Watches.
+
+    Raises:
+        ValueError: If the detector fails.
+    """
+    failures: list[str] = []
+    rows: list[dict[str, Any]] = []
+    counts: list[int] = []
+    with progress.task("detect", total=len(paths), unit="images") as bar:
+        pictures = _pictures(images, paths, failures, bar)
+        for row, _, found in detect_stream(detector, pictures):
+            counts.append(len(found))
+            said = {
+                "image_id": images.ids[row],
+                "file_name": images.file_names[row],
+                "category_id": category_id,
+            }
+            rows += [{**said, **each} for each in _rows(found)]
+            bar.advance()
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_json(output, rows)
+    return Detected(len(counts), len(rows), counts.count(0), tuple(failures))
+
+
+def _pictures(
+    images: Images, paths: Sequence[Path], failures: list[str], bar: Bar
+) -> Iterator[tuple[int, Image]]:
+    """Row and pixels of those that can be read."""
+    for row, path in enumerate(paths):
+        width, height = images.sizes_wh[row].tolist()
+        try:
+            yield row, read_rgb(path, (width, height) if width and height else None)
+        except (ImageError, OSError) as error:
+            log.error("%s", error)
+            failures.append(str(error))
+            bar.advance()
+
+
+def _rows(found: PersonBoxes) -> Iterator[dict[str, Any]]:
+    """Boxes as COCO has them, to a thousandth of a pixel."""
+    boxes_xywh = xyxy_to_xywh(found.boxes_xyxy.astype(np.float64)).round(3)
+    for box, score in zip(boxes_xywh.tolist(), found.scores.tolist(), strict=True):
+        if min(box[2:]) > 0:
+            yield {"bbox": box, "score": round(score, 5)}
+
+
+def _coco_id(path: Path, image_id: ImageId) -> ImageId:
+    """The number of a name of COCO's, where nothing else says the id."""
+    is_coco = image_id == path.name and re.fullmatch(r"[0-9]{12}", path.stem)
+    return int(path.stem) if is_coco else image_id

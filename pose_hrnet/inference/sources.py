@@ -1,0 +1,287 @@
+"""Which images are predicted, what they are called, and the boxes in them."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+
+from pose_hrnet.data.formats.detections import PersonBox, load_boxes
+from pose_hrnet.data.formats.identity import ImageIndex, rows_by_number
+from pose_hrnet.data.formats.mpii import MpiiFile
+from pose_hrnet.data.formats.suspicions import suspect_boxes, warn_of
+from pose_hrnet.data.image_facts import read_facts
+from pose_hrnet.data.images import FORMATS, ImageError
+from pose_hrnet.data.people import read_annotations
+from pose_hrnet.keypoints.geometry import xyxy_to_xywh
+from pose_hrnet.keypoints.records import PERSON, Float64, ImageId, Images
+from pose_hrnet.system.choices import BoxFormat
+from pose_hrnet.system.text import counted, few, in_utf8
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Image files on their way to a model.
+
+    Attributes:
+        image_ids: What the results call each file.
+        boxes: ``(N, 5)`` left, top, right, bottom and score of the persons in a file, if it has
+            any; None: each image is one person.
+        category_ids: The ``category_id`` of each box of a file, or of each file without boxes.
+    """
+
+    image_ids: dict[Path, ImageId]
+    boxes: dict[Path, Float64] | None
+    category_ids: dict[Path, list[ImageId]]
+
+
+@cache
+def image_suffixes() -> frozenset[str]:
+    """How the names of the files end that can be opened, in small letters."""
+    known = PIL.Image.registered_extensions().items()
+    return frozenset({".jfif", ".jpe"} | {suffix for suffix, name in known if name in FORMATS})
+
+
+def find_images(inputs: Sequence[Path], *, skip: Path | None = None) -> list[Path]:
+    """Image files among paths, each once; folders are searched with their sub-folders, sorted.
+
+    Files in folders are taken by their suffix; what is passed over is told in one line. Pictures
+    that an earlier prediction drew are no inputs, wherever in a folder they lie.
+
+    Args:
+        inputs: Image files and folders.
+        skip: Another folder whose files are passed over.
+
+    Raises:
+        FileNotFoundError: If a path does not exist.
+        ValueError: If there is no image at all.
+    """
+    found: dict[Path, Path] = {}
+    others: list[str] = []
+    drawn: list[Path] = []
+    for path in inputs:
+        if not path.exists():
+            raise FileNotFoundError(f"{path} does not exist; give image files or folders of them")
+        files = [path]
+        if path.is_dir():
+            inside = sorted(file for file in path.rglob("*") if file.is_file())
+            drawn += [file for file in inside if _drawn_into(file.parent)]
+            inside = [file for file in inside if not _drawn_into(file.parent)]
+            files = [file for file in inside if file.suffix.lower() in image_suffixes()]
+            others += [f.suffix.lower() or f.name for f in inside if f not in set(files)]
+        for file in files:
+            found.setdefault(file.resolve(), file)
+    skipped = None if skip is None else skip.resolve()
+    paths = [path for resolved, path in found.items() if skipped not in resolved.parents]
+    told = ", ".join(f"{count} {suffix}" for suffix, count in Counter(others).most_common(5))
+    if not paths:
+        looked = " ".join(sorted(image_suffixes())) + (f", not below {skip}" if found else "")
+        looked += f", not at {counted(len(drawn), 'overlay')} of earlier runs" if drawn else ""
+        raise ValueError(
+            f"there is no image in {', '.join(map(str, inputs))}; looked for {looked}"
+            + (f", and passed over {told}" if told else "")
+        )
+    if told:
+        log.info("passed over %s that are no images by their suffix: %s",
+                 counted(len(others), "file"), told)  # fmt: skip
+    return paths
+
+
+def _drawn_into(folder: Path) -> bool:
+    """Whether a folder holds the overlays of an earlier prediction."""
+    beside = (folder.parent / name for name in ("results.json", "keypoints.csv"))
+    return folder.name == "overlays" and all(path.is_file() for path in beside)
+
+
+def identify(
+    paths: Sequence[Path],
+    boxes: Path | None = None,
+    annotations: Path | None = None,
+    *,
+    min_box_score: float = 0.0,
+    box_format: BoxFormat = "xywh",
+) -> Sources:
+    """Say what each image is called, and which boxes are its.
+
+    Where annotations list an image, its id is theirs. Else it is the id that the box file gives
+    beside the image's name; else the file's name, or its whole path where several have that name.
+
+    Args:
+        paths: The image files.
+        boxes: A detector's boxes (see `load_boxes`).
+        annotations: Whose ids the results, and the boxes, go by.
+        min_box_score: Boxes below it are left out.
+        box_format: What four numbers are where the box file does not say it.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If a file is malformed, lists none of the images, or takes two for one.
+    """
+    listed, categories = _listed(annotations)
+    known = _annotated(paths, listed, annotations)
+    found: list[PersonBox] = []
+    if boxes is not None:
+        found = load_boxes(
+            boxes,
+            categories,
+            min_score=min_box_score,
+            box_format=box_format,
+            size_of=partial(_size_of, {path.stem: path for path in paths}),
+        )
+    images = _images(paths, {paths[row]: image_id for image_id, row in known.items()}, found)
+    if known:
+        place = {image_id: row for row, image_id in enumerate(listed.ids)}
+        for image_id, at in known.items():
+            images.sizes_wh[at] = listed.sizes_wh[place[image_id]]
+    ids = dict(zip(paths, images.ids, strict=True))
+    if boxes is None:
+        return Sources(ids, None, {path: [categories[0]] for path in paths})
+    rows = _rows_of_boxes(found, boxes, images, ImageIndex(listed), known)
+    placed: dict[Path, list[PersonBox]] = {}
+    for box, row in zip(found, rows, strict=True):
+        if row is not None:
+            placed.setdefault(paths[row], []).append(box)
+    placeless = [box for box, row in zip(found, rows, strict=True) if row is None]
+    strays = [str(box.file_name or box.image_id) for box in placeless]
+    if found and not placed:
+        raise ValueError(
+            f"no image has boxes in {boxes}: it names {few(dict.fromkeys(strays))}, "
+            f"the images are {few(path.name for path in paths)}"
+        )
+    if strays:
+        log.warning(
+            "%s: %s without an image here, such as %s; passed over",
+            boxes, counted(len(strays), "box"), few(dict.fromkeys(strays)),
+        )  # fmt: skip
+    here = [(box.row[:4], row) for box, row in zip(found, rows, strict=True) if row is not None]
+    boxes_xywh = xyxy_to_xywh(np.array([box for box, _ in here]).reshape(-1, 4))
+    warn_of(
+        boxes,
+        suspect_boxes(boxes_xywh, images.sizes_wh[np.array([row for _, row in here], np.intp)]),
+    )
+    arrays = {path: np.array([box.row for box in of]) for path, of in placed.items()}
+    return Sources(
+        ids, arrays, {path: [box.category_id for box in of] for path, of in placed.items()}
+    )
+
+
+def _size_of(paths: Mapping[str, Path], name: str) -> tuple[int, int] | None:
+    """Width and height of the upright image of a name without suffix."""
+    if name not in paths:
+        return None
+    try:
+        facts = read_facts(paths[name])
+    except (ImageError, OSError):  # told when the image is read
+        return None
+    width, height = facts.size_wh
+    return (height, width) if facts.orientation >= 5 else (width, height)
+
+
+def _listed(annotations: Path | None) -> tuple[Images, tuple[ImageId, ...]]:
+    """The images that annotations list, and their categories of persons."""
+    if annotations is None:
+        return Images((), (), np.empty((0, 2), np.int32)), (PERSON,)
+    file = read_annotations(annotations)
+    images = file.people.images if isinstance(file, MpiiFile) else file.images
+    return images, file.category().ids
+
+
+def _annotated(
+    paths: Sequence[Path], listed: Images, annotations: Path | None
+) -> dict[ImageId, int]:
+    """Row of the path of each listed image that is there."""
+    known: dict[ImageId, int] = {}
+    if annotations is None:
+        return known
+    index = ImageIndex(listed)
+    strangers = []
+    for row, path in enumerate(paths):
+        at = index.at(path)
+        if at is None:
+            strangers.append(path.name)
+        elif (first := known.setdefault(listed.ids[at], row)) != row:
+            raise ValueError(
+                f"{paths[first]} and {path} are both image {listed.ids[at]!r} "
+                f"({listed.file_names[at]}) of {annotations}; give one of them"
+            )
+    if not known:
+        raise ValueError(
+            f"{annotations} lists none of the images, such as {few(strangers)}, but "
+            f"{few(listed.file_names)}; give the annotations of these images"
+        )
+    if strangers:
+        log.warning(
+            "%s does not list %s, such as %s; their results go by their names",
+            annotations, counted(len(strangers), "image"), few(strangers),
+        )  # fmt: skip
+    return known
+
+
+def _images(
+    paths: Sequence[Path], annotated: dict[Path, ImageId], boxes: Iterable[PersonBox]
+) -> Images:
+    """The image files as a data set, under the ids of their results."""
+    names = tuple(path.as_posix() for path in paths)
+    sizes = np.zeros((len(paths), 2), np.int32)
+    index = ImageIndex(Images(names, names, sizes))
+    stated: dict[int, set[ImageId]] = {}
+    for box in boxes:
+        if box.image_id is not None and box.file_name:
+            row = index.named(box.file_name)
+            stated.setdefault(-1 if row is None else row, set()).add(box.image_id)
+    uses = Counter([path.name for path in paths])
+    ids: list[ImageId] = []
+    for row, path in enumerate(paths):
+        own: ImageId = in_utf8(path.name if uses[path.name] == 1 else str(path))
+        given = stated.get(row, set())
+        ids.append(annotated.get(path, next(iter(given)) if len(given) == 1 else own))
+    return Images(tuple(ids), names, sizes)
+
+
+def _rows_of_boxes(
+    found: Sequence[PersonBox],
+    source: Path,
+    images: Images,
+    listed: ImageIndex,
+    known: dict[ImageId, int],
+) -> list[int | None]:
+    """Row of the image of each box: as the annotations say, else by its name, else by number."""
+    index = ImageIndex(images)
+    numbers = {} if known else rows_by_number(images.file_names)
+    guessed: dict[ImageId, int] = {}
+    rows: list[int | None] = []
+    for box in found:
+        if listed.contradicts(box.image_id, box.file_name):
+            raise ValueError(
+                f"{source} has a box with the image_id {box.image_id!r} and the file_name "
+                f"{box.file_name!r}, which are two images of the annotations; correct one of them"
+            )
+        at = listed.row(box.image_id, box.file_name)
+        row = index.named(box.file_name) if box.file_name else index.row(box.image_id)
+        if at is not None:
+            row = known.get(listed.images.ids[at])
+        elif row is None and box.image_id is not None and not box.file_name:
+            text = str(box.image_id)
+            row = numbers.get(int(text)) if text.isdecimal() and text.isascii() else None
+            if row is not None:
+                guessed[box.image_id] = row
+        rows.append(row)
+    if guessed:
+        image_id, row = next(iter(guessed.items()))
+        log.warning(
+            "%s has no file names: its image ids were taken for the numbers in the files' names "
+            "(%r for %s, and so %s); if they are ids of annotations, give these (--annotations)",
+            source, image_id, images.file_names[row], counted(len(guessed), "image"),
+        )  # fmt: skip
+    return rows
+
+
+__all__ = ["Sources", "find_images", "identify", "image_suffixes"]

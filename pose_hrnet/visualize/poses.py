@@ -1,0 +1,255 @@
+"""Poses, boxes and heatmaps on images.
+
+Colours say the side: the person's left is warm, the right cool. Limbs that join the sides, boxes
+and labels have a colour of the person, so that persons in a group can be told apart. All sizes
+follow the person's: what would be thinner or closer than the eye can part is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pose_hrnet.keypoints.records import Float64, Image
+from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
+
+Color: TypeAlias = tuple[int, int, int]
+
+LEFT: Color = (255, 140, 0)
+RIGHT: Color = (30, 144, 255)
+PERSONS: tuple[Color, ...] = (
+    (80, 220, 100), (240, 90, 200), (250, 225, 70),
+    (70, 215, 215), (175, 125, 255), (255, 105, 95),
+)  # fmt: skip
+"""RGB of what joins a person's sides, in turn."""
+WHITE: Color = (255, 255, 255)
+BLACK: Color = (0, 0, 0)
+
+_BITS = 4
+"""Fractional bits of OpenCV's coordinates: small persons are not drawn on whole pixels."""
+_EXTENT_PER_WIDTH = 110.0
+"""A limb is as wide as a standing person is high, divided by this."""
+_THINNEST, _THICKEST = 1.3, 10.0
+_SHORTEST_LIMB = 4.0
+"""Pixels; a shorter one is a blot."""
+_LENGTH_PER_WIDTH = 5.0
+"""No limb is wider than its length divided by this: those of a face leave the face to be seen."""
+_SMALLEST_JOINT = 0.9
+"""Pixels of radius."""
+
+
+class _Style(NamedTuple):
+    """How one person is drawn.
+
+    Attributes:
+        width: Of limbs, pixels.
+        colors: Of the K keypoints.
+        own: The person's own colour.
+    """
+
+    width: float
+    colors: Sequence[Color]
+    own: Color
+
+
+def draw_poses(
+    image: Image,
+    keypoints_image: ArrayLike,
+    keypoint_scores: ArrayLike,
+    *,
+    skeleton: Skeleton = COCO17,
+    min_score: float = 0.2,
+    thickness: float | None = None,
+    boxes_xyxy: ArrayLike | None = None,
+    labels: Sequence[str] | None = None,
+) -> Image:
+    """Draw skeletons: limbs coloured by side and faded by score, the largest persons first.
+
+    Args:
+        image: ``(H, W, 3)`` RGB; left unchanged.
+        keypoints_image: ``(N, K, 2)`` image pixels.
+        keypoint_scores: ``(N, K)``; a limb is as opaque as the lower score of its ends.
+        skeleton: Limbs, and which keypoint is whose side.
+        min_score: Keypoints below it are not drawn.
+        thickness: Width of the limbs in pixels; by the size of each person if None.
+        boxes_xyxy: ``(N, 4)`` image pixels, drawn in each person's colour.
+        labels: N words such as a track's number, above the box or the highest keypoint.
+
+    Returns:
+        A new ``(H, W, 3)`` image.
+    """
+    canvas: Image = np.array(image, order="C")
+    points = np.asarray(keypoints_image, dtype=np.float64)
+    scores = np.asarray(keypoint_scores, dtype=np.float64)
+    extents = np.array([_extent(p[s >= min_score]) for p, s in zip(points, scores, strict=True)])
+    for person in np.argsort(-extents, kind="stable"):
+        own = PERSONS[person % len(PERSONS)]
+        width = thickness or float(
+            np.clip(extents[person] / _EXTENT_PER_WIDTH, _THINNEST, _THICKEST)
+        )
+        if boxes_xyxy is not None:
+            _outline(canvas, np.asarray(boxes_xyxy, np.float64)[person], own, width)
+        style = _Style(width, _side_colors(skeleton, own), own)
+        seen = scores[person] >= min_score
+        _draw_limbs(canvas, points[person], scores[person], seen, skeleton, style)
+        _draw_joints(canvas, points[person], scores[person], seen, style)
+        if labels is not None:
+            corner = points[person][seen].min(axis=0) if seen.any() else None
+            if boxes_xyxy is not None:
+                corner = np.asarray(boxes_xyxy, np.float64)[person, :2]
+            if corner is not None:
+                _label(canvas, labels[person], corner, own)
+    return canvas
+
+
+def draw_boxes(image: Image, boxes_xyxy: ArrayLike) -> Image:
+    """Outline ``(N, 4)`` boxes in white on a copy of an image."""
+    canvas: Image = np.array(image, order="C")
+    for box in np.asarray(boxes_xyxy, dtype=np.float64):
+        _outline(canvas, box, WHITE, 1)
+    return canvas
+
+
+def draw_heatmaps(
+    image: Image,
+    heatmaps: ArrayLike,
+    cell_pitch_xy: tuple[float, float],
+    *,
+    skeleton: Skeleton = COCO17,
+) -> Image:
+    """Lay heatmaps over a darkened image, each keypoint in the colour of its side.
+
+    Args:
+        image: ``(H, W, 3)`` RGB; left unchanged.
+        heatmaps: ``(K, h, w)``; where they overlap, the highest shows.
+        cell_pitch_xy: Image pixels between neighbouring cells; cell (0, 0) stands at pixel (0, 0).
+        skeleton: Which keypoint is whose side.
+
+    Returns:
+        A new ``(H, W, 3)`` image.
+    """
+    maps = np.clip(np.asarray(heatmaps, dtype=np.float32), 0, 1)
+    strength = maps.max(axis=0)[..., None]
+    colors = np.array(_side_colors(skeleton, PERSONS[0]), np.float32)[maps.argmax(axis=0)]
+    affine = np.array([[cell_pitch_xy[0], 0, 0], [0, cell_pitch_xy[1], 0]], np.float64)
+    # Colours times strength, so that what is between two cells does not mix in colours of others.
+    light = cv2.warpAffine(
+        np.concatenate([colors * strength, strength], axis=-1), affine, image.shape[1::-1]
+    )
+    drawn = 0.6 * image * (1 - light[..., 3:]) + light[..., :3]
+    return np.asarray(np.rint(drawn), dtype=np.uint8)
+
+
+def _side_colors(skeleton: Skeleton, own: Color) -> list[Color]:
+    colors = [own] * skeleton.num_keypoints
+    for left, right in skeleton.flip_pairs:
+        colors[left], colors[right] = LEFT, RIGHT
+    return colors
+
+
+def _extent(points: Float64) -> float:
+    """The longer side of what the points span, pixels."""
+    return float(np.ptp(points, axis=0).max()) if len(points) > 1 else 0.0
+
+
+def _opacity(score: float) -> float:
+    return float(np.clip(0.25 + 0.75 * score, 0, 1))
+
+
+def _draw_limbs(
+    canvas: Image,
+    points: Float64,
+    scores: Float64,
+    seen: NDArray[np.bool_],
+    skeleton: Skeleton,
+    style: _Style,
+) -> None:
+    """All limbs of a person: first their dark rims, which part them from what is behind."""
+    limbs = []
+    for a, b in skeleton.links:
+        length = float(np.linalg.norm(points[a] - points[b]))
+        if seen[a] and seen[b] and length >= _SHORTEST_LIMB:
+            same = style.colors[a] == style.colors[b]
+            color = style.colors[a] if same else style.own
+            width = min(style.width, max(length / _LENGTH_PER_WIDTH, _THINNEST))
+            limbs.append((points[[a, b]], color, width, _opacity(min(scores[a], scores[b]))))
+    for ends, _, width, opacity in limbs:
+        _limb(canvas, ends, BLACK, width + max(1.0, 0.5 * width), 0.45 * opacity)
+    for ends, color, width, opacity in limbs:
+        _limb(canvas, ends, color, width, opacity)
+
+
+def _draw_joints(
+    canvas: Image, points: Float64, scores: Float64, seen: NDArray[np.bool_], style: _Style
+) -> None:
+    """Dots with a white rim, smaller where others are near, and none where they would touch."""
+    distances = np.linalg.norm(points[:, None] - points[None], axis=-1)
+    distances[:, ~seen] = np.inf
+    np.fill_diagonal(distances, np.inf)
+    radii = np.minimum(0.7 * style.width + 0.8, 0.3 * distances.min(axis=1))
+    for k in np.flatnonzero(seen & (radii >= _SMALLEST_JOINT)).tolist():
+        rim = radii[k] + 0.35 * min(radii[k], style.width)
+        _dot(canvas, points[k], WHITE, rim, _opacity(scores[k]))
+        _dot(canvas, points[k], style.colors[k], radii[k], _opacity(scores[k]))
+
+
+def _limb(canvas: Image, ends: Float64, color: Color, width: float, opacity: float) -> None:
+    """A bar with round ends, of any width."""
+    along = (ends[1] - ends[0]) / max(float(np.linalg.norm(ends[1] - ends[0])), 1e-9)
+    across = np.array([-along[1], along[0]])
+    turn = np.linspace(-np.pi / 2, np.pi / 2, 7)[:, None]
+    cap = np.cos(turn) * along + np.sin(turn) * across
+    _fill(
+        canvas,
+        np.concatenate([ends[1] + cap * width / 2, ends[0] - cap * width / 2]),
+        color,
+        opacity,
+    )
+
+
+def _dot(canvas: Image, center: Float64, color: Color, radius: float, opacity: float) -> None:
+    turn = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    circle = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    _fill(canvas, center + radius * circle, color, opacity)
+
+
+def _fill(canvas: Image, outline: Float64, color: Color, opacity: float) -> None:
+    """Blend a convex shape, ``(P, 2)`` pixels around it, into the canvas."""
+    low = np.maximum(np.floor(outline.min(axis=0)).astype(int) - 1, 0)
+    high = np.minimum(np.ceil(outline.max(axis=0)).astype(int) + 2, canvas.shape[1::-1])
+    if (low >= high).any():
+        return
+    patch = canvas[low[1] : high[1], low[0] : high[0]]
+    drawn = patch.copy()
+    fixed = np.round((outline - low) * (1 << _BITS)).astype(np.int32)
+    cv2.fillConvexPoly(drawn, fixed, color, cv2.LINE_AA, _BITS)
+    patch[:] = cv2.addWeighted(drawn, opacity, patch, 1 - opacity, 0)
+
+
+def _outline(canvas: Image, box_xyxy: Float64, color: Color, width: float) -> None:
+    limit = 2**15  # a box may end far outside, where OpenCV's integers do
+    left, top, right, bottom = np.clip(np.round(box_xyxy), -limit, limit).astype(int).tolist()
+    cv2.rectangle(canvas, (left, top), (right, bottom), color, max(1, round(0.4 * width)))
+
+
+def _label(canvas: Image, text: str, corner: Float64, color: Color) -> None:
+    """Black on the person's colour, inside the image."""
+    scale = float(np.clip(max(canvas.shape[:2]) / 1500, 0.4, 1.2))
+    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    room = np.array([canvas.shape[1] - width - 4, canvas.shape[0] - below - 2])
+    x, y = (
+        np.clip(corner.round(), [0, height + 4], np.maximum(room, [0, height + 4]))
+        .astype(int)
+        .tolist()
+    )
+    cv2.rectangle(canvas, (x, y - height - 4), (x + width + 4, y + below), color, cv2.FILLED)
+    cv2.putText(
+        canvas, text, (x + 2, y - 1), cv2.FONT_HERSHEY_SIMPLEX, scale, BLACK, 1, cv2.LINE_AA
+    )
+
+
+__all__ = ["LEFT", "PERSONS", "RIGHT", "draw_boxes", "draw_heatmaps", "draw_poses"]
