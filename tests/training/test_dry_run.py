@@ -104,7 +104,7 @@ def test_a_run_that_is_there_goes_on_or_says_why_not(settings, tmp_path):
         assert checks["earlier run"].detail == "goes on after epoch 3 of 3"
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     checks = checked([*settings, "optimizer.lr=0.5"], folder, resume="auto")
-    assert "optimizer.lr (0.002 before, 0.5 now)" in checks["earlier run"].detail
+    assert "optimizer.lr (0.0012 before, 0.5 now)" in checks["earlier run"].detail
     checks = checked(settings, tmp_path / "new", resume="must")
     assert "holds no run to resume" in checks["earlier run"].detail
 

@@ -240,7 +240,7 @@ def test_a_run_is_not_overwritten_nor_resumed_with_other_settings(settings, tmp_
     with pytest.raises(ValueError, match="holds a training run already; pass --resume"):
         train(config, tmp_path, device="cpu")
     other = load_config("demo", [*settings, "train.epochs=1", "optimizer.lr=0.5"])
-    with pytest.raises(ValueError, match=r"optimizer.lr \(0.002 before, 0.5 now\)"):
+    with pytest.raises(ValueError, match=r"optimizer.lr \(0.0012 before, 0.5 now\)"):
         train(other, tmp_path, device="cpu", resume="auto")
     longer = load_config("demo", [*settings, "train.epochs=2"])
     with pytest.raises(ValueError, match=r"train.epochs \(1 before, 2 now\)"):
