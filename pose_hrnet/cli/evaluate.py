@@ -104,6 +104,7 @@ def evaluate(
         crops = expected_crops(boxes or annotations)
         world.on_main(lambda: check_room(output, POSE_BYTES * (crops or 0), RESULTS))
         file = checkpoint_file(checkpoint)
+        _check_there(annotations, images, boxes, head_sizes)
         model = load_model(
             file,
             card=card,
@@ -158,6 +159,19 @@ def evaluate(
                 evaluation.write(output)
             print_evaluation(evaluation)
         say(f"{output / 'metrics.json'}\n{output / 'results.json'}")
+
+
+def _check_there(annotations: Path, images: Path, *others: Path | None) -> None:
+    """Say what is missing before minutes go into loading the model."""
+    if not annotations.is_file():
+        from pose_hrnet.data.people import read_annotations
+
+        read_annotations(annotations)  # says it better
+    if not images.is_dir():
+        raise FileNotFoundError(f"{images}: there is no such folder of images; check the path")
+    for path in others:
+        if path is not None and not path.exists():
+            raise FileNotFoundError(f"{path}: there is no such file; check the path")
 
 
 @one_sentence_errors

@@ -4,6 +4,8 @@ formats      annotation, detection and result files
 people       any annotations -> People to learn from, to predict; several data sets as one
 images       image files -> RGB pixels
 image_facts  what an image file says of itself
+pictures     what readers of images give
+missing      why its images cannot be read, in words
 jpeg         fast, reduced JPEG decoding
 augment      random regions
 appearance   random colours, holes and noise

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_hrnet.data.images import Picture, Pictures
+from pose_hrnet.data.pictures import Picture, Pictures
 from pose_hrnet.keypoints.records import People
 
 

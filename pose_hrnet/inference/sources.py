@@ -15,9 +15,11 @@ import PIL.Image
 from pose_hrnet.data.formats.detections import PersonBox, load_boxes
 from pose_hrnet.data.formats.identity import ImageIndex, rows_by_number
 from pose_hrnet.data.formats.mpii import MpiiFile
+from pose_hrnet.data.formats.suspicions import suspect_boxes, warn_of
 from pose_hrnet.data.image_facts import read_facts
 from pose_hrnet.data.images import FORMATS, ImageError
 from pose_hrnet.data.people import read_annotations
+from pose_hrnet.keypoints.geometry import xyxy_to_xywh
 from pose_hrnet.keypoints.records import PERSON, Float64, ImageId, Images
 from pose_hrnet.system.choices import BoxFormat
 from pose_hrnet.system.text import counted, few, in_utf8
@@ -135,6 +137,10 @@ def identify(
             size_of=partial(_size_of, {path.stem: path for path in paths}),
         )
     images = _images(paths, {paths[row]: image_id for image_id, row in known.items()}, found)
+    if known:
+        place = {image_id: row for row, image_id in enumerate(listed.ids)}
+        for image_id, at in known.items():
+            images.sizes_wh[at] = listed.sizes_wh[place[image_id]]
     ids = dict(zip(paths, images.ids, strict=True))
     if boxes is None:
         return Sources(ids, None, {path: [categories[0]] for path in paths})
@@ -143,9 +149,8 @@ def identify(
     for box, row in zip(found, rows, strict=True):
         if row is not None:
             placed.setdefault(paths[row], []).append(box)
-    strays = [
-        str(b.file_name or b.image_id) for b, r in zip(found, rows, strict=True) if r is None
-    ]
+    placeless = [box for box, row in zip(found, rows, strict=True) if row is None]
+    strays = [str(box.file_name or box.image_id) for box in placeless]
     if found and not placed:
         raise ValueError(
             f"no image has boxes in {boxes}: it names {few(dict.fromkeys(strays))}, "
@@ -156,6 +161,12 @@ def identify(
             "%s: %s without an image here, such as %s; passed over",
             boxes, counted(len(strays), "box"), few(dict.fromkeys(strays)),
         )  # fmt: skip
+    here = [(box.row[:4], row) for box, row in zip(found, rows, strict=True) if row is not None]
+    boxes_xywh = xyxy_to_xywh(np.array([box for box, _ in here]).reshape(-1, 4))
+    warn_of(
+        boxes,
+        suspect_boxes(boxes_xywh, images.sizes_wh[np.array([row for _, row in here], np.intp)]),
+    )
     arrays = {path: np.array([box.row for box in of]) for path, of in placed.items()}
     return Sources(
         ids, arrays, {path: [box.category_id for box in of] for path, of in placed.items()}

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import cv2
 
-from pose_hrnet.data.formats.results import poses_to_results
 from pose_hrnet.keypoints.records import Image, Poses
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.files import encode_json, replace_file
@@ -24,7 +23,7 @@ log = logging.getLogger(__name__)
 
 RESULTS, TABLE, OVERLAYS = "results.json", "keypoints.csv", "overlays"
 
-_NAME_BYTES = 250
+_NAME_BYTES = 240
 """Most systems take 255 for a file name; its suffix and a number are to fit, too."""
 
 
@@ -101,7 +100,7 @@ class PredictionFiles:
         Raises:
             NotWritten: If the disk is full or broken; what was added before is there.
         """
-        rows = [encode_json(row) for row in poses_to_results(poses)]
+        rows = [encode_json(row) for row in poses.to_coco()]
         between = b"," if self.persons and rows else b""
         self._results.add(between + b",".join(rows))
         self.persons += len(rows)
@@ -154,7 +153,7 @@ def overlay_names(paths: Sequence[Path]) -> Mapping[Path, str]:
     names: dict[str, Path] = {}
     for path in paths:
         stem = _shortened(path.stem)
-        numbered = (f"{_shortened(path.stem, 240)}_{number}" for number in count(2))
+        numbered = (f"{_shortened(path.stem, 230)}_{number}" for number in count(2))
         names[next(name for name in chain([stem], numbered) if name not in names)] = path
     return {path: name for name, path in names.items()}
 

@@ -14,11 +14,13 @@ from pose_hrnet.config.data import AnnotatedImages, CropShards, DataConfig, Trai
 from pose_hrnet.config.recipe import Config
 from pose_hrnet.data.crops import CropDataset
 from pose_hrnet.data.formats.skeletons import find_skeleton
-from pose_hrnet.data.images import ImageError, ImageFiles, Pictures, image_path
+from pose_hrnet.data.images import ImageError, ImageFiles, image_path
 from pose_hrnet.data.jpeg import picture_decoder
 from pose_hrnet.data.loader import EpochSampler
+from pose_hrnet.data.missing import why_missing
 from pose_hrnet.data.mixed import Source, mix
 from pose_hrnet.data.people import join, map_keypoints, people_to_learn
+from pose_hrnet.data.pictures import Pictures
 from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, read_index
 from pose_hrnet.data.shards.store import ShardStore
 from pose_hrnet.keypoints.records import People
@@ -202,7 +204,7 @@ def check_first_images(data: AnnotatedImages, people: People) -> None:
     if not any(path.is_file() for path in paths):
         raise ValueError(
             f"none of the first images of {data.annotations} ({file_names[0]}, ...) lies in "
-            f"{data.images}; is this the folder that the file names are relative to?"
+            f"{data.images}: {why_missing(data.images, file_names)}"
         )
 
 

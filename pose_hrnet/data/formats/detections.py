@@ -24,6 +24,7 @@ from pose_hrnet.data.formats.rows import (
     explain_strays,
     summarise,
 )
+from pose_hrnet.data.formats.suspicions import suspect_people, warn_of
 from pose_hrnet.keypoints.records import PERSON, ImageId, Images, People, object_array
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
 from pose_hrnet.system.choices import BoxFormat
@@ -127,6 +128,7 @@ def load_detections(
         )
     if problems:
         log.warning("%s: %s", path, summarise(problems))
+    warn_of(path, suspect_people(people))
     return people
 
 

@@ -26,9 +26,10 @@ from pose_hrnet.config.base import explain_faults
 from pose_hrnet.config.skeleton import SkeletonFile
 from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.crops import SampleKey
-from pose_hrnet.data.images import ImageError, Picture
+from pose_hrnet.data.images import ImageError
 from pose_hrnet.data.jpeg import picture_decoder
 from pose_hrnet.data.loader import Share
+from pose_hrnet.data.pictures import Picture
 from pose_hrnet.data.shards.store import ShardStore
 from pose_hrnet.keypoints.records import Images, People, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
@@ -45,7 +46,7 @@ NEVER = 1000
 """More keypoints than any person has: there are no half bodies."""
 
 
-Key: TypeAlias = Annotated[str, Meta(pattern=r"^[\w.-]{1,200}$")]
+Key: TypeAlias = Annotated[str, Meta(pattern=r"^[\w.-]{1,200}\Z")]
 Side: TypeAlias = Annotated[int, Meta(gt=0, le=2**17)]
 Pixel: TypeAlias = Annotated[float, Meta(ge=-1e12, le=1e12)]
 
@@ -84,7 +85,7 @@ class Entry(msgspec.Struct):
 class Shard(msgspec.Struct):
     """One tar file: its name, and its persons in their order there."""
 
-    name: Annotated[str, Meta(pattern=r"^[\w-][\w.-]{0,200}\.tar$")]
+    name: Annotated[str, Meta(pattern=r"^[\w-][\w.-]{0,200}\.tar\Z")]
     count: Annotated[int, Meta(ge=0, le=10**7)]
     keys: list[Key]
     entries: list[Entry]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -60,7 +60,8 @@ _PASSED_OVER = (
 )
 
 _FOREIGN = {
-    b"<": "a web page or XML",
+    b"<?xml": "an OpenVINO model, or other XML, whose weights cannot be read back",
+    b"<": "a web page",
     b"version https://git-lfs": "a Git LFS pointer, not the file itself (run git lfs pull)",
     b"\x89HDF": "an HDF5 file (Keras)",
     b"\x1f\x8b": "a gzip archive (unpack it)",
@@ -289,21 +290,40 @@ def load_plain_values(path: Path) -> Any:
             ) from error
 
 
-def _is_state_dict(value: Any) -> TypeGuard[Mapping[str, Tensor]]:
-    return (
-        isinstance(value, Mapping)
-        and len(value) > 0
-        and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items())
-    )
+def _is_state_dict(value: Any) -> TypeGuard[Mapping[str, Any]]:
+    """Whether most entries are tensors; a few others may stand beside them, but no mapping."""
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        return False
+    tensors = sum(isinstance(each, Tensor) for each in value.values())
+    return 2 * tensors > len(value) and not any(isinstance(e, Mapping) for e in value.values())
 
 
-def _without_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Take off what wrappers put before every name: DistributedDataParallel, torch.compile,
-    averaged models (which also count their steps), Lightning."""
-    tensors = {name: v for name, v in state.items() if name not in ("steps", "n_averaged")}
+def _without_prefixes(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Take off what wrappers put before the names of a network: DistributedDataParallel,
+    torch.compile, averaged models (which also count their steps), Lightning.
+
+    What else stands in the file, as a criterion's weights, keeps its name.
+    """
+    tensors = {
+        name: value
+        for name, value in state.items()
+        if isinstance(value, Tensor) and name not in ("steps", "n_averaged")
+    }
     while tensors:
         prefix = next((p for p in _PREFIXES if all(n.startswith(p) for n in tensors)), None)
-        if prefix is None:
+        prefix = prefix or _network_prefix(tensors)
+        if not prefix:
             break
         tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
     return tensors
+
+
+def _network_prefix(names: Iterable[str]) -> str:
+    """What stands before the first layers of the one network in a file; empty: nothing, or of
+    several networks something else each."""
+    known, first = {*names}, "conv1.weight"
+    found = {name.removesuffix(first) for name in known if name.endswith(f".{first}")}
+    found = {before for before in found if f"{before}layer1.0.{first}" in known}
+    if len(found) != 1 or first in known:
+        return ""
+    return found.pop().removesuffix("backbone.")
