@@ -208,14 +208,14 @@ def test_a_full_disk_while_it_is_kept_leaves_no_half_file(
 def test_what_is_not_converted_yet_is_not_taken(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process that looks for it in the meantime has to wait."""
     seen: list[Path | None] = []
-    convert = module._convert
+    write = module.write_checkpoint
     entry = listed(web, mmpose_file(tiny()))
 
-    def watched(*arguments: Any) -> Path:
+    def watched(*arguments: Any, **options: Any) -> None:
         seen.append(kept_file(entry))
-        return convert(*arguments)
+        write(*arguments, **options)
 
-    monkeypatch.setattr(module, "_convert", watched)
+    monkeypatch.setattr(module, "write_checkpoint", watched)
     assert fetch(entry) == kept_file(entry)
     assert seen == [None]
 
