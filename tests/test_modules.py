@@ -24,9 +24,10 @@ COVERED_BY = {
     ),
     "cli/test_options": "system/choices",
     "cli/test_weights": "models/weights/inspect",
-    "config/test_files": "config/base config/data config/recipe config/training",
+    "config/test_files": "config/base config/data config/recipe config/skeleton config/training",
     "data/test_coco": "data/formats/broken_json data/formats/persons data/formats/rows",
     "data/test_images": "data/image_facts",
+    "data/test_jpeg": "data/pictures",
     "data/test_mpii": "evaluation/metrics/pckh",
     "data/test_results": "data/formats/detections",
     "data/test_validate": "data/validation/checks",
@@ -38,7 +39,8 @@ COVERED_BY = {
     ),
     "inference/test_model": "inference/load",
     "models/test_hrnet": "models/layers",
-    "models/test_load": "models/card models/weights/read",
+    "models/test_load": "models/card models/card_file models/weights/read",
+    "system/test_download": "system/transfer",
     "training/test_train": "training/data training/report",
 }
 

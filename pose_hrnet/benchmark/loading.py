@@ -18,7 +18,8 @@ from pose_hrnet.data.images import ImageFiles
 from pose_hrnet.data.jpeg import picture_decoder
 from pose_hrnet.data.loader import EpochSampler, crop_loader, end_workers
 from pose_hrnet.data.people import labelled_people, load_people
-from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, ShardStore, read_index
+from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, read_index
+from pose_hrnet.data.shards.store import ShardStore
 from pose_hrnet.data.shards.writer import StoredCrops, write_shards
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import BOX_PADDING

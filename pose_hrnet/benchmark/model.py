@@ -27,7 +27,6 @@ from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import Decoder, PoseModel
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.complexity import complexity
-from pose_hrnet.models.weights.fetch import checkpoint_path
 from pose_hrnet.models.weights.load import load_network, save_model
 from pose_hrnet.system.choices import Backend, Precision
 from pose_hrnet.system.device import pick_device, usable_cores
@@ -110,7 +109,7 @@ class ModelChoice:
             FileNotFoundError: If one is missing.
         """
         for path in (self.checkpoint, *self.exported):
-            if path is not None and not checkpoint_path(path).is_file():
+            if path is not None and not path.is_file():
                 raise FileNotFoundError(f"{path}: there is no such model file; check the path")
 
 

@@ -1,6 +1,7 @@
 """Arguments in, text out.
 
 console     bars, tables, errors in one sentence
+streams     standard output and error, whatever becomes of the terminal
 processes   commands of several processes
 options     options that several commands share
 tables      scores, facts and checks as tables

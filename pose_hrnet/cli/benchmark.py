@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from pose_hrnet.cli.console import RichProgress, one_sentence_errors, print_table, say
-from pose_hrnet.cli.options import Device, file_to_write, given, one_of
+from pose_hrnet.cli.options import Device, Offline, checkpoint_file, file_to_write, given, one_of
 from pose_hrnet.system.choices import Backend, Precision, SectionName
 from pose_hrnet.system.text import parse_names
 
@@ -24,7 +24,7 @@ def benchmark(
         typer.Argument(metavar=one_of(SectionName), help="One or several; all without any."),
     ] = None,
     checkpoint: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--checkpoint", "-c", help="As of evaluate; without it, random weights."),
     ] = None,
     model: Annotated[
@@ -69,6 +69,7 @@ def benchmark(
         Path | None,
         typer.Option(parser=file_to_write, metavar="PATH", help="Markdown file to write."),
     ] = None,
+    offline: Offline = False,
 ) -> None:
     """Measure model, prediction, data loading, codec and evaluation here; needs no data.
 
@@ -87,7 +88,7 @@ def benchmark(
     chosen = given(
         sections=_names("SECTIONS", ",".join(sections) if sections else None, SectionName),
         recipe=model,
-        checkpoint=checkpoint,
+        checkpoint=None if checkpoint is None else checkpoint_file(checkpoint),
         exported=exported,
         backends=_names("--backends", backends, Backend),
         precisions=_names("--precisions", precisions, Precision),

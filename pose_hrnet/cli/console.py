@@ -27,6 +27,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from pose_hrnet.cli.streams import ERRORS, OUTPUT
 from pose_hrnet.system.interrupts import Interrupted, exit_code
 from pose_hrnet.system.launch import Rank
 from pose_hrnet.system.progress import SILENT, Bar
@@ -42,8 +43,8 @@ def _console(**options: Any) -> Console:
     return folded if folded.is_terminal else Console(width=UNFOLDED, **options)
 
 
-console = _console(quiet=not HERE.is_main)
-errors = _console(stderr=True)
+console = _console(quiet=not HERE.is_main, file=OUTPUT)
+errors = _console(stderr=True, file=ERRORS)
 
 INTERRUPTED = exit_code(signal.SIGINT)
 BAD_INPUT = 2
@@ -170,6 +171,13 @@ def refuse_several(name: str) -> NoReturn:
 def say(text: str) -> None:
     """Print a line as it is: no markup, no colours, no wrapping of paths."""
     console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+
+
+def say_columns(headings: list[str], rows: Sequence[list[str]]) -> None:
+    """Print rows of text in columns without a frame, which never fold and can be grepped."""
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    for row in (headings, *rows):
+        say("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
 
 
 def _print_plain(text: str) -> None:

@@ -171,7 +171,8 @@ def shard(
     from pose_hrnet.config.model import CodecConfig
     from pose_hrnet.config.training import AugmentConfig
     from pose_hrnet.data.formats.skeletons import find_skeleton
-    from pose_hrnet.data.shards.reader import ShardStore, read_index
+    from pose_hrnet.data.shards.reader import read_index
+    from pose_hrnet.data.shards.store import ShardStore
     from pose_hrnet.data.shards.writer import StoredCrops, write_shards
     from pose_hrnet.training.data import training_persons
 

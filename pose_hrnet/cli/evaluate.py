@@ -24,14 +24,17 @@ from pose_hrnet.cli.options import (
     EvaluatorOption,
     FlipTest,
     MetricOption,
+    Offline,
     Output,
     PrecisionOption,
     SkeletonOption,
+    checkpoint_file,
     expected_crops,
     given,
 )
 from pose_hrnet.cli.tables import print_comparison, print_evaluation, print_scores
 from pose_hrnet.system.choices import CompareItem, NmsName
+from pose_hrnet.system.folders import check_room
 from pose_hrnet.system.text import parse_names
 
 if TYPE_CHECKING:
@@ -80,6 +83,7 @@ def evaluate(
     head_sizes: Annotated[Path | None, typer.Option(help="MPII's gt_valid.mat.")] = None,
     card: Card = None,
     backend: BackendOption = "auto",
+    offline: Offline = False,
 ) -> None:
     """Score a checkpoint on a data set: COCO or CrowdPose AP or MPII PCKh, and what made them.
 
@@ -98,6 +102,7 @@ def evaluate(
     from pose_hrnet.cli.processes import distributed_command
     from pose_hrnet.config.data import DataSet
     from pose_hrnet.config.recipe import EvaluateConfig
+    from pose_hrnet.data.formats.results import POSE_BYTES, RESULTS
     from pose_hrnet.evaluation.compare import compare as run_comparison
     from pose_hrnet.evaluation.evaluate import evaluate as run_evaluation
     from pose_hrnet.inference.load import load_model
@@ -106,13 +111,16 @@ def evaluate(
         compared: tuple[CompareItem, ...] = ()
         if compare is not None:
             compared = parse_names(compare, "--compare", get_args(CompareItem))
+        crops = expected_crops(boxes or annotations)
+        world.on_main(lambda: check_room(output, POSE_BYTES * (crops or 0), RESULTS))
+        file = checkpoint_file(checkpoint)
         model = load_model(
-            checkpoint,
+            file,
             card=card,
             backend=backend,
             device=str(world.device(device)) if world.size > 1 else device,
             flip_test=flip_test,
-            crops=expected_crops(boxes or annotations),
+            crops=crops,
             **given(precision=precision),
         ).with_test_settings(flip_shift=flip_shift)
         data = DataSet(
@@ -133,7 +141,8 @@ def evaluate(
             )
         )
         facts: dict[str, Any] = {
-            "checkpoint": str(checkpoint),
+            # Not an address, in which there may be what only one user may know.
+            "checkpoint": str(file) if ":/" in checkpoint else checkpoint,
             "weights": model.weights,
             "backend": model.choice.backend,
         }

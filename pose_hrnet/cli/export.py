@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pose_hrnet.cli.console import RichProgress, one_sentence_errors, say
-from pose_hrnet.cli.options import Checkpoint, given, model_to_write
+from pose_hrnet.cli.options import Checkpoint, Offline, checkpoint_file, given, model_to_write
 from pose_hrnet.cli.tables import print_quantisation
 from pose_hrnet.system.choices import ExportFormat
 
@@ -79,6 +79,7 @@ def export(
     workers: Annotated[
         int | None, typer.Option(min=0, help="--int8: loader processes; none.")
     ] = None,
+    offline: Offline = False,
 ) -> None:
     """Export a checkpoint: uint8 crops in, keypoints and scores out, any batch size.
 
@@ -111,10 +112,9 @@ def export(
         raise ValueError(
             "--int8 needs persons to calibrate and score on; give --annotations and --images"
         )
-    path = export_path(output, checkpoint, fmt)
-    model = load_model(
-        checkpoint, backend="eager", precision="fp32", device="cpu", flip_test=flip_test
-    )
+    file = checkpoint_file(checkpoint)
+    path = export_path(output, file, fmt)
+    model = load_model(file, backend="eager", precision="fp32", device="cpu", flip_test=flip_test)
     crops = _crops(model.card, data) if check else None
     if int8 and data is not None:
         from pose_hrnet.deploy.int8 import Int8Settings, export_int8

@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
-from pose_hrnet.cli.console import BAD_INPUT, HERE, print_error
+from pose_hrnet.cli.console import BAD_INPUT, HERE, RichProgress, print_error
 from pose_hrnet.system.choices import Backend, Evaluator, MetricName, Precision, Resume
 from pose_hrnet.system.folders import check_file, check_room
 from pose_hrnet.system.text import printable
@@ -127,12 +127,37 @@ Output = Annotated[
     ),
 ]
 Checkpoint = Annotated[
-    Path,
+    str,
     typer.Option(
         "--checkpoint",
         "-c",
-        help="Ours, an official or MMPose checkpoint; default: the weights inside the package; an "
-        "exported .onnx or .xml, or a .yaml card.",
+        help="Ours, an official or MMPose checkpoint; a name of `weights list`, such as default, "
+        "or an https address; an exported .onnx or .xml, or a .yaml card.",
+    ),
+]
+
+
+def checkpoint_file(named: str) -> Path:
+    """The file of a checkpoint, downloaded with a bar where it is elsewhere."""
+    from pose_hrnet.models.weights.fetch import checkpoint_path
+
+    return checkpoint_path(named, progress=RichProgress())
+
+
+def _stay_offline(context: typer.Context, chosen: bool) -> bool:
+    if chosen:
+        from pose_hrnet.system.download import offline
+
+        context.with_resource(offline())
+    return chosen
+
+
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline",
+        callback=_stay_offline,
+        help="Download nothing; POSE_HRNET_OFFLINE=1 says the same for good.",
     ),
 ]
 ResumeOption = Annotated[

@@ -13,23 +13,30 @@ from pose_hrnet.cli.console import (
     one_sentence_errors,
     say,
 )
+from pose_hrnet.cli.detect import DetectorOption, DetectorThreshold, loaded_detector
 from pose_hrnet.cli.options import (
     BackendOption,
     Card,
     Checkpoint,
     Device,
     FlipTest,
+    Offline,
     Output,
     PrecisionOption,
-    expected_crops,
+    checkpoint_file,
     given,
 )
-from pose_hrnet.system.choices import NmsName
+from pose_hrnet.system.choices import BoxFormat, NmsName
 from pose_hrnet.system.text import counted
 
 log = logging.getLogger(__name__)
 
-DEFAULT = Path("default")
+DEFAULT = "default"
+
+WAYS = (
+    "the three ways on are --boxes FILE, --detector CARD (docs/detection.md), and --whole-image, "
+    "which takes each image for one person"
+)
 
 
 @one_sentence_errors
@@ -38,8 +45,17 @@ def predict(
     output: Output,
     checkpoint: Checkpoint = DEFAULT,
     boxes: Annotated[
-        Path | None, typer.Option(help="Detection JSON; without it, an image is one crop.")
+        Path | None,
+        typer.Option(
+            help="Of persons, in place of a detector: COCO JSON, {file: boxes}, CSV, or YOLO's "
+            "labels."
+        ),
     ] = None,
+    detector: DetectorOption = None,
+    detector_threshold: DetectorThreshold = None,
+    whole_image: Annotated[
+        bool, typer.Option("--whole-image", help="Take each image for one person.")
+    ] = False,
     annotations: Annotated[
         Path | None,
         typer.Option(
@@ -51,9 +67,19 @@ def predict(
     min_score: Annotated[
         float | None, typer.Option(help="Keypoints below it are not drawn; 0.2.")
     ] = None,
+    min_box_score: Annotated[
+        float | None,
+        typer.Option(help="With --boxes: leave out weaker ones; detectors give many below 0.3."),
+    ] = None,
+    box_format: Annotated[
+        BoxFormat,
+        typer.Option(
+            help="xywh: left, top, width, height, as COCO; xyxy: left, top, right, bottom."
+        ),
+    ] = "xywh",
     nms: Annotated[
         NmsName | None,
-        typer.Option(help="With --boxes: rescore and remove duplicates as evaluate does."),
+        typer.Option(help="Rescore and remove duplicates as evaluate does."),
     ] = None,
     flip_test: FlipTest = None,
     batch_size: Annotated[
@@ -63,25 +89,57 @@ def predict(
     precision: PrecisionOption = None,
     card: Card = None,
     backend: BackendOption = "auto",
+    offline: Offline = False,
 ) -> None:
     """Predict poses in images and folders: COCO results JSON, CSV, and overlays.
+
+    The persons are found by a detector, or are those of --boxes.
 
     Exit code 1 if some image could not be read, or some overlay not be written; the rest is done
     all the same.
 
-    Example: `pose-hrnet predict photos/ --boxes boxes.json --output out`
+    Example: `pose-hrnet predict photos/ --output out`
     """
     from pose_hrnet.config.recipe import EvaluateConfig
     from pose_hrnet.inference.estimator import PoseEstimator
     from pose_hrnet.inference.files import predict_files
     from pose_hrnet.inference.load import load_model
-    from pose_hrnet.inference.sources import find_images
+    from pose_hrnet.inference.sources import find_images, identify
+    from pose_hrnet.models.weights.zoo import find_entry
 
-    if nms is not None and boxes is None:
-        raise ValueError("--nms does nothing without --boxes; give both, or neither")
-    crops = expected_crops(boxes) if boxes else len(find_images(inputs, skip=output / "overlays"))
+    asked = {
+        "--boxes": boxes is not None,
+        "--whole-image": whole_image,
+        "--detector": detector not in (None, "none"),
+    }
+    if sum(asked.values()) > 1:
+        names = " and ".join(name for name, is_asked in asked.items() if is_asked)
+        raise ValueError(f"{names} each say where the persons are; give one of them")
+    whole_image = whole_image or (detector == "none" and boxes is None)
+    if nms is not None and whole_image:
+        raise ValueError("--nms does nothing with --whole-image; leave it out")
+    if min_box_score is not None and boxes is None:
+        raise ValueError(
+            "--min-box-score does nothing without --boxes; a detector takes --detector-threshold"
+        )
+    sources = identify(
+        find_images(inputs, skip=output / "overlays"),
+        boxes,
+        annotations,
+        box_format=box_format,
+        **given(min_box_score=min_box_score),
+    )
+    found_by = None
+    if whole_image:
+        say("each image is taken for one person, as asked for")
+    elif boxes is None:
+        found_by = loaded_detector(
+            detector, detector_threshold, scoring=False, ways=WAYS, device=device, backend=backend
+        )
+    known = (sources.boxes or {}).values()
+    crops = len(sources.image_ids) if boxes is None else sum(map(len, known))
     model = load_model(
-        checkpoint,
+        checkpoint_file(checkpoint),
         backend=backend,
         precision=precision or "auto",
         device=device,
@@ -90,27 +148,28 @@ def predict(
         crops=crops,
     )
     if checkpoint == DEFAULT:
+        weights = find_entry(DEFAULT)
         log.info(
-            "default: a small HRNet, AP 0.534 on COCO images that it has not seen; published "
-            "weights score more, see docs/weights.md and --checkpoint"
-        )
+            "default: a small HRNet, %s %.3f on %s; pose-hrnet weights list has better ones, for "
+            "--checkpoint", weights.metric, weights.score, weights.measured_on,
+        )  # fmt: skip
     log.info("%s", model.choice.summary)
     estimator = PoseEstimator(model, **given(batch_size=batch_size))
     done = predict_files(
         estimator,
-        inputs,
+        sources,
         output,
-        boxes=boxes,
-        annotations=annotations,
+        boxes=found_by,
         test=None if nms is None else EvaluateConfig(nms=nms),
         progress=RichProgress(),
         **(given(draw_above=min_score) if overlays else {"draw_above": None}),
     )
     say(
-        f"{counted(done.persons, 'person')} in {counted(done.images, 'image')}; "
-        f"{counted(len(done.failures), 'image')} could not be read; written to {output}",
+        f"{counted(done.persons, 'person')} in {counted(done.images, 'image')}"
+        + (f", none in {done.empty} of them; " if done.empty else "; ")
+        + f"{counted(len(done.failures), 'image')} could not be read; written to {output}",
     )
     if done.overlays_missing:
-        say(f"{counted(len(done.overlays_missing), 'overlay')} could not be written")
+        say("overlays are missing; why is said above")
     if done.failures or done.overlays_missing:
         raise typer.Exit(1)

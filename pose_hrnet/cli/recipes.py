@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pose_hrnet.cli.console import one_sentence_errors, say
+from pose_hrnet.cli.console import one_sentence_errors, say, say_columns
 
 if TYPE_CHECKING:
     from pose_hrnet.config.recipe import Config
@@ -35,10 +35,7 @@ def recipes(
         say(recipe_in_full(load_config(name)).rstrip("\n"))
         return
     rows = [_row(each, load_config(path)) for each, path in config_names().items()]
-    # Not a framed table: eight columns would fold at 80 characters; these lines can be grepped.
-    widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)]
-    for row in (HEADINGS, *rows):
-        say("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
+    say_columns(HEADINGS, rows)
 
 
 def _row(name: str, config: Config) -> list[str]:

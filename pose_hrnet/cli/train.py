@@ -15,6 +15,7 @@ from pose_hrnet.cli.console import (
 )
 from pose_hrnet.cli.options import (
     Device,
+    Offline,
     Output,
     ResumeOption,
     one_of,
@@ -43,6 +44,7 @@ def train(
     try_out: Annotated[
         bool, typer.Option("--dry-run", help="Check data, memory, folder and speed, and leave.")
     ] = False,
+    offline: Offline = False,
 ) -> None:
     """Train a model as a configuration says.
 

@@ -1,4 +1,4 @@
-"""``pose-hrnet weights ...``: say what checkpoint files are, and turn others' into ours."""
+"""``pose-hrnet weights ...``: published weights by name; what files are; others' as ours."""
 
 from __future__ import annotations
 
@@ -8,32 +8,101 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pose_hrnet.cli.console import one_sentence_errors, print_table, say
-from pose_hrnet.cli.options import file_to_write
+from pose_hrnet.cli.console import (
+    RichProgress,
+    one_sentence_errors,
+    print_table,
+    say,
+    say_columns,
+)
+from pose_hrnet.cli.options import Offline, checkpoint_file, file_to_write
 from pose_hrnet.system.choices import CodecName, ColourOrder
 from pose_hrnet.system.text import parse_size
 
 if TYPE_CHECKING:
     from pose_hrnet.models.weights.fit import LoadReport
+    from pose_hrnet.models.weights.zoo import Entry
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Inspect and convert checkpoints of any toolkit.",
+    help="List and download published weights; inspect and convert checkpoints of any toolkit.",
 )
 
-File = Annotated[Path, typer.Argument(help=".safetensors, .pt or .pth of any toolkit.")]
+File = Annotated[
+    str,
+    typer.Argument(
+        help=".safetensors, .pt or .pth of any toolkit; a name of the list, or an https address."
+    ),
+]
+Names = Annotated[
+    list[str], typer.Argument(metavar="NAME...", help="Of the list, or https addresses.")
+]
 
-
+_HEADINGS = ["name", "kind", "network", "input", "codec", "published", "learnt from", "here"]
 _SHOWN = 12
 """Names of entries in a list before it is cut short."""
 _SAID_APART = ("name", "num_keypoints")
 """Of an architecture; the label and the heatmaps say them."""
 
 
+@app.command("list")
+@one_sentence_errors
+def list_weights(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="One name, to say all of it; or a part of names."),
+    ] = None,
+) -> None:
+    """List the weights that have a name: network, input (height x width), codec, published number.
+
+    Of the kinds, pose predicts keypoints, backbone is there to start training from, and detector
+    finds persons.
+
+    Example: `pose-hrnet weights list udp`
+    """
+    from pose_hrnet.models.weights.zoo import find_entry, zoo
+
+    entries = [entry for key, entry in zoo().items() if (name or "").lower() in key]
+    if name in zoo() or not entries:
+        _say_facts(_facts(find_entry(name or "")))
+        return
+    say_columns(_HEADINGS, [_row(entry) for entry in entries])
+
+
 @app.command()
 @one_sentence_errors
-def inspect(file: File) -> None:
+def download(names: Names, offline: Offline = False) -> None:
+    """Download weights, check them, and keep them as ours; says where they are.
+
+    Example: `pose-hrnet weights download coco_w32_256x192_udp`
+    """
+    from pose_hrnet.models.weights.fetch import fetch
+
+    for entry in [_entry(name) for name in names]:
+        say(str(fetch(entry, progress=RichProgress())))
+
+
+@app.command()
+@one_sentence_errors
+def path(name: Annotated[str, typer.Argument(help="Of the list, or an https address.")]) -> None:
+    """Say where downloaded weights are kept; nothing is downloaded.
+
+    Example: `pose-hrnet weights path coco_w32_256x192_udp`
+    """
+    from pose_hrnet.models.weights.zoo import kept_file
+
+    kept = kept_file(_entry(name))
+    if kept is None:
+        raise FileNotFoundError(
+            f"{name} is not on this machine; pose-hrnet weights download {name} fetches it"
+        )
+    say(str(kept))
+
+
+@app.command()
+@one_sentence_errors
+def inspect(file: File, offline: Offline = False) -> None:
     """Say what a checkpoint is, what decoding needs and where that is from, and what would load.
 
     Exit code 1 if it has a heatmap head and still does not load as a network that predicts.
@@ -42,11 +111,11 @@ def inspect(file: File) -> None:
     """
     from pose_hrnet.models.weights.inspect import inspect_weights
 
-    found = inspect_weights(file)
+    found = inspect_weights(checkpoint_file(file))
     keypoints = found.architecture["num_keypoints"]
     sizes = [f"{k} {v}" for k, v in found.architecture.items() if k not in _SAID_APART]
     facts = [
-        ("file", str(file)),
+        ("file", str(found.path)),
         ("format", found.kind),
         ("network", ", ".join([found.label, *sizes])),
         ("heatmaps", str(keypoints) if keypoints else "none: a backbone to start training from"),
@@ -54,8 +123,8 @@ def inspect(file: File) -> None:
         ("size", f"{found.size_bytes:,} bytes"),
         ("sha256", found.sha256),
     ]
-    for name, value in facts:
-        say(f"{name + ':':12}{value}")
+    facts += [(f"source {name}", value) for name, value in (found.source or {}).items()]
+    _say_facts(facts)
     if found.settings:
         rows = [[s.name, s.value, s.origin] for s in found.settings]
         print_table("what decoding needs", ["setting", "value", "from"], rows)
@@ -100,6 +169,7 @@ def convert(
     annotations: Annotated[
         Path | None, typer.Option(help="COCO JSON whose category names other keypoints.")
     ] = None,
+    offline: Offline = False,
 ) -> None:
     """Write any pose checkpoint as one of ours, which carries all that decoding needs.
 
@@ -114,7 +184,7 @@ def convert(
     from pose_hrnet.models.weights.load import load_network, save_model
 
     loaded = load_network(
-        file,
+        checkpoint_file(file),
         skeleton=None if annotations is None else find_skeleton(None, annotations),
         input_wh=None if input_size is None else parse_size(input_size, "--input-size"),
         codec=codec,
@@ -130,6 +200,45 @@ def convert(
     if rows:
         print_table("what the card says", ["setting", "value", "from"], rows)
     say(f"{loaded.report.kind}: {len(loaded.report.used)} entries written to {output}")
+
+
+def _entry(name: str) -> Entry:
+    from pose_hrnet.models.weights.zoo import entry_of_address, find_entry
+
+    return entry_of_address(name) if ":/" in name else find_entry(name)
+
+
+def _row(entry: Entry) -> list[str]:
+    from pose_hrnet.models.weights.zoo import kept_file
+
+    score = "" if entry.score is None else f"{entry.score:.3f} {entry.metric}"
+    here = "" if kept_file(entry) is None else "yes"
+    codec = entry.codec or ""
+    return [
+        entry.name,
+        entry.kind,
+        entry.network,
+        entry.input,
+        codec,
+        score,
+        entry.dataset,
+        here,
+    ]
+
+
+def _facts(entry: Entry) -> list[tuple[str, str]]:
+    facts = list(zip(_HEADINGS, _row(entry), strict=True))
+    facts += [("measured on", entry.measured_on), ("licence", entry.licence), ("note", entry.note)]
+    for number, source in enumerate(entry.sources, 1):
+        known = source.sha256 or "not known"
+        facts += [(f"address {number}", source.url), (f"sha256 {number}", known)]
+    return [(name, value) for name, value in facts if value]
+
+
+def _say_facts(facts: list[tuple[str, str]]) -> None:
+    width = max(len(name) for name, _ in facts) + 2
+    for name, value in facts:
+        say(f"{name + ':':{width}}{value}")
 
 
 def _print_entries(report: LoadReport) -> None:

@@ -4,6 +4,7 @@ base       what sections are made of
 data       which persons are learned from and scored, and how they are read
 model      the network, and what its heatmaps mean
 training   augmentation, loss, optimiser, run
+skeleton   keypoints as cards and indexes of shards have them
 recipe     evaluation, notes, and all sections together: Config
 files      finds, reads and overrides the YAML
 reference  every setting in words: a recipe in full, docs/configuration.md

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pose_hrnet.system.strict_yaml import read_yaml
-from pose_hrnet.system.text import one_line
+from pose_hrnet.system.text import one_line, shown
 
 
 def in_order(ends: tuple[float, float]) -> tuple[float, float]:
@@ -46,6 +46,47 @@ def in_sentence(message: str) -> str:
     return f"{text[:1].lower()}{text[1:]}"
 
 
+MOST_FAULTS = 5
+"""That are told of one file."""
+_EXPECTED = {
+    "tuple_type": "expected a list, such as [192, 256]",
+    "list_type": "expected a list",
+    "dict_type": "expected keys and values",
+    "model_type": "expected a section of keys and values",
+    "model_attributes_type": "expected a section of keys and values",
+    "path_type": "expected a path",
+    "string_type": "expected text",
+    "int_type": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "float_type": "expected a number",
+    "float_parsing": "expected a number",
+    "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
+}
+"""What a field of another type expects, in place of pydantic's words, which are about Python."""
+
+
+def in_words(fault: Any) -> str:
+    """What stands behind the key of a pydantic fault: ``' = 0: expected ...'``."""
+    given = "" if isinstance(fault["input"], dict) else f" = {shown(fault['input'])}"
+    return f"{given}: {_EXPECTED.get(fault['type']) or in_sentence(fault['msg'])}"
+
+
+def explain_faults(error: ValidationError) -> str:
+    """The faults of values that a section without others was to be made of, in one sentence."""
+    faults = []
+    for fault in error.errors()[:MOST_FAULTS]:
+        where = ".".join(shown(str(part)).strip("'") for part in fault["loc"]) or "the whole"
+        known = {
+            "missing": f"key {where!r} is missing",
+            "extra_forbidden": f"unknown key {where!r}",
+        }
+        faults.append(known.get(fault["type"], f"{where}{in_words(fault)}"))
+    more = error.error_count() - MOST_FAULTS
+    return "; ".join([*faults, f"and {more} more"] if more > 0 else faults)
+
+
 class Section(BaseModel):
     """One mapping of the YAML file; an unknown key is an error."""
 
@@ -80,8 +121,4 @@ def read_section(path: Path, kind: type[_Section], what: str) -> _Section:
     try:
         return kind.model_validate(said)
     except ValidationError as error:
-        faults = [
-            f"{'.'.join(map(str, e['loc'])) or 'the card'}: {in_sentence(e['msg'])}"
-            for e in error.errors()
-        ]
-        raise ValueError(f"{path}: {'; '.join(faults)}") from None
+        raise ValueError(f"{path}: {explain_faults(error)}") from None

@@ -33,27 +33,22 @@ class TrainingSet(AnnotatedImages):
     repeat: Annotated[int, Field(gt=0, le=10_000)] = 1
     """How many times each person is seen in an epoch."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _no_shards(cls, value: Any) -> Any:
-        if isinstance(value, dict) and "shards" in value:
-            raise ValueError(
-                "shards cannot be one of several data sets; write one folder of shards of all of "
-                "them with pose-hrnet data shard"
-            )
-        return value
-
 
 class CropShards(Section):
     """Persons to learn from that are cut out of their images already."""
 
     shards: str
     """Folder or URL that `pose-hrnet data shard` wrote, in place of annotations and images."""
+    mapping: dict[str, str] | None = None
+    """Keypoints to learn that are called otherwise there: ``{to learn: in the shards}``."""
+    repeat: Annotated[int, Field(gt=0, le=10_000)] = 1
+    """How many times each person is seen in an epoch."""
 
     @model_validator(mode="before")
     @classmethod
     def _alone(cls, value: Any) -> Any:
-        others = [key for key in value if key != "shards"] if isinstance(value, dict) else []
+        known = cls.model_fields
+        others = [key for key in value if key not in known] if isinstance(value, dict) else []
         if others:
             raise ValueError(
                 f"shards stand in place of {', '.join(others)}; give data.train={{shards: FOLDER}}"
@@ -61,18 +56,22 @@ class CropShards(Section):
         return value
 
 
-def _kind_of_training_sets(value: Any) -> str:
+def _kind_of_training_set(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "several"
     cut_out = isinstance(value, CropShards) or (isinstance(value, dict) and "shards" in value)
     return "cut out" if cut_out else "one"
 
 
+OneOfSeveral: TypeAlias = Annotated[
+    Annotated[TrainingSet, Tag("one")] | Annotated[CropShards, Tag("cut out")],
+    Discriminator(_kind_of_training_set),
+]
 TrainingSets: TypeAlias = Annotated[
     Annotated[TrainingSet, Tag("one")]
-    | Annotated[tuple[TrainingSet, ...], Field(min_length=1), Tag("several")]
+    | Annotated[tuple[OneOfSeveral, ...], Field(min_length=1), Tag("several")]
     | Annotated[CropShards, Tag("cut out")],
-    Discriminator(_kind_of_training_sets),
+    Discriminator(_kind_of_training_set),
 ]
 
 
@@ -92,7 +91,7 @@ class DataConfig(Section):
     """What is read, and how crops are cut."""
 
     train: TrainingSets
-    """Persons to learn from, in their annotated boxes: one data set, a list of them, or shards."""
+    """Persons to learn from, in their annotated boxes: one data set, shards, or a list of both."""
     val: DataSet
     """Persons to score on."""
     skeleton: str | None = None
@@ -110,11 +109,19 @@ class DataConfig(Section):
     """Factor on the person box before it is cropped (official: 1.25)."""
 
     @property
-    def training_sets(self) -> tuple[TrainingSet, ...]:
-        """`train` as a list, of one or several; empty for shards."""
-        if isinstance(self.train, CropShards):
-            return ()
+    def training_sources(self) -> tuple[TrainingSet | CropShards, ...]:
+        """`train` as a list, of one or several."""
         return self.train if isinstance(self.train, tuple) else (self.train,)
+
+    @property
+    def training_sets(self) -> tuple[TrainingSet, ...]:
+        """Those of annotated images."""
+        return tuple(s for s in self.training_sources if isinstance(s, TrainingSet))
+
+    @property
+    def shards(self) -> tuple[CropShards, ...]:
+        """Those of shards."""
+        return tuple(s for s in self.training_sources if isinstance(s, CropShards))
 
     @model_validator(mode="after")
     def _name_categories(self) -> DataConfig:

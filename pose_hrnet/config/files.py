@@ -9,14 +9,11 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from pose_hrnet.config.base import in_sentence
+from pose_hrnet.config.base import MOST_FAULTS, in_words
 from pose_hrnet.config.recipe import Config
 from pose_hrnet.system.inputs import check_input
 from pose_hrnet.system.strict_yaml import parse_yaml, read_yaml
 from pose_hrnet.system.text import shown
-
-_MOST_FAULTS = 10
-"""That are told of one file."""
 
 
 def config_names() -> dict[str, Path]:
@@ -88,11 +85,11 @@ def parse_config(values: dict[str, Any], *, source: str, overrides: Sequence[str
         return Config.model_validate(values)
     except ValidationError as error:
         faults: dict[str, list[str]] = {}
-        for fault in error.errors()[:_MOST_FAULTS]:
+        for fault in error.errors()[:MOST_FAULTS]:
             origin = _origin(fault, overrides) or source
             faults.setdefault(origin, []).append(_explain(fault))
         said = "; ".join(f"{origin}: {'; '.join(each)}" for origin, each in faults.items())
-        more = error.error_count() - _MOST_FAULTS
+        more = error.error_count() - MOST_FAULTS
         raise ValueError(f"{said}; and {more} more" if more > 0 else said) from None
 
 
@@ -153,27 +150,7 @@ def _explain(fault: Any) -> str:
         choices = fault["ctx"]["expected_tags"]
         return f"{where}.{key} = {shown(fault['ctx']['tag'])}: input should be one of {choices}"
     # A fault of several fields together names them itself.
-    given = "" if isinstance(fault["input"], dict) else f" = {shown(fault['input'])}"
-    return f"{where}{given}: {_EXPECTED.get(fault['type']) or in_sentence(fault['msg'])}"
-
-
-_EXPECTED = {
-    "tuple_type": "expected a list, such as [192, 256]",
-    "list_type": "expected a list",
-    "dict_type": "expected keys and values",
-    "model_type": "expected a section of keys and values",
-    "model_attributes_type": "expected a section of keys and values",
-    "path_type": "expected a path",
-    "string_type": "expected text",
-    "int_type": "expected a whole number",
-    "int_parsing": "expected a whole number",
-    "int_from_float": "expected a whole number",
-    "float_type": "expected a number",
-    "float_parsing": "expected a number",
-    "bool_type": "expected true or false",
-    "bool_parsing": "expected true or false",
-}
-"""What a field of another type expects, in place of pydantic's words, which are about Python."""
+    return f"{where}{in_words(fault)}"
 
 
 def _walk(location: Sequence[str | int]) -> tuple[list[str], set[type[BaseModel]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import PurePath
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -16,14 +16,21 @@ Blocks = Annotated[int, Field(gt=0, le=64)]
 """Of one kind in a row."""
 
 
+Named = Annotated[
+    str, BeforeValidator(lambda value: str(value) if isinstance(value, PurePath) else value)
+]
+"""A path, a name or an address, as text: a path would make one slash of the two in an address."""
+
+
 class NetworkConfig(Section):
     """What every network has; the other fields are the arguments of its class."""
 
     name: str
     """The network."""
-    pretrained: Path | None = None
-    """Weights to start from: an ImageNet checkpoint, as the published numbers do (the official
-    ``hrnet_w32-*.pth``, torchvision's ``resnet50-*.pth``), or any pose checkpoint; null: none."""
+    pretrained: Named | None = None
+    """Weights to start from: a file, a name of ``pose-hrnet weights list`` or an https address.
+    ImageNet weights, as the published numbers do (``imagenet_w32``, ``imagenet_res50``), or those
+    of any pose network; null: none."""
 
     def architecture(self, num_keypoints: int) -> dict[str, Any]:
         """What `pose_hrnet.models.build.build_network` takes."""

@@ -17,7 +17,8 @@ from torch.utils.data import Dataset
 
 from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.augment import Region, draw_region
-from pose_hrnet.data.images import ImageError, ImageFiles, Picture, Pictures
+from pose_hrnet.data.images import ImageError, ImageFiles
+from pose_hrnet.data.pictures import Picture, Pictures
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import CropFrames

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 import warnings
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import PIL.Image
 import PIL.ImageFile
 
-from pose_hrnet.keypoints.records import Float64, Image, Images
+from pose_hrnet.data.pictures import Picture, PictureDecoder
+from pose_hrnet.keypoints.records import Image, Images
 from pose_hrnet.system.inputs import UnreadableFile, read_input, shown_path
 from pose_hrnet.system.text import format_size, one_line, shown
 
@@ -27,7 +29,13 @@ except ImportError as error:
     ) from error
 
 Fault: TypeAlias = Literal[
-    "empty", "not an image", "truncated", "wrong size", "unreadable", "elsewhere"
+    "empty",
+    "not an image",
+    "truncated",
+    "wrong size",
+    "sides exchanged",
+    "unreadable",
+    "elsewhere",
 ]
 
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
@@ -110,6 +118,9 @@ def exif_orientation(path: Path | str, data: bytes) -> int:
 def image_path(folder: Path, name: str) -> Path:
     """The file of an image that annotations name; the one place where the two are joined.
 
+    Where no file is called so, one is taken whose name differs in the spelling alone: Windows'
+    backslashes, and umlauts of one character or two, as macOS writes them.
+
     Args:
         folder: Of the images.
         name: The ``file_name``, relative to it, or the whole path of a file in it.
@@ -128,7 +139,18 @@ def image_path(folder: Path, name: str) -> Path:
             "(whole paths are read where the folder holds them, as / does)",
             "elsewhere",
         )
+    if not os.path.exists(path):
+        for other in _spellings(name):
+            if os.path.exists(Path(folder) / other):
+                return image_path(folder, other)
     return path
+
+
+def _spellings(name: str) -> list[str]:
+    """Other ways to write a file's name."""
+    slashes = name.replace("\\", "/")
+    others = [slashes, *(unicodedata.normalize(form, slashes) for form in ("NFC", "NFD"))]
+    return [other for other in dict.fromkeys(others) if other != name]
 
 
 def read_bytes(path: Path) -> bytes:
@@ -211,6 +233,8 @@ def _decode(
     """``(H, W, 3)`` uint8 pixels as they are stored, whatever the EXIF orientation."""
     if image.mode == "F":
         raise ImageError(f"image {path} has floating-point pixels; convert it to 8 bits")
+    if image.mode == "I" and image.format == "TIFF":  # whose range nobody knows
+        raise ImageError(f"image {path} has 32-bit pixels; convert it to 8 bits")
     try:
         # Decoders fill what a truncated file lacks, OpenCV with grey and without a word. The
         # search begins behind the header, whose thumbnail has an end marker of its own.
@@ -218,13 +242,13 @@ def _decode(
         if end_marker and data.rfind(end_marker, stream.tell()) < 0:
             raise EOFError("the end marker is missing")
         if image.format not in ("JPEG", "MPO") or image.mode not in ("RGB", "L"):
-            return _pillow_rgb(image)
+            return pillow_rgb(image)
         if image.format == "MPO":
             image.load()  # of its several images, the first may lack its end
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
         if bgr is None:
-            return _pillow_rgb(image)
+            return pillow_rgb(image)
         return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
     except Exception as error:  # decoders raise nearly any exception on damaged pixels
         raise ImageError(
@@ -233,7 +257,7 @@ def _decode(
         ) from error
 
 
-def _pillow_rgb(image: PIL.Image.Image) -> Image:
+def pillow_rgb(image: PIL.Image.Image) -> Image:
     """8-bit RGB of any picture that Pillow opens."""
     if image.mode.startswith("I"):
         # 16-bit grayscale: I;16, I;16B or, from older versions of Pillow, I.
@@ -268,74 +292,16 @@ def orientation_to_apply(
     applied = 1 if wanted_wh == (width, height) else orientation
     upright_wh = (height, width) if applied >= 5 else (width, height)
     if wanted_wh is not None and wanted_wh != upright_wh:
+        exchanged = wanted_wh == (height, width)
+        advice = "their width and height are exchanged" if exchanged else "correct one of them"
         turned = f" (turned as EXIF says: {format_size(upright_wh)})"
         raise ImageError(
             f"image {path} is {format_size(stored_wh)} (height x width) pixels"
             f"{turned if applied != 1 else ''}, but its "
-            f"annotations say {format_size(wanted_wh)}; correct one of them",
-            "wrong size",
+            f"annotations say {format_size(wanted_wh)}; {advice}",
+            "sides exchanged" if exchanged else "wrong size",
         )
     return applied
-
-
-class Picture(NamedTuple):
-    """Decoded pixels, and where they are.
-
-    Attributes:
-        pixels: ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGB and an unused byte, uint8. May be
-            overwritten by the next picture of the same reader.
-        affine: ``(2, 3)`` ``image_to_picture``; None where the two frames are one.
-    """
-
-    pixels: Image
-    affine: Float64 | None = None
-
-
-class Pictures(Protocol):
-    """Where the pixels of a data set's images come from.
-
-    Attributes:
-        reduces: Whether pictures may be coarser than their images.
-    """
-
-    reduces: bool
-
-    def read(self, row: int, reduction: float) -> Picture:
-        """The picture of one image.
-
-        Args:
-            row: Row of the data set's `Images`.
-            reduction: How much coarser it may be: image pixels per picture pixel.
-
-        Raises:
-            OSError: If it cannot be read.
-            ImageError: If it is damaged.
-        """
-
-
-class PictureDecoder(Protocol):
-    """Turns the bytes of an image file into a picture.
-
-    Attributes:
-        reduces: Whether pictures may be coarser than their images.
-    """
-
-    reduces: bool
-
-    def __call__(
-        self, path: Path | str, data: bytes, size_wh: tuple[int, int] | None, reduction: float
-    ) -> Picture:
-        """Decode a file.
-
-        Args:
-            path: Names the file in errors.
-            data: Its bytes.
-            size_wh: As in `read_rgb`.
-            reduction: Upper limit of the reduction; 1: full size.
-
-        Raises:
-            ImageError: As `read_rgb`.
-        """
 
 
 class ExactDecoder:

@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 from pose_hrnet.data.images import (
     MOST_PIXELS,
     ExactDecoder,
-    Picture,
-    PictureDecoder,
     decode_rgb,
     exif_orientation,
     orientation_to_apply,
     too_large,
 )
+from pose_hrnet.data.pictures import Picture, PictureDecoder
 from pose_hrnet.keypoints.geometry import compose, resampled
 from pose_hrnet.keypoints.records import Float64
 from pose_hrnet.system.choices import Decode
@@ -43,6 +42,19 @@ _STORED_DIRECTIONS: dict[int, tuple[tuple[int, int], tuple[int, int]]] = {
     7: ((0, -1), (-1, 0)),
     8: ((0, -1), (1, 0)),
 }
+
+
+def is_damaged(data: bytes) -> bool:
+    """Whether libjpeg warns of the pixels of a whole JPEG file, which decoders fill with grey.
+
+    Superfluous bytes between its parts, which some cameras write, are no damage; files of other
+    formats, and JPEGs of four channels, are not looked at.
+    """
+    try:
+        simplejpeg.decode_jpeg(data, strict=True)
+    except ValueError as error:
+        return "orrupt JPEG data" in str(error) and "extraneous bytes" not in str(error)
+    return False
 
 
 def picture_decoder(decode: Decode) -> PictureDecoder:

@@ -16,6 +16,7 @@ from pose_hrnet.data.formats.mpii import MpiiFile, read_mpii
 from pose_hrnet.data.formats.persons import read_persons
 from pose_hrnet.data.formats.rows import explain_strays, is_list, summarise
 from pose_hrnet.data.formats.skeletons import find_skeleton
+from pose_hrnet.data.formats.suspicions import suspect_people, warn_of
 from pose_hrnet.keypoints.records import People
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton, spelling_of
 from pose_hrnet.system.text import counted, few
@@ -122,6 +123,7 @@ def load_people(
         )
     if problems:
         log.warning("%s: %s", file, summarise(problems))
+    warn_of(file, suspect_people(people))
     return people
 
 
@@ -234,7 +236,7 @@ def map_keypoints(
     source: Skeleton,
     target: Skeleton,
     mapping: Mapping[str, str],
-    annotations: Path,
+    annotations: Path | str,
 ) -> People:
     """Give persons the keypoints of another skeleton, by name.
 

@@ -13,6 +13,7 @@ from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.crops import Crop, CropDataset
 from pose_hrnet.data.formats.results import poses_to_results
 from pose_hrnet.data.loader import crop_loader
+from pose_hrnet.data.missing import why_unreadable
 from pose_hrnet.data.people import check_keypoints, people_to_predict, read_annotations
 from pose_hrnet.evaluation.metrics.scores import Scores
 from pose_hrnet.evaluation.scorer import METRICS, Scorer
@@ -231,8 +232,8 @@ def score_inference(
     data = chosen.data
     if not len(inference.poses):
         raise ValueError(
-            f"none of the images of {data.annotations} could be read from {data.images}; "
-            "is this the folder that its file names are relative to?"
+            f"none of the images of {data.annotations} could be read from {data.images}: "
+            f"{why_unreadable(data.images, chosen.people.images)}"
         )
     people, scorer = chosen.people, chosen.scorer
     if METRICS[scorer.metric].by_person:

@@ -6,26 +6,33 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
+import PIL.Image
+import PIL.ImageOps
 import torch
 from numpy.typing import ArrayLike
 
 from pose_hrnet.data.crops import cut
+from pose_hrnet.data.images import pillow_rgb, read_rgb
 from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import PoseModel, poses_of
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.records import Float32, Float64, Image, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
-from pose_hrnet.system.text import counted
+from pose_hrnet.system.choices import Backend, Precision
+from pose_hrnet.system.text import counted, one_line
 from pose_hrnet.system.threads import ahead
 
 log = logging.getLogger(__name__)
 
 BATCH_BYTES = 2**28
 """Images of so many bytes are a full batch: two dozen photographs of a telephone would be 1 GB."""
+
+Picture: TypeAlias = Image | str | Path | PIL.Image.Image
+"""An image as it is given: RGB, in a file, or opened by Pillow."""
 
 Key = TypeVar("Key")
 
@@ -105,6 +112,23 @@ class PoseEstimator:
         self.batch_size = batch_size
 
     @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | Path,
+        *,
+        backend: Backend = "auto",
+        precision: Precision = "auto",
+        device: str = "auto",
+        flip_test: bool | None = None,
+        batch_size: int = 32,
+    ) -> PoseEstimator:
+        """An estimator of any model file; arguments and errors are those of `load_model`."""
+        model = load_model(
+            path, backend=backend, precision=precision, device=device, flip_test=flip_test
+        )
+        return cls(model, batch_size=batch_size)
+
+    @classmethod
     def from_pretrained(
         cls, name: str | Path = "default", *, batch_size: int = 32
     ) -> PoseEstimator:
@@ -131,11 +155,11 @@ class PoseEstimator:
         """The keypoints that are predicted."""
         return self.card.skeleton
 
-    def __call__(self, image: Image, boxes_xyxy: ArrayLike | None = None) -> Poses:
+    def __call__(self, image: Picture, boxes_xyxy: ArrayLike | None = None) -> Poses:
         """Predict the persons in one image.
 
         Args:
-            image: ``(H, W, 3)`` uint8 RGB.
+            image: ``(H, W, 3)`` uint8 RGB, a path, or an image of Pillow.
             boxes_xyxy: ``(N, 4)`` person boxes in image pixels; None: the image is the box.
 
         Returns:
@@ -143,18 +167,20 @@ class PoseEstimator:
             score is the mean of the keypoint scores.
 
         Raises:
+            FileNotFoundError: If there is no such file.
+            ImageError: If the file holds no image.
             ValueError: If the image is not uint8 RGB, or a box is not four finite numbers with
                 right > left and bottom > top.
         """
         return self.predict_images([image], None if boxes_xyxy is None else [boxes_xyxy])
 
     def predict_images(
-        self, images: Sequence[Image], boxes_xyxy: Sequence[ArrayLike] | None = None
+        self, images: Sequence[Picture], boxes_xyxy: Sequence[ArrayLike] | None = None
     ) -> Poses:
         """Predict the persons in several images, batched over all of them.
 
         Args:
-            images: RGB images of any sizes.
+            images: As of `__call__`, of any sizes.
             boxes_xyxy: ``(N_i, 4)`` for each image; None: each image is one box.
 
         Returns:
@@ -163,14 +189,19 @@ class PoseEstimator:
         Raises:
             ValueError: As `__call__`, or if there are not as many box arrays as images.
         """
+        if isinstance(images, str | Path | PIL.Image.Image):
+            raise ValueError(
+                "predict_images takes several images; give a list, or call it for one"
+            )
+        arrays = [rgb_of(image) for image in images]
         if boxes_xyxy is None:
-            boxes_xyxy = [[[0, 0, i.shape[1], i.shape[0]]] for i in map(_checked_image, images)]
+            boxes_xyxy = [[[0, 0, image.shape[1], image.shape[0]]] for image in arrays]
         if len(boxes_xyxy) != len(images):
             raise ValueError(
                 f"{counted(len(boxes_xyxy), 'array')} of boxes for "
                 f"{counted(len(images), 'image')}; give one per image"
             )
-        numbered = zip(range(len(images)), images, boxes_xyxy, strict=True)
+        numbered = zip(range(len(images)), arrays, boxes_xyxy, strict=True)
         none = self._pending(None, np.empty((1, 1, 3), np.uint8), []).poses()
         found = [
             replace(poses, image_ids=object_array([number] * len(poses)))
@@ -240,7 +271,7 @@ class PoseEstimator:
         count = self.skeleton.num_keypoints
         return _PendingImage(
             key,
-            _checked_image(image),
+            rgb_of(image),
             boxes,
             frames,
             np.empty((len(boxes), count, 2), np.float32),
@@ -257,8 +288,24 @@ class PoseEstimator:
             pending.keypoint_scores[row] = values
 
 
-def _checked_image(image: Image) -> Image:
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+def rgb_of(image: Picture) -> Image:
+    """``(H, W, 3)`` uint8 RGB of an image in memory or in a file, upright.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ImageError: If the file holds no image.
+        ValueError: If it is neither a path, an image of Pillow, nor such an array.
+    """
+    if isinstance(image, str | Path):
+        return read_rgb(image)
+    if isinstance(image, PIL.Image.Image):
+        return pillow_rgb(PIL.ImageOps.exif_transpose(image))
+    if not isinstance(image, np.ndarray):
+        raise ValueError(
+            f"the image is a {type(image).__name__}; expected (H, W, 3) uint8 RGB, a path, or an "
+            "image of Pillow"
+        )
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ValueError(
             f"the image has shape {image.shape} and type {image.dtype}; "
             "expected (H, W, 3) uint8 RGB"
@@ -267,7 +314,12 @@ def _checked_image(image: Image) -> Image:
 
 
 def _checked_boxes(boxes_xyxy: ArrayLike) -> Float64:
-    boxes = np.asarray(boxes_xyxy, dtype=np.float64)
+    try:
+        boxes = np.asarray(boxes_xyxy, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"boxes_xyxy are no rows of four numbers ({one_line(error, 80)}); expected (N, 4)"
+        ) from None
     boxes = boxes.reshape(-1, 4) if boxes.size == 0 else boxes
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"boxes_xyxy has shape {boxes.shape}; expected (N, 4)")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,13 @@ import PIL.Image
 from pose_hrnet.data.formats.detections import PersonBox, load_boxes
 from pose_hrnet.data.formats.identity import ImageIndex, rows_by_number
 from pose_hrnet.data.formats.mpii import MpiiFile
-from pose_hrnet.data.images import FORMATS
+from pose_hrnet.data.formats.suspicions import suspect_boxes, warn_of
+from pose_hrnet.data.image_facts import read_facts
+from pose_hrnet.data.images import FORMATS, ImageError
 from pose_hrnet.data.people import read_annotations
+from pose_hrnet.keypoints.geometry import xyxy_to_xywh
 from pose_hrnet.keypoints.records import PERSON, Float64, ImageId, Images
+from pose_hrnet.system.choices import BoxFormat
 from pose_hrnet.system.text import counted, few, in_utf8
 
 log = logging.getLogger(__name__)
@@ -49,11 +53,12 @@ def image_suffixes() -> frozenset[str]:
 def find_images(inputs: Sequence[Path], *, skip: Path | None = None) -> list[Path]:
     """Image files among paths, each once; folders are searched with their sub-folders, sorted.
 
-    Files in folders are taken by their suffix; what is passed over is told in one line.
+    Files in folders are taken by their suffix; what is passed over is told in one line. Pictures
+    that an earlier prediction drew are no inputs, wherever in a folder they lie.
 
     Args:
         inputs: Image files and folders.
-        skip: A folder whose files are passed over.
+        skip: Another folder whose files are passed over.
 
     Raises:
         FileNotFoundError: If a path does not exist.
@@ -61,12 +66,15 @@ def find_images(inputs: Sequence[Path], *, skip: Path | None = None) -> list[Pat
     """
     found: dict[Path, Path] = {}
     others: list[str] = []
+    drawn: list[Path] = []
     for path in inputs:
         if not path.exists():
             raise FileNotFoundError(f"{path} does not exist; give image files or folders of them")
         files = [path]
         if path.is_dir():
             inside = sorted(file for file in path.rglob("*") if file.is_file())
+            drawn += [file for file in inside if _drawn_into(file.parent)]
+            inside = [file for file in inside if not _drawn_into(file.parent)]
             files = [file for file in inside if file.suffix.lower() in image_suffixes()]
             others += [f.suffix.lower() or f.name for f in inside if f not in set(files)]
         for file in files:
@@ -76,6 +84,7 @@ def find_images(inputs: Sequence[Path], *, skip: Path | None = None) -> list[Pat
     told = ", ".join(f"{count} {suffix}" for suffix, count in Counter(others).most_common(5))
     if not paths:
         looked = " ".join(sorted(image_suffixes())) + (f", not below {skip}" if found else "")
+        looked += f", not at {counted(len(drawn), 'overlay')} of earlier runs" if drawn else ""
         raise ValueError(
             f"there is no image in {', '.join(map(str, inputs))}; looked for {looked}"
             + (f", and passed over {told}" if told else "")
@@ -86,8 +95,19 @@ def find_images(inputs: Sequence[Path], *, skip: Path | None = None) -> list[Pat
     return paths
 
 
+def _drawn_into(folder: Path) -> bool:
+    """Whether a folder holds the overlays of an earlier prediction."""
+    beside = (folder.parent / name for name in ("results.json", "keypoints.csv"))
+    return folder.name == "overlays" and all(path.is_file() for path in beside)
+
+
 def identify(
-    paths: Sequence[Path], boxes: Path | None = None, annotations: Path | None = None
+    paths: Sequence[Path],
+    boxes: Path | None = None,
+    annotations: Path | None = None,
+    *,
+    min_box_score: float = 0.0,
+    box_format: BoxFormat = "xywh",
 ) -> Sources:
     """Say what each image is called, and which boxes are its.
 
@@ -98,6 +118,8 @@ def identify(
         paths: The image files.
         boxes: A detector's boxes (see `load_boxes`).
         annotations: Whose ids the results, and the boxes, go by.
+        min_box_score: Boxes below it are left out.
+        box_format: What four numbers are where the box file does not say it.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -105,8 +127,20 @@ def identify(
     """
     listed, categories = _listed(annotations)
     known = _annotated(paths, listed, annotations)
-    found = [] if boxes is None else load_boxes(boxes, categories)
+    found: list[PersonBox] = []
+    if boxes is not None:
+        found = load_boxes(
+            boxes,
+            categories,
+            min_score=min_box_score,
+            box_format=box_format,
+            size_of=partial(_size_of, {path.stem: path for path in paths}),
+        )
     images = _images(paths, {paths[row]: image_id for image_id, row in known.items()}, found)
+    if known:
+        place = {image_id: row for row, image_id in enumerate(listed.ids)}
+        for image_id, at in known.items():
+            images.sizes_wh[at] = listed.sizes_wh[place[image_id]]
     ids = dict(zip(paths, images.ids, strict=True))
     if boxes is None:
         return Sources(ids, None, {path: [categories[0]] for path in paths})
@@ -115,10 +149,9 @@ def identify(
     for box, row in zip(found, rows, strict=True):
         if row is not None:
             placed.setdefault(paths[row], []).append(box)
-    strays = [
-        str(b.file_name or b.image_id) for b, r in zip(found, rows, strict=True) if r is None
-    ]
-    if not placed:
+    placeless = [box for box, row in zip(found, rows, strict=True) if row is None]
+    strays = [str(box.file_name or box.image_id) for box in placeless]
+    if found and not placed:
         raise ValueError(
             f"no image has boxes in {boxes}: it names {few(dict.fromkeys(strays))}, "
             f"the images are {few(path.name for path in paths)}"
@@ -128,10 +161,28 @@ def identify(
             "%s: %s without an image here, such as %s; passed over",
             boxes, counted(len(strays), "box"), few(dict.fromkeys(strays)),
         )  # fmt: skip
+    here = [(box.row[:4], row) for box, row in zip(found, rows, strict=True) if row is not None]
+    boxes_xywh = xyxy_to_xywh(np.array([box for box, _ in here]).reshape(-1, 4))
+    warn_of(
+        boxes,
+        suspect_boxes(boxes_xywh, images.sizes_wh[np.array([row for _, row in here], np.intp)]),
+    )
     arrays = {path: np.array([box.row for box in of]) for path, of in placed.items()}
     return Sources(
         ids, arrays, {path: [box.category_id for box in of] for path, of in placed.items()}
     )
+
+
+def _size_of(paths: Mapping[str, Path], name: str) -> tuple[int, int] | None:
+    """Width and height of the upright image of a name without suffix."""
+    if name not in paths:
+        return None
+    try:
+        facts = read_facts(paths[name])
+    except (ImageError, OSError):  # told when the image is read
+        return None
+    width, height = facts.size_wh
+    return (height, width) if facts.orientation >= 5 else (width, height)
 
 
 def _listed(annotations: Path | None) -> tuple[Images, tuple[ImageId, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pose_hrnet.config.skeleton import MOST_KEYPOINTS
 from pose_hrnet.models.hrnet import HRNet
 from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD, HeatmapNetwork
 from pose_hrnet.models.simple_baseline import SimpleBaseline
@@ -12,7 +13,6 @@ from pose_hrnet.system.text import one_line, shown
 
 LARGEST_NUMBER = 1_000_000
 """In an architecture."""
-MOST_KEYPOINTS = 1000
 
 NETWORKS: Mapping[str, type[HeatmapNetwork]] = {"hrnet": HRNet, "resnet": SimpleBaseline}
 """Every network, by the name that architectures and configurations give it."""

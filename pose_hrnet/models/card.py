@@ -10,34 +10,33 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import ValidationError
 
-from pose_hrnet.config.base import Positive, PositiveInt, Section, read_section
+from pose_hrnet.config.base import explain_faults, read_section
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import BOX_PADDING
-from pose_hrnet.keypoints.skeleton import SKELETONS, Skeleton
+from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.build import build_network
+from pose_hrnet.models.card_file import (
+    CARD_FORMAT,
+    EXPORT_FORMAT,
+    CheckpointCard,
+    ExportCard,
+    YamlCard,
+    check_version,
+)
 from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD, INPUT_MULTIPLE, HeatmapNetwork
 from pose_hrnet.system.choices import (
-    Alignment,
     AxisOrder,
-    CodecName,
     ColourOrder,
-    DetectorLayout,
     ExportFormat,
     WeightType,
 )
 from pose_hrnet.system.files import write_text
 from pose_hrnet.system.inputs import parse_json, read_input
 from pose_hrnet.system.text import format_size
-
-CARD_FORMAT = 1
-"""Version of the card's layout: raised when an older reader could misread a newer card."""
-
-EXPORT_FORMAT = 1
-"""Version of the JSON beside exports, likewise."""
 
 SUFFIXES: Mapping[ExportFormat, str] = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
 """The suffix that each format's files have."""
@@ -174,25 +173,26 @@ class ModelCard:
         Raises:
             ValueError: If the version of the layout is unknown, or the card is damaged.
         """
-        version = values.get("format")
-        if version != CARD_FORMAT:
-            raise ValueError(
-                f"the model card has format {version!r}, but this pose_hrnet reads format "
-                f"{CARD_FORMAT}; use the version of pose_hrnet that wrote it, or a newer one"
-            )
+        check_version(values, "format", CARD_FORMAT, "model card")
         try:
-            return cls(
-                architecture=dict(values["architecture"]),
-                skeleton=Skeleton.from_dict(values["skeleton"]),
-                codec=HeatmapCodec.from_dict(values["codec"]),
-                mean=tuple(values["mean"]),
-                std=tuple(values["std"]),
-                colour=values["colour"],
-                box_padding=values["box_padding"],
-                export=export,
-            )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"the model card is damaged: {error!r}; save it again") from error
+            card = CheckpointCard.model_validate(values)
+        except ValidationError as error:
+            faults = explain_faults(error)
+            raise ValueError(f"the model card is damaged: {faults}; save it again") from None
+        return cls._of(card, export)
+
+    @classmethod
+    def _of(cls, card: CheckpointCard, export: ExportFacts | None) -> ModelCard:
+        return cls(
+            architecture=card.architecture,
+            skeleton=card.skeleton.skeleton(),
+            codec=card.codec.codec(),
+            mean=card.mean,
+            std=card.std,
+            colour=card.colour,
+            box_padding=card.box_padding,
+            export=export,
+        )
 
     def write_beside(self, model_path: Path) -> None:
         """Write the JSON card of an export, whose `export` is not None, beside its file."""
@@ -232,25 +232,15 @@ class ModelCard:
         path = card_path(model_path)
         try:
             values = parse_json(read_input(path))
-            version = values["pose_hrnet_export"]
-            if version != EXPORT_FORMAT:
-                raise ValueError(
-                    f"it has version {version!r} and this pose_hrnet reads {EXPORT_FORMAT}"
-                )
-            facts = ExportFacts(
-                format=values["format"],
-                flip_test=bool(values["flip_test"]),
-                heatmaps=bool(values["heatmaps"]),
-                weights=values["weights"],
-                versions=dict(values["versions"]),
-                measured=dict(values["measured"]),
-                quantisation=values.get("quantisation"),  # files of before have none
-            )
-            return cls.from_dict(values["checkpoint"], facts)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(
-                f"{path} is no card of an exported model ({error!r}); export the model again"
-            ) from None
+            check_version(values, "pose_hrnet_export", EXPORT_FORMAT, "card of an export")
+            said = ExportCard.model_validate(values)
+            facts = said.model_dump(exclude={"pose_hrnet_export", "checkpoint"})
+            return cls._of(said.checkpoint, ExportFacts(**facts))
+        except ValidationError as error:
+            reason = explain_faults(error)
+        except ValueError as error:
+            reason = str(error)
+        raise ValueError(f"{path} is no card of an exported model: {reason}; export it again")
 
     @classmethod
     def read_yaml(cls, path: Path) -> ModelCard:
@@ -290,100 +280,21 @@ def model_beside(path: Path, named: Path | None) -> Path:
     return found[0]
 
 
-class _YamlCard(Section):
-    """The keys of a YAML card."""
-
-    model: Path | None = None
-    """The .onnx or .xml file, relative to the card; null: the one of the card's name."""
-    input_wh: tuple[PositiveInt, PositiveInt]
-    """Input width and height in pixels."""
-    layout: AxisOrder = "NCHW"
-    """Order of the input's axes."""
-    colour: ColourOrder = "RGB"
-    """Order of the input's channels."""
-    scale: Positive = 1 / 255
-    """Factor on the 0 to 255 pixel values, before mean and std."""
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    """Subtracted from the scaled values, in the order of `colour`."""
-    std: tuple[Positive, Positive, Positive] = IMAGENET_STD
-    """Divides them then."""
-    skeleton: str | dict[str, Any] = "coco17"
-    """``coco17``, ``mpii16``, ``crowdpose14``, or the fields of a `Skeleton`."""
-    codec: CodecName = "gaussian"
-    """How the heatmaps are decoded."""
-    sigma: Positive = 2.0
-    """Standard deviation of the training targets in cells."""
-    stride: PositiveInt = 4
-    """Input pixels per heatmap cell."""
-    blur_kernel: PositiveInt = 11
-    """Odd width of the blur of dark and udp in cells."""
-    border_true: bool = False
-    """Decode dark and udp without their bias along the border."""
-    alignment: Alignment | None = None
-    """How boxes are cropped; the codec's own, and refused if it is another."""
-    flip_shift: Annotated[int, Field(ge=0)] | None = None
-    """Cells by which the mirrored heatmaps move in the flip test; null: the codec's own."""
-    box_padding: Positive = BOX_PADDING
-    """Factor by which boxes are enlarged before cropping."""
-    output: int | str = 0
-    """Position or name of the output that holds the heatmaps."""
-
-    @field_validator("layout", mode="before")
-    @classmethod
-    def _of_heatmaps(cls, layout: Any) -> Any:
-        if layout in get_args(DetectorLayout):
-            raise ValueError(f"{layout}: it is the card of a detector; give it as --detector")
-        return layout
-
-    def card(self) -> ModelCard:
-        """What it says.
-
-        Raises:
-            ValueError: If skeleton, codec or alignment are none.
-        """
-        codec = HeatmapCodec(
-            self.codec,
-            self.input_wh,
-            self.sigma,
-            self.stride,
-            self.blur_kernel,
-            own_flip_shift=self.flip_shift,
-            border_true=self.border_true,
-        )
-        skeleton = _skeleton(self.skeleton)
-        if self.alignment not in (None, codec.alignment):
-            raise ValueError(
-                f"alignment is {self.alignment!r}, but codec {codec.name!r} crops and "
-                f"decodes in the {codec.alignment!r} alignment; give the codec that fits"
-            )
-        return ModelCard(
-            None,
-            skeleton,
-            codec,
-            self.mean,
-            self.std,
-            self.colour,
-            self.box_padding,
-            self.layout,
-            self.scale,
-            self.output,
-        )
-
-
-def _skeleton(named: str | dict[str, Any]) -> Skeleton:
-    if not isinstance(named, str):
-        return Skeleton.from_dict(named)
-    if named not in SKELETONS:
-        raise ValueError(
-            f"skeleton {named!r} is unknown; use one of {', '.join(SKELETONS)}, or give its fields"
-        )
-    return SKELETONS[named]
-
-
 def _read_yaml(path: Path) -> tuple[Path | None, ModelCard]:
     """The model file that a YAML card names, and the card."""
-    values = read_section(path, _YamlCard, "model card")
+    card = read_section(path, YamlCard, "model card")
     try:
-        return values.model, values.card()
-    except (ValueError, TypeError, KeyError) as error:
+        return card.model, ModelCard(
+            None,
+            card.skeleton.skeleton(),
+            card.heatmap_codec(),
+            card.mean,
+            card.std,
+            card.colour,
+            card.box_padding,
+            card.layout,
+            card.scale,
+            card.output,
+        )
+    except ValueError as error:
         raise ValueError(f"{path}: {error}") from None

@@ -4,7 +4,8 @@ folders       room and rights, one owner, temporary files
 inputs        opens what is given: regular files alone, of sane sizes
 strict_yaml   YAML in: no key twice, nothing that multiplies
 files         atomic writes, JSON out, the cache folder
-download      files from the web: resumed, checked, whole or not there
+download      files from the web: addresses in order, checked, whole or not there
+transfer      one file from one address: resumed, given up in time
 device        device, precision, autocast; compiler and cores that are there
 distributed   several processes that work as one; a network that they train together
 launch        rank and size from the environment, without torch

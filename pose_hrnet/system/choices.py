@@ -30,6 +30,8 @@ Head: TypeAlias = Literal["v1", "v2"]
 AnnotationKind: TypeAlias = Literal["coco", "crowdpose", "mpii"]
 """Kinds of annotations, each with the metric of that name."""
 MetricName: TypeAlias = Literal["auto", AnnotationKind]
+BoxFormat: TypeAlias = Literal["xywh", "xyxy"]
+"""Of a box in a file: left, top, width, height as COCO has it, or left, top, right, bottom."""
 Decode: TypeAlias = Literal["exact", "fast"]
 """How JPEGs are decoded; fast: reduced where large, off by 1 to 2 levels."""
 Order: TypeAlias = Literal["persons", "images"]

@@ -13,6 +13,7 @@ import numpy as np
 from platformdirs import user_cache_path
 
 from pose_hrnet.system.folders import naming, temporary_file
+from pose_hrnet.system.text import one_line
 
 
 @contextmanager
@@ -59,11 +60,17 @@ def cache_folder(name: str) -> Path:
         name: Of its kind.
 
     Raises:
-        RuntimeError: If the user has no home folder.
+        OSError: If the user has no home folder.
     """
     chosen = os.environ.get("POSE_HRNET_CACHE")
-    folder = Path(chosen) if chosen else user_cache_path("pose-hrnet", appauthor=False)
-    return folder.expanduser() / name
+    try:
+        folder = Path(chosen) if chosen else user_cache_path("pose-hrnet", appauthor=False)
+        return folder.expanduser() / name
+    except RuntimeError as error:
+        raise OSError(
+            f"there is no folder to keep {name} in ({one_line(error)}); "
+            "set POSE_HRNET_CACHE to one"
+        ) from None
 
 
 def write_text(path: Path, text: str) -> None:

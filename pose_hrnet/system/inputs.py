@@ -52,8 +52,12 @@ def shown_path(path: Path | str) -> str:
     return text if text.isprintable() else shown(text, 300)
 
 
-def open_input(path: Path | str) -> BinaryIO:
+def open_input(path: Path | str, buffering: int = -1) -> BinaryIO:
     """Open a regular file to read its bytes.
+
+    Args:
+        path: The file.
+        buffering: As `open` takes it.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -65,9 +69,7 @@ def open_input(path: Path | str) -> BinaryIO:
     try:
         descriptor = os.open(path, flags)
     except FileNotFoundError:
-        raise FileNotFoundError(
-            errno.ENOENT, f"{shown_path(path)} does not exist; check the path"
-        ) from None
+        raise FileNotFoundError(f"{shown_path(path)} does not exist; check the path") from None
     except OSError as error:
         reason = "it is a socket" if error.errno == errno.ENXIO else error.strerror
         raise UnreadableFile(path, reason or type(error).__name__) from None
@@ -77,7 +79,7 @@ def open_input(path: Path | str) -> BinaryIO:
     if kind != stat.S_IFREG:
         os.close(descriptor)
         raise UnreadableFile(path, f"it is {_KINDS.get(kind, 'no regular file')}")
-    return os.fdopen(descriptor, "rb")
+    return os.fdopen(descriptor, "rb", buffering)
 
 
 def check_input(path: Path | str) -> None:

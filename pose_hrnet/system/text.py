@@ -18,7 +18,7 @@ def counted(count: int, noun: str) -> str:
     """
     if count == 1:
         return f"1 {noun}"
-    if noun.endswith("y"):
+    if noun.endswith("y") and not noun.endswith(("ay", "ey", "oy")):
         return f"{count:,} {noun[:-1]}ies"
     hisses = noun.endswith(("s", "x", "ch")) and not noun.endswith("epoch")
     return f"{count:,} {noun}{'es' if hisses else 's'}"

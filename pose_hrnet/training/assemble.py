@@ -18,8 +18,10 @@ from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.models.build import build_network
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.network import HeatmapNetwork
+from pose_hrnet.models.weights.fetch import checkpoint_path
 from pose_hrnet.models.weights.load import initialise
 from pose_hrnet.system.distributed import World, wrap
+from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.training.data import (
     TrainingData,
     check_first_images,
@@ -158,19 +160,22 @@ class Assembly:
         """Ask for all that reads files or may not fit, so that a fault shows before the start."""
         _ = self.loss, self.loader, self.held_out
 
-    def start_from_pretrained(self) -> str:
+    def start_from_pretrained(self, progress: Progress = SILENT) -> str:
         """Give the network the weights that it starts from.
+
+        Args:
+            progress: Draws a bar while they are downloaded.
 
         Returns:
             What was taken, in words.
 
         Raises:
-            OSError: If the file of the weights is missing.
+            OSError: If the file of the weights is missing, or cannot be downloaded.
             ValueError: If it does not fit.
         """
-        path = self.config.model.pretrained
-        if path is None:
+        if self.config.model.pretrained is None:
             return "random"
+        path = checkpoint_path(self.config.model.pretrained, progress=progress)
         return initialise(self.model, path, self.card.skeleton.keypoint_names).summary()
 
 

@@ -14,16 +14,20 @@ from pose_hrnet.config.data import AnnotatedImages, CropShards, DataConfig, Trai
 from pose_hrnet.config.recipe import Config
 from pose_hrnet.data.crops import CropDataset
 from pose_hrnet.data.formats.skeletons import find_skeleton
-from pose_hrnet.data.images import ImageError, ImageFiles, Pictures, image_path
+from pose_hrnet.data.images import ImageError, ImageFiles, image_path
 from pose_hrnet.data.jpeg import picture_decoder
 from pose_hrnet.data.loader import EpochSampler
-from pose_hrnet.data.people import join, people_to_learn
-from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, ShardStore, read_index
+from pose_hrnet.data.missing import why_missing
+from pose_hrnet.data.mixed import Source, mix
+from pose_hrnet.data.people import join, map_keypoints, people_to_learn
+from pose_hrnet.data.pictures import Pictures
+from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, read_index
+from pose_hrnet.data.shards.store import ShardStore
 from pose_hrnet.keypoints.records import People
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.distributed import World
-from pose_hrnet.system.text import counted
+from pose_hrnet.system.text import counted, format_size
 
 log = logging.getLogger(__name__)
 
@@ -58,22 +62,27 @@ def training_data(config: Config, card: ModelCard, world: World | None = None) -
     """
     world = world or World.alone()
     seed, decode, batch_size = config.train.seed, config.data.decode, config.train.batch_size
-    if isinstance(config.data.train, CropShards):
-        store = ShardStore(config.data.train.shards)
-        index = read_index(store)
-        index.check_fits(card.codec.input_wh, card.box_padding, config.augment)
+    images = None
+    if config.data.training_sets:
+        people, folder = training_persons(config.data.training_sets, card.skeleton)
+        pictures = ImageFiles(people.images, folder, picture_decoder(decode))
+        images = Source(people, pictures, np.empty(0, np.int64))
+    if config.data.shards:
+        sources = [_cut_out_source(part, config, card) for part in config.data.shards]
+        sources = [*sources, images] if images else sources
+        source, loose = (sources[0], 0) if _is_whole(sources) else mix(sources)
         order = ShardSampler(
-            index.counts,
+            source.counts,
+            loose=loose,
             seed=seed,
             batch_size=batch_size,
             rank=world.rank,
             world_size=world.size,
         )
-        return TrainingData(index.people, ShardPictures(index, store, decode), order)
-    people, folder = training_persons(config.data.training_sets, card.skeleton)
+        return TrainingData(source.people, source.pictures, order)
     return TrainingData(
         people,
-        ImageFiles(people.images, folder, picture_decoder(decode)),
+        pictures,
         EpochSampler(
             people,
             shuffle=True,
@@ -84,6 +93,31 @@ def training_data(config: Config, card: ModelCard, world: World | None = None) -
             world_size=world.size,
         ),
     )
+
+
+def _is_whole(sources: Sequence[Source]) -> bool:
+    """Whether the first source is all there is, once."""
+    return len(sources) == 1 and sources[0].repeat == 1
+
+
+def _cut_out_source(part: CropShards, config: Config, card: ModelCard) -> Source:
+    """The persons of one folder of shards, under the keypoints to learn."""
+    store = ShardStore(part.shards)
+    index = read_index(store)
+    index.check_fits(card.codec.input_wh, card.box_padding, config.augment)
+    if card.codec.input_wh > index.cut.input_wh:
+        log.warning(
+            "%s was cut for an input of %s: crops of %s show no more than that", part.shards,
+            format_size(index.cut.input_wh), format_size(card.codec.input_wh),
+        )  # fmt: skip
+    people, counts = index.people, index.counts
+    if part.mapping or index.skeleton.keypoint_names != card.skeleton.keypoint_names:
+        people = map_keypoints(
+            people, index.skeleton, card.skeleton, part.mapping or {}, part.shards
+        )
+        people = people[(people.visibility > 0).any(axis=1)]
+        counts = np.bincount(index.shard_of[people.image_index], minlength=len(counts))
+    return Source(people, ShardPictures(index, store, config.data.decode), counts, part.repeat)
 
 
 def training_crops(config: Config, card: ModelCard, data: TrainingData) -> CropDataset:
@@ -122,15 +156,17 @@ def training_persons(sets: Sequence[TrainingSet], skeleton: Skeleton) -> tuple[P
 
 
 def skeleton_to_learn(data: DataConfig) -> Skeleton:
-    """The keypoints of the first data set, unless `data.skeleton` names others; or the shards'.
+    """The keypoints of the first data set or shards, unless `data.skeleton` names others.
 
     Raises:
         FileNotFoundError: If the file that names the keypoints is missing.
         ValueError: If it does not name them.
     """
-    if isinstance(data.train, CropShards):
-        return read_index(ShardStore(data.train.shards)).skeleton
-    first = data.training_sets[0]
+    first = data.training_sources[0]
+    if isinstance(first, CropShards):
+        if data.skeleton is None or not data.training_sets:
+            return read_index(ShardStore(first.shards)).skeleton
+        first = data.training_sets[0]
     return find_skeleton(data.skeleton or first.skeleton, first.annotations, first.category)
 
 
@@ -168,7 +204,7 @@ def check_first_images(data: AnnotatedImages, people: People) -> None:
     if not any(path.is_file() for path in paths):
         raise ValueError(
             f"none of the first images of {data.annotations} ({file_names[0]}, ...) lies in "
-            f"{data.images}; is this the folder that the file names are relative to?"
+            f"{data.images}: {why_missing(data.images, file_names)}"
         )
 
 

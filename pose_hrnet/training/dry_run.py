@@ -38,6 +38,7 @@ from pose_hrnet.training.run_folder import (
     bytes_to_come,
     crops_per_step_before,
     load_run,
+    of_a_run,
 )
 from pose_hrnet.training.step import check_compiler
 
@@ -177,7 +178,8 @@ class _Trial:
         if saved is None:
             return "OK", "none; a new one starts"
         self.is_resumed = True
-        done = Progressed.from_dict(saved["progressed"])
+        with of_a_run(self.output):
+            done = Progressed.from_dict(saved["progressed"])
         steps = math.ceil(len(people) / crops_per_step_before(saved))
         return "OK", f"goes on {done.place(self.config.train.epochs, steps)}"
 

@@ -13,15 +13,15 @@ import hashlib
 import logging
 import math
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 from pose_hrnet.config.data import CropShards
@@ -31,7 +31,7 @@ from pose_hrnet.evaluation.scorer import main_number
 from pose_hrnet.keypoints.records import People
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.choices import Resume
-from pose_hrnet.system.text import counted
+from pose_hrnet.system.text import counted, one_line, shown
 from pose_hrnet.training.states import BEST, LAST, PREVIOUS, holds_state, read_newest_state
 
 log = logging.getLogger(__name__)
@@ -157,8 +157,32 @@ class Progressed:
     def from_dict(cls, values: Mapping[str, Any]) -> Progressed:
         """What was saved; earlier versions called the best score ``best_ap``, and had no part."""
         named = {"best_score" if k == "best_ap" else k: v for k, v in values.items()}
-        done = cls(**named)
-        return replace(done, part=EpochPart(**named["part"])) if "part" in named else done
+        return TypeAdapter(cls).validate_python(named)
+
+
+_MALFORMED = (
+    LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RuntimeError
+)  # fmt: skip
+"""What is raised where a state holds something else than was saved, by torch, too."""
+
+
+@contextmanager
+def of_a_run(folder: Path) -> Iterator[None]:
+    """While something is taken from a saved state: what it lacks is one sentence.
+
+    Raises:
+        ValueError: If the state is none that a training of ours could go on from.
+    """
+    try:
+        yield
+    except (RunMismatch, torch.OutOfMemoryError):
+        raise
+    except _MALFORMED as error:
+        raise ValueError(
+            f"{folder / LAST} is no state of a training that can go on "
+            f"({type(error).__name__}: {one_line(error)}); choose another --output, or move it "
+            "away"
+        ) from None
 
 
 def fingerprint(people: People) -> str:
@@ -275,19 +299,17 @@ def load_run(
                 f"{folder} holds no run to resume; check --output, or leave out --resume must"
             )
         return None
-    changed = _changed_settings(state, config, processes)
+    with of_a_run(folder):
+        changed = _changed_settings(state, config, processes)
+        persons = state["people"]
     if changed:
         raise RunMismatch(
             f"{folder} was started with other settings: {', '.join(changed)}; "
             "resume with the same ones, or choose another --output"
         )
-    if state["people"] != fingerprint(people):
-        train = config.data.train
-        source = (
-            train.shards
-            if isinstance(train, CropShards)
-            else config.data.training_sets[0].annotations
-        )
+    if persons != fingerprint(people):
+        first = config.data.training_sources[0]
+        source = first.shards if isinstance(first, CropShards) else first.annotations
         raise RunMismatch(
             f"{folder} was started on other persons than those of {source}; "
             "resume on the same data, or choose another --output"
@@ -317,7 +339,7 @@ def _changed_settings(state: Mapping[str, Any], config: Config, processes: int) 
         may_change |= BATCH_SETTINGS
     old, new = dotted_keys(before), dotted_keys(config.model_dump(mode="json"))
     return [
-        f"{key} ({old.get(key)} before, {new.get(key)} now)"
+        f"{key} ({shown(old.get(key))} before, {shown(new.get(key))} now)"
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key)
         and re.sub(r"\.\d+\.", ".", key) not in may_change

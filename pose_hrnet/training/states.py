@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 
 from pose_hrnet.models.card import ModelCard
+from pose_hrnet.models.weights.files import UnsafeFile, load_plain_values
 from pose_hrnet.models.weights.load import save_model
 from pose_hrnet.system.files import replace_file
 from pose_hrnet.system.folders import NotWritten
-from pose_hrnet.system.inputs import check_unpacked, open_input
+from pose_hrnet.system.inputs import check_input
 
 log = logging.getLogger(__name__)
 
@@ -165,17 +166,16 @@ def holds_state(folder: Path) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     """A saved state. Raises ValueError if it is damaged."""
-    with open_input(path) as file:
-        check_unpacked(path, file)
+    check_input(path)
     damage = _damage(path)
     if damage is None:
         try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            state: dict[str, Any] = load_plain_values(path)
             return state
-        except MemoryError:
+        except UnsafeFile:
             raise
-        except Exception as error:  # damaged bytes can raise anything while they are decoded
-            damage = _first_line(error)
+        except ValueError as error:
+            damage = str(error)
     raise ValueError(f"{path} is damaged ({damage})")
 
 

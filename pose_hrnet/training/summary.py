@@ -255,10 +255,9 @@ def result_facts(lines: Sequence[dict[str, Any]], best: Path) -> Facts:
 
 def _source(config: Config) -> str:
     """Where the training data lies: the end of a path is its telling part."""
-    if isinstance(config.data.train, CropShards):
-        return f"shards {config.data.train.shards}"
-    first, *others = config.data.training_sets
-    return str(first.annotations) + (f" and {len(others)} more" if others else "")
+    first, *others = config.data.training_sources
+    name = f"shards {first.shards}" if isinstance(first, CropShards) else str(first.annotations)
+    return name + (f" and {len(others)} more" if others else "")
 
 
 def _device_name(device: torch.device) -> str:

@@ -27,6 +27,7 @@ from pose_hrnet.training.run_folder import (
     Progressed,
     bytes_to_come,
     load_run,
+    of_a_run,
     restore_place,
 )
 from pose_hrnet.training.states import BEST, StateWriter
@@ -83,7 +84,7 @@ def train(
         log.warning("%s", words)
     # Before anything is read or written there: a run that another process is at stays as it is.
     with owned(output) if world.is_main else nullcontext():
-        done = _begin(parts, output, resume)
+        done = _begin(parts, output, resume, progress)
         is_resumed = done is not None
         done = done or Progressed()
         if not world.on_main((output / BEST).exists):
@@ -138,7 +139,7 @@ def other_batch(config: Config, crops_per_step: int) -> str | None:
     )
 
 
-def _begin(parts: Assembly, output: Path, resume: Resume) -> Progressed | None:
+def _begin(parts: Assembly, output: Path, resume: Resume, progress: Progress) -> Progressed | None:
     """Give the network what it starts from; returns how far a resumed run is, None for a new."""
     config, world, people = parts.config, parts.world, parts.data.people
     saved = world.on_main(lambda: load_run(output, config, people, resume, world.size))
@@ -146,13 +147,15 @@ def _begin(parts: Assembly, output: Path, resume: Resume) -> Progressed | None:
         if resume != "never":
             log.info("%s holds no run to resume; a new one starts", output)
         if config.model.pretrained is not None:
-            log.info("%s", parts.start_from_pretrained())
+            log.info("%s", parts.start_from_pretrained(progress))
         return None
-    parts.step.load_state_dict(saved)
-    return restore_place(
-        saved,
-        parts.device,
-        crops=parts.crops_per_step,
-        persons=len(people),
-        steps_per_epoch=parts.steps_per_epoch,
-    )
+    step = parts.step  # before it, as of several processes all must ask for it
+    with of_a_run(output):
+        step.load_state_dict(saved)
+        return restore_place(
+            saved,
+            parts.device,
+            crops=parts.crops_per_step,
+            persons=len(people),
+            steps_per_epoch=parts.steps_per_epoch,
+        )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 
 import cv2
+import pytest
 
 from pose_hrnet import load_model
 from pose_hrnet.cli import demo
 from pose_hrnet.cli.demo import run_demo
+from pose_hrnet.system.folders import FolderBusy, owned
 from pose_hrnet.training.report import read_metrics
 
 
@@ -37,3 +39,13 @@ def test_other_data_or_settings_start_the_training_afresh(tmp_path, monkeypatch)
         run_demo(tmp_path, images=images, epochs=epochs)
         lines = read_metrics(tmp_path / "training/metrics.jsonl")
         assert len(lines) == epochs
+    aside = [read_metrics(tmp_path / f"training.{n}/metrics.jsonl") for n in (1, 2)]
+    assert [len(lines) for lines in aside] == [1, 1]
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    for busy in ("", "training"):
+        with owned(tmp_path / busy), pytest.raises(FolderBusy, match="another process works in"):
+            run_demo(tmp_path, images=8, epochs=1)
+    after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert {p: t for p, t in after.items() if p.is_file()} == {
+        p: t for p, t in before.items() if p.is_file()
+    }

@@ -143,11 +143,15 @@ def finish(folder: Path, settings: list[str]) -> None:
     train(load_config("demo", settings), folder, device="cpu", resume="must")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_in_an_epoch_saves_and_resuming_ends_the_same(
     settings, whole, tmp_path, number, code
 ):
     """It goes to the whole group, as Ctrl-C does: loader processes must stay out of it."""
+    if signal.getsignal(number) == signal.SIG_IGN:
+        pytest.skip("the tests run under nohup, which is to outlive the terminal")
     run = Run(tmp_path / "run", [*settings, "data.workers=1"], hold="step 14")
     run.wait_for("step", 14)
     os.killpg(run.process.pid, number)

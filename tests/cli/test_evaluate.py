@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,17 @@ def test_one_is_no_plural(files, tmp_path):
     image = files / "images" / make_people(1).images.file_names[0]
     said, _ = run_here("predict", image, "-c", files / "tiny.safetensors", "-o", tmp_path / "p")
     assert "1 person in 1 image; 0 images could not be read" in said
+
+
+def test_room_for_all_results_is_asked_for_before_anything_is_predicted(
+    tmp_path, files, monkeypatch
+):
+    boxes = [{"image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9], "score": 1.0}] * 1000
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    usage = shutil.disk_usage(tmp_path)._replace(free=1_400_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    _, error = run_here(
+        "evaluate", "-c", "none.safetensors", "--annotations", files / "three.json",
+        "--images", files, "--boxes", tmp_path / "boxes.json", "-o", tmp_path / "out", code=2,
+    )  # fmt: skip
+    assert "has 1 MB free, but the run needs about 2 MB for results; make room" in error

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import pytest
 import typer
+from typer.main import get_command
 
 from pose_hrnet import __version__
 from pose_hrnet.cli.app import app
@@ -42,8 +44,9 @@ def test_lists_of_choices_name_what_is_none_of_them(arguments):
 def test_nms_without_boxes_is_refused(tmp_path):
     """An image is one crop then: there is nothing to remove."""
     arguments = ["predict", tmp_path, "-c", "none.safetensors", "-o", tmp_path / "out"]
-    _, error = run_here(*arguments, "--nms", "oks", code=2)
-    assert "--nms does nothing without --boxes; give both, or neither" in error
+    for option, value in (("--nms", "oks"), ("--min-box-score", 0.3)):
+        _, error = run_here(*arguments, option, value, code=2)
+        assert f"{option} does nothing without --boxes; give both, or neither" in error
     assert not (tmp_path / "out").exists()
 
 
@@ -78,3 +81,49 @@ def test_the_help_names_every_option_in_full_at_80_columns(monkeypatch):
 def test_version_and_short_help():
     assert run_here("--version")[0].strip() == __version__
     assert run_here("score", "-h") == run_here("score", "--help")
+
+
+WRITERS = [
+    ["train", "demo", "-o"],
+    ["demo", "-o"],
+    ["evaluate", "-c", "x", "--annotations", "x", "--images", "x", "-o"],
+    ["predict", "x", "-o"],
+    ["export", "-c", "x", "-o"],
+    ["weights", "convert", "x", "-o"],
+    ["data", "preview", "demo", "-o"],
+    ["data", "shard", "-o"],
+    ["data", "synthesize", "-o"],
+    ["benchmark", "--json"],
+    ["benchmark", "--markdown"],
+]
+
+
+def test_the_list_of_what_writes_is_whole():
+    found, commands = set(), [((), get_command(app))]
+    while commands:
+        path, command = commands.pop()
+        inside = getattr(command, "commands", {}).items()
+        commands += [((*path, name), inner) for name, inner in inside]
+        written = [o for o in command.params if o.name in ("output", "json_file", "markdown")]
+        found |= {(*path, option.opts[-1]) for option in written}
+    listed = {(*each[: 2 if each[0] in ("weights", "data") else 1], each[-1]) for each in WRITERS}
+    assert found == listed
+
+
+@pytest.mark.parametrize("arguments", WRITERS, ids=" ".join)
+def test_where_nothing_can_be_written_no_work_is_begun(arguments, tmp_path):
+    (tmp_path / "file").touch()
+    before = sorted(tmp_path.rglob("*"))
+    for place, said in (
+        ("", "the name to write to is empty; give a path, or . for this folder"),
+        (tmp_path / "file/out/x.png", "file is a file, not a folder; choose another --output"),
+    ):
+        _, error = run_here(*arguments, place, code=2)
+        assert error.startswith("error: ")
+        assert said in error
+    with pytest.MonkeyPatch.context() as patch:
+        usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+        patch.setattr(shutil, "disk_usage", lambda folder: usage)
+        _, error = run_here(*arguments, tmp_path / "out/x.png", code=2)
+        assert "has 0 MB free, but the run needs about 1 MB" in error
+    assert sorted(tmp_path.rglob("*")) == before

@@ -147,10 +147,10 @@ def test_overrides_are_typed_and_do_not_touch_the_rest():
             "data.train: shards stand in place of annotations, images; give",
         ),
         (
-            "data.train=[{annotations: a, images: b}, {shards: c}]",
-            "data.train.1: shards cannot be one of several data sets",
+            "data.train=[{annotations: a, images: b}, {shards: c, images: b}]",
+            "data.train.1: shards stand in place of images",
         ),
-        ("data.train={shards: c, mapping: {a: b}}", "shards stand in place of mapping"),
+        ("data.train={shards: c, category: a}", "shards stand in place of category"),
         (
             "data={train: {shards: c}, val: {annotations: a, images: b}, skeleton: mpii16}",
             "data: skeleton is mpii16, but shards bring the keypoints",

@@ -149,7 +149,7 @@ def test_exchanged_ids_are_explained(tmp_path):
             {"categories": [CATEGORY | {"keypoints": list(COCO17.keypoint_names[::-1])}]},
             "in the file's order",
         ),
-        ({"categories": [CATEGORY | {"id": 2}]}, "no annotation has this category_id"),
+        ({"categories": [CATEGORY | {"id": 2}]}, r"unknown category id .1: 1"),
     ],
 )
 def test_a_file_of_the_wrong_form_is_one_sentence(tmp_path, changes, sentence):

@@ -159,9 +159,9 @@ def test_detections_that_match_nothing_are_one_sentence(tmp_path, images, rows, 
     assert "\n" not in str(error.value)
 
 
-def test_annotations_given_as_detections_are_one_sentence(tmp_path, images):
-    with pytest.raises(ValueError, match="is not a list of detections"):
-        load_detections(write(tmp_path, person()), images)
+def test_boxes_of_annotations_are_detections(tmp_path, images):
+    people = load_detections(write(tmp_path, person()), images)
+    assert people.boxes_xywh.tolist() == [[10, 20, 100, 200]]
 
 
 def test_official_detections_are_read_whole(shared):

@@ -19,11 +19,13 @@ from pose_hrnet.data.augment import Region, draw_region, reach_xyxy
 from pose_hrnet.data.crops import CropDataset, cut
 from pose_hrnet.data.loader import crop_loader
 from pose_hrnet.data.people import labelled_people, load_people
-from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, ShardStore, read_index
+from pose_hrnet.data.shards.reader import ShardPictures, ShardSampler, read_index
+from pose_hrnet.data.shards.store import ShardStore
 from pose_hrnet.data.shards.writer import StoredCrops, write_shards
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.skeleton import COCO17
+from pose_hrnet.system.folders import FolderBusy, owned
 from pose_hrnet.training.assemble import build_model
 from pose_hrnet.training.data import training_crops, training_data
 from pose_hrnet.training.report import read_metrics
@@ -94,6 +96,8 @@ def test_augmented_crops_of_real_persons_agree_with_those_of_their_images(
     write(people, folder, tmp_path, persons_per_shard=15, detail=detail, quality=95)
     crops, index = dataset(tmp_path)
     index.check_fits(INPUT_WH, 1.25, LARGEST)
+    for factor in (0.5, 3):  # the margin is the same for every size of this aspect
+        index.check_fits(tuple(int(factor * side) for side in INPUT_WH), 1.25, LARGEST)
     plain = CropDataset(people, folder, CODEC, 1.25)
     row_of_id = {person: row for row, person in enumerate(index.people.ids.tolist())}
     rng, shifts, differences, black = np.random.default_rng(0), [], [], []
@@ -218,7 +222,7 @@ def test_more_than_the_shards_hold_is_refused(shards, tmp_path):
     _, index = dataset(shards)
     index.check_fits(INPUT_WH, 1.25, LARGEST)
     for wanted in (
-        ((192, 256), 1.25, LARGEST),
+        ((INPUT_WH[0], 2 * INPUT_WH[1]), 1.25, LARGEST),
         (INPUT_WH, 1.5, LARGEST),
         (INPUT_WH, 1.25, AugmentConfig(scale_std=0.5)),
         (INPUT_WH, 1.25, AugmentConfig(rotation_std=60)),
@@ -311,3 +315,30 @@ def test_shards_of_several_data_sets_bring_their_own_keypoints(tmp_path):
     wider = config.model_copy(update={"augment": AugmentConfig(scale_std=0.9)})
     with pytest.raises(ValueError, match="does not hold the crops"):
         training_data(wider, card)
+
+
+def test_written_again_they_replace_those_of_before_when_all_are_there(shards, tmp_path):
+    people = make_people(10)
+    (shards / "mine.tar").touch()
+    before = {path.name: path.read_bytes() for path in shards.iterdir()}
+    assert len(before) == 3 + 2
+    with pytest.raises(ValueError, match="is readable"):
+        write(people, tmp_path / "nowhere", shards)
+    assert {path.name: path.read_bytes() for path in shards.iterdir()} == before
+    with owned(shards), pytest.raises(FolderBusy, match="another process works in"):
+        write(people, tmp_path / "images", shards)
+    assert {path.name: path.read_bytes() for path in shards.iterdir()} == before
+    write(people, tmp_path / "images", shards, persons_per_shard=10)
+    assert {path.name for path in shards.iterdir()} == {"00000.tar", "index.json", "mine.tar"}
+    assert len(dataset(shards)[0]) == 10
+
+
+def test_an_index_of_something_else_is_not_written_over(tmp_path):
+    people = make_people(2)
+    folder = write_images(people, tmp_path / "images")
+    index = folder / "index.json"
+    for text in ("{}", '{"format": "other", "shards": []}', "no json"):
+        index.write_text(text)
+        with pytest.raises(ValueError, match=r"is not of shards .* choose another --output"):
+            write(people, folder, folder)
+        assert index.read_text() == text

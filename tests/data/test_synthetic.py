@@ -19,6 +19,7 @@ from pose_hrnet.data.synthetic.clothing import sample_outfit
 from pose_hrnet.data.synthetic.dataset import _outlines, draw_scene, synthesize
 from pose_hrnet.data.synthetic.painting import paint_figure
 from pose_hrnet.keypoints.skeleton import COCO17
+from pose_hrnet.system.folders import FolderBusy, owned
 
 IMAGES = 24
 NAMES = COCO17.keypoint_names
@@ -87,6 +88,14 @@ def test_a_broken_off_run_leaves_no_labels_of_other_images(tmp_path: Path):
         synthesize(tmp_path, images=2, seed=8, workers=1, progress=stop)
     assert not labels.exists()
     assert sorted(contents(tmp_path)) == ["000000000001.jpg", "000000000002.jpg"]
+
+
+def test_two_drawings_do_not_share_a_folder(tmp_path: Path):
+    synthesize(tmp_path, images=1, seed=0)
+    before = (tmp_path / "annotations.json").read_bytes()
+    with owned(tmp_path), pytest.raises(FolderBusy, match="another process works in"):
+        synthesize(tmp_path, images=1, seed=1)
+    assert (tmp_path / "annotations.json").read_bytes() == before
 
 
 def test_images_of_another_data_set_stay(tmp_path: Path):

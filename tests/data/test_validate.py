@@ -224,7 +224,7 @@ def test_every_image_is_opened(tmp_path):
     whole.save(pictures[6], **turned(3))
     whole.convert("L").save(pictures[7])
     whole.convert("CMYK").save(pictures[8], format="JPEG")
-    Image.fromarray(np.zeros((HEIGHT, WIDTH), np.uint16)).save(pictures[9])
+    Image.fromarray(np.eye(HEIGHT, WIDTH).astype(np.uint16) << 12).save(pictures[9])
     whole.convert("RGBA").save(pictures[10])
     whole.transpose(Image.Transpose.ROTATE_90).save(pictures[11], **turned(6))
 
@@ -245,7 +245,7 @@ def test_a_wrong_image_folder_is_recognised(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     finding = the(validate(path, tmp_path / "elsewhere"), "image file is missing")
     assert finding.count == 12
-    assert "relative to this folder" in finding.meaning
+    assert finding.meaning == f"no file lies in {tmp_path / 'elsewhere'}"
     with pytest.raises(FileNotFoundError, match="absent does not exist"):
         validate(path, tmp_path / "absent")
 
@@ -325,3 +325,67 @@ def test_the_real_sample_and_its_detections_are_in_order(shared):
         sample / "person_keypoints.json", sample, detections=sample / "person_detections.json"
     )
     assert report.findings == ()
+
+
+def damaged_jpeg(path: Path) -> None:
+    """A JPEG whose compressed pixels are overwritten in the middle."""
+    rng = np.random.default_rng(0)
+    picture = (
+        rng.integers(0, 255, (HEIGHT // 8, WIDTH // 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+    )
+    Image.fromarray(picture).save(path, "JPEG", quality=80)
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 40] = b"\x00" * 40
+    path.write_bytes(data)
+
+
+def test_pictures_that_decode_but_show_nothing_right_are_named(tmp_path):
+    make_images(tmp_path, 5)
+    damaged_jpeg(tmp_path / "0.png")
+    Image.fromarray(np.full((HEIGHT, WIDTH), 200, np.int32)).save(tmp_path / "1.png", "TIFF")
+    Image.fromarray(np.full((HEIGHT, WIDTH), 200, np.uint16)).save(tmp_path / "2.png")
+    Image.new("RGB", (HEIGHT, WIDTH)).save(tmp_path / "3.png")
+    report = validate(write(tmp_path, people(5)), tmp_path)
+    assert the(report, "JPEG is damaged inside").examples == ("0.png",)
+    assert the(report, "JPEG is damaged inside").severity == "error"
+    assert the(report, "image file is unreadable").examples == ("1.png",)
+    assert the(report, "image of one colour").examples == ("2.png",)
+    exchanged = the(report, "width and height of the annotations are exchanged")
+    assert (exchanged.severity, exchanged.examples) == ("error", ("3.png",))
+
+
+@pytest.mark.parametrize(
+    ("box", "kind", "count"),
+    [
+        ((70, 70, 310, 230), "box looks like x1, y1, x2, y2", 12),
+        ((0.2, 0.3, 0.4, 0.5), "box in parts of the image, not pixels", 12),
+        ((70, 70, 0.5, 40), "box is smaller than a pixel", 12),
+        ((200, 70, 190, 40), "box ends beyond the image", 12),
+        ((-60, 70, 190, 40), "box ends beyond the image", 12),
+    ],
+)
+def test_boxes_in_other_units_or_formats_are_told(tmp_path, box, kind, count):
+    path = write(tmp_path, people(12, bbox=list(box)))
+    assert the(validate(path), kind).count == count
+    path = write(tmp_path, people(12))
+    boxes = detections(tmp_path, *({"image_id": row, "bbox": list(box)} for row in range(12)))
+    report = validate(path, detections=boxes)
+    assert the(report, f"detection: {kind}").count == count
+
+
+def test_whatever_a_reader_refuses_is_an_error(tmp_path):
+    names = ["nose", "eye", "eye", *NAMES[3:]]
+    twice = the(
+        validate(write(tmp_path, people(), keypoints=names)), "keypoints that cannot be learned"
+    )
+    assert "several keypoints called ['eye']" in twice.meaning
+    unnamed = validate(write(tmp_path, people(), keypoints=None))
+    assert the(unnamed, "keypoints that cannot be learned").severity == "error"
+    assert validate(write(tmp_path, people(), keypoints=None), skeleton=COCO17).ok
+    points = validate(write(tmp_path, people(bbox=[10, 10, 1, 1])))
+    assert the(points, "no person to train on").count == 12
+    rows = people() + [person(row, id=row, category_id=9) for row in range(5)]
+    images = [image(row) for row in range(12)]
+    unlisted = the(validate(write(tmp_path, rows, images)), "unknown category id")
+    assert (unlisted.severity, unlisted.count) == ("error", 5)

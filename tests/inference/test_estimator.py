@@ -6,7 +6,9 @@ import weakref
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
+import torch
 
 from pose_hrnet.inference.model import PoseModel
 
@@ -124,3 +126,43 @@ def test_batches_go_on_over_the_ends_of_images(estimator, images, monkeypatch):
 
 def pictures(images):
     return [*images, images[0]]
+
+
+def test_pictures_come_as_paths_and_of_pillow_too(estimator, images, tmp_path):
+    expected, path = estimator(images[0], BOXES[0]).keypoints_image, tmp_path / "photo.png"
+    cv2.imwrite(str(path), images[0][..., ::-1])
+    with PIL.Image.open(path) as opened:
+        for picture in (path, str(path), opened, opened.convert("RGBA")):
+            np.testing.assert_array_equal(estimator(picture, BOXES[0]).keypoints_image, expected)
+            assert len(estimator.predict_images([picture, images[1]])) == 2
+    grey = PIL.Image.fromarray(images[0]).convert("L")
+    assert len(estimator(grey, BOXES[0])) == 2
+    turned = PIL.Image.fromarray(np.rot90(images[0]).copy())
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "turned.png", exif=exif)
+    with PIL.Image.open(tmp_path / "turned.png") as opened:
+        for picture in (tmp_path / "turned.png", opened):
+            np.testing.assert_array_equal(estimator(picture, BOXES[0]).keypoints_image, expected)
+
+
+@pytest.mark.parametrize(
+    ("picture", "boxes", "message"),
+    [
+        (None, None, "the image is a NoneType; expected"),
+        ([[[0, 0, 0]]], None, "the image is a list; expected"),
+        (torch.zeros(4, 4, 3, dtype=torch.uint8), None, "the image is a Tensor; expected"),
+        (np.empty((0, 10, 3), np.uint8), None, r"the image has shape \(0, 10, 3\)"),
+        (np.zeros((9, 9), np.uint8), None, r"the image has shape \(9, 9\)"),
+        (np.zeros((9, 9, 3), np.uint8), [[1, 2], [3]], "boxes_xyxy are no rows of four numbers"),
+        (np.zeros((9, 9, 3), np.uint8), "boxes", "boxes_xyxy are no rows of four numbers"),
+        (np.zeros((9, 9, 3), np.uint8), {"a": 1}, "boxes_xyxy are no rows of four numbers"),
+    ],
+)
+def test_what_is_no_picture_or_box_gets_a_sentence(estimator, picture, boxes, message):
+    with pytest.raises(ValueError, match=message):
+        estimator(picture, boxes)
+    with pytest.raises(ValueError, match="takes several images; give a list"):
+        estimator.predict_images("photo.jpg")
+    with pytest.raises(FileNotFoundError):
+        estimator("nowhere.jpg")

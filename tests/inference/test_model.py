@@ -120,10 +120,10 @@ def test_pixels_are_normalised_as_the_card_says(layout, batch, tmp_path):
         ({"output": 7}, "output 7 is not among its 2 outputs"),
         ({"output": "heat"}, "output 'heat' is not among"),
         ({"alignment": "udp"}, "give the codec that fits"),
-        ({"colour": "YUV"}, "colour: input should be 'RGB' or 'BGR'"),
+        ({"colour": "YUV"}, "colour = 'YUV': input should be 'RGB' or 'BGR'"),
         ({"blurr": 3}, "blurr"),
         ({"blur_kernel": 4}, "odd"),
-        ({"std": [0, 1, 1]}, "greater than 0"),
+        ({"std": [0, 1, 1]}, "greater than or equal to 0.000001"),
         ({"model": "none.xml"}, "no such model file"),
     ],
 )

@@ -137,3 +137,16 @@ def test_folders_are_searched_for_everything_that_opens_by_name(tmp_path, caplog
     (told,) = caplog.messages
     assert "4 files that are no images by their suffix: 2 .txt, 1 .mp4, 1 .heic" in told
     assert {".eps", ".pdf"} & image_suffixes() == set()
+
+
+def test_what_an_earlier_prediction_drew_is_no_input(tmp_path):
+    folder = write_images(make_people(2), tmp_path / "photos")
+    images = find_images([folder])
+    out = folder / "first" / "out"
+    (out / "overlays").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(out / "overlays" / "a.jpg")
+    assert len(find_images([folder])) == len(images) + 1  # a folder of that name may be anyone's
+    for name in ("results.json", "keypoints.csv"):
+        (out / name).write_text("")
+    assert find_images([folder]) == images
+    assert find_images([out / "overlays" / "a.jpg"]) == [out / "overlays" / "a.jpg"]

@@ -16,13 +16,13 @@ from safetensors import safe_open
 
 from pose_hrnet import PoseEstimator, load_model
 from pose_hrnet.models.weights import fetch as module
-from pose_hrnet.models.weights.fetch import checkpoint_path, fetch, is_cached
+from pose_hrnet.models.weights.fetch import checkpoint_path, fetch
 from pose_hrnet.models.weights.files import read_checkpoint
 from pose_hrnet.models.weights.inspect import inspect_weights
 from pose_hrnet.models.weights.load import initialise, load_network, save_model
-from pose_hrnet.models.weights.zoo import Entry, find_entry
-from pose_hrnet.system import download as web_module
-from pose_hrnet.system.download import Source
+from pose_hrnet.models.weights.zoo import Entry, find_entry, kept_file
+from pose_hrnet.system import transfer as web_module
+from pose_hrnet.system.transfer import Source
 from tests.helpers.mmpose_files import CONFIG_1X, META_1X, UDP_1X, changed, data_set, in_mmpose
 from tests.helpers.networks import card_of, imagenet_layout, same, tiny
 from tests.helpers.web import Web, serve
@@ -201,6 +201,12 @@ def test_a_full_disk_while_it_is_kept_leaves_no_half_file(
     assert [name for name in kept(tmp_path) if name.endswith(".safetensors")] == []
 
 
+def test_a_wrong_mirror_is_said(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSE_HRNET_MIRROR", "http://example.com/weights")
+    with pytest.raises(ValueError, match=r"POSE_HRNET_MIRROR: http://example.com/.* not en"):
+        checkpoint_path(published(web, mmpose_file(tiny())))
+
+
 def test_a_cache_that_is_a_file_is_said(web: Web, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("")
     with pytest.raises(OSError, match=r"cannot be kept in .*cache.*set POSE_HRNET_CACHE"):
@@ -217,7 +223,7 @@ def test_offline_what_is_kept_is_used_and_nothing_else(
     checkpoint_path("default")
     with pytest.raises(ConnectionError, match=r"coco_w32_256x192 is not on this machine"):
         checkpoint_path("coco_w32_256x192")
-    assert not is_cached(find_entry("coco_w32_256x192"))
+    assert kept_file(find_entry("coco_w32_256x192")) is None
 
 
 def _fetch_it(url: str) -> None:
@@ -243,6 +249,8 @@ def test_a_path_counts_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert checkpoint_path("coco_w32_256x192") == Path("coco_w32_256x192")
     assert checkpoint_path("sub/default") == Path("sub/default")
     assert checkpoint_path("none.pth") == Path("none.pth")
+    with pytest.raises(FileNotFoundError, match="give coco_w32_256x192_udp, the name of these"):
+        checkpoint_path(f"weights/{find_entry('coco_w32_256x192_udp').file}")
 
 
 def test_names_of_other_things_and_unknown_ones(tmp_path: Path) -> None:

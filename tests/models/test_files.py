@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pose_hrnet.models.weights.load import initialise, load_network, save_model
-from tests.helpers.networks import OFFICIAL_NAME, card_of, tiny
+from tests.helpers.networks import OFFICIAL_NAME, card_of, same, tiny
 
 
 class Trap:
@@ -103,3 +103,29 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
         load_network(tmp_path / "absent.pth")
     with pytest.raises(FileNotFoundError, match=f"{tmp_path.name} is a folder; give a checkpoint"):
         load_network(tmp_path)
+
+
+@pytest.mark.parametrize("prefix", ["", "model.", "module.net.", "pose_model.student."])
+def test_what_stands_beside_the_network_does_not_stop_it(tmp_path: Path, prefix: str) -> None:
+    """A criterion's weights, counters, and words, as Lightning saves them."""
+    state: dict[str, Any] = {f"{prefix}{name}": v for name, v in tiny().state_dict().items()}
+    state |= {"criterion.weight": torch.ones(17), "metric.total": torch.zeros(()), "note": "x"}
+    path = tmp_path / OFFICIAL_NAME
+    torch.save({"state_dict": state, "epoch": 3}, path)
+    loaded = load_network(path).network
+    for name, value in tiny().state_dict().items():
+        assert loaded.state_dict()[name].shape == value.shape
+        torch.testing.assert_close(loaded.state_dict()[name], state[f"{prefix}{name}"])
+
+
+def test_equal_weights_are_equal_bytes(tmp_path: Path) -> None:
+    """The writer of safetensors has the metadata in any order."""
+    model = tiny()
+    written = set()
+    for number in range(8):
+        path = tmp_path / f"{number}.safetensors"
+        save_model(path, model.state_dict(), card_of(model))
+        written.add(path.read_bytes())
+    assert len(written) == 1
+    assert int.from_bytes(written.pop()[:8], "little") % 8 == 0
+    assert same(load_network(path).network, model)

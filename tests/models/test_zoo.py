@@ -10,8 +10,8 @@ from pose_hrnet.config.files import config_names
 from pose_hrnet.models.weights.fetch import fetch
 from pose_hrnet.models.weights.load import load_network
 from pose_hrnet.models.weights.zoo import entry_of_address, find_entry, zoo
-from pose_hrnet.system.download import check_address
 from pose_hrnet.system.text import format_size
+from pose_hrnet.system.transfer import check_address
 
 MMPOSE = "https://download.openmmlab.com/mmpose/"
 
@@ -82,6 +82,7 @@ def test_an_unknown_name_is_told_the_nearest() -> None:
     [
         ("https://h/a/hrnet-0123abcd_20200101.pth", "hrnet-0123abcd_20200101",
          "hrnet-0123abcd_20200101.pth", "0123abcd"),
+        ("https://h/best-20240131.pth", "best-20240131", "best-20240131.pth", None),
         ("https://h/w-0123abcd.pth?download=1", "w-0123abcd", "w-0123abcd.pth", "0123abcd"),
         (f"https://h/w.pth#sha256={'AB' * 32}", "w", "w.pth", "ab" * 32),
         ("https://h/..%2F..%2Fpasswd", "passwd", "passwd", None),
@@ -93,6 +94,12 @@ def test_an_unknown_name_is_told_the_nearest() -> None:
 def test_an_address_is_an_entry(address: str, name: str, file: str, sha256: str | None) -> None:
     entry = entry_of_address(address)
     assert (entry.name, entry.file, entry.sources[0].sha256) == (name, file, sha256)
+
+
+def test_an_address_of_the_list_is_its_entry() -> None:
+    entry = find_entry("ap10k_w32_256x256")
+    assert entry_of_address(entry.sources[0].url) == entry
+    assert entry_of_address(f"{entry.sources[0].url}#sha256={'0' * 64}") != entry
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pose_hrnet.system import download as module
-from pose_hrnet.system.download import Source, check_address, download, is_offline, offline
+from pose_hrnet.system import transfer as module
+from pose_hrnet.system.download import download, is_offline, offline
+from pose_hrnet.system.transfer import Source, check_address
 from tests.helpers.web import Web, serve
 
 DATA = bytes(range(256)) * 4000

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pose_hrnet.models.weights.zoo import find_entry, kept_file
 from pose_hrnet.system.files import (
     cache_folder,
     replace_file,
@@ -59,3 +60,15 @@ def test_the_cache_of_before_is_still_the_place(tmp_path: Path, monkeypatch) -> 
     assert cache_folder("shards") == tmp_path / ".cache/pose-hrnet/shards"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
     assert cache_folder("shards") == tmp_path / "caches/pose-hrnet/shards"
+
+
+def test_without_a_home_folder_there_is_no_cache_and_a_sentence(monkeypatch):
+    monkeypatch.delenv("POSE_HRNET_CACHE", raising=False)
+
+    def homeless(*_, **__):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("pose_hrnet.system.files.user_cache_path", homeless)
+    with pytest.raises(OSError, match=r"no folder to keep weights in .* set POSE_HRNET_CACHE"):
+        cache_folder("weights")
+    assert kept_file(find_entry("coco_w32_256x192")) is None

@@ -17,7 +17,8 @@ from pose_hrnet.data.formats.results import read_results
 from pose_hrnet.data.formats.skeletons import read_skeleton_file
 from pose_hrnet.data.image_facts import read_facts
 from pose_hrnet.data.images import ImageError, read_rgb
-from pose_hrnet.data.shards.reader import ShardStore, read_index
+from pose_hrnet.data.shards.reader import read_index
+from pose_hrnet.data.shards.store import ShardStore
 from pose_hrnet.inference.load import load_model
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.weights.inspect import inspect_weights

@@ -32,6 +32,17 @@ def test_other_threads_keep_their_handlers(handlers):
     assert seen == [None, *handlers]
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no such signal on Windows")
+def test_who_was_started_with_nohup_outlives_the_terminal():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupts() as interrupts:
+            signal.raise_signal(signal.SIGHUP)
+            assert interrupts.received is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_signal_is_noted_and_no_block_that_may_be_dropped_is_begun_after_it(handlers):
     with Interrupts() as interrupts:
         assert interrupts.received is None

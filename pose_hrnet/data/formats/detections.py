@@ -14,17 +14,20 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
+from pose_hrnet.data.formats.box_files import SizeOf, read_box_rows
 from pose_hrnet.data.formats.identity import ImageIndex
 from pose_hrnet.data.formats.rows import (
     Problem,
     decode_rows,
     explain_strays,
-    read_json,
     summarise,
 )
+from pose_hrnet.data.formats.suspicions import suspect_people, warn_of
 from pose_hrnet.keypoints.records import PERSON, ImageId, Images, People, object_array
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
+from pose_hrnet.system.choices import BoxFormat
 from pose_hrnet.system.text import counted, few
 
 log = logging.getLogger(__name__)
@@ -62,14 +65,25 @@ class Detection(msgspec.Struct, gc=False):
         return [math.nan if value is None else value for value in (*self.bbox, self.score)]
 
 
-def decode_detections(path: Path, problems: list[Problem]) -> Iterator[Detection]:
+def decode_detections(
+    path: Path,
+    problems: list[Problem],
+    box_format: BoxFormat = "xywh",
+    size_of: SizeOf | None = None,
+) -> Iterator[Detection]:
     """The rows of a box file; a malformed one becomes a problem.
+
+    Args:
+        path: Of any form that `read_box_rows` knows.
+        problems: Takes what is malformed.
+        box_format: As of `read_box_rows`.
+        size_of: As of `read_box_rows`.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no list.
+        ValueError: If it has no form that is known.
     """
-    raws = read_json(path, list[msgspec.Raw], "a list of detections")
+    raws = read_box_rows(path, box_format, size_of)
     return decode_rows(raws, Detection, "detection", problems)
 
 
@@ -114,6 +128,7 @@ def load_detections(
         )
     if problems:
         log.warning("%s: %s", path, summarise(problems))
+    warn_of(path, suspect_people(people))
     return people
 
 
@@ -134,7 +149,13 @@ def read_detections(
     problems: list[Problem] = []
     index = ImageIndex(images)
     kept: list[tuple[Detection, int]] = []
-    for row in decode_detections(path, problems):
+
+    def size_of(name: str) -> tuple[int, int] | None:
+        row = index.named(name)
+        width, height = (0, 0) if row is None else images.sizes_wh[row].tolist()
+        return (width, height) if width and height else None
+
+    for row in decode_detections(path, problems, size_of=size_of):
         if row.category_id not in (None, *category_ids):
             continue
         image = index.row(row.image_id, row.file_name)
@@ -193,28 +214,44 @@ class PersonBox(NamedTuple):
     category_id: ImageId
 
 
-def load_boxes(path: Path, category_ids: Sequence[ImageId] = (PERSON,)) -> list[PersonBox]:
-    """The person boxes of a detection file, whatever its images.
+def load_boxes(
+    path: Path,
+    category_ids: Sequence[ImageId] = (PERSON,),
+    *,
+    min_score: float = 0.0,
+    box_format: BoxFormat = "xywh",
+    size_of: SizeOf | None = None,
+) -> list[PersonBox]:
+    """The person boxes of a detection file, whatever its images; none of an empty file.
 
-    Entries of other categories are passed over; boxes that are not finite or have no area, and
-    boxes without a finite score, are left out with one warning.
+    Entries of other categories are passed over, unless all are of a single other one, which is
+    then told; boxes that are not finite or have no area, and boxes without a finite score, are
+    left out with one warning.
 
     Args:
         path: JSON list of ``{"image_id" or "file_name", "bbox": [x, y, w, h], "score",
-            "category_id"}``; the score may be missing and is then 1, and the category, too.
+            "category_id"}``; the score may be missing and is then 1, and the category, too. Or
+            any other form that `read_box_rows` knows.
         category_ids: Those of persons.
+        min_score: Boxes with this score and above are kept.
+        box_format: As of `read_box_rows`.
+        size_of: As of `read_box_rows`.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not such a list, or has no usable person box.
+        ValueError: If it has no form that is known, or boxes, but no usable one of a person.
     """
     problems: list[Problem] = []
-    entries = list(decode_detections(path, problems))
+    entries = list(decode_detections(path, problems, box_format, size_of))
     if problems:
         raise ValueError(
             f"{path}: {problems[0].sentence}; expected "
             '{"image_id" or "file_name": ..., "bbox": [x, y, w, h], "score": ...}'
         )
+    categories = {entry.category_id for entry in entries}
+    if len(categories) == 1 and not categories & {None, *category_ids}:
+        log.warning("%s: all boxes are of category %r, taken for persons", path, *categories)
+        entries = [replace(entry, category_id=None) for entry in entries]
     known: list[PersonBox] = []
     bad: list[str] = []
     persons = 0
@@ -229,10 +266,11 @@ def load_boxes(path: Path, category_ids: Sequence[ImageId] = (PERSON,)) -> list[
             known.append(PersonBox(entry.image_id, entry.file_name, row, category_id))
         else:
             bad.append(f"entry {position} (image {entry.image}, box [{x:g}, {y:g}, {w:g}, {h:g}])")
-    if not known:
+    if entries and not known:
+        others = f" (there are {few(map(str, categories))})" if not persons else ""
         raise ValueError(
             f"{path} has no usable person box: of {counted(len(entries), 'entry')}, {persons} "
-            f"with category_id {few(map(repr, category_ids))} or none, {len(bad)} of "
+            f"with category_id {few(map(repr, category_ids))} or none{others}, {len(bad)} of "
             "these not finite or without area"
         )
     if bad:
@@ -241,4 +279,4 @@ def load_boxes(path: Path, category_ids: Sequence[ImageId] = (PERSON,)) -> list[
             path, len(bad), counted(persons, "person box"),
             ", ".join(bad[:3]), ", ..." if len(bad) > 3 else "",
         )  # fmt: skip
-    return known
+    return [box for box in known if box.row[-1] >= min_score]

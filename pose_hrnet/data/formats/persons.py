@@ -89,6 +89,7 @@ def read_persons(
         keypoints = rows.keypoints_image(skeleton.num_keypoints).astype(np.float32)
         areas = rows.areas.astype(np.float32)
     good, problems = judge(file, rows, boxes, keypoints)
+    problems += _unlisted(file)
     boxes, visibility = boxes[good], keypoints[good, :, 2].astype(np.uint8)
     areas = areas[good]
     people = People(
@@ -110,6 +111,21 @@ def read_persons(
         stated_areas=rows.areas[good],
         stated_num_keypoints=rows.num_keypoints[good],
     )
+
+
+def _unlisted(file: AnnotationFile) -> list[Problem]:
+    """The rows of categories that the file does not list, where it lists some."""
+    known = {category.id for category in file.categories} or {*file.rows.category_ids}
+    kind, rows = "unknown category id", file.rows
+    return [
+        Problem(
+            kind,
+            rows.ids[row] if rows.ids[row] is not None else f"#{row}",
+            RULES[kind].format(name=f"annotation {rows.ids[row]!r}", category=each),
+        )
+        for row, each in enumerate(rows.category_ids)
+        if each not in known
+    ]
 
 
 def _of_category(rows: AnnotationRows, category: Category) -> NDArray[np.bool_]:

@@ -43,6 +43,12 @@ class Results:
     box_areas: Float64
 
 
+POSE_BYTES = 1500
+"""About what the results of a person take on the disk: 17 keypoints, in JSON."""
+RESULTS = "results"
+"""What they are, for people."""
+
+
 def poses_to_results(poses: Poses) -> list[dict[str, Any]]:
     """COCO keypoint results: ``{image_id, category_id, keypoints, score}`` per pose.
 

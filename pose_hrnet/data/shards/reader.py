@@ -11,28 +11,31 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, TypeAlias
 
 import msgspec
 import numpy as np
-from filelock import FileLock
+from msgspec import Meta
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from torch.utils.data import Sampler
 
+from pose_hrnet.config.base import explain_faults
+from pose_hrnet.config.skeleton import SkeletonFile
 from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.crops import SampleKey
-from pose_hrnet.data.images import ImageError, Picture
+from pose_hrnet.data.images import ImageError
 from pose_hrnet.data.jpeg import picture_decoder
 from pose_hrnet.data.loader import Share
+from pose_hrnet.data.pictures import Picture
+from pose_hrnet.data.shards.store import ShardStore
 from pose_hrnet.keypoints.records import Images, People, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.choices import Decode
-from pose_hrnet.system.extras import import_extra
-from pose_hrnet.system.files import cache_folder, replace_file
-from pose_hrnet.system.inputs import open_input, read_input
+from pose_hrnet.system.inputs import open_input
+from pose_hrnet.system.text import one_line, shown
 
 INDEX_NAME = "index.json"
 FORMAT_NAME = "pose-hrnet crop shards"
@@ -41,6 +44,11 @@ SHUFFLE_BUFFER = 4096
 OPEN_FILES = 16
 NEVER = 1000
 """More keypoints than any person has: there are no half bodies."""
+
+
+Key: TypeAlias = Annotated[str, Meta(pattern=r"^[\w.-]{1,200}$")]
+Side: TypeAlias = Annotated[int, Meta(gt=0, le=2**17)]
+Pixel: TypeAlias = Annotated[float, Meta(ge=-1e12, le=1e12)]
 
 
 class Sample(msgspec.Struct):
@@ -56,41 +64,48 @@ class Sample(msgspec.Struct):
         keypoints: ``[x, y, visibility] * K``.
     """
 
-    key: str
+    key: Key
     id: int | str
     image_id: int | str
-    width: int
-    height: int
-    bbox: list[float]
-    area: float
-    keypoints: list[float]
+    width: Side
+    height: Side
+    bbox: tuple[Pixel, Pixel, Pixel, Pixel]
+    area: Pixel
+    keypoints: Annotated[list[Pixel], Meta(max_length=3000)]
 
 
 class Entry(msgspec.Struct):
     """Where a person's JPEG lies in its tar, in bytes."""
 
-    offset: int
-    size: int
+    offset: Annotated[int, Meta(ge=0, le=2**62)]
+    size: Annotated[int, Meta(gt=0, le=2**28)]
     sample: Sample
 
 
 class Shard(msgspec.Struct):
     """One tar file: its name, and its persons in their order there."""
 
-    name: str
-    count: int
-    keys: list[str]
+    name: Annotated[str, Meta(pattern=r"^[\w-][\w.-]{0,200}\.tar$")]
+    count: Annotated[int, Meta(ge=0, le=10**7)]
+    keys: list[Key]
     entries: list[Entry]
+
+    def __post_init__(self) -> None:
+        if not self.count == len(self.keys) == len(self.entries):
+            raise ValueError(
+                f"{self.name} has {len(self.entries)} entries and {len(self.keys)} keys, but the "
+                f"count {self.count}"
+            )
 
 
 class Cut(msgspec.Struct, frozen=True):
     """What the margin of the crops was made for."""
 
-    input_wh: tuple[int, int]
-    box_padding: float
-    scale_std: float
-    rotation_std: float
-    half_body_min_keypoints: int
+    input_wh: tuple[Side, Side]
+    box_padding: Annotated[float, Meta(gt=0, le=100)]
+    scale_std: Annotated[float, Meta(ge=0, le=1)]
+    rotation_std: Annotated[float, Meta(ge=0, le=180)]
+    half_body_min_keypoints: Annotated[int, Meta(ge=0, le=10**6)]
 
     @classmethod
     def of(cls, input_wh: tuple[int, int], box_padding: float, augmentation: AugmentConfig) -> Cut:
@@ -107,7 +122,7 @@ class Cut(msgspec.Struct, frozen=True):
     def holds(self, wanted: Cut) -> bool:
         """Whether crops of these needs lie within this margin."""
         return (
-            wanted.input_wh == self.input_wh
+            wanted.input_wh[0] * self.input_wh[1] == wanted.input_wh[1] * self.input_wh[0]
             and wanted.box_padding <= self.box_padding
             and wanted.scale_std <= self.scale_std
             and wanted.rotation_std <= self.rotation_std
@@ -121,7 +136,7 @@ class IndexFile(msgspec.Struct):
     format: str
     skeleton: dict[str, Any]
     cut: Cut
-    shards: list[Shard]
+    shards: Annotated[list[Shard], Meta(max_length=10**6)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,48 +181,6 @@ class ShardIndex:
             )
 
 
-@dataclass
-class ShardStore:
-    """The files of a folder or URL, on this machine's disk.
-
-    Attributes:
-        root: Folder, or URL such as ``s3://bucket/folder``.
-        cache: Where files of a URL are kept, each fetched once for all processes of a machine.
-    """
-
-    root: str
-    cache: Path = field(default_factory=lambda: cache_folder("shards"))
-
-    def fetch(self, name: str, digest: str) -> Path:
-        """Local path of a shard, downloaded if it is not there yet.
-
-        Raises:
-            OSError: If it cannot be fetched.
-        """
-        if "://" not in self.root:
-            return Path(self.root) / name
-        folder = self.cache / hashlib.sha256(f"{self.root} {digest}".encode()).hexdigest()[:16]
-        path = folder / name
-        if not path.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{path}.lock"):
-                if not path.exists():
-                    with replace_file(path) as temporary:
-                        _download(f"{self.root.rstrip('/')}/{name}", temporary)
-        return path
-
-    def read(self, name: str) -> bytes:
-        """The bytes of a file, which is not kept.
-
-        Raises:
-            FileNotFoundError: If there is no such file.
-        """
-        if "://" not in self.root:
-            return read_input(Path(self.root) / name)
-        with _fsspec().open(f"{self.root.rstrip('/')}/{name}", "rb") as file:
-            return bytes(file.read())
-
-
 def read_index(store: ShardStore) -> ShardIndex:
     """Read the index of a folder or URL of shards.
 
@@ -224,14 +197,23 @@ def read_index(store: ShardStore) -> ShardIndex:
         ) from None
     try:
         file = msgspec.json.decode(data, type=IndexFile)
-        skeleton = Skeleton.from_dict(file.skeleton)
-    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{where} is not an index of crop shards: {error}") from error
+        skeleton = SkeletonFile.model_validate(file.skeleton).skeleton()
+    except ValidationError as error:
+        reason = explain_faults(error)
+        raise ValueError(f"{where} is not an index of crop shards: skeleton: {reason}") from None
+    except (ValueError, RecursionError) as error:  # msgspec's are ValueErrors
+        raise ValueError(f"{where} is not an index of crop shards: {one_line(error)}") from None
     if file.format != FORMAT:
-        raise ValueError(f"{where} has the format {file.format!r}, expected {FORMAT!r}")
+        raise ValueError(f"{where} has the format {shown(file.format)}, expected {FORMAT!r}")
     entries = list(chain.from_iterable(shard.entries for shard in file.shards))
     if not entries:
         raise ValueError(f"{where} lists no person; write the shards again")
+    for sample in (entry.sample for entry in entries):
+        if len(sample.keypoints) != 3 * skeleton.num_keypoints:
+            raise ValueError(
+                f"{where} has {len(sample.keypoints)} keypoint values for {sample.key}; expected "
+                f"x, y and visibility of {skeleton.num_keypoints}; write the shards again"
+            )
     counts = np.array([shard.count for shard in file.shards], np.int64)
     return ShardIndex(
         people=_people([entry.sample for entry in entries]),
@@ -304,7 +286,7 @@ class ShardPictures:
             while len(self._open) >= OPEN_FILES:
                 self._open.pop(next(iter(self._open))).close()
             path = self.store.fetch(self.index.names[shard], self.index.digest)
-            self._open[key] = open_input(path)
+            self._open[key] = open_input(path, buffering=0)
         return self._open[key]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -322,6 +304,8 @@ class ShardSampler(Sampler[SampleKey]):
 
     Args:
         counts: ``(S,)`` persons of each shard.
+        loose: Persons after those of the shards that are in no shard: they come in any order,
+            spread over the epoch.
         seed: Seed of the order.
         buffer: How many persons are mixed.
         batch_size: The loader's; matters where there are several processes.
@@ -337,6 +321,7 @@ class ShardSampler(Sampler[SampleKey]):
         self,
         counts: NDArray[np.integer],
         *,
+        loose: int = 0,
         seed: int = 0,
         buffer: int = SHUFFLE_BUFFER,
         batch_size: int = 1,
@@ -344,13 +329,14 @@ class ShardSampler(Sampler[SampleKey]):
         world_size: int = 1,
     ) -> None:
         self.counts = np.asarray(counts, np.int64)
+        self.loose = loose
         self.seed, self.buffer = seed, buffer
         self.share = Share(rank, world_size, batch_size)
         self.epoch = 0
         self.start = 0
 
     def __len__(self) -> int:
-        return self.share.count(int(self.counts.sum()), self.start)
+        return self.share.count(int(self.counts.sum()) + self.loose, self.start)
 
     def __iter__(self) -> Iterator[SampleKey]:
         rows = self.share.of(self._order(), self.start)
@@ -361,19 +347,12 @@ class ShardSampler(Sampler[SampleKey]):
         shards = rng.permutation(len(self.counts))
         first = np.cumsum(self.counts) - self.counts
         rows = np.concatenate([np.arange(first[s], first[s] + self.counts[s]) for s in shards])
-        delay = rng.uniform(0, self.buffer, len(rows))
-        order: NDArray[np.int64] = rows[np.argsort(np.arange(len(rows)) + delay)]
+        due = np.arange(len(rows)) + rng.uniform(0, self.buffer, len(rows))
+        if self.loose:
+            due = np.concatenate([due, rng.uniform(0, due.max(), self.loose)])
+            rows = np.concatenate([rows, np.arange(len(rows), len(due))])
+        order: NDArray[np.int64] = rows[np.argsort(due)]
         return order
 
 
-def _download(url: str, path: Path) -> None:
-    fsspec = _fsspec()
-    filesystem, remote = fsspec.url_to_fs(url)
-    filesystem.get_file(remote, str(path))
-
-
-def _fsspec() -> Any:
-    return import_extra("fsspec", "remote")
-
-
-__all__ = ["ShardIndex", "ShardPictures", "ShardSampler", "ShardStore", "read_index"]
+__all__ = ["ShardIndex", "ShardPictures", "ShardSampler", "read_index"]

@@ -265,7 +265,7 @@ def _stored(cutter: _Cutter, row: int) -> tuple[Sample, bytes]:
         image_id=people.images.ids[image_row],
         width=pixels.shape[1],
         height=pixels.shape[0],
-        bbox=geometry.xyxy_to_xywh(corners.reshape(4)).round(3).tolist(),
+        bbox=tuple(geometry.xyxy_to_xywh(corners.reshape(4)).round(3).tolist()),
         area=round(float(people.areas[row]) * float(np.linalg.det(to_stored[:, :2])), 3),
         keypoints=np.column_stack([points.round(3), visibility]).ravel().tolist(),
     )

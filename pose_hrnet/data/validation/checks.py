@@ -12,6 +12,7 @@ import numpy as np
 from pose_hrnet.data.formats.coco import Category
 from pose_hrnet.data.formats.persons import AnnotatedPersons
 from pose_hrnet.data.formats.rows import Problem, explain_strays
+from pose_hrnet.data.formats.suspicions import suspect_people
 from pose_hrnet.keypoints.records import Float64, Images, People
 from pose_hrnet.keypoints.skeleton import Skeleton
 
@@ -67,10 +68,22 @@ def check_annotations(persons: AnnotatedPersons, skeleton: Skeleton) -> list[Fin
         *_category(persons.category, skeleton),
         *_areas(people, persons.stated_areas),
         *_keypoint_counts(people, persons.stated_num_keypoints),
+        *suspicions(people),
         *_keypoint_places(people),
         *_left_and_right(people, skeleton),
         *_crowds(people),
         *_images(people.images, people),
+    ]
+
+
+def suspicions(people: People, prefix: str = "") -> list[Finding]:
+    """What looks wrong over all of the boxes and keypoints, as every command warns of it."""
+    return [
+        finding
+        for each in suspect_people(people)
+        for finding in found(
+            "warning", prefix + each.kind, people.ids[each.rows], each.meaning, "AP 0"
+        )
     ]
 
 

@@ -16,9 +16,17 @@ from pose_hrnet.data.formats.persons import AnnotatedPersons, read_persons
 from pose_hrnet.data.formats.rows import explain_strays
 from pose_hrnet.data.formats.skeletons import skeleton_of
 from pose_hrnet.data.image_facts import ImageFacts, read_facts
-from pose_hrnet.data.images import ImageError, image_path, read_rgb
+from pose_hrnet.data.images import ImageError, decode_rgb, image_path, read_bytes
+from pose_hrnet.data.jpeg import is_damaged
+from pose_hrnet.data.missing import why_missing
 from pose_hrnet.data.people import labelled_people
-from pose_hrnet.data.validation.checks import Finding, Severity, check_annotations, found
+from pose_hrnet.data.validation.checks import (
+    Finding,
+    Severity,
+    check_annotations,
+    found,
+    suspicions,
+)
 from pose_hrnet.keypoints.records import Images
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
 from pose_hrnet.system.progress import SILENT, Progress
@@ -82,13 +90,29 @@ def validate(
         ValueError: If the annotations or the detections cannot be read at all.
     """
     file = read_coco(annotations)
+    refused: list[Finding] = []
     if skeleton is None:
-        chosen = file.category(category)
-        alike = COCO17.reads(chosen.keypoint_names)
-        skeleton = COCO17 if alike else skeleton_of(chosen, annotations)
+        chosen, skeleton = file.category(category), COCO17
+        try:
+            named = skeleton_of(chosen, annotations)
+        except ValueError as error:
+            if not COCO17.reads(chosen.keypoint_names):
+                raise
+            meaning = f"training refuses them: {error}"
+            refused = found("error", "keypoints that cannot be learned", [chosen.name], meaning)
+        else:
+            skeleton = COCO17 if COCO17.reads(chosen.keypoint_names) else named
     persons = read_persons(file, skeleton, category)
     listed = persons.people.images
-    findings = check_annotations(persons, skeleton)
+    training_persons = len(labelled_people(persons.people))
+    findings = [*refused, *check_annotations(persons, skeleton)]
+    if not training_persons and all(finding.severity != "error" for finding in findings):
+        findings += found(
+            "error",
+            "no person to train on",
+            persons.people.ids,
+            "none has a labelled keypoint, an area, and a box of more than a pixel in the image",
+        )
     if detections is not None:
         findings += _check_detections(detections, persons, skeleton)
     if images is not None:
@@ -97,7 +121,7 @@ def validate(
     return Report(
         images=len(listed),
         persons=len(persons.people),
-        training_persons=len(labelled_people(persons.people)),
+        training_persons=training_persons,
         images_opened=0 if images is None else len(listed) - missing,
         findings=tuple(sorted(findings, key=lambda finding: _ORDER.index(finding.severity))),
     )
@@ -124,8 +148,9 @@ def _check_detections(path: Path, persons: AnnotatedPersons, skeleton: Skeleton)
         rows = [problem.id for problem in of_kind]
         findings += found("error", name, rows, f"left out; {of_kind[0].sentence}")
     if not len(people):
-        meaning = f"{path} has no box of category {persons.category.id!r} in the annotated images"
+        meaning = f"{path} has no box of the category in the annotated images"
         findings.append(Finding("error", "no usable detection", 0, (), meaning, "AP 0"))
+    findings += suspicions(people, "detection: ")
     missed = np.setdiff1d(persons.people.image_index, people.image_index)
     findings += found(
         "info",
@@ -150,6 +175,18 @@ _IMAGE_FINDINGS: dict[str, tuple[Severity, str]] = {
     "image size differs from the annotations": (
         "error",
         "its persons are left out: the annotations were made on another copy of the image",
+    ),
+    "width and height of the annotations are exchanged": (
+        "error",
+        "its persons are left out: the image has them the other way round",
+    ),
+    "JPEG is damaged inside": (
+        "error",
+        "a part of the picture is grey or shifted, and is used so; fetch it again",
+    ),
+    "image of one colour": (
+        "warning",
+        "nothing is to be seen on it; had its pixels another range before they were converted?",
     ),
     "EXIF rotation applied": (
         "info",
@@ -177,6 +214,7 @@ _FAULT_KINDS = {
     "not an image": "image file is not an image",
     "truncated": "image file is truncated",
     "wrong size": "image size differs from the annotations",
+    "sides exchanged": "width and height of the annotations are exchanged",
     "unreadable": "image file is unreadable",
     "elsewhere": "image file is outside the image folder",
 }
@@ -200,7 +238,7 @@ def _check_images(folder: Path, images: Images, workers: int, progress: Progress
     findings = []
     for kind, (severity, meaning) in _IMAGE_FINDINGS.items():
         if kind == MISSING_IMAGE and len(files[kind]) == len(images):
-            meaning = f"no file lies in {folder}; are the file names relative to this folder?"
+            meaning = why_missing(folder, images.file_names)
         findings += found(severity, kind, files[kind], meaning)
     return findings
 
@@ -209,13 +247,18 @@ def _image_kinds(folder: Path, name: str, size_wh: tuple[int, int]) -> list[str]
     """Keys of `_IMAGE_FINDINGS` that hold for one file."""
     try:
         path = image_path(folder, name)
-        read_rgb(path, size_wh)
+        data = read_bytes(path)
+        pixels = decode_rgb(path, data, size_wh)
         facts = read_facts(path)
     except FileNotFoundError:
         return [MISSING_IMAGE]
     except ImageError as error:
         return [_FAULT_KINDS[error.fault]]
     kinds = []
+    if is_damaged(data):
+        kinds.append("JPEG is damaged inside")
+    if pixels.min() == pixels.max():
+        kinds.append("image of one colour")
     if facts.orientation != 1:
         kinds.append(_rotation_kind(facts, size_wh))
     if facts.colour != "RGB":

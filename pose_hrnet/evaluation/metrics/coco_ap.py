@@ -181,11 +181,12 @@ def number_results(results: Results, truth: Truth, num_keypoints: int, notes: li
 
 def _ids_of_names(results: Results, truth: Truth, notes: list[str]) -> list[ImageId]:
     """The image ids of results, those of the annotations in place of file names."""
-    index = ImageIndex(truth.images)
-    known: dict[ImageId, ImageId] = {}
-    for name in dict.fromkeys(results.image_ids):
-        row = None if name in truth.image_numbers else index.row(name)
-        if row is not None:
+    strays = [each for each in {*results.image_ids} if each not in truth.image_numbers]
+    if not strays:
+        return results.image_ids
+    index, known = ImageIndex(truth.images), dict[ImageId, ImageId]()
+    for name in strays:
+        if (row := index.row(name)) is not None:
             known[name] = truth.images.ids[row]
     if known:
         notes.append(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
@@ -19,11 +18,20 @@ from pose_hrnet.models.weights.fit import fit
 from pose_hrnet.models.weights.foreign import FROM_FILE as READ
 from pose_hrnet.models.weights.foreign import Overrides
 from pose_hrnet.models.weights.read import open_weights
-from pose_hrnet.models.weights.zoo import FROM_FILE, Entry, entry_of_address, near, zoo
-from pose_hrnet.system.download import Origin, Source, download
-from pose_hrnet.system.files import cache_folder
+from pose_hrnet.models.weights.zoo import (
+    FROM_FILE,
+    Entry,
+    by_file,
+    entry_of_address,
+    kept_at,
+    kept_file,
+    near,
+    zoo,
+)
+from pose_hrnet.system.download import Origin, download
 from pose_hrnet.system.progress import SILENT, Progress
-from pose_hrnet.system.text import one_line
+from pose_hrnet.system.text import one_line, shown
+from pose_hrnet.system.transfer import Source, check_address
 
 log = logging.getLogger(__name__)
 
@@ -54,24 +62,41 @@ def checkpoint_path(what: str | Path, *, progress: Progress = SILENT) -> Path:
         ValueError: If the name is that of a detector, the address is not taken, or another file
             came than was published.
     """
-    text, path = str(what), Path(what)
-    address = _ADDRESS.match(text)
-    if address is not None and not path.exists():
-        url = f"{address['scheme'].lower()}://{text[address.end() :]}"
-        return fetch(entry_of_address(url), progress=progress)
-    if len(path.parts) != 1 or path.exists():
-        return path
-    entry = zoo().get(text)
+    entry = entry_meant(what)
     if entry is None:
-        if path.suffix:
+        path = Path(what)
+        if path.exists():
+            return path
+        listed = by_file(path.name)
+        if listed is not None and listed.sources:
+            raise FileNotFoundError(
+                f"{path}: there is no such checkpoint file; give {listed.name}, the name of these "
+                "weights, to download them, or correct the path"
+            )
+        if len(path.parts) > 1 or path.suffix:
             return path
         raise FileNotFoundError(
-            f"{text[:80]}: there is no such checkpoint file, nor are there published weights of "
-            f"that name; {near(text)}"
+            f"{shown(path.name)}: there is no such checkpoint file, nor are there published "
+            f"weights of that name; {near(path.name)}"
         )
     if entry.kind == "detector":
-        raise ValueError(f"{text} finds persons and no keypoints; give it as --detector")
+        raise ValueError(f"{entry.name} finds persons and no keypoints; give it as --detector")
     return fetch(entry, progress=progress)
+
+
+def entry_meant(what: str | Path) -> Entry | None:
+    """The entry that a name or an address stands for; None: it is a path.
+
+    A file or folder that is there counts before a name.
+
+    Raises:
+        ValueError: If it is an address that is not taken.
+    """
+    text = str(what)
+    address = _ADDRESS.match(text)
+    if address is not None:
+        return entry_of_address(f"{address['scheme'].lower()}://{text[address.end() :]}")
+    return None if Path(what).exists() else zoo().get(text)
 
 
 def fetch(entry: Entry, *, progress: Progress = SILENT) -> Path:
@@ -90,14 +115,12 @@ def fetch(entry: Entry, *, progress: Progress = SILENT) -> Path:
         OSError: If it cannot be kept.
         ValueError: If another file came than was published, or one that is no checkpoint.
     """
-    if not entry.sources:
-        return Path(__file__).with_name(entry.file)
-    folder = cached_at(entry)
-    kept = _kept(folder, entry)
+    kept = kept_file(entry)
     if kept is not None:
         return kept
+    folder = kept_at(entry)
     with _alone(folder, entry.name):
-        kept = _kept(folder, entry)  # by the process that was waited for
+        kept = kept_file(entry)  # by the process that was waited for
         if kept is not None:
             return kept
         raw = folder / entry.file
@@ -107,31 +130,24 @@ def fetch(entry: Entry, *, progress: Progress = SILENT) -> Path:
                 "%s: no hash of it is known, so that it could not be checked; it has the sha256 "
                 "%s, which may stand behind its address as #sha256=", entry.name, origin.sha256,
             )  # fmt: skip
-        return _convert(entry, raw, origin)
-
-
-def cached_at(entry: Entry) -> Path:
-    """The folder where an entry's file is kept; it need not exist."""
-    first = entry.sources[0]
-    mark = first.sha256 or hashlib.sha256(first.url.encode()).hexdigest()
-    return cache_folder("weights") / f"{entry.name}-{mark[:8]}"
-
-
-def is_cached(entry: Entry) -> bool:
-    """Whether it is on this machine."""
-    return not entry.sources or _kept(cached_at(entry), entry) is not None
-
-
-def _kept(folder: Path, entry: Entry) -> Path | None:
-    ours = (folder / f"{entry.name}.safetensors", folder / entry.file)
-    return next((path for path in ours if path.is_file()), None)
+        path = _convert(entry, raw, origin)
+    licence = f"; licence: {entry.licence}" if entry.licence else ""
+    log.info("%s: kept as %s%s", entry.name, path, licence)
+    return path
 
 
 def _sources(entry: Entry) -> list[Source]:
     """The user's own mirror first, where a hash tells that it has the right file."""
-    mirror, first = os.environ.get("POSE_HRNET_MIRROR"), entry.sources[0]
-    own = [Source(f"{mirror.rstrip('/')}/{entry.file}", first.sha256)] if mirror else []
-    return [*(own if first.sha256 else ()), *entry.sources]
+    # The last address is that of the file as published, where those before are of copies.
+    mirror, sha256 = os.environ.get("POSE_HRNET_MIRROR"), entry.sources[-1].sha256
+    if not mirror or sha256 is None:
+        return list(entry.sources)
+    own = Source(f"{mirror.rstrip('/')}/{entry.file}", sha256)
+    try:
+        check_address(own.url)
+    except ValueError as error:
+        raise ValueError(f"POSE_HRNET_MIRROR: {error}") from None
+    return [own, *entry.sources]
 
 
 @contextmanager

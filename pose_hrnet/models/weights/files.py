@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -20,8 +20,14 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pose_hrnet.system.files import replace_file
-from pose_hrnet.system.inputs import check_unpacked, open_input
-from pose_hrnet.system.text import few
+from pose_hrnet.system.inputs import (
+    UNPACKED,
+    UNPACKED_ANYWAY,
+    check_unpacked,
+    open_input,
+    parse_json,
+)
+from pose_hrnet.system.text import few, gigabytes, one_line, shown
 
 _CARD_KEY = "pose_hrnet"
 """Where safetensors metadata holds the card, as JSON."""
@@ -78,7 +84,7 @@ class CheckpointFile:
 
     path: Path
     tensors: dict[str, Tensor]
-    card: dict[str, Any] | None
+    card: Any
     found_under: str | None
     meta: Mapping[Any, Any] = field(default_factory=dict)
     source: Mapping[str, str] | None = None
@@ -139,7 +145,6 @@ def read_checkpoint(path: Path) -> CheckpointFile:
         )
     try:
         with open_input(path) as file:
-            check_unpacked(path, file)
             head = file.read(32)
     except FileNotFoundError:
         raise FileNotFoundError(
@@ -165,20 +170,21 @@ def _read_safetensors(path: Path) -> CheckpointFile:
             metadata = file.metadata() or {}
             # No mapping: the open file has keys(), but cannot be iterated over itself.
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        card = dict(json.loads(metadata[_CARD_KEY])) if _CARD_KEY in metadata else None
-        source = dict(json.loads(metadata[_SOURCE_KEY])) if _SOURCE_KEY in metadata else None
-    except (SafetensorError, ValueError, TypeError) as error:
+        card = parse_json(metadata[_CARD_KEY]) if _CARD_KEY in metadata else None
+        source = dict(parse_json(metadata[_SOURCE_KEY])) if _SOURCE_KEY in metadata else None
+    except (SafetensorError, ValueError, TypeError, RuntimeError) as error:
         raise ValueError(
-            f"{path}: the safetensors file is cut short or damaged ({error}); "
+            f"{path}: the safetensors file is cut short or damaged ({one_line(error)}); "
             "download or copy it again"
         ) from error
-    return CheckpointFile(path, _without_prefixes(tensors), card, None, source=source)
+    tensors = _without_prefixes(tensors)
+    return _checked(CheckpointFile(path, tensors, card, None, source=source))
 
 
 def _read_torch(path: Path) -> CheckpointFile:
-    contents = _load_tensors_only(path)
+    contents = load_plain_values(path)
     if _is_state_dict(contents):
-        return CheckpointFile(path, _without_prefixes(contents), None, None)
+        return _checked(CheckpointFile(path, _without_prefixes(contents), None, None))
     if isinstance(contents, Mapping):
         for key in _STATE_DICTS:
             found = contents.get(key)
@@ -188,14 +194,37 @@ def _read_torch(path: Path) -> CheckpointFile:
                 card, meta = contents.get("card"), contents.get("meta")
                 card = dict(card) if isinstance(card, Mapping) else None
                 meta = meta if isinstance(meta, Mapping) else {}
-                return CheckpointFile(path, _without_prefixes(found), card, key, meta)
-        held = f"a dict with the keys {few(map(repr, contents)) or 'none'}"
+                return _checked(CheckpointFile(path, _without_prefixes(found), card, key, meta))
+        held = f"a dict with the keys {few(map(shown, contents)) or 'none'}"
     else:
         held = f"an object of type {type(contents).__name__}"
     raise ValueError(
         f"{path}: this torch file holds no state dict, but {held}; "
         "save model.state_dict() in the program that wrote it"
     )
+
+
+def _checked(file: CheckpointFile) -> CheckpointFile:
+    """The file, if its tensors are such as weights are.
+
+    A tensor may be declared larger than what is stored, of one number repeated, or without any.
+    """
+    for name, value in file.tensors.items():
+        dense = value.layout == torch.strided and value.device.type == "cpu"
+        if not dense or value.is_complex() or value.is_quantized:
+            raise ValueError(
+                f"{file.path}: the entry {shown(name)} is no plain tensor of real numbers; save "
+                "model.state_dict() on the CPU in the program that wrote it"
+            )
+    size = file.path.stat().st_size
+    declared = sum(value.numel() * value.element_size() for value in file.tensors.values())
+    if declared > max(UNPACKED * size, UNPACKED_ANYWAY):
+        raise ValueError(
+            f"{file.path} has {gigabytes(size)}, and tensors in it are declared to have "
+            f"{gigabytes(declared)}; such a file is not read, because only a damaged or harmful "
+            "one is so"
+        )
+    return file
 
 
 class _PassedOver:
@@ -224,7 +253,19 @@ def _harmless() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
     return [*named, np.ndarray, np.dtype, *dtypes]
 
 
-def _load_tensors_only(path: Path) -> Any:
+class UnsafeFile(ValueError):
+    """A file that would have to run code to be loaded."""
+
+
+def load_plain_values(path: Path) -> Any:
+    """What a torch file holds: tensors, numbers, texts, and lists and dicts of them.
+
+    Raises:
+        UnsafeFile: If it holds other objects.
+        ValueError: If it is damaged, or unpacks to far more than its size.
+    """
+    with open_input(path) as file:
+        check_unpacked(path, file)
     with path.open("rb") as file:
         try:
             with torch.serialization.safe_globals(_harmless()):
@@ -232,9 +273,9 @@ def _load_tensors_only(path: Path) -> Any:
         except Exception as error:  # damaged bytes can raise anything while they are decoded
             unsafe = re.search(r"GLOBAL (\S+)", str(error))
             if unsafe is not None:
-                raise ValueError(
-                    f"{path}: this file contains Python objects ({unsafe[1]}), which could run "
-                    "any code, and is not loaded; if you trust it, load it in the environment "
+                raise UnsafeFile(
+                    f"{path}: this file contains Python objects ({unsafe[1][:100]}), which could "
+                    "run any code, and is not loaded; if you trust it, load it in the environment "
                     "that made it and save only the state_dict"
                 ) from error
             if "TorchScript" in str(error):
@@ -248,21 +289,40 @@ def _load_tensors_only(path: Path) -> Any:
             ) from error
 
 
-def _is_state_dict(value: Any) -> TypeGuard[Mapping[str, Tensor]]:
-    return (
-        isinstance(value, Mapping)
-        and len(value) > 0
-        and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items())
-    )
+def _is_state_dict(value: Any) -> TypeGuard[Mapping[str, Any]]:
+    """Whether most entries are tensors; a few others may stand beside them, but no mapping."""
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        return False
+    tensors = sum(isinstance(each, Tensor) for each in value.values())
+    return 2 * tensors > len(value) and not any(isinstance(e, Mapping) for e in value.values())
 
 
-def _without_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Take off what wrappers put before every name: DistributedDataParallel, torch.compile,
-    averaged models (which also count their steps), Lightning."""
-    tensors = {name: v for name, v in state.items() if name not in ("steps", "n_averaged")}
+def _without_prefixes(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Take off what wrappers put before the names of a network: DistributedDataParallel,
+    torch.compile, averaged models (which also count their steps), Lightning.
+
+    What else stands in the file, as a criterion's weights, keeps its name.
+    """
+    tensors = {
+        name: value
+        for name, value in state.items()
+        if isinstance(value, Tensor) and name not in ("steps", "n_averaged")
+    }
     while tensors:
         prefix = next((p for p in _PREFIXES if all(n.startswith(p) for n in tensors)), None)
-        if prefix is None:
+        prefix = prefix or _network_prefix(tensors)
+        if not prefix:
             break
         tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
     return tensors
+
+
+def _network_prefix(names: Iterable[str]) -> str:
+    """What stands before the first layers of the one network in a file; empty: nothing, or of
+    several networks something else each."""
+    known, first = {*names}, "conv1.weight"
+    found = {name.removesuffix(first) for name in known if name.endswith(f".{first}")}
+    found = {before for before in found if f"{before}layer1.0.{first}" in known}
+    if len(found) != 1 or first in known:
+        return ""
+    return found.pop().removesuffix("backbone.")

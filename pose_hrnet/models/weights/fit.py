@@ -190,9 +190,8 @@ def _keypoints_of(weights: Weights, count: int) -> tuple[Sequence[str], str]:
 
     They are the file's, or those of the official set with as many keypoints.
     """
-    if weights.file.card is not None:
-        names: Sequence[str] = weights.file.card.get("skeleton", {}).get("keypoint_names", ())
-        return names, ""
+    if weights.own_card is not None:
+        return weights.own_card.skeleton.keypoint_names, ""
     said, known = weights.settings.skeleton, official_skeleton(count)
     if said is not None and said.num_keypoints == count:
         return said.keypoint_names, ""

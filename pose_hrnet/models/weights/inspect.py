@@ -12,7 +12,6 @@ import torch
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.build import build_network
 from pose_hrnet.models.card import ModelCard
-from pose_hrnet.models.weights.fetch import checkpoint_path
 from pose_hrnet.models.weights.fit import LoadReport, fit
 from pose_hrnet.models.weights.foreign import FROM_FILE, Overrides, Setting
 from pose_hrnet.models.weights.read import open_weights
@@ -58,8 +57,8 @@ def inspect_weights(path: str | Path) -> Inspection:
         OSError: If there is no such file, or it cannot be downloaded.
         ValueError: If it is damaged, no checkpoint, or of no network that is known here.
     """
-    path = checkpoint_path(path)
     weights = open_weights(path)
+    path = weights.file.path
     settings: tuple[Setting, ...] = ()
     problem, card = None, None
     try:
@@ -71,12 +70,15 @@ def inspect_weights(path: str | Path) -> Inspection:
         architecture = card.architecture
     elif weights.layout is not None:
         architecture = weights.layout.architecture
-    else:  # a card of ours that cannot be read
+    else:
         raise ValueError(f"{path}: {problem}")
     # A backbone is tried in a network that predicts; weights would only cost time.
     heads = architecture["num_keypoints"] or COCO17.num_keypoints
-    with torch.device("meta"):
-        network = build_network({**architecture, "num_keypoints": heads})
+    try:
+        with torch.device("meta"):
+            network = build_network({**architecture, "num_keypoints": heads})
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     report = fit(network, weights, settings)[1]
     held = {*report.used, *report.missing} if architecture["num_keypoints"] else {*report.used}
     return Inspection(

@@ -32,6 +32,7 @@ class Weights:
         tensors: By our names, for RGB.
         layout: Of a file that carries no card of ours; None for ours.
         settings: What the configuration in a file of MMPose says; nothing for others.
+        own_card: Of a file of ours.
     """
 
     file: CheckpointFile
@@ -39,6 +40,7 @@ class Weights:
     tensors: dict[str, Tensor]
     layout: Layout | None
     settings: FileSettings = field(default_factory=FileSettings)
+    own_card: ModelCard | None = None
 
     @property
     def description(self) -> str:
@@ -48,9 +50,9 @@ class Weights:
     @property
     def size(self) -> str:
         """Width of an HRNet, depth of a ResNet."""
-        if self.layout is not None:
-            return size_of(self.layout.architecture)
-        return size_of((self.file.card or {}).get("architecture", {}))
+        card, layout = self.own_card, self.layout
+        architecture = layout.architecture if layout else card.architecture if card else None
+        return size_of(architecture or {})
 
     def card(self, overrides: Overrides) -> tuple[ModelCard, tuple[Setting, ...]]:
         """The file's card, or one composed for it, and where the settings of the latter are from.
@@ -58,8 +60,9 @@ class Weights:
         Raises:
             ValueError: If there is no heatmap head, or the heatmaps cannot be decoded.
         """
-        if self.layout is None:
-            return overrides.over(ModelCard.from_dict(self.file.card or {})), ()
+        if self.own_card is not None:
+            return overrides.over(self.own_card), ()
+        assert self.layout is not None  # one or the other
         if not self.layout.predicts:
             raise ValueError(
                 f"the file ({self.description}) has no keypoint head to predict with; "
@@ -78,7 +81,11 @@ def open_weights(path: str | Path, colour: ColourOrder | None = None) -> Weights
     file = read_checkpoint(Path(path))
     if file.card is not None:
         kind = f"pose_hrnet {'training state' if file.found_under else 'checkpoint'}"
-        return Weights(file, kind, file.tensors, None)
+        try:
+            card = ModelCard.from_dict(file.card)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        return Weights(file, kind, file.tensors, None, own_card=card)
     try:
         layout = identify(shapes_of(file.tensors))
         tensors = {layout.names[name]: value for name, value in file.tensors.items()}

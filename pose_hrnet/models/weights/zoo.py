@@ -6,6 +6,8 @@ The table is ``zoo.yaml`` beside this file; what names and file names say is tak
 from __future__ import annotations
 
 import difflib
+import hashlib
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,8 +18,10 @@ from urllib.parse import unquote, urlsplit
 
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.choices import CodecName
-from pose_hrnet.system.download import Source, check_address, shown
+from pose_hrnet.system.files import cache_folder
 from pose_hrnet.system.strict_yaml import read_yaml
+from pose_hrnet.system.text import shown
+from pose_hrnet.system.transfer import Source, check_address, shown_url
 
 Kind = Literal["pose", "backbone", "detector"]
 """Predicts keypoints; is there to start training from; finds persons."""
@@ -97,8 +101,13 @@ def find_entry(name: str) -> Entry:
     """
     entry = zoo().get(name)
     if entry is None:
-        raise ValueError(f"there are no published weights of the name {name[:80]!r}; {near(name)}")
+        raise ValueError(f"there are no published weights of the name {shown(name)}; {near(name)}")
     return entry
+
+
+def by_file(file: str) -> Entry | None:
+    """The entry whose file has this name, as a user knows it who downloaded it elsewhere."""
+    return next((entry for entry in zoo().values() if entry.file == file), None)
 
 
 def near(name: str) -> str:
@@ -112,7 +121,7 @@ def entry_of_address(address: str) -> Entry:
     """An address as an entry of its own.
 
     A hash is taken from its end, ``#sha256=...``, or from the file's name as MMPose, timm and
-    torchvision write it.
+    torchvision write it. An address of the list is its entry, with all that the list knows.
 
     Raises:
         ValueError: If it is no address that is taken; see `check_address`.
@@ -122,18 +131,43 @@ def entry_of_address(address: str) -> Entry:
     given = re.fullmatch(r"sha256=([0-9a-fA-F]{64})", fragment)
     if fragment and given is None:
         raise ValueError(
-            f"the address ends in #{fragment[:80]}; expected #sha256= and 64 hexadecimal digits, "
-            "or nothing"
+            f"the address ends in #{shown(fragment)}; expected #sha256= and 64 hexadecimal "
+            "digits, or nothing"
         )
     last = unquote(urlsplit(url).path).rsplit("/", 1)[-1]
     file = re.sub(r"[^\w.+-]", "_", last).lstrip(".")[-_LONGEST:] or "file"
     if Path(file).suffix.lower() in _SEVERAL_FILES:
         raise ValueError(
-            f"{shown(url)} does not stand alone, but names files beside it; download them all "
+            f"{shown_url(url)} does not stand alone, but names files beside it; download them all "
             "and give the path"
         )
-    sha256 = given[1].lower() if given else _hash_in(file)
+    if given is None:
+        for entry in zoo().values():
+            if any(source.url == url for source in entry.sources):
+                return entry
+    dated = re.search(r"-(19|20)\d{6}\.\w+$", file)  # as in best-20240131.pth: no hash
+    sha256 = given[1].lower() if given else None if dated else _hash_in(file)
     return Entry(Path(file).stem, "pose", (Source(url, sha256),), file)
+
+
+def kept_at(entry: Entry) -> Path:
+    """The folder where an entry's file is kept, another one for each hash; it need not exist."""
+    if not entry.sources:
+        return _TABLE.parent
+    first = entry.sources[0]
+    mark = first.sha256 or hashlib.sha256(first.url.encode()).hexdigest()
+    return cache_folder("weights") / f"{entry.name}-{mark[:8]}"
+
+
+def kept_file(entry: Entry) -> Path | None:
+    """The file of an entry on this machine: converted, or as it came; None if it is not here."""
+    names = (f"{entry.name}.safetensors", entry.file)
+    try:
+        folder = kept_at(entry)
+    except OSError:  # the user has no home folder
+        return None
+    # Not Path.is_file, which fails in a folder that may not be read.
+    return next((folder / name for name in names if os.path.isfile(folder / name)), None)
 
 
 def _entry(

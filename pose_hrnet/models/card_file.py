@@ -1,0 +1,198 @@
+"""Model cards as files have them, each validated whole: types, lengths and ranges of all values.
+
+A card comes with weights of anybody, and decides what is allocated, cut and decoded; so nothing is
+made of one that holds a size of 32,000,000, a padding of -1 or two means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias, get_args
+
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator
+
+from pose_hrnet.config.base import BlurKernel, Cells, Padding, Section, Shift, Side
+from pose_hrnet.config.skeleton import SkeletonFile
+from pose_hrnet.keypoints.codec import HeatmapCodec
+from pose_hrnet.keypoints.geometry import BOX_PADDING
+from pose_hrnet.keypoints.skeleton import SKELETONS
+from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD
+from pose_hrnet.system.choices import (
+    Alignment,
+    AxisOrder,
+    CodecName,
+    ColourOrder,
+    DetectorLayout,
+    ExportFormat,
+    WeightType,
+)
+from pose_hrnet.system.text import shown
+
+CARD_FORMAT = 1
+"""Version of the card's layout: raised when an older reader could misread a newer card."""
+
+EXPORT_FORMAT = 1
+"""Version of the JSON beside exports, likewise."""
+
+Stride: TypeAlias = Annotated[int, Field(gt=0, le=64)]
+Mean: TypeAlias = Annotated[float, Field(ge=-1000, le=1000)]
+Deviation: TypeAlias = Annotated[float, Field(ge=1e-6, le=1000)]
+
+
+class _OwnFile(Section):
+    """A part of a file that we wrote; what a later version added there is passed over."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class CodecFile(Section):
+    """The fields of a `HeatmapCodec`, which checks that they fit each other."""
+
+    name: CodecName
+    input_wh: tuple[Side, Side]
+    sigma: Cells
+    stride: Stride
+    blur_kernel: BlurKernel
+    own_flip_shift: Shift | None = None
+    border_true: bool = False
+
+    def codec(self) -> HeatmapCodec:
+        """What the heatmaps mean."""
+        return HeatmapCodec(**self.model_dump())
+
+
+class CheckpointCard(_OwnFile):
+    """The card in a checkpoint of ours."""
+
+    format: Literal[1]
+    architecture: dict[str, Any]
+    """Checked by `pose_hrnet.models.build`."""
+    skeleton: SkeletonFile
+    codec: CodecFile
+    mean: tuple[Mean, Mean, Mean]
+    std: tuple[Deviation, Deviation, Deviation]
+    colour: ColourOrder
+    box_padding: Padding
+
+
+class ExportCard(_OwnFile):
+    """The JSON beside an export of ours."""
+
+    pose_hrnet_export: Literal[1]
+    format: ExportFormat
+    flip_test: bool
+    heatmaps: bool
+    weights: WeightType
+    versions: dict[str, str]
+    measured: dict[str, Any]
+    quantisation: dict[str, Any] | None = None  # files of before have none
+    checkpoint: CheckpointCard
+
+
+def _named_skeleton(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if value not in SKELETONS:
+        raise ValueError(
+            f"skeleton {shown(value)} is unknown; use one of {', '.join(SKELETONS)}, or give its "
+            "fields"
+        )
+    return SKELETONS[value].to_dict()
+
+
+def _output(value: Any) -> Any:
+    by_name = isinstance(value, str) and 0 < len(value) <= 200
+    if by_name or (type(value) is int and 0 <= value < 1000):
+        return value
+    raise ValueError("expected the position of an output, counted from 0, or its name")
+
+
+class YamlCard(Section):
+    """The keys of a YAML card, which somebody writes for a model of others."""
+
+    model: Path | None = None
+    """The .onnx or .xml file, relative to the card; null: the one of the card's name."""
+    input_wh: tuple[Side, Side]
+    """Input width and height in pixels."""
+    layout: AxisOrder = "NCHW"
+    """Order of the input's axes."""
+    colour: ColourOrder = "RGB"
+    """Order of the input's channels."""
+    scale: Annotated[float, Field(gt=0, le=1000)] = 1 / 255
+    """Factor on the 0 to 255 pixel values, before mean and std."""
+    mean: tuple[Mean, Mean, Mean] = IMAGENET_MEAN
+    """Subtracted from the scaled values, in the order of `colour`."""
+    std: tuple[Deviation, Deviation, Deviation] = IMAGENET_STD
+    """Divides them then."""
+    skeleton: Annotated[SkeletonFile, BeforeValidator(_named_skeleton)] = Field(
+        default="coco17", validate_default=True
+    )
+    """``coco17``, ``mpii16``, ``crowdpose14``, or the fields of a `Skeleton`."""
+    codec: CodecName = "gaussian"
+    """How the heatmaps are decoded."""
+    sigma: Cells = 2.0
+    """Standard deviation of the training targets in cells."""
+    stride: Stride = 4
+    """Input pixels per heatmap cell."""
+    blur_kernel: BlurKernel = 11
+    """Odd width of the blur of dark and udp in cells."""
+    border_true: bool = False
+    """Decode dark and udp without their bias along the border."""
+    alignment: Alignment | None = None
+    """How boxes are cropped; the codec's own, and refused if it is another."""
+    flip_shift: Shift | None = None
+    """Cells by which the mirrored heatmaps move in the flip test; null: the codec's own."""
+    box_padding: Padding = BOX_PADDING
+    """Factor by which boxes are enlarged before cropping."""
+    output: Annotated[int | str, BeforeValidator(_output)] = 0
+    """Position or name of the output that holds the heatmaps."""
+
+    @field_validator("layout", mode="before")
+    @classmethod
+    def _of_heatmaps(cls, layout: Any) -> Any:
+        if layout in get_args(DetectorLayout):
+            raise ValueError(f"{layout}: it is the card of a detector; give it as --detector")
+        return layout
+
+    def heatmap_codec(self) -> HeatmapCodec:
+        """What the heatmaps mean.
+
+        Raises:
+            ValueError: If alignment and codec contradict each other.
+        """
+        codec = HeatmapCodec(
+            self.codec,
+            self.input_wh,
+            self.sigma,
+            self.stride,
+            self.blur_kernel,
+            own_flip_shift=self.flip_shift,
+            border_true=self.border_true,
+        )
+        if self.alignment not in (None, codec.alignment):
+            raise ValueError(
+                f"alignment is {self.alignment!r}, but codec {codec.name!r} crops and "
+                f"decodes in the {codec.alignment!r} alignment; give the codec that fits"
+            )
+        return codec
+
+
+def check_version(values: Any, key: str, known: int, what: str) -> None:
+    """Refuse a card of another version, before what it holds is looked at.
+
+    Args:
+        values: Of the card.
+        key: Where it has its version.
+        known: The version that is read.
+        what: Names the card.
+
+    Raises:
+        ValueError: If it is another one, or there is none.
+    """
+    version = values.get(key) if isinstance(values, Mapping) else None
+    if version != known or type(version) is not int:
+        raise ValueError(
+            f"the {what} has format {shown(version)}, but this pose_hrnet reads format "
+            f"{known}; use the version of pose_hrnet that wrote it, or a newer one"
+        )
