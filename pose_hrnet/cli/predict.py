@@ -129,6 +129,7 @@ def predict(
         box_format=box_format,
         **given(min_box_score=min_box_score),
     )
+    file = checkpoint_file(checkpoint)
     found_by = None
     if whole_image:
         say("each image is taken for one person, as asked for")
@@ -139,7 +140,7 @@ def predict(
     known = (sources.boxes or {}).values()
     crops = len(sources.image_ids) if boxes is None else sum(map(len, known))
     model = load_model(
-        checkpoint_file(checkpoint),
+        file,
         backend=backend,
         precision=precision or "auto",
         device=device,
