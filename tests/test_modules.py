@@ -39,7 +39,7 @@ COVERED_BY = {
     ),
     "inference/test_model": "inference/load",
     "models/test_hrnet": "models/layers",
-    "models/test_load": "models/card models/card_file models/weights/read",
+    "models/test_load": "models/card models/weights/read",
     "system/test_download": "system/transfer",
     "training/test_train": "training/data training/report",
 }

@@ -111,9 +111,12 @@ def evaluate(
         compared: tuple[CompareItem, ...] = ()
         if compare is not None:
             compared = parse_names(compare, "--compare", get_args(CompareItem))
+        if boxes is not None and detector not in (None, "none"):
+            raise ValueError("--boxes and --detector both say where persons are; give one")
         crops = expected_crops(boxes or annotations)
         world.on_main(lambda: check_room(output, POSE_BYTES * (crops or 0), RESULTS))
         file = checkpoint_file(checkpoint)
+        _check_there(annotations, images, boxes, head_sizes)
         model = load_model(
             file,
             card=card,
@@ -150,8 +153,6 @@ def evaluate(
         say(f"{model.summary}\n{model.choice.summary}")
         annotated = None
         if detector not in (None, "none"):
-            if boxes is not None:
-                raise ValueError("--boxes and --detector both say where persons are; give one")
             loaded = loaded_detector(detector, detector_threshold, scoring=True, device=device)
             facts |= {"detector": loaded.summary, "detector_threshold": loaded.threshold}
             boxed = data.model_copy(update={"boxes": output / "boxes.json"})
@@ -210,6 +211,19 @@ def _cost(evaluation: Evaluation, annotated: Evaluation) -> str:
         f"{name} {own:.3f} with the detector's boxes, {best:.3f} with the annotated ones: "
         f"its boxes cost {best - own:.3f}"
     )
+
+
+def _check_there(annotations: Path, images: Path, *others: Path | None) -> None:
+    """Say what is missing before minutes go into loading the model."""
+    if not annotations.is_file():
+        from pose_hrnet.data.people import read_annotations
+
+        read_annotations(annotations)  # says it better
+    if not images.is_dir():
+        raise FileNotFoundError(f"{images}: there is no such folder of images; check the path")
+    for path in others:
+        if path is not None and not path.exists():
+            raise FileNotFoundError(f"{path}: there is no such file; check the path")
 
 
 @one_sentence_errors

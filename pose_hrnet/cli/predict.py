@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -26,8 +27,8 @@ from pose_hrnet.cli.options import (
     checkpoint_file,
     given,
 )
-from pose_hrnet.system.choices import BoxFormat, NmsName
-from pose_hrnet.system.text import counted
+from pose_hrnet.system.choices import BoxFormat, NmsName, PoseFormat
+from pose_hrnet.system.text import counted, parse_names
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,15 @@ def predict(
     ] = None,
     overlays: Annotated[bool, typer.Option(help="Draw the poses on the images.")] = True,
     min_score: Annotated[
-        float | None, typer.Option(help="Keypoints below it are not drawn; 0.2.")
+        float | None, typer.Option(help="Keypoints below it are not drawn, and no labels; 0.2.")
+    ] = None,
+    formats: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help=f"Write for other programs, too: {', '.join(get_args(PoseFormat))}; several with "
+            "commas between.",
+        ),
     ] = None,
     min_box_score: Annotated[
         float | None,
@@ -103,6 +112,7 @@ def predict(
     from pose_hrnet.config.recipe import EvaluateConfig
     from pose_hrnet.inference.estimator import PoseEstimator
     from pose_hrnet.inference.files import predict_files
+    from pose_hrnet.inference.formats.writer import Outputs, check_formats
     from pose_hrnet.inference.load import load_model
     from pose_hrnet.inference.sources import find_images, identify
     from pose_hrnet.models.weights.zoo import find_entry
@@ -118,6 +128,11 @@ def predict(
     whole_image = whole_image or (detector == "none" and boxes is None)
     if nms is not None and whole_image:
         raise ValueError("--nms does nothing with --whole-image; leave it out")
+    wanted: tuple[PoseFormat, ...] = ()
+    if formats is not None:
+        wanted = parse_names(formats, "--format", get_args(PoseFormat))
+    outputs = Outputs(formats=wanted, **given(draw_above=min_score, label_above=min_score))
+    check_formats(output, wanted)
     if min_box_score is not None and boxes is None:
         raise ValueError(
             "--min-box-score does nothing without --boxes; a detector takes --detector-threshold"
@@ -162,8 +177,8 @@ def predict(
         output,
         boxes=found_by,
         test=None if nms is None else EvaluateConfig(nms=nms),
+        outputs=outputs if overlays else replace(outputs, draw_above=None),
         progress=RichProgress(),
-        **(given(draw_above=min_score) if overlays else {"draw_above": None}),
     )
     say(
         f"{counted(done.persons, 'person')} in {counted(done.images, 'image')}"

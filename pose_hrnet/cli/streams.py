@@ -22,9 +22,14 @@ class _Lasting:
         return getattr(getattr(sys, self._name), name)
 
     def write(self, text: str) -> int:
-        """As of any stream."""
+        """As of any stream; what its encoding lacks is written out."""
+        stream = getattr(sys, self._name)
         with _without_terminal():
-            getattr(sys, self._name).write(text)
+            try:
+                stream.write(text)
+            except UnicodeEncodeError:
+                known = text.encode(stream.encoding, "backslashreplace")
+                stream.write(known.decode(stream.encoding))
         return len(text)
 
     def flush(self) -> None:

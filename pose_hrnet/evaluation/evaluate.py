@@ -81,7 +81,7 @@ class Evaluation:
         unusual = [
             f"{name.replace('_', ' ')} {value} instead of {usual[name]}"
             for name, value in facts.items()
-            if value != usual.get(name, value)
+            if value != usual.get(name, value) and (name, value) != ("weights", None)
         ]
         return [
             (

@@ -15,6 +15,7 @@ from pose_hrnet.data.formats.results import POSE_BYTES, RESULTS
 from pose_hrnet.data.images import ImageError, read_rgb
 from pose_hrnet.inference.detector import Detector, detect_stream
 from pose_hrnet.inference.estimator import BATCH_BYTES, PoseEstimator
+from pose_hrnet.inference.formats.writer import USUAL_OUTPUTS, FormatFiles, Outputs, finished
 from pose_hrnet.inference.model import postprocess
 from pose_hrnet.inference.sources import Sources, find_images, identify
 from pose_hrnet.inference.written import OVERLAYS, PredictionFiles, overlay_names
@@ -56,7 +57,7 @@ def predict_files(
     *,
     boxes: Path | Detector | None = None,
     annotations: Path | None = None,
-    draw_above: float | None = 0.2,
+    outputs: Outputs = USUAL_OUTPUTS,
     test: EvaluateConfig | None = None,
     progress: Progress = SILENT,
 ) -> FilePredictions:
@@ -77,7 +78,7 @@ def predict_files(
         boxes: Where the persons are: a detection file (see `identify`), or what finds them, while
             others are posed; None: each image is one person crop.
         annotations: Whose image ids the results and the boxes go by; None: they go by names.
-        draw_above: Keypoints of this score and above are drawn on the images; None: no overlays.
+        outputs: What is written besides: overlays, and files for other programs.
         test: Rescores the poses and removes duplicates, as an evaluation does; None: all stay,
             and score as said above.
         progress: Watches.
@@ -86,6 +87,7 @@ def predict_files(
         FileNotFoundError: If an input or the box file is missing.
         OSError: If the folder cannot be written to, or the disk is full.
         FolderBusy: If another process predicts into the folder.
+        FileExistsError: If files for other programs are there of an earlier run.
         ValueError: If there is no image, or as `identify`.
     """
     check_room(output)
@@ -101,8 +103,17 @@ def predict_files(
     images = empty = 0
     failures: list[str] = []
     with owned(output, LOCK):
-        written = PredictionFiles(output, estimator.skeleton, draw_above)
+        foreign = FormatFiles(
+            output,
+            outputs.formats,
+            estimator.skeleton,
+            names=names,
+            ids=sources.image_ids,
+            min_score=outputs.label_above,
+        )
+        written = PredictionFiles(output, estimator.skeleton, outputs.draw_above)
         with (
+            finished(foreign),
             progress.task("predict", total=len(paths), unit="images") as bar,
             Behind(BATCH_BYTES) as artist,
         ):
@@ -121,7 +132,8 @@ def predict_files(
                         replace(poses, scores=box_scores), estimator.skeleton, test
                     )
                 written.add(path, poses)
-                if draw_above is not None:
+                foreign.add(path, poses, (image.shape[1], image.shape[0]))
+                if outputs.draw_above is not None:
                     artist.do(partial(written.draw, names[path], image, poses), image.nbytes)
                 images, empty = images + 1, empty + (not len(poses))
                 bar.advance()

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 RESULTS, TABLE, OVERLAYS = "results.json", "keypoints.csv", "overlays"
 
-_NAME_BYTES = 250
+_NAME_BYTES = 240
 """Most systems take 255 for a file name; its suffix and a number are to fit, too."""
 
 
@@ -154,7 +154,7 @@ def overlay_names(paths: Sequence[Path]) -> Mapping[Path, str]:
     names: dict[str, Path] = {}
     for path in paths:
         stem = _shortened(path.stem)
-        numbered = (f"{_shortened(path.stem, 240)}_{number}" for number in count(2))
+        numbered = (f"{_shortened(path.stem, 230)}_{number}" for number in count(2))
         names[next(name for name in chain([stem], numbered) if name not in names)] = path
     return {path: name for name, path in names.items()}
 

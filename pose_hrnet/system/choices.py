@@ -30,6 +30,10 @@ Head: TypeAlias = Literal["v1", "v2"]
 AnnotationKind: TypeAlias = Literal["coco", "crowdpose", "mpii"]
 """Kinds of annotations, each with the metric of that name."""
 MetricName: TypeAlias = Literal["auto", AnnotationKind]
+PoseFormat: TypeAlias = Literal[
+    "coco-annotations", "openpose", "openpose-body25", "yolo", "mmpose", "labelstudio", "parquet"
+]
+"""What `predict` writes for other programs; see pose_hrnet.inference.formats."""
 BoxFormat: TypeAlias = Literal["xywh", "xyxy"]
 """Of a box in a file: left, top, width, height as COCO has it, or left, top, right, bottom."""
 Decode: TypeAlias = Literal["exact", "fast"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import sys
 
 import pytest
@@ -32,6 +33,14 @@ def test_a_closed_terminal_is_no_error(monkeypatch):
     print_error("to nobody")
     errors.print("to nobody")
     assert OUTPUT.write("text") == 4
+
+
+def test_what_an_encoding_lacks_is_written_out(monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr(sys, "stdout", stream)
+    say("é 人")
+    stream.flush()
+    assert stream.buffer.getvalue().split() == ["é".encode("cp1252"), rb"\u4eba"]
 
 
 def test_a_closed_pipe_still_is(monkeypatch):

@@ -265,7 +265,7 @@ def exports_are_loud(loud, monkeypatch):
 def test_options_and_benchmarks_take_it(exported):
     path, _ = exported
     said = command("benchmark", "model", "-c", path, "--quick", "--batches", 1, "--device", "cpu")
-    assert "small.xml: openvino, fp32: what a .xml file is for, with INT8 layers" in said
+    assert "small.xml: openvino, fp32: which runs .xml files, with INT8 layers" in said
     model = load_model(path, device="cpu", precision="bf16")
     assert (model.decoder.precision, model.weights) == ("bf16", "int8")
     assert load_model(path, device="cpu", precision="auto").decoder.precision == "fp32"

@@ -18,7 +18,11 @@ from pose_hrnet.data.images import read_rgb
 from pose_hrnet.evaluation.evaluate import USUAL
 from pose_hrnet.inference.detector import load_detector
 from pose_hrnet.inference.files import predict_files
+from pose_hrnet.inference.formats.writer import Outputs
 from tests.helpers.builders import make_people, write_images
+
+PLAIN = Outputs(draw_above=None)
+"""No overlays."""
 
 
 @pytest.fixture
@@ -46,7 +50,11 @@ def test_box_file_decides_who_is_predicted(estimator, folder, tmp_path, key):
     entry = {key: name, "bbox": [10, 10, 50, 80], "score": 0.5, "category_id": 1}
     (tmp_path / "boxes.json").write_text(json.dumps([entry, {**entry, "score": 0.25}]))
     done = predict_files(
-        estimator, [folder], tmp_path / "out", boxes=tmp_path / "boxes.json", draw_above=None
+        estimator,
+        [folder],
+        tmp_path / "out",
+        boxes=tmp_path / "boxes.json",
+        outputs=PLAIN,
     )
     assert (done.images, done.persons) == (3, 2)
     first, second = json.loads((tmp_path / "out/results.json").read_text())
@@ -105,7 +113,7 @@ def test_poses_of_a_detector_are_rescored_and_thinned_as_in_an_evaluation(
     persons = {}
     for name, test in (("all", None), ("none", EvaluateConfig(nms="none")), ("oks", USUAL)):
         out = tmp_path / name
-        predict_files(estimator, [folder], out, boxes=boxes, draw_above=None, test=test)
+        predict_files(estimator, [folder], out, boxes=boxes, outputs=PLAIN, test=test)
         persons[name] = json.loads((out / "results.json").read_text())
     assert [len(found) for found in persons.values()] == [2, 2, 1]
     scores = np.array(persons["oks"][0]["keypoints"]).reshape(-1, 3)[:, 2]
@@ -125,7 +133,7 @@ def test_bad_boxes_are_left_out_with_one_warning(estimator, folder, tmp_path, ca
         {"image_id": 1, "bbox": [None, 2, 3, 4]},
     ]
     boxes = write_boxes(tmp_path / "boxes.json", {"image_id": 2}, *bad, {"image_id": 1})
-    done = predict_files(estimator, [folder], tmp_path / "out", boxes=boxes, draw_above=None)
+    done = predict_files(estimator, [folder], tmp_path / "out", boxes=boxes, outputs=PLAIN)
     assert done.persons == 2
     assert result_ids(tmp_path / "out") == ["000001.png", "000002.png"]
     warning, _ = caplog.messages
@@ -170,7 +178,7 @@ def test_only_persons_are_read(tmp_path, caplog):
 def test_overlays_of_an_earlier_run_are_no_input(estimator, folder):
     for _ in range(2):
         assert predict_files(estimator, [folder], folder / "out").images == 3
-    assert predict_files(estimator, [folder], folder, draw_above=None).images == 3
+    assert predict_files(estimator, [folder], folder, outputs=PLAIN).images == 3
     with pytest.raises(ValueError, match="not at 3 overlays of earlier runs"):
         predict_files(estimator, [folder / "out"], folder / "out")
 
@@ -201,7 +209,12 @@ def test_images_without_boxes_do_not_pile_up(estimator, folder, tmp_path, monkey
     monkeypatch.setattr("pose_hrnet.inference.files.read_rgb", watch)
     boxes = write_boxes(tmp_path / "boxes.json", {"image_id": 39})
     done = predict_files(
-        estimator, [folder], tmp_path / "out", boxes=boxes, draw_above=None, progress=bar
+        estimator,
+        [folder],
+        tmp_path / "out",
+        boxes=boxes,
+        outputs=PLAIN,
+        progress=bar,
     )
     assert (done.images, done.persons, bar.done) == (39, 1, 39)
     assert max(in_memory) <= 4 * 3

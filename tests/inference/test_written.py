@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from pose_hrnet.inference.files import LOCK, predict_files
+from pose_hrnet.inference.formats.writer import Outputs
 from pose_hrnet.inference.written import GrowingFile, overlay_names
 from pose_hrnet.system.folders import FolderBusy, NotWritten, owned
 from tests.helpers.builders import make_people, write_images
@@ -114,7 +115,7 @@ def test_a_disk_that_fills_up_keeps_what_is_there(estimator, folder, tmp_path, m
     monkeypatch.setattr(GrowingFile, "add", full)
     estimator.batch_size, before = 1, estimator.batch_size
     with pytest.raises(NotWritten, match=r"results.json could not be written \(No space left"):
-        predict_files(estimator, [folder], tmp_path / "out", draw_above=None)
+        predict_files(estimator, [folder], tmp_path / "out", outputs=Outputs(draw_above=None))
     estimator.batch_size = before
     assert ids_in(tmp_path / "out") == NAMES[:2]
 

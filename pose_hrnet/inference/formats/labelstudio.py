@@ -1,0 +1,81 @@
+"""Poses as predictions of Label Studio's tasks, to be corrected there.
+
+Format: https://labelstud.io/guide/predictions and the tags KeyPointLabels and RectangleLabels:
+positions and sizes are percents of the image. A keypoint's ``parentID`` is the rectangle of its
+person. The labeling configuration has ``<Image name="image" value="$image"/>``,
+``<RectangleLabels name="person" toName="image">`` and ``<KeyPointLabels name="keypoint"
+toName="image">``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pose_hrnet.inference.formats.boxes import clipped_boxes
+from pose_hrnet.keypoints.records import Poses
+from pose_hrnet.keypoints.skeleton import Skeleton
+
+_DOT = 0.5
+"""Width of a keypoint as it is shown, in percent of the image's."""
+
+
+def labelstudio_task(
+    poses: Poses, name: str, size_wh: tuple[int, int], skeleton: Skeleton, *, min_score: float
+) -> dict[str, Any]:
+    """The task of an image, with one prediction.
+
+    Args:
+        poses: Of one image.
+        name: Of the image, as ``data.image``; Label Studio wants it to be an address that it can
+            open, which a storage or a search and replace makes of it.
+        size_wh: Its width and height.
+        skeleton: Names the keypoints.
+        min_score: Keypoints of this score and above are given, if they are in the image.
+    """
+    percent = 100 / np.array(size_wh, np.float64)
+    corners = clipped_boxes(poses, size_wh).reshape(-1, 2, 2) * percent
+    points = poses.keypoints_image.astype(np.float64)
+    inside = ((points >= 0) & (points <= np.array(size_wh) - 1)).all(axis=2)
+    shown = (poses.keypoint_scores >= min_score) & inside
+    about = {
+        "to_name": "image",
+        "original_width": size_wh[0],
+        "original_height": size_wh[1],
+        "image_rotation": 0,
+    }
+    regions: list[dict[str, Any]] = []
+    for person, ((left, top), (right, bottom)) in enumerate(corners.tolist()):
+        box = {"x": left, "y": top, "width": right - left, "height": bottom - top, "rotation": 0}
+        regions.append(
+            {
+                "id": f"p{person}",
+                "type": "rectanglelabels",
+                "from_name": "person",
+                **about,
+                "value": {**box, "rectanglelabels": ["person"]},
+                "score": float(poses.scores[person]),
+            }
+        )
+        for k in np.flatnonzero(shown[person]):
+            x, y = (points[person, k] * percent).tolist()
+            regions.append(
+                {
+                    "id": f"p{person}k{k}",
+                    "type": "keypointlabels",
+                    "from_name": "keypoint",
+                    "parentID": f"p{person}",
+                    **about,
+                    "value": {
+                        "x": x,
+                        "y": y,
+                        "width": _DOT,
+                        "keypointlabels": [skeleton.keypoint_names[k]],
+                    },
+                    "score": float(poses.keypoint_scores[person, k]),
+                }
+            )
+    mean = float(poses.scores.mean()) if len(poses) else 0.0
+    prediction = {"model_version": "pose-hrnet", "score": mean, "result": regions}
+    return {"data": {"image": name}, "predictions": [prediction]}
