@@ -14,7 +14,7 @@ PACKAGE = TESTS.parent / "pose_hrnet"
 
 COVERED_BY = {
     "behaviour/test_cli": (
-        "cli/app cli/data cli/detect cli/export cli/predict cli/recipes cli/tables cli/train"
+        "cli/app cli/data cli/export cli/predict cli/recipes cli/tables cli/train"
     ),
     "behaviour/test_demo": "cli/demo",
     "benchmark/test_suite": (
@@ -39,7 +39,7 @@ COVERED_BY = {
     ),
     "inference/test_model": "inference/load",
     "models/test_hrnet": "models/layers",
-    "models/test_load": "models/card models/card_file models/weights/read",
+    "models/test_load": "models/card models/weights/read",
     "system/test_download": "system/transfer",
     "training/test_train": "training/data training/report",
 }

@@ -6,6 +6,7 @@ Targets: at most 10 s, and at most 150 MB of memory that stays.
 
 from __future__ import annotations
 
+import argparse
 import multiprocessing
 import tempfile
 from pathlib import Path
@@ -45,6 +46,9 @@ def measure(path: Path) -> dict[str, float]:
 
 def main() -> None:
     """Print the table."""
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "annotations.json"
         write_annotations(path, images=IMAGES, persons=PERSONS)

@@ -10,7 +10,6 @@ from pathlib import Path
 from pose_hrnet.benchmark.made_up import sample_poses, write_annotations, write_boxes
 from pose_hrnet.benchmark.timing import Measurement, Pace, Row, Variant, Work, measure
 from pose_hrnet.data.formats.detections import load_detections
-from pose_hrnet.data.formats.results import poses_to_results
 from pose_hrnet.data.people import load_people
 from pose_hrnet.evaluation.metrics.coco_ap import score_poses, score_results
 from pose_hrnet.evaluation.metrics.scores import Scores
@@ -89,7 +88,7 @@ def _works(
     """The phases by name; those that score leave the numbers in `scores`."""
     boxes, results = folder / "boxes.json", folder / "results.json"
     write_boxes(poses, boxes)
-    write_json(results, poses_to_results(poses))
+    write_json(results, poses.to_coco())
     images, rescored = load_people(annotations).images, rescore(poses)
 
     def score(evaluator: Evaluator) -> None:

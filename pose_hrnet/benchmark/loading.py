@@ -26,6 +26,7 @@ from pose_hrnet.keypoints.geometry import BOX_PADDING
 from pose_hrnet.keypoints.records import People
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.system.choices import Decode
+from pose_hrnet.system.device import usable_cores
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import counted, format_size
 
@@ -97,7 +98,7 @@ def loading_variants(workers: Sequence[int]) -> list[LoadingVariant]:
     alone = [LoadingVariant(decode, order, 0) for decode in decodes for order in orders]
     return alone + [
         variant
-        for count in workers
+        for count in dict.fromkeys(min(each, usable_cores()) for each in workers)
         if count
         for variant in (
             LoadingVariant("exact", "persons", count),

@@ -117,7 +117,7 @@ def validate(
     )
     say(
         f"{counted(report.images, 'image')} ({report.images_opened:,} opened), "
-        f"{counted(report.persons, 'usable person')}, {report.training_persons:,} of them fit to "
+        f"{counted(report.persons, 'person')}, {report.training_persons:,} of them fit to "
         "train on",
     )
     if report.findings:

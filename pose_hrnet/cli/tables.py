@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pose_hrnet.training.dry_run import Check
     from pose_hrnet.training.summary import Facts
 
+NOISE = 0.005
+"""AP by which combinations differ without a meaning on thousands of persons; on fewer, more."""
+
 
 def print_scores(scores: Scores, metric: AnnotationKind = "coco") -> None:
     """Print the numbers of a metric, and the notes on them."""
@@ -53,6 +56,13 @@ def print_comparison(comparison: Comparison) -> None:
         scores = [f"{row.scores.values[name]:.3f}" for name in numbers]
         rows.append([mark, flip, choice.codec, choice.nms, *scores])
     print_table("compared, best first", ["", "flip", "codec", "nms", *numbers], rows, bold=0)
+    best, *others = (row.scores.values["AP"] for row in comparison.rows)
+    near = sum(best - score < NOISE for score in others)
+    if near:
+        say(
+            f"within {NOISE} AP of the best, which other images may as well put the other way "
+            f"round: {counted(near, 'combination')}"
+        )
     say("own: as the checkpoint and the options say; both: own and best")
     say(
         f"the network saw {counted(comparison.network_crops, 'crop')}; crop alignments, each with "

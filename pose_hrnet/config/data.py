@@ -100,7 +100,7 @@ class DataConfig(Section):
     """Category of the data sets that name none: a name or id, several of equal keypoints with
     commas between, or all; null: the one with keypoints, or else person, or else all."""
     workers: Annotated[int, Field(ge=0, le=1024)] = 8
-    """Loader processes; 0 loads in the main process."""
+    """Loader processes, one per core at most; 0: the main one loads."""
     decode: Decode = "exact"
     """How training JPEGs are decoded; fast: quicker, reduced where large, off by 1 to 2 levels."""
     order: Order = "persons"

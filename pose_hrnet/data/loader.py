@@ -18,6 +18,7 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from pose_hrnet.data.crops import Crop, CropBatch, CropDataset, SampleKey
 from pose_hrnet.keypoints.records import People
+from pose_hrnet.system.device import usable_cores
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def crop_loader(
     Args:
         dataset: The crops.
         batch_size: B of every batch but perhaps the last.
-        workers: Loader processes; 0 loads in this one.
+        workers: Loader processes, at most as many as there are cores; 0 loads in this one.
         shuffle: Random order (training), else image by image.
         sampler: Another order; None: an `EpochSampler`.
         pin_memory: Page-locked batches, for CUDA.
@@ -155,6 +156,7 @@ def crop_loader(
             is as one process would have it, and no person comes twice. A `sampler` that is given
             has its own.
     """
+    workers = min(workers, usable_cores())
     if workers:
         # The processes are the parallelism. Where they are forked it must be said before: a child
         # that touches OpenCV's thread pool, which fork does not copy, waits forever.

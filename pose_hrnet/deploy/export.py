@@ -9,6 +9,7 @@ inside, on a quarter of the bytes that floats would take.
 from __future__ import annotations
 
 import copy
+import logging
 import re
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -36,7 +37,9 @@ from pose_hrnet.models.card import SUFFIXES, ExportFacts, ModelCard
 from pose_hrnet.system.choices import ExportFormat
 from pose_hrnet.system.extras import import_extra
 from pose_hrnet.system.folders import LEAST, check_room, draft_folder, naming, put_in_place
-from pose_hrnet.system.text import one_line
+from pose_hrnet.system.text import counted, one_line
+
+log = logging.getLogger(__name__)
 
 
 class PoseGraph(nn.Module):
@@ -131,6 +134,7 @@ def export_model(
     card = replace(model.card, export=facts)
     write = {"onnx": _write_onnx, "openvino": _write_openvino, "torch": _write_program}[fmt]
     import_packages(fmt)
+    log.info("tracing the network and writing it in format %s, which takes a minute or more", fmt)
     check_room(path.parent, weight_bytes(model), WEIGHTS)
     program = trace(model, heatmaps=heatmaps)
     with draft_folder(path) as folder:
@@ -148,6 +152,7 @@ def export_model(
         card.write_beside(draft)
         found = None
         if check_crops is not None:
+            log.info("comparing it with the checkpoint on %s", counted(len(check_crops), "crop"))
             found = difference(model, _opened(draft, model), check_crops, bound)
             facts = replace(facts, measured={"difference": asdict(found)})
             card = replace(card, export=facts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.data.crops import CropDataset
+from pose_hrnet.data.formats.rows import read_json
 from pose_hrnet.data.people import check_keypoints, people_to_predict, read_annotations
 from pose_hrnet.deploy.check import MAX_DIFFERENCE, difference
 from pose_hrnet.deploy.export import WEIGHTS, Export, export_model, graph_card, weight_bytes
@@ -224,7 +224,7 @@ def _crops(card: ModelCard, people: People, rows: NDArray[np.intp], data: DataSe
 
 def _without(data: DataSet, images: set[ImageId], folder: Path) -> DataSet:
     """The data set without these images, as files in a folder."""
-    content = json.loads(data.annotations.read_bytes())
+    content: Any = read_json(data.annotations, Any, "annotations")
     if isinstance(content, list):  # MPII: the images are their file names
         content = [row for row in content if row.get("image") not in images]
     else:
@@ -234,7 +234,7 @@ def _without(data: DataSet, images: set[ImageId], folder: Path) -> DataSet:
     boxes = None
     if data.boxes is not None:
         boxes = folder / "scored_boxes.json"
-        rows = json.loads(data.boxes.read_bytes())
+        rows = read_json(data.boxes, list[dict[str, Any]], "a list of boxes")
         write_json(boxes, [row for row in rows if row.get("image_id") not in images])
     return data.model_copy(update={"annotations": folder / "scored.json", "boxes": boxes})
 

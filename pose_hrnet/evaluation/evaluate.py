@@ -11,7 +11,6 @@ from torch.utils.data import DataLoader
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.crops import Crop, CropDataset
-from pose_hrnet.data.formats.results import poses_to_results
 from pose_hrnet.data.loader import crop_loader
 from pose_hrnet.data.missing import why_unreadable
 from pose_hrnet.data.people import check_keypoints, people_to_predict, read_annotations
@@ -55,7 +54,7 @@ class Evaluation:
     @property
     def results(self) -> list[dict[str, Any]]:
         """The poses in COCO results format."""
-        return poses_to_results(self.poses)
+        return self.poses.to_coco()
 
     def with_provenance(self, facts: dict[str, Any]) -> Evaluation:
         """The same scores with further facts about what produced them."""
@@ -81,7 +80,7 @@ class Evaluation:
         unusual = [
             f"{name.replace('_', ' ')} {value} instead of {usual[name]}"
             for name, value in facts.items()
-            if value != usual.get(name, value)
+            if value != usual.get(name, value) and (name, value) != ("weights", None)
         ]
         return [
             (

@@ -17,6 +17,7 @@ from pose_hrnet.data.loader import end_workers
 from pose_hrnet.inference.model import Decoder, PoseModel, decode_each, poses_of
 from pose_hrnet.keypoints.geometry import xywh_to_xyxy
 from pose_hrnet.keypoints.records import Float32, Poses
+from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.distributed import World
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import counted
@@ -126,8 +127,8 @@ def predict_each(
         images = counted(len(unreadable), "image")
         log.warning("%s could not be read; all persons there count as missed", images)
     return [
-        _joined(dataset, batches, place, len(decoder.flip_index), unreadable)
-        for place, decoder in enumerate(decoders)
+        _joined(dataset, batches, place, model.card.skeleton, unreadable)
+        for place in range(len(decoders))
     ]
 
 
@@ -152,14 +153,14 @@ def _joined(
     dataset: CropDataset,
     batches: Sequence[_Batch],
     place: int,
-    num_keypoints: int,
+    skeleton: Skeleton,
     unreadable: set[int],
 ) -> Inference:
     """What one decoder made of all batches, but for crops whose image could not be read."""
     row = [batch.row[batch.readable] for batch in batches]
     points = [batch.decoded[place][0][batch.readable] for batch in batches]
     scores = [batch.decoded[place][1][batch.readable] for batch in batches]
-    empty = np.empty((0, num_keypoints, 2), np.float32)
+    empty = np.empty((0, len(skeleton.keypoint_names), 2), np.float32)
     rows = np.concatenate([*row, np.empty(0, np.int64)]).astype(np.int64)
     people = dataset.people[rows]
     poses = poses_of(
@@ -169,6 +170,7 @@ def _joined(
         boxes_xyxy=xywh_to_xyxy(people.boxes_xywh),
         scores=people.scores,
         image_ids=people.image_ids,
+        skeleton=skeleton,
     )
     poses = replace(poses, category_ids=people.category_ids)
     return Inference(poses, tuple(sorted(unreadable)), rows)

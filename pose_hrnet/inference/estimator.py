@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
@@ -57,7 +57,7 @@ class _PendingImage(Generic[Key]):
     keypoints_input: Float32
     keypoint_scores: Float32
 
-    def poses(self) -> Poses:
+    def poses(self, skeleton: Skeleton) -> Poses:
         """The finished poses; their image id is 0."""
         return poses_of(
             self.frames,
@@ -66,6 +66,7 @@ class _PendingImage(Generic[Key]):
             boxes_xyxy=self.boxes_xyxy,
             scores=self.keypoint_scores.mean(axis=1),
             image_ids=[0] * len(self.frames),
+            skeleton=skeleton,
         )
 
 
@@ -202,16 +203,13 @@ class PoseEstimator:
                 f"{counted(len(images), 'image')}; give one per image"
             )
         numbered = zip(range(len(images)), arrays, boxes_xyxy, strict=True)
-        none = self._pending(None, np.empty((1, 1, 3), np.uint8), []).poses()
+        none = self._pending(None, np.empty((1, 1, 3), np.uint8), []).poses(self.skeleton)
         found = [
             replace(poses, image_ids=object_array([number] * len(poses)))
             for number, _, poses in self.predict_stream(numbered)
         ]
-        columns = {
-            f.name: np.concatenate([getattr(poses, f.name) for poses in (none, *found)])
-            for f in fields(Poses)
-        }
-        return Poses(**columns)
+        poses = Poses.concatenate([none, *found])
+        return replace(poses, image=arrays[0]) if len(arrays) == 1 else poses
 
     def predict_stream(
         self, pictures: Iterable[tuple[Key, Image, ArrayLike]]
@@ -237,7 +235,7 @@ class PoseEstimator:
             if batch.owners:
                 self._run(batch)
             for pending in batch.finished:
-                yield pending.key, pending.image, pending.poses()
+                yield pending.key, pending.image, pending.poses(self.skeleton)
 
     def _batches(self, pictures: Iterable[tuple[Key, Image, ArrayLike]]) -> Iterator[_Batch[Key]]:
         """Crops in batches that go on over the ends of images."""

@@ -297,6 +297,7 @@ def poses_of(
     boxes_xyxy: ArrayLike,
     scores: Float32,
     image_ids: Sequence[ImageId],
+    skeleton: Skeleton,
 ) -> Poses:
     """What a model gives for N crops, as poses in image pixels.
 
@@ -307,6 +308,7 @@ def poses_of(
         boxes_xyxy: ``(N, 4)`` image pixels, those that were asked for.
         scores: ``(N,)`` of the poses.
         image_ids: N ids.
+        skeleton: What the keypoints are called.
 
     Returns:
         N poses. Their areas are those of the padded crops, as official OKS-NMS uses them.
@@ -318,6 +320,7 @@ def poses_of(
         boxes_xyxy=np.asarray(boxes_xyxy).astype(np.float32),
         scores=scores,
         areas=frames.areas.astype(np.float32),
+        skeleton=skeleton,
     )
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import cv2
 
-from pose_hrnet.data.formats.results import poses_to_results
 from pose_hrnet.keypoints.records import Image, Poses
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.files import encode_json, replace_file
@@ -101,7 +100,7 @@ class PredictionFiles:
         Raises:
             NotWritten: If the disk is full or broken; what was added before is there.
         """
-        rows = [encode_json(row) for row in poses_to_results(poses)]
+        rows = [encode_json(row) for row in poses.to_coco()]
         between = b"," if self.persons and rows else b""
         self._results.add(between + b",".join(rows))
         self.persons += len(rows)

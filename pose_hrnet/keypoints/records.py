@@ -14,12 +14,17 @@ Visibility is COCO's: 0 not labelled, 1 labelled but hidden, 2 labelled and visi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.system.extras import import_extra
+from pose_hrnet.system.text import counted
 
 ImageId: TypeAlias = int | str
 PERSON = 1
@@ -28,6 +33,8 @@ Image: TypeAlias = NDArray[np.uint8]
 """8-bit pixels, ``(H, W, 3)`` RGB unless said otherwise."""
 Float32: TypeAlias = NDArray[np.float32]
 Float64: TypeAlias = NDArray[np.float64]
+_SHOWN = 10
+"""Persons that a `repr` lists."""
 
 
 def _expect_shape(
@@ -174,6 +181,8 @@ class Poses:
         scores: ``(N,)`` float32: the box score, or the pose score once rescored.
         areas: ``(N,)`` float32 square pixels that OKS-NMS uses (official: of the padded crop).
         category_ids: ``(N,)`` object array of ``category_id``; 1, COCO's persons, unless given.
+        skeleton: What the K keypoints are called; None: not said. Shared by all rows.
+        image: ``(H, W, 3)`` RGB that they stand in, where it is one and at hand. Shared likewise.
     """
 
     image_ids: NDArray[np.object_]
@@ -183,6 +192,8 @@ class Poses:
     scores: Float32
     areas: Float32
     category_ids: NDArray[np.object_] = field(default_factory=lambda: object_array([]))
+    skeleton: Skeleton | None = None
+    image: Image | None = None
 
     def __post_init__(self) -> None:
         _fill_categories(self, len(self.image_ids))
@@ -198,7 +209,143 @@ class Poses:
         return len(self.image_ids)
 
     def __getitem__(self, rows: ArrayLike | slice) -> Poses:
-        return _take(self, rows, shared=())
+        return _take(self, rows, shared=("skeleton", "image"))
+
+    def __iter__(self) -> Iterator[Poses]:
+        """The persons, each as `Poses` of one row."""
+        return (self[row] for row in range(len(self)))
+
+    def __repr__(self) -> str:
+        keypoints = self.keypoint_scores.shape[1]
+        name = f" ({self.skeleton.name})" if self.skeleton else ""
+        lines = [f"Poses: {counted(len(self), 'person')}, {keypoints} keypoints{name}"]
+        for row in range(min(len(self), _SHOWN)):
+            box = " ".join(f"{edge:.0f}" for edge in self.boxes_xyxy[row])
+            where = f"image {self.image_ids[row]!r}, box {box}"
+            lines.append(f"  {row}: score {self.scores[row]:.2f}, {where}")
+        if len(self) > _SHOWN:
+            lines.append(f"  ... and {len(self) - _SHOWN} more")
+        return "\n".join(lines)
+
+    def _repr_png_(self) -> bytes | None:
+        """The picture that a notebook shows."""
+        from pose_hrnet.visualize.pictures import png_bytes
+
+        return None if self.image is None else png_bytes(self.plot())
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Poses]) -> Poses:
+        """The rows of all parts in order, at least one; skeleton and image are the first's."""
+        columns = {
+            f.name: np.concatenate([getattr(part, f.name) for part in parts])
+            for f in fields(cls)
+            if f.name not in ("skeleton", "image")
+        }
+        return cls(**columns, skeleton=parts[0].skeleton, image=parts[0].image)
+
+    @property
+    def keypoint_names(self) -> tuple[str, ...]:
+        """K names; numbers where no skeleton is said."""
+        if self.skeleton is not None:
+            return self.skeleton.keypoint_names
+        return tuple(str(k) for k in range(self.keypoint_scores.shape[1]))
+
+    def plot(self, image: Image | None = None, **style: Any) -> Image:
+        """Draw the poses on a copy of an image.
+
+        Args:
+            image: ``(H, W, 3)`` RGB; None: the one that was predicted.
+            style: As of `pose_hrnet.visualize.poses.draw_poses`: ``min_score``, ``thickness``,
+                ``boxes_xyxy``, ``labels``.
+
+        Returns:
+            ``(H, W, 3)`` RGB.
+
+        Raises:
+            ValueError: If no image is given nor at hand.
+        """
+        from pose_hrnet.visualize.poses import draw_poses
+
+        image = self.image if image is None else image
+        if image is None:
+            raise ValueError("these poses are of several images, or read; give plot(image) one")
+        if self.skeleton is not None:
+            style.setdefault("skeleton", self.skeleton)
+        return draw_poses(image, self.keypoints_image, self.keypoint_scores, **style)
+
+    def to_coco(self) -> list[dict[str, Any]]:
+        """COCO keypoint results: ``{image_id, category_id, keypoints, score}`` per person.
+
+        ``keypoints`` is ``[x, y, keypoint score] * K`` in image pixels, not rounded. Format:
+        https://cocodataset.org/#format-results (Lin et al., ECCV 2014).
+
+        Raises:
+            ValueError: If a number is not finite: no evaluation could read it.
+        """
+        keypoints, scores = self.flat_keypoints, self.scores.astype(np.float64)
+        wrong = np.flatnonzero(~(np.isfinite(keypoints).all(axis=1) & np.isfinite(scores)))
+        if len(wrong):
+            raise ValueError(
+                f"{len(wrong)} of {counted(len(self), 'pose')} with keypoints or scores that are "
+                f"not finite, the first in image {self.image_ids[wrong[0]]!r}; check the model's "
+                "weights"
+            )
+        ids = self.image_ids.tolist(), self.category_ids.tolist()
+        columns = zip(*ids, keypoints.tolist(), scores.tolist(), strict=True)
+        return [
+            {"image_id": image_id, "category_id": category_id, "keypoints": row, "score": score}
+            for image_id, category_id, row, score in columns
+        ]
+
+    def to_json(self) -> str:
+        """A JSON list of persons: image_id, score, box_xyxy, and keypoints {name: [x, y, score]}.
+
+        Image pixels to two decimals, scores to four.
+        """
+        persons = []
+        for row in range(len(self)):
+            points = self.keypoints_image[row].astype(float).round(2).tolist()
+            scores = self.keypoint_scores[row].astype(float).round(4).tolist()
+            named = zip(self.keypoint_names, points, scores, strict=True)
+            persons.append({
+                "image_id": self.image_ids[row],
+                "score": round(float(self.scores[row]), 4),
+                "box_xyxy": self.boxes_xyxy[row].astype(float).round(2).tolist(),
+                "keypoints": {name: [*point, score] for name, point, score in named},
+            })  # fmt: skip
+        return json.dumps(persons)
+
+    def to_dataframe(self) -> Any:
+        """A pandas DataFrame with a row for each keypoint of each person.
+
+        Columns: image_id, person, keypoint, x, y (image pixels), score, pose_score.
+
+        Raises:
+            ValueError: If pandas is not installed.
+        """
+        persons, keypoints = self.keypoint_scores.shape
+        return import_extra("pandas", "pandas").DataFrame({
+            "image_id": np.repeat(self.image_ids, keypoints),
+            "person": np.repeat(np.arange(persons), keypoints),
+            "keypoint": list(self.keypoint_names) * persons,
+            "x": self.keypoints_image[..., 0].ravel(),
+            "y": self.keypoints_image[..., 1].ravel(),
+            "score": self.keypoint_scores.ravel(),
+            "pose_score": np.repeat(self.scores, keypoints),
+        })  # fmt: skip
+
+    def to_supervision(self) -> Any:
+        """A ``supervision.KeyPoints`` of the persons.
+
+        Raises:
+            ValueError: If supervision is not installed.
+        """
+        return import_extra("supervision", "supervision").KeyPoints(
+            xy=self.keypoints_image,
+            keypoint_confidence=self.keypoint_scores,
+            detection_confidence=self.scores,
+            class_id=np.zeros(len(self), int),
+        )
 
     @property
     def flat_keypoints(self) -> Float64:

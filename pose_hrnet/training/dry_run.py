@@ -196,7 +196,8 @@ class _Trial:
     def loading(self) -> tuple[Result, str]:
         """Read batches as the training would, without a network to wait for."""
         _needed(self.data, "training data")
-        loader, workers = self.parts.loader, self.config.data.workers
+        loader = self.parts.loader
+        workers = loader.num_workers
         seen = bad = timed = 0
         began = perf_counter()
         try:

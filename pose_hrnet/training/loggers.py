@@ -24,6 +24,7 @@ from pose_hrnet.keypoints.records import Image
 from pose_hrnet.system.choices import LoggerName
 from pose_hrnet.system.extras import import_extra
 from pose_hrnet.system.files import write_text
+from pose_hrnet.system.inputs import read_input
 
 log = logging.getLogger(__name__)
 
@@ -255,7 +256,7 @@ def _known_ids(output: Path) -> dict[str, str]:
     """The ids of the remote runs that a folder's run has, by logger."""
     path = output / _IDS
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+        return msgspec.json.decode(read_input(path), type=dict[str, str])
     except FileNotFoundError:
         return {}
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -17,8 +17,9 @@ from typing import Any
 from pose_hrnet.evaluation.scorer import CURVE_SCORES, main_number
 from pose_hrnet.keypoints.records import Image
 from pose_hrnet.system.files import write_text
+from pose_hrnet.system.inputs import read_input
 from pose_hrnet.system.progress import Bar
-from pose_hrnet.system.text import duration, speed
+from pose_hrnet.system.text import duration, one_line, speed
 from pose_hrnet.training.loggers import Loggers, RunLogger
 from pose_hrnet.training.summary import Facts, Tell, epoch_in_words, log_facts, result_facts
 from pose_hrnet.visualize.pictures import draw_training_curve, write_image
@@ -171,4 +172,11 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The lines of a ``metrics.jsonl``; empty if there is no such file."""
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = read_input(path).splitlines()
+    try:
+        return [dict(json.loads(line)) for line in lines]
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(
+            f"{path} is damaged ({one_line(error)}); expected a line of JSON for each epoch: "
+            "restore it, or choose another --output"
+        ) from None

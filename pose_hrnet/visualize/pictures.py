@@ -46,6 +46,12 @@ def add_title(image: Image, title: str) -> Image:
     return np.concatenate([bar, image])
 
 
+def png_bytes(image: Image) -> bytes:
+    """An RGB image as the bytes of a PNG file."""
+    _, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    return data.tobytes()
+
+
 def write_image(path: Path, image: Image) -> None:
     """Write RGB pixels as PNG or JPEG, by the file name's suffix.
 

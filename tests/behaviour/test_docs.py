@@ -58,3 +58,33 @@ def test_yaml_examples_are_yaml():
     for page in PAGES:
         for text in re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
             yaml.safe_load(text)
+
+
+def test_the_example_of_plain_onnx_runtime_gives_our_keypoints(tmp_path, monkeypatch):
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    import cv2
+    import numpy as np
+
+    from pose_hrnet import PoseEstimator, load_model
+    from pose_hrnet.deploy.export import export_model
+    from pose_hrnet.keypoints.codec import HeatmapCodec
+    from pose_hrnet.keypoints.skeleton import COCO17
+    from pose_hrnet.models.card import ModelCard
+    from tests.helpers.networks import ColourMix
+    from tests.helpers.pose_models import pose_model
+
+    text = (ROOT / "docs/export.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(import json.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    noise = np.random.default_rng(0).integers(0, 255, (45, 20, 3), np.uint8)
+    cv2.imwrite("photo.jpg", cv2.resize(noise, (200, 450)))
+    for name in ("udp", "gaussian"):
+        card = ModelCard({"num_keypoints": 17}, COCO17, HeatmapCodec(name, (64, 96)))
+        model = pose_model(ColourMix().eval(), card, flip_test=False)
+        export_model(model, tmp_path / "best.onnx", "onnx")
+        found: dict[str, np.ndarray] = {}
+        exec(code, found)
+        estimator = PoseEstimator(load_model(tmp_path / "best.onnx", device="cpu"))
+        expected = estimator("photo.jpg", [[24, 30, 180, 420]]).keypoints_image[0]
+        assert np.abs(found["keypoints_image"] - expected).max() < 0.5

@@ -26,7 +26,7 @@ def test_a_recipe_in_full_is_the_same_recipe(name):
 def test_every_setting_has_its_meaning_beside_it():
     lines = recipe_in_full(load_config("coco_w32_256x192")).splitlines()
     assert (
-        "  workers: 8                      # Loader processes; 0 loads in the main process."
+        f"{'  workers: 8':<34}# Loader processes, one per core at most; 0: the main one loads."
         in lines
     )
     for line, following in zip(lines, [*lines[1:], ""], strict=True):

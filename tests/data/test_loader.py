@@ -142,3 +142,11 @@ def test_on_cuda_batches_arrive_whole_and_in_order():
         assert torch.equal(arrived.rows, batch.rows)
         seen += 1
     assert seen == 20
+
+
+def test_there_are_no_more_processes_than_cores(monkeypatch):
+    monkeypatch.setattr("pose_hrnet.data.loader.usable_cores", lambda: 1)
+    people = make_people(4)
+    crops = CropDataset(people, None, HeatmapCodec(), 1.25)
+    assert crop_loader(crops, batch_size=2, workers=8).num_workers == 1
+    assert crop_loader(crops, batch_size=2, workers=0).num_workers == 0

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from pose_hrnet.data.formats.detections import load_detections
-from pose_hrnet.data.formats.results import poses_to_results
 from pose_hrnet.data.people import labelled_people, load_people
 from pose_hrnet.keypoints.records import Poses, object_array
 from pose_hrnet.system.files import write_json
@@ -185,21 +184,21 @@ def poses(count: int = 2) -> Poses:
 def test_results_keep_every_digit(tmp_path):
     expected = replace(poses(), category_ids=object_array([3, 4]))
     path = tmp_path / "results.json"
-    write_json(path, poses_to_results(expected))
+    write_json(path, expected.to_coco())
     rows = json.loads(path.read_text())
     assert [(row["image_id"], row["category_id"]) for row in rows] == [(7, 3), ("cam-2", 4)]
     triples = np.array([row["keypoints"] for row in rows]).reshape(2, 17, 3)
     np.testing.assert_array_equal(triples[..., :2], expected.keypoints_image)
     np.testing.assert_array_equal(triples[..., 2], expected.keypoint_scores)
     assert [row["score"] for row in rows] == expected.scores.tolist()
-    assert poses_to_results(expected[:0]) == []
+    assert expected[:0].to_coco() == []
 
 
 def test_a_pose_that_is_not_finite_is_refused():
     broken = poses()
     broken.keypoints_image[1, 4] = np.nan
     with pytest.raises(ValueError, match=r"1 of 2 poses.*'cam-2'"):
-        poses_to_results(broken)
+        broken.to_coco()
 
 
 def test_json_replaces_a_file_in_one_piece(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -342,3 +343,46 @@ def test_an_index_of_something_else_is_not_written_over(tmp_path):
         with pytest.raises(ValueError, match=r"is not of shards .* choose another --output"):
             write(people, folder, folder)
         assert index.read_text() == text
+
+
+HOSTILE = {
+    "name": ("shards.0.name", "../../etc/00000.tar"), "absolute": ("shards.0.name", "/a.tar"),
+    "hidden": ("shards.0.name", ".a.tar"), "no tar": ("shards.0.name", "passwd"),
+    "below": ("shards.0.name", "a/b.tar"), "line": ("shards.0.name", "a.tar\n"),
+    "count": ("shards.0.count", 10**9), "keys": ("shards.0.keys", []),
+    "offset": ("shards.0.entries.0.offset", -1), "size": ("shards.0.entries.0.size", 2**40),
+    "width": ("shards.0.entries.0.sample.width", 0),
+    "box": ("shards.0.entries.0.sample.bbox", [1, 2]),
+    "keypoints": ("shards.0.entries.0.sample.keypoints", [1, 2]),
+    "area": ("shards.0.entries.0.sample.area", None), "padding": ("cut.box_padding", -1),
+    "input": ("cut.input_wh", [96]), "sigmas": ("skeleton.sigmas", [-1] * 17),
+    "skeleton": ("skeleton.flip_pairs", [[0, 99]]), "format": ("format", "x" * 1000),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "value"), HOSTILE.values(), ids=list(HOSTILE))
+def test_an_index_of_others_is_read_whole_or_refused(shards, tmp_path, key, value):
+    index = json.loads((shards / "index.json").read_text())
+    section: Any = index
+    *path, last = key.split(".")
+    for part in path:
+        section = section[int(part) if part.isdigit() else part]
+    section[last] = value
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    with pytest.raises(ValueError, match=r"index\.json (is not an index|has )") as error:
+        read_index(ShardStore(str(tmp_path)))
+    assert len(str(error.value)) < 400 + len(str(tmp_path))
+
+
+def test_an_address_whose_package_is_missing_is_one_sentence(monkeypatch):
+    fsspec = pytest.importorskip("fsspec")
+
+    def lacking(*args, **kwargs):
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr(fsspec, "open", lacking)
+    with pytest.raises(ValueError, match=r"s3://a/index.json needs a package for s3:// that is"):
+        read_index(ShardStore("s3://a"))
+    monkeypatch.undo()
+    with pytest.raises(OSError, match="cannot be fetched"):
+        read_index(ShardStore("nosuch://a"))

@@ -227,7 +227,16 @@ def test_evaluate_and_predict_take_it(exported, data, tmp_path):
     metrics = json.loads((tmp_path / "scores/metrics.json").read_text())
     assert metrics["AP"] > 0.95
     assert (metrics["evaluated"]["weights"], metrics["evaluated"]["precision"]) == ("int8", "fp32")
-    command("predict", data.images, "-c", exported[0], "-o", tmp_path / "poses", "--no-overlays")
+    command(
+        "predict",
+        data.images,
+        "--whole-image",
+        "-c",
+        exported[0],
+        "-o",
+        tmp_path / "poses",
+        "--no-overlays",
+    )
     assert len(json.loads((tmp_path / "poses/results.json").read_text())) == COUNT
 
 
@@ -256,7 +265,7 @@ def exports_are_loud(loud, monkeypatch):
 def test_options_and_benchmarks_take_it(exported):
     path, _ = exported
     said = command("benchmark", "model", "-c", path, "--quick", "--batches", 1, "--device", "cpu")
-    assert "small.xml: openvino, fp32: what a .xml file is for, with INT8 layers" in said
+    assert "small.xml: openvino, fp32: which runs .xml files, with INT8 layers" in said
     model = load_model(path, device="cpu", precision="bf16")
     assert (model.decoder.precision, model.weights) == ("bf16", "int8")
     assert load_model(path, device="cpu", precision="auto").decoder.precision == "fp32"

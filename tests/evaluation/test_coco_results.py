@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pose_hrnet.data.formats.coco import read_coco
-from pose_hrnet.data.formats.results import poses_to_results, read_results
+from pose_hrnet.data.formats.results import read_results
 from pose_hrnet.evaluation.metrics.coco_ap import (
     number_results,
     results_of_poses,
@@ -44,11 +44,11 @@ def annotations(tmp_path):
 
 
 def test_poses_become_the_columns_of_the_file_written_of_them(poses, annotations, tmp_path):
-    write_json(tmp_path / "results.json", poses_to_results(poses))
+    write_json(tmp_path / "results.json", poses.to_coco())
     truth = Truth.of(read_coco(annotations), 17)
     direct = number_results(results_of_poses(poses), truth, 17, [])
     read = number_results(read_results(tmp_path / "results.json", 17), truth, 17, [])
-    listed = number_results(read_results(poses_to_results(poses), 17), truth, 17, [])
+    listed = number_results(read_results(poses.to_coco(), 17), truth, 17, [])
     for name in ("image_numbers", "category_numbers", "keypoints", "scores", "areas"):
         np.testing.assert_array_equal(getattr(direct, name), getattr(read, name))
         np.testing.assert_array_equal(getattr(direct, name), getattr(listed, name))
@@ -58,7 +58,7 @@ def test_poses_become_the_columns_of_the_file_written_of_them(poses, annotations
 
 
 def test_boxes_of_results_give_their_areas(poses, annotations):
-    rows = [row | {"bbox": [1, 2, 3, i]} for i, row in enumerate(poses_to_results(poses), start=1)]
+    rows = [row | {"bbox": [1, 2, 3, i]} for i, row in enumerate(poses.to_coco(), start=1)]
     truth = Truth.of(read_coco(annotations), 17)
     found = number_results(read_results(rows, 17), truth, 17, [])
     np.testing.assert_array_equal(found.areas, 3.0 * np.arange(1, 31))
@@ -70,7 +70,7 @@ def test_boxes_of_results_give_their_areas(poses, annotations):
 @pytest.mark.parametrize("evaluator", ["fast", "pycocotools"])
 def test_poses_score_as_their_results(poses, annotations, evaluator):
     direct = score_poses(annotations, poses, evaluator=evaluator)
-    listed = score_results(annotations, poses_to_results(poses), evaluator="pycocotools")
+    listed = score_results(annotations, poses.to_coco(), evaluator="pycocotools")
     assert direct.values == listed.values
     assert direct.counts == listed.counts
     assert 0.1 < direct.values["AP"] < 0.9

@@ -184,3 +184,23 @@ def test_a_run_that_is_at_work_stays_as_it_is(settings, tmp_path):
             train(config, folder, device="cpu")
         assert sorted(folder.iterdir()) == before
         assert (folder / "config.yaml").read_text() == "the first run's"
+
+
+@pytest.mark.parametrize("state", [5, {}, {"config": 5}, {"config": {"train": {}}}, [1]])
+def test_a_state_of_something_else_is_one_sentence(tmp_path, state):
+    torch.save(state, tmp_path / LAST)
+    with pytest.raises(ValueError, match=r"last\.pt is no state of a training that can go on"):
+        load_run(tmp_path, load_config("demo"), PEOPLE, "auto")
+
+
+class Code:
+    def __reduce__(self):
+        return print, ("it ran",)
+
+
+def test_a_state_with_code_is_refused_without_advice_to_run_it(tmp_path, capsys):
+    torch.save({"config": Code()}, tmp_path / LAST)
+    with pytest.raises(ValueError, match=r"last\.pt: this file contains Python objects") as error:
+        load_run(tmp_path, load_config("demo"), PEOPLE, "auto")
+    assert "weights_only" not in str(error.value)
+    assert capsys.readouterr().out == ""

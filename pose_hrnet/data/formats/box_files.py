@@ -16,6 +16,7 @@ import msgspec
 
 from pose_hrnet.data.formats.rows import is_list, read_json
 from pose_hrnet.system.choices import BoxFormat
+from pose_hrnet.system.inputs import read_input
 from pose_hrnet.system.text import counted, few
 
 SizeOf: TypeAlias = Callable[[str], tuple[int, int] | None]
@@ -201,7 +202,7 @@ def _text(path: Path) -> str:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such box file; check the path")
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_input(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path} is no text in UTF-8 ({error.reason}); expected {FORMS}"

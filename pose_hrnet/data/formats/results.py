@@ -1,4 +1,4 @@
-"""COCO keypoint results: files -> columns, `Poses` -> rows.
+"""COCO keypoint results: files -> columns (`Poses.to_coco` gives the rows).
 
 Format: https://cocodataset.org/#format-results (Lin et al., ECCV 2014).
 """
@@ -15,8 +15,7 @@ import numpy as np
 
 from pose_hrnet.data.formats.broken_json import UNDECODABLE, fault_of
 from pose_hrnet.data.formats.rows import lenient, read_json
-from pose_hrnet.keypoints.records import Float64, ImageId, Poses
-from pose_hrnet.system.text import counted
+from pose_hrnet.keypoints.records import Float64, ImageId
 
 _EXPECTED = "a list of COCO keypoint results {image_id, category_id, keypoints, score}"
 
@@ -47,32 +46,6 @@ POSE_BYTES = 1500
 """About what the results of a person take on the disk: 17 keypoints, in JSON."""
 RESULTS = "results"
 """What they are, for people."""
-
-
-def poses_to_results(poses: Poses) -> list[dict[str, Any]]:
-    """COCO keypoint results: ``{image_id, category_id, keypoints, score}`` per pose.
-
-    ``keypoints`` is ``[x, y, keypoint score] * K`` in image pixels, not rounded.
-
-    Args:
-        poses: N poses.
-
-    Raises:
-        ValueError: If a number is not finite: no evaluation could read it.
-    """
-    keypoints, scores = poses.flat_keypoints, poses.scores.astype(np.float64)
-    wrong = np.flatnonzero(~(np.isfinite(keypoints).all(axis=1) & np.isfinite(scores)))
-    if len(wrong):
-        raise ValueError(
-            f"{len(wrong)} of {counted(len(poses), 'pose')} with keypoints or scores that are not "
-            f"finite, the first in image {poses.image_ids[wrong[0]]!r}; check the model's weights"
-        )
-    ids = poses.image_ids.tolist(), poses.category_ids.tolist()
-    columns = zip(*ids, keypoints.tolist(), scores.tolist(), strict=True)
-    return [
-        {"image_id": image_id, "category_id": category_id, "keypoints": row, "score": score}
-        for image_id, category_id, row, score in columns
-    ]
 
 
 def read_results(source: Path | list[dict[str, Any]], num_keypoints: int) -> Results:
@@ -155,4 +128,4 @@ def _decode(raws: list[msgspec.Raw], path: Path) -> Iterator[_Result]:
             raise ValueError(f"{path} is not {_EXPECTED}: {reason}{where}") from None
 
 
-__all__ = ["Results", "malformed_result", "poses_to_results", "read_results"]
+__all__ = ["Results", "malformed_result", "read_results"]

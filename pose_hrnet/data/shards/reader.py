@@ -46,7 +46,7 @@ NEVER = 1000
 """More keypoints than any person has: there are no half bodies."""
 
 
-Key: TypeAlias = Annotated[str, Meta(pattern=r"^[\w.-]{1,200}$")]
+Key: TypeAlias = Annotated[str, Meta(pattern=r"^[\w.-]{1,200}\Z")]
 Side: TypeAlias = Annotated[int, Meta(gt=0, le=2**17)]
 Pixel: TypeAlias = Annotated[float, Meta(ge=-1e12, le=1e12)]
 
@@ -85,7 +85,7 @@ class Entry(msgspec.Struct):
 class Shard(msgspec.Struct):
     """One tar file: its name, and its persons in their order there."""
 
-    name: Annotated[str, Meta(pattern=r"^[\w-][\w.-]{0,200}\.tar$")]
+    name: Annotated[str, Meta(pattern=r"^[\w-][\w.-]{0,200}\.tar\Z")]
     count: Annotated[int, Meta(ge=0, le=10**7)]
     keys: list[Key]
     entries: list[Entry]

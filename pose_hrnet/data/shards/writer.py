@@ -40,6 +40,7 @@ from pose_hrnet.keypoints.records import Float64, Image, People
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.files import replace_file, write_json
 from pose_hrnet.system.folders import check_room, draft_folder, owned, put_in_place
+from pose_hrnet.system.inputs import read_input
 from pose_hrnet.system.progress import SILENT, Bar, Progress
 from pose_hrnet.system.text import counted
 
@@ -157,7 +158,7 @@ def _earlier_tars(index: Path) -> set[str]:
     if not index.exists():
         return set()
     try:
-        found = msgspec.json.decode(index.read_bytes(), type=_Listing)
+        found = msgspec.json.decode(read_input(index), type=_Listing)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         found = _Listing("", [])
     if not found.format.startswith(FORMAT_NAME):

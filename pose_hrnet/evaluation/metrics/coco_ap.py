@@ -107,7 +107,7 @@ def score_poses(
     image_ids: Iterable[ImageId] | None = None,
     evaluator: Evaluator = "fast",
 ) -> Scores:
-    """Score poses as `score_results` does the results that `poses_to_results` makes of them.
+    """Score poses as `score_results` does the results that `Poses.to_coco` makes of them.
 
     Args:
         annotations: As `score_results` takes them.
@@ -133,7 +133,7 @@ def score_poses(
 
 
 def results_of_poses(poses: Poses) -> Results:
-    """The results that `poses_to_results` makes of N poses, as columns and without making them."""
+    """The results that `Poses.to_coco` makes of N poses, as columns and without making them."""
     return Results(
         "the poses",
         poses.image_ids.tolist(),

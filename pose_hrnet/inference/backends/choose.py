@@ -133,7 +133,7 @@ def choose_for_file(
             f"{path} cannot be run by backend {chosen}; a {suffix} file needs "
             f"{' or '.join(possible[suffix])}"
         )
-    reason = f"what a {suffix} file is for" if backend == "auto" else "as asked for"
+    reason = f"which runs {suffix} files" if backend == "auto" else "as asked for"
     if quantised:
         reason = f"{reason}, with INT8 layers"
     if chosen != "openvino" and precision not in ("auto", "fp32"):

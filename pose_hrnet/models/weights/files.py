@@ -60,7 +60,8 @@ _PASSED_OVER = (
 )
 
 _FOREIGN = {
-    b"<": "a web page or XML",
+    b"<?xml": "an OpenVINO model, or other XML, whose weights cannot be read back",
+    b"<": "a web page",
     b"version https://git-lfs": "a Git LFS pointer, not the file itself (run git lfs pull)",
     b"\x89HDF": "an HDF5 file (Keras)",
     b"\x1f\x8b": "a gzip archive (unpack it)",
