@@ -14,7 +14,7 @@ PACKAGE = TESTS.parent / "pose_hrnet"
 
 COVERED_BY = {
     "behaviour/test_cli": (
-        "cli/app cli/data cli/detect cli/export cli/predict cli/recipes cli/tables cli/train"
+        "cli/app cli/data cli/export cli/predict cli/recipes cli/tables cli/train"
     ),
     "behaviour/test_demo": "cli/demo",
     "benchmark/test_suite": (
