@@ -69,7 +69,7 @@ def demo(
     images: Annotated[int, typer.Option(min=20, help="Drawn training images.")] = 2000,
     epochs: Annotated[int | None, typer.Option(min=1, help="Override the recipe's.")] = None,
 ) -> None:
-    """Draw a data set, train a small HRNet on it, score it, and make pictures: no download.
+    """Draw a data set, fine-tune the default model on it, score it, make pictures: no download.
 
     A second run into the same folder reuses what is there; a training with other settings is moved
     aside.
