@@ -149,7 +149,8 @@ class AnnotationFile:
         Args:
             wanted: A name or id, several with commas between, or ``all`` that have keypoints.
                 None: the one that has keypoints, or else is called ``person``, or else all if
-                their keypoints are equal, or else the only one. A file without categories has those of its annotations.
+                their keypoints are equal, or else the only one. A file without categories has
+                those of its annotations.
 
         Raises:
             ValueError: If there is none, or their keypoints differ.

@@ -320,7 +320,7 @@ def run_parts(session: Session, values: Tensor) -> Iterator[Sequence[Tensor]]:
 
     Args:
         session: The file.
-        values: Its input, of any batch size.
+        values: Its input, ``(B, ...)``.
     """
     values = values.to(session.input_dtype).contiguous()
     size = session.input_shape[0] or max(len(values), 1)
