@@ -66,9 +66,7 @@ def test_reports_tell_both_kinds_apart():
 
 
 def test_half_bins_and_heatmaps_are_refused():
-    with pytest.raises(
-        ValueError, match=r"input 256x191 .* split ratio 2\.5 make no whole number"
-    ):
+    with pytest.raises(ValueError, match=r"input 256x191 .* split ratio 2\.5 make no whole"):
         SimccCodec((191, 256), 2.5)
     with pytest.raises(ValueError, match="no heatmaps, which codec dark could read"):
         CODEC.as_codec("dark")

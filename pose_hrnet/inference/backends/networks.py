@@ -281,7 +281,7 @@ class ForeignNetwork(nn.Module):
         return tuple(torch.cat([part[at] for part in parts]) for at in self.positions)
 
     def forward(self, images: Tensor) -> Tensor:
-        """What the card's codec reads: heatmaps, or both vectors side by side."""
+        """What the codec reads: heatmaps ``(B, K, h, w)``, or both vectors, ``(B, K, X + Y)``."""
         picked = self.picked(images)
         return picked[0] if len(picked) == 1 else torch.cat(picked, dim=-1)
 
