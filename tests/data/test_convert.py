@@ -93,6 +93,11 @@ def test_yolo_to_coco_to_yolo_has_the_same_digits(yolo, tmp_path):
     assert numbers(text) == before
     assert text.startswith("0 0.500000 0.400000 0.300000 0.200000 0.123456 0.654321 2 0.500000")
     assert (tmp_path / "yolo/labels/train/sub/b.txt").read_text() == ""
+    data = yaml.safe_load((tmp_path / "yolo/data.yaml").read_text())
+    assert data["val"] == data["train"]  # which Ultralytics asks for; read back once
+    (yolo / "labels").rename(tmp_path / "yolo/before")
+    (yolo / "images").rename(tmp_path / "yolo/images")
+    assert convert(tmp_path / "yolo", tmp_path / "again").images == 2
 
 
 def test_coco_to_yolo_to_coco_has_the_same_digits(tmp_path):
