@@ -107,7 +107,7 @@ def few_digits(values: NDArray[np.float32]) -> NDArray[np.float64]:
         values: Finite numbers, of any shape.
     """
     exact = np.asarray(values, np.float64)
-    shortest = exact.copy()
+    shortest: NDArray[np.float64] = exact.copy()
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         magnitude = np.floor(np.log10(np.abs(exact)))
         for digits in (9, 8, 7, 6):  # 9 always do, and below 6 the last are zeros
