@@ -85,8 +85,9 @@ def read_rgb(path: Path | str, size_wh: tuple[int, int] | None = None) -> Image:
 
     Three-channel and grayscale JPEGs are decoded by libjpeg-turbo and equal OpenCV's bytes;
     everything else is decoded by Pillow. A JPEG that is damaged inside, whose rest libjpeg fills
-    with grey, is named in a warning, once a process. 16-bit channels keep their high byte, transparent pixels are laid
-    over white, and CMYK and palettes become the colours that viewers show.
+    with grey, is named in a warning, once a process. 16-bit channels keep their high byte,
+    transparent pixels are laid over white, and CMYK and palettes become the colours that viewers
+    show.
 
     Args:
         path: The image file.

@@ -150,4 +150,7 @@ def _recipe(folder: Path) -> str:
 
 def _skeleton() -> dict[str, object]:
     fields = json.loads(json.dumps(COCO17.to_dict()))
-    return {"keypoints": fields.pop("keypoint_names"), **fields}
+    names = fields.pop("keypoint_names")
+    for key in ("flip_pairs", "links"):
+        fields[key] = [[names[i] for i in pair] for pair in fields[key]]
+    return {"keypoints": names, **fields, "upper_body": [names[i] for i in fields["upper_body"]]}

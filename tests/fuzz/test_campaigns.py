@@ -27,17 +27,20 @@ def campaign(module, *arguments):
     return done.stdout
 
 
+@pytest.mark.timeout(1200)  # much of a minute on a core of its own
 def test_200_bad_inputs_end_in_a_sentence():
     """No traceback, no hang, no partial file."""
     assert "200 inputs, 0 with faults" in campaign("tests.fuzz", "--inputs", "200")
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_killed_trainings_are_resumed_to_equal_weights():
     assert "half a save" in campaign("tests.fuzz.kills", "--kills", "10")
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_disk_that_fills_up_leaves_nothing_half_written():
     campaign("tests.fuzz.full_disk", "--tries", "12", "--commands", "predict,convert,shard")
 
