@@ -14,13 +14,13 @@ PACKAGE = TESTS.parent / "pose_hrnet"
 
 COVERED_BY = {
     "behaviour/test_cli": (
-        "cli/app cli/data cli/detect cli/export cli/predict cli/recipes cli/tables cli/train"
+        "cli/app cli/data cli/export cli/predict cli/recipes cli/tables cli/train"
     ),
     "behaviour/test_demo": "cli/demo",
     "benchmark/test_suite": (
         "benchmark/codec benchmark/evaluation benchmark/loading benchmark/machine "
-        "benchmark/made_up benchmark/model benchmark/prediction benchmark/report "
-        "benchmark/timing cli/benchmark"
+        "benchmark/made_up benchmark/model benchmark/pipeline benchmark/prediction "
+        "benchmark/report benchmark/timing cli/benchmark"
     ),
     "cli/test_options": "system/choices",
     "cli/test_weights": "models/weights/inspect",

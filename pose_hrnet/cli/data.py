@@ -1,4 +1,4 @@
-"""``pose-hrnet data ...``: draw, check, look at, and shard data sets."""
+"""``pose-hrnet data ...``: draw, convert, check, look at, and shard data sets."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ from pose_hrnet.cli.options import (
     file_to_write,
     given,
 )
+from pose_hrnet.system.choices import ForeignFormat, LabelFormat
 from pose_hrnet.system.text import counted, parse_size
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Draw, check, look at, and shard data sets."
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Draw, convert, check, look at, and shard data sets.",
 )
 
 
@@ -42,6 +45,46 @@ def synthesize(
             output, images=images, seed=seed, workers=workers, progress=bar.advance_to
         )
     say(f"{counted(images, 'image')}, {annotations}")
+
+
+@app.command()
+@one_sentence_errors
+def convert(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="Ultralytics' data.yaml or its folder; CVAT's XML, zip or JSON; Label Studio's "
+            "JSON; LSP's joints.mat; DeepLabCut's CSV; COCO JSON."
+        ),
+    ],
+    output: Output,
+    to: Annotated[
+        LabelFormat, typer.Option(help="coco: JSON to train on; yolo: labels for Ultralytics.")
+    ] = "coco",
+    kind: Annotated[
+        ForeignFormat | None,
+        typer.Option("--from", help="Format of the source; told by its name and content."),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the images: for sizes that the source does not say, and --to yolo "
+            "copies them."
+        ),
+    ] = None,
+    category: CategoryOption = None,
+) -> None:
+    """Bring annotations of other programs in, as COCO JSON, or out, as YOLO-pose.
+
+    Example: `pose-hrnet data convert annotations.xml --output data/mine`
+    """
+    from pose_hrnet.data.convert.convert import convert as write_converted
+
+    done = write_converted(source, output, to=to, kind=kind, images=images, category=category)
+    say(
+        f"{counted(done.persons, 'person')} in {counted(done.images, 'image')}; "
+        f"{', '.join(map(str, done.files))}"
+    )
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pose_hrnet.cli.console import RichProgress, one_sentence_errors, say
-from pose_hrnet.cli.options import BackendOption, Device, given
+from pose_hrnet.cli.options import BackendOption, Device, Offline, file_to_write, given
 
 if TYPE_CHECKING:
     from pose_hrnet.inference.detector import Detector
@@ -37,7 +37,16 @@ WAYS = "give the card of one that you have as --detector (docs/detection.md)"
 @one_sentence_errors
 def detect(
     inputs: Annotated[list[Path], typer.Argument(help="Images, and folders of images.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="JSON file of boxes to write.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            parser=file_to_write,
+            metavar="PATH",
+            help="JSON file of boxes to write.",
+        ),
+    ],
     detector: DetectorOption = None,
     detector_threshold: DetectorThreshold = None,
     annotations: Annotated[
@@ -45,6 +54,7 @@ def detect(
     ] = None,
     device: Device = "auto",
     backend: BackendOption = "auto",
+    offline: Offline = False,
 ) -> None:
     """Find the persons in images and folders: a box file, as predict and evaluate read it.
 

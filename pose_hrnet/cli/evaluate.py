@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -13,6 +13,7 @@ from pose_hrnet.cli.console import (
     one_sentence_errors_of_all,
     say,
 )
+from pose_hrnet.cli.detect import DetectorOption, DetectorThreshold, loaded_detector
 from pose_hrnet.cli.options import (
     Annotations,
     BackendOption,
@@ -36,6 +37,12 @@ from pose_hrnet.system.choices import CompareItem, NmsName
 from pose_hrnet.system.folders import check_room
 from pose_hrnet.system.text import parse_names
 
+if TYPE_CHECKING:
+    from pose_hrnet.config.data import DataSet
+    from pose_hrnet.evaluation.evaluate import Evaluation
+    from pose_hrnet.inference.detector import Detector
+    from pose_hrnet.system.distributed import World
+
 
 @one_sentence_errors_of_all
 def evaluate(
@@ -46,6 +53,8 @@ def evaluate(
     boxes: Annotated[
         Path | None, typer.Option(help="Box file, as of predict; without it, annotated boxes.")
     ] = None,
+    detector: DetectorOption = None,
+    detector_threshold: DetectorThreshold = None,
     flip_test: FlipTest = None,
     flip_shift: Annotated[
         int | None, typer.Option(min=0, help="Cells; the codec's own without it.")
@@ -78,7 +87,8 @@ def evaluate(
 ) -> None:
     """Score a checkpoint on a data set: COCO or CrowdPose AP or MPII PCKh, and what made them.
 
-    With annotated boxes, PCK, AUC and EPE as well.
+    With annotated boxes, PCK, AUC and EPE as well. With --detector, the persons that it finds are
+    predicted, and what its boxes cost is said beside.
 
     With --compare, other test-time choices stand beside the checkpoint's own: flip test, its
     shift, codec, NMS. The network runs once for each view and crop alignment, not for each choice.
@@ -101,6 +111,8 @@ def evaluate(
         compared: tuple[CompareItem, ...] = ()
         if compare is not None:
             compared = parse_names(compare, "--compare", get_args(CompareItem))
+        if boxes is not None and detector not in (None, "none"):
+            raise ValueError("--boxes and --detector both say where persons are; give one")
         crops = expected_crops(boxes or annotations)
         world.on_main(lambda: check_room(output, POSE_BYTES * (crops or 0), RESULTS))
         file = checkpoint_file(checkpoint)
@@ -131,7 +143,7 @@ def evaluate(
                 min_box_score=min_box_score,
             )
         )
-        facts = {
+        facts: dict[str, Any] = {
             # Not an address, in which there may be what only one user may know.
             "checkpoint": str(file) if ":/" in checkpoint else checkpoint,
             "weights": model.weights,
@@ -139,6 +151,19 @@ def evaluate(
         }
         bars = RichProgress()
         say(f"{model.summary}\n{model.choice.summary}")
+        annotated = None
+        if detector not in (None, "none"):
+            loaded = loaded_detector(detector, detector_threshold, scoring=True, device=device)
+            facts |= {"detector": loaded.summary, "detector_threshold": loaded.threshold}
+            boxed = data.model_copy(update={"boxes": output / "boxes.json"})
+            if not _detected(loaded, boxed, world):
+                return
+            annotated = run_evaluation(
+                model, data, test, workers=workers,
+                evaluator=evaluator, world=world, progress=bars,
+            )  # fmt: skip
+            facts["with_annotated_boxes"] = dict(annotated.scores.values)
+            data = boxed
         if compared:
             comparison = run_comparison(
                 model, data, test, compared, workers=workers,
@@ -146,7 +171,8 @@ def evaluate(
             ).with_provenance(facts)  # fmt: skip
             if world.is_main:
                 comparison.write(output)
-            print_evaluation(comparison.own)
+            evaluation = comparison.own
+            print_evaluation(evaluation)
             print_comparison(comparison)
             say(f"{output / 'comparison.json'}: the scores of all {len(comparison.rows)}")
             say("and of the own one, whose poses alone are kept:")
@@ -158,7 +184,33 @@ def evaluate(
             if world.is_main:
                 evaluation.write(output)
             print_evaluation(evaluation)
+        if annotated is not None:
+            say(_cost(evaluation, annotated))
         say(f"{output / 'metrics.json'}\n{output / 'results.json'}")
+
+
+def _detected(detector: Detector, data: DataSet, world: World) -> int:
+    """Write the box file of a data set; the number of persons in it."""
+    from pose_hrnet.inference.detected import detect_data_set
+
+    assert data.boxes is not None
+    output = data.boxes
+    found = world.on_main(lambda: detect_data_set(detector, data, output, progress=RichProgress()))
+    zero = "" if found.persons else "; nothing is left to predict, and AP is 0"
+    say(f"{found.in_words()}; {output}{zero}")
+    return found.persons
+
+
+def _cost(evaluation: Evaluation, annotated: Evaluation) -> str:
+    """What a detector's boxes cost, in a sentence."""
+    from pose_hrnet.evaluation.scorer import METRICS
+
+    name = METRICS[evaluation.metric].main_number
+    own, best = evaluation.scores.values[name], annotated.scores.values[name]
+    return (
+        f"{name} {own:.3f} with the detector's boxes, {best:.3f} with the annotated ones: "
+        f"its boxes cost {best - own:.3f}"
+    )
 
 
 def _check_there(annotations: Path, images: Path, *others: Path | None) -> None:

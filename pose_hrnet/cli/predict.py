@@ -14,6 +14,7 @@ from pose_hrnet.cli.console import (
     one_sentence_errors,
     say,
 )
+from pose_hrnet.cli.detect import DetectorOption, DetectorThreshold, loaded_detector
 from pose_hrnet.cli.options import (
     BackendOption,
     Card,
@@ -33,6 +34,11 @@ log = logging.getLogger(__name__)
 
 DEFAULT = "default"
 
+WAYS = (
+    "the three ways on are --boxes FILE, --detector CARD (docs/detection.md), and --whole-image, "
+    "which takes each image for one person"
+)
+
 
 @one_sentence_errors
 def predict(
@@ -42,10 +48,15 @@ def predict(
     boxes: Annotated[
         Path | None,
         typer.Option(
-            help="A detector's: COCO JSON, {file: boxes}, CSV, or YOLO's labels; without it, an "
-            "image is one crop."
+            help="Of persons, in place of a detector: COCO JSON, {file: boxes}, CSV, or YOLO's "
+            "labels."
         ),
     ] = None,
+    detector: DetectorOption = None,
+    detector_threshold: DetectorThreshold = None,
+    whole_image: Annotated[
+        bool, typer.Option("--whole-image", help="Take each image for one person.")
+    ] = False,
     annotations: Annotated[
         Path | None,
         typer.Option(
@@ -77,7 +88,7 @@ def predict(
     ] = "xywh",
     nms: Annotated[
         NmsName | None,
-        typer.Option(help="With --boxes: rescore and remove duplicates as evaluate does."),
+        typer.Option(help="Rescore and remove duplicates as evaluate does."),
     ] = None,
     flip_test: FlipTest = None,
     batch_size: Annotated[
@@ -91,10 +102,12 @@ def predict(
 ) -> None:
     """Predict poses in images and folders: COCO results JSON, CSV, and overlays.
 
+    The persons are found by a detector, or are those of --boxes.
+
     Exit code 1 if some image could not be read, or some overlay not be written; the rest is done
     all the same.
 
-    Example: `pose-hrnet predict photos/ --boxes boxes.json --output out`
+    Example: `pose-hrnet predict photos/ --output out`
     """
     from pose_hrnet.config.recipe import EvaluateConfig
     from pose_hrnet.inference.estimator import PoseEstimator
@@ -104,15 +117,26 @@ def predict(
     from pose_hrnet.inference.sources import find_images, identify
     from pose_hrnet.models.weights.zoo import find_entry
 
-    if nms is not None and boxes is None:
-        raise ValueError("--nms does nothing without --boxes; give both, or neither")
+    asked = {
+        "--boxes": boxes is not None,
+        "--whole-image": whole_image,
+        "--detector": detector not in (None, "none"),
+    }
+    if sum(asked.values()) > 1:
+        names = " and ".join(name for name, is_asked in asked.items() if is_asked)
+        raise ValueError(f"{names} each say where the persons are; give one of them")
+    whole_image = whole_image or (detector == "none" and boxes is None)
+    if nms is not None and whole_image:
+        raise ValueError("--nms does nothing with --whole-image; leave it out")
     wanted: tuple[PoseFormat, ...] = ()
     if formats is not None:
         wanted = parse_names(formats, "--format", get_args(PoseFormat))
     outputs = Outputs(formats=wanted, **given(draw_above=min_score, label_above=min_score))
     check_formats(output, wanted)
     if min_box_score is not None and boxes is None:
-        raise ValueError("--min-box-score does nothing without --boxes; give both, or neither")
+        raise ValueError(
+            "--min-box-score does nothing without --boxes; a detector takes --detector-threshold"
+        )
     sources = identify(
         find_images(inputs, skip=output / "overlays"),
         boxes,
@@ -120,10 +144,18 @@ def predict(
         box_format=box_format,
         **given(min_box_score=min_box_score),
     )
+    file = checkpoint_file(checkpoint)
+    found_by = None
+    if whole_image:
+        say("each image is taken for one person, as asked for")
+    elif boxes is None:
+        found_by = loaded_detector(
+            detector, detector_threshold, scoring=False, ways=WAYS, device=device, backend=backend
+        )
     known = (sources.boxes or {}).values()
     crops = len(sources.image_ids) if boxes is None else sum(map(len, known))
     model = load_model(
-        checkpoint_file(checkpoint),
+        file,
         backend=backend,
         precision=precision or "auto",
         device=device,
@@ -143,13 +175,15 @@ def predict(
         estimator,
         sources,
         output,
+        boxes=found_by,
         test=None if nms is None else EvaluateConfig(nms=nms),
         outputs=outputs if overlays else replace(outputs, draw_above=None),
         progress=RichProgress(),
     )
     say(
-        f"{counted(done.persons, 'person')} in {counted(done.images, 'image')}; "
-        f"{counted(len(done.failures), 'image')} could not be read; written to {output}",
+        f"{counted(done.persons, 'person')} in {counted(done.images, 'image')}"
+        + (f", none in {done.empty} of them; " if done.empty else "; ")
+        + f"{counted(len(done.failures), 'image')} could not be read; written to {output}",
     )
     if done.overlays_missing:
         say("overlays are missing; why is said above")

@@ -1,6 +1,7 @@
 """Annotation files and images -> People -> crops.
 
 formats      annotation, detection and result files
+convert      annotations of other programs in, and out
 people       any annotations -> People to learn from, to predict; several data sets as one
 images       image files -> RGB pixels
 image_facts  what an image file says of itself

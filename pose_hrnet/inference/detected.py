@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from pose_hrnet.config.data import DataSet
+from pose_hrnet.data.formats.mpii import MpiiFile
 from pose_hrnet.data.images import ImageError, read_rgb
+from pose_hrnet.data.people import read_annotations
 from pose_hrnet.inference.detection.boxes import PersonBoxes
 from pose_hrnet.inference.detector import Detector, detect_stream
 from pose_hrnet.inference.sources import find_images, identify
@@ -81,6 +84,34 @@ def detect_files(
         np.zeros((len(paths), 2), np.int32),
     )
     return detect_images(detector, images, paths, output, progress=progress)
+
+
+def detect_data_set(
+    detector: Detector, data: DataSet, output: Path, *, progress: Progress = SILENT
+) -> Detected:
+    """Find the persons in the images of a data set, under the ids of its annotations.
+
+    Args:
+        detector: Finds them.
+        data: Annotations and image folder.
+        output: JSON file, as of `detect_files`.
+        progress: Watches.
+
+    Raises:
+        FileNotFoundError: If there are no such annotations.
+        ValueError: If they are malformed, or MPII's, which are scored in their own boxes.
+    """
+    file = read_annotations(data.annotations)
+    if isinstance(file, MpiiFile):
+        raise ValueError(
+            f"{file} is MPII's, whose evaluation asks for every annotated person; leave out "
+            "--detector"
+        )
+    paths = [data.images / name for name in file.images.file_names]
+    category_id = file.category(data.category).ids[0]
+    return detect_images(
+        detector, file.images, paths, output, category_id=category_id, progress=progress
+    )
 
 
 def detect_images(

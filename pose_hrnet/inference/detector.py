@@ -27,9 +27,9 @@ from pose_hrnet.inference.detection.networks import (
 )
 from pose_hrnet.keypoints.records import Image
 from pose_hrnet.models.card import CARD_SUFFIXES, RUN_SUFFIXES, SUFFIXES, model_beside
-from pose_hrnet.models.weights.fetch import fetch
+from pose_hrnet.models.weights.fetch import entry_meant, fetch
 from pose_hrnet.models.weights.files import CheckpointFile, read_checkpoint
-from pose_hrnet.models.weights.zoo import Entry, entry_of_address, zoo
+from pose_hrnet.models.weights.zoo import Entry, zoo
 from pose_hrnet.models.yolox import YOLOX
 from pose_hrnet.system.choices import Backend
 from pose_hrnet.system.device import pick_device
@@ -110,7 +110,7 @@ def load_detector(
         return source
     if callable(source):
         return FunctionDetector(source, threshold)
-    path, entry = Path(source), _entry_meant(source)
+    path, entry = Path(source), entry_meant(source)
     if entry is not None:
         path = _fetched(entry, progress)
         if path.suffix == SUFFIXES["onnx"]:
@@ -160,13 +160,6 @@ def _batches(pictures: Iterable[tuple[Key, Image]]) -> Iterator[list[tuple[Key, 
             batch = []
     if batch:
         yield batch
-
-
-def _entry_meant(source: str | Path) -> Entry | None:
-    """The entry that a name or an address stands for; None: it is a path."""
-    if "://" in str(source):
-        return entry_of_address(str(source))
-    return None if Path(source).exists() else zoo().get(str(source))
 
 
 def _fetched(entry: Entry, progress: Progress) -> Path:

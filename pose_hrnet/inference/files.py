@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,12 +13,13 @@ import numpy as np
 from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.formats.results import POSE_BYTES, RESULTS
 from pose_hrnet.data.images import ImageError, read_rgb
+from pose_hrnet.inference.detector import Detector, detect_stream
 from pose_hrnet.inference.estimator import BATCH_BYTES, PoseEstimator
 from pose_hrnet.inference.formats.writer import USUAL_OUTPUTS, FormatFiles, Outputs, finished
 from pose_hrnet.inference.model import postprocess
 from pose_hrnet.inference.sources import Sources, find_images, identify
 from pose_hrnet.inference.written import OVERLAYS, PredictionFiles, overlay_names
-from pose_hrnet.keypoints.records import Float32, Float64, Image, object_array
+from pose_hrnet.keypoints.records import PERSON, Float32, Float64, Image, object_array
 from pose_hrnet.system.folders import check_room, owned
 from pose_hrnet.system.progress import SILENT, Bar, Progress
 from pose_hrnet.system.threads import Behind
@@ -37,12 +38,14 @@ class FilePredictions:
     Attributes:
         images: Number of images predicted.
         persons: Number of poses written.
+        empty: Number of images without any.
         failures: One sentence for each image that could not be read.
         overlays_missing: One sentence for each overlay that could not be drawn or written.
     """
 
     images: int
     persons: int
+    empty: int
     failures: tuple[str, ...]
     overlays_missing: tuple[str, ...] = ()
 
@@ -52,7 +55,7 @@ def predict_files(
     inputs: Sequence[Path] | Sources,
     output: Path,
     *,
-    boxes: Path | None = None,
+    boxes: Path | Detector | None = None,
     annotations: Path | None = None,
     outputs: Outputs = USUAL_OUTPUTS,
     test: EvaluateConfig | None = None,
@@ -62,17 +65,18 @@ def predict_files(
 
     An image that cannot be read is reported and counted, and the rest is done; so is an overlay
     that cannot be written. The poses of an image are on the disk as soon as they are known, and
-    stay there whatever becomes of the others. Where a box file is
-    given, images without boxes in it have no persons; pose scores are then the box score times the
+    stay there whatever becomes of the others. Where a box file or
+    a detector is given, images may have no persons; pose scores are then the box score times the
     mean keypoint score. The image id of a result is that of the annotations, or else the file's
     name; see `identify`.
 
     Args:
         estimator: The model.
         inputs: Image files and folders, of which overlays of an earlier run are passed over; or
-            what `identify` made of them, and then neither boxes nor annotations.
+            what `identify` made of them, and then neither a box file nor annotations.
         output: Folder to write to.
-        boxes: Detection file (see `identify`); None: each image is one person crop.
+        boxes: Where the persons are: a detection file (see `identify`), or what finds them, while
+            others are posed; None: each image is one person crop.
         annotations: Whose image ids the results and the boxes go by; None: they go by names.
         outputs: What is written besides: overlays, and files for other programs.
         test: Rescores the poses and removes duplicates, as an evaluation does; None: all stay,
@@ -90,12 +94,13 @@ def predict_files(
     if isinstance(inputs, Sources):
         sources = inputs
     else:
-        sources = identify(find_images(inputs, skip=output / OVERLAYS), boxes, annotations)
+        file = boxes if isinstance(boxes, Path) else None
+        sources = identify(find_images(inputs, skip=output / OVERLAYS), file, annotations)
     paths = list(sources.image_ids)
-    persons = len(paths) if sources.boxes is None else sum(map(len, sources.boxes.values()))
-    check_room(output, 2 * POSE_BYTES * persons, RESULTS)  # and as much for the table
+    count = len(paths) if sources.boxes is None else sum(map(len, sources.boxes.values()))
+    check_room(output, 2 * POSE_BYTES * count, RESULTS)  # and as much for the table
     names = overlay_names(paths)
-    images = 0
+    images = empty = 0
     failures: list[str] = []
     with owned(output, LOCK):
         foreign = FormatFiles(
@@ -112,13 +117,15 @@ def predict_files(
             progress.task("predict", total=len(paths), unit="images") as bar,
             Behind(BATCH_BYTES) as artist,
         ):
-            pictures = _pictures(paths, sources.boxes, failures, bar)
-            for (path, box_scores), image, found in estimator.predict_stream(pictures):
+            pictures = _pictures(paths, failures, bar)
+            persons = _persons(pictures, sources if isinstance(boxes, Path | None) else boxes)
+            for (path, box_scores), image, found in estimator.predict_stream(persons):
+                categories = sources.category_ids.get(path, [PERSON])
                 poses = replace(
                     found,
                     image_ids=object_array([sources.image_ids[path]] * len(found)),
                     scores=found.scores * box_scores,
-                    category_ids=object_array(sources.category_ids.get(path, [])),
+                    category_ids=object_array((categories * len(found))[: len(found)]),
                 )
                 if test is not None:
                     poses = postprocess(
@@ -128,25 +135,37 @@ def predict_files(
                 foreign.add(path, poses, (image.shape[1], image.shape[0]))
                 if outputs.draw_above is not None:
                     artist.do(partial(written.draw, names[path], image, poses), image.nbytes)
-                images += 1
+                images, empty = images + 1, empty + (not len(poses))
                 bar.advance()
         written.finish()
-    return FilePredictions(images, written.persons, tuple(failures), tuple(written.failures))
+    return FilePredictions(
+        images, written.persons, empty, tuple(failures), tuple(written.failures)
+    )
 
 
 def _pictures(
-    paths: Sequence[Path], known: dict[Path, Float64] | None, failures: list[str], bar: Bar
-) -> Iterator[tuple[tuple[Path, Float32], Image, Float64]]:
-    """Path and ``(N,)`` box scores, image, and boxes; without a box file: all of the image."""
+    paths: Sequence[Path], failures: list[str], bar: Bar
+) -> Iterator[tuple[Path, Image]]:
+    """Those that can be read."""
     for path in paths:
         try:
-            image = read_rgb(path)
+            yield path, read_rgb(path)
         except (ImageError, OSError) as error:
             log.error("%s", error)
             failures.append(str(error))
             bar.advance()
-            continue
+
+
+def _persons(
+    pictures: Iterable[tuple[Path, Image]], found_by: Sources | Detector
+) -> Iterator[tuple[tuple[Path, Float32], Image, Float32 | Float64]]:
+    """Path and ``(N,)`` box scores, image, and boxes; without a box file: all of the image."""
+    if not isinstance(found_by, Sources):
+        for path, image, found in detect_stream(found_by, pictures):
+            yield (path, found.scores), image, found.boxes_xyxy
+        return
+    for path, image in pictures:
         boxes = np.array([[0, 0, image.shape[1], image.shape[0], 1]], np.float64)
-        if known is not None:
-            boxes = known.get(path, np.empty((0, 5)))
+        if found_by.boxes is not None:
+            boxes = found_by.boxes.get(path, np.empty((0, 5)))
         yield (path, boxes[:, 4].astype(np.float32)), image, boxes[:, :4]

@@ -34,6 +34,10 @@ PoseFormat: TypeAlias = Literal[
     "coco-annotations", "openpose", "openpose-body25", "yolo", "mmpose", "labelstudio", "parquet"
 ]
 """What `predict` writes for other programs; see pose_hrnet.inference.formats."""
+ForeignFormat: TypeAlias = Literal["yolo", "cvat", "labelstudio", "lsp", "deeplabcut", "coco"]
+"""What `data convert` reads; see pose_hrnet.data.convert."""
+LabelFormat: TypeAlias = Literal["coco", "yolo"]
+"""What it writes."""
 BoxFormat: TypeAlias = Literal["xywh", "xyxy"]
 """Of a box in a file: left, top, width, height as COCO has it, or left, top, right, bottom."""
 Decode: TypeAlias = Literal["exact", "fast"]
@@ -54,5 +58,7 @@ Evaluator: TypeAlias = Literal["fast", "pycocotools"]
 """fast: pycocotools with our matching of all images at once; pycocotools: its own loop. The ten
 numbers are the same to the last bit."""
 CompareItem: TypeAlias = Literal["flip", "shift", "codec", "nms"]
-SectionName: TypeAlias = Literal["loading", "codec", "evaluation", "prediction", "model"]
+SectionName: TypeAlias = Literal[
+    "loading", "codec", "evaluation", "prediction", "pipeline", "model"
+]
 """What is benchmarked, in this order."""

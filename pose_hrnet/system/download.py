@@ -65,8 +65,9 @@ def download(
 ) -> Origin:
     """Fetch a file from the first address that has it.
 
-    What came of an earlier attempt lies beside it as ``*.part``, and is gone on with where a hash
-    tells in the end that both belong together. One process at a time; the caller sees to it.
+    What came of an earlier attempt lies beside it as ``*.part``, or under its name, and is gone on
+    with where a hash tells in the end that both belong together. One process at a time; the caller
+    sees to it.
 
     Args:
         name: What it is, for people.
@@ -89,9 +90,11 @@ def download(
             f"{name} is not on this machine, and nothing is downloaded (--offline, {_OFFLINE}); "
             f"allow it once, or fetch {shown_url(sources[0].url)} elsewhere and give its path"
         )
+    parts = [path.with_name(f"{path.name}.{(s.sha256 or 'unknown')[:8]}.part") for s in sources]
+    if path.is_file():  # of an earlier attempt that came no further
+        os.replace(path, parts[0])
     faults: list[str] = []
-    for number, source in enumerate(sources):
-        part = path.with_name(f"{path.name}.{(source.sha256 or 'unknown')[:8]}.part")
+    for number, (source, part) in enumerate(zip(sources, parts, strict=True)):
         try:
             digest = _verified(name, source, part, progress)
         except Fault as fault:

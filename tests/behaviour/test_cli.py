@@ -69,7 +69,7 @@ def test_train_evaluate_score_predict(run_folder):
     assert f"{metrics['AR']:.3f}" in out
     assert "at once" not in out
     output = ["--output", run_folder / "predicted"]
-    out, _ = run_here("predict", drawn / "images", "-c", best, *output)
+    out, _ = run_here("predict", drawn / "images", "-c", best, "--whole-image", *output)
     assert "8 persons in 8 images" in out
     assert len(list((run_folder / "predicted/overlays").iterdir())) == 8
 
@@ -117,7 +117,9 @@ def test_predict_with_an_unreadable_image_exits_with_1(run_folder, tmp_path):
     (tmp_path / "bad.jpg").write_bytes(b"")
     best = run_folder / "training/best.safetensors"
     out, error = run(
-        "predict", good, tmp_path / "bad.jpg", "-c", best, "-o", tmp_path / "out", code=1
+        *("predict", good, tmp_path / "bad.jpg", "--whole-image"),
+        *("-c", best, "-o", tmp_path / "out"),
+        code=1,
     )
     assert "; 1 image could not be read" in " ".join(out.split())
     assert "bad.jpg" in error

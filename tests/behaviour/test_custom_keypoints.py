@@ -80,7 +80,8 @@ def test_evaluate_score_validate_and_predict(folder, tmp_path):
     assert f"{metrics['AR']:.3f}" in out
     out, _ = run_here("data", "validate", *data)
     assert "no errors" in out
-    run_here("predict", folder / "drawn/images", "-c", best, "--output", tmp_path / "predicted")
+    whole = ("predict", folder / "drawn/images", "--whole-image")
+    run_here(*whole, "-c", best, "--output", tmp_path / "predicted")
     with (tmp_path / "predicted/keypoints.csv").open() as file:
         assert [row["keypoint"] for row in csv.DictReader(file)][:5] == list(NAMES)
     assert len(list((tmp_path / "predicted/overlays").iterdir())) == 8

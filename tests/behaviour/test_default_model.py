@@ -46,7 +46,7 @@ def test_keypoints_are_those_of_the_layers_on_every_backend(drawn, backend):
 
 def test_predict_takes_them_where_nothing_else_is_named(drawn, tmp_path):
     path, _ = boxes_of(drawn)
-    _, told = run_here("predict", path, "--output", tmp_path / "out")
+    _, told = run_here("predict", path, "--whole-image", "--output", tmp_path / "out")
     assert "default: a small HRNet" in told
     assert len(json.loads((tmp_path / "out/results.json").read_bytes())) == 1
 

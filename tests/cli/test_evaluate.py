@@ -112,7 +112,8 @@ def test_one_is_no_plural(files, tmp_path):
     said, _ = run_here("score", tmp_path / "out/results.json", "--annotations", annotations)
     assert "1 image, 1 person, 1 result, 1 image with results; " in said
     image = files / "images" / make_people(1).images.file_names[0]
-    said, _ = run_here("predict", image, "-c", files / "tiny.safetensors", "-o", tmp_path / "p")
+    whole = ("predict", image, "--whole-image")
+    said, _ = run_here(*whole, "-c", files / "tiny.safetensors", "-o", tmp_path / "p")
     assert "1 person in 1 image; 0 images could not be read" in said
 
 

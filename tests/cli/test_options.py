@@ -41,12 +41,16 @@ def test_lists_of_choices_name_what_is_none_of_them(arguments):
     assert f"{arguments[-1].rpartition(',')[2]!r}; give one or more of " in error
 
 
-def test_nms_without_boxes_is_refused(tmp_path):
-    """An image is one crop then: there is nothing to remove."""
+def test_options_that_would_do_nothing_are_refused(tmp_path):
     arguments = ["predict", tmp_path, "-c", "none.safetensors", "-o", tmp_path / "out"]
-    for option, value in (("--nms", "oks"), ("--min-box-score", 0.3)):
-        _, error = run_here(*arguments, option, value, code=2)
-        assert f"{option} does nothing without --boxes; give both, or neither" in error
+    for options, said in (
+        (("--nms", "oks", "--whole-image"), "--nms does nothing with --whole-image"),
+        (("--min-box-score", 0.3), "--min-box-score does nothing without --boxes"),
+        (("--boxes", "b.json", "--whole-image"), "--boxes and --whole-image each say where"),
+        (("--boxes", "b.json", "--detector", "d.yaml"), "--boxes and --detector each say where"),
+    ):
+        _, error = run_here(*arguments, *options, code=2)
+        assert said in error
     assert not (tmp_path / "out").exists()
 
 
@@ -88,6 +92,7 @@ WRITERS = [
     ["demo", "-o"],
     ["evaluate", "-c", "x", "--annotations", "x", "--images", "x", "-o"],
     ["predict", "x", "-o"],
+    ["detect", "x", "-o"],
     ["export", "-c", "x", "-o"],
     ["weights", "convert", "x", "-o"],
     ["data", "preview", "demo", "-o"],

@@ -227,7 +227,16 @@ def test_evaluate_and_predict_take_it(exported, data, tmp_path):
     metrics = json.loads((tmp_path / "scores/metrics.json").read_text())
     assert metrics["AP"] > 0.95
     assert (metrics["evaluated"]["weights"], metrics["evaluated"]["precision"]) == ("int8", "fp32")
-    command("predict", data.images, "-c", exported[0], "-o", tmp_path / "poses", "--no-overlays")
+    command(
+        "predict",
+        data.images,
+        "--whole-image",
+        "-c",
+        exported[0],
+        "-o",
+        tmp_path / "poses",
+        "--no-overlays",
+    )
     assert len(json.loads((tmp_path / "poses/results.json").read_text())) == COUNT
 
 

@@ -323,7 +323,7 @@ def test_the_command_line_says_once_what_runs_and_why(checkpoint, tmp_path, capl
     assert done.output.count("eager, fp32: quickest to start, for about 4 crops") == 1
     written = json.loads((tmp_path / "out/metrics.json").read_text())["evaluated"]
     assert (written["backend"], written["precision"]) == ("eager", "fp32")
-    done = CliRunner().invoke(app, [*map(str, ["predict", images, *common])])
+    done = CliRunner().invoke(app, [*map(str, ["predict", images, "--whole-image", *common])])
     assert done.exit_code == 0, done.output
     assert caplog.text.count("quickest to start, for about 2 crops") == 1
 

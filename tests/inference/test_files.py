@@ -16,6 +16,7 @@ from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.formats.detections import load_boxes
 from pose_hrnet.data.images import read_rgb
 from pose_hrnet.evaluation.evaluate import USUAL
+from pose_hrnet.inference.detector import load_detector
 from pose_hrnet.inference.files import predict_files
 from pose_hrnet.inference.formats.writer import Outputs
 from tests.helpers.builders import make_people, write_images
@@ -248,3 +249,27 @@ def test_order_and_failures_are_the_same_however_batches_fall(checkpoint, folder
         written.append([row["keypoints"] for row in rows])
     np.testing.assert_allclose(written[1], written[0], atol=0.01)
     np.testing.assert_allclose(written[2], written[0], atol=0.01)
+
+
+def test_a_detector_says_who_is_predicted(estimator, folder, tmp_path):
+    counts = iter([2, 0, 1])
+    detector = load_detector(
+        lambda images: [[[10, 10, 60, 90, 0.5], [20, 5, 90, 90, 0.45]][: next(counts)]
+                        for _ in images]
+    )  # fmt: skip
+    done = predict_files(estimator, [folder], tmp_path / "out", boxes=detector)
+    assert (done.images, done.persons, done.empty, done.failures) == (3, 3, 1, ())
+    results = json.loads((tmp_path / "out/results.json").read_text())
+    image = read_rgb(folder / "000001.png")
+    alone = estimator(image, [[10, 10, 60, 90], [20, 5, 90, 90]])
+    assert [row["image_id"] for row in results] == ["000001.png", "000001.png", "000003.png"]
+    assert results[0]["keypoints"] == pytest.approx(alone.flat_keypoints[0].tolist(), abs=1e-3)
+    assert results[1]["score"] == pytest.approx(alone.scores[1] * 0.45, rel=1e-4)
+    assert len(list((tmp_path / "out/overlays").iterdir())) == 3
+
+
+def test_no_person_found_is_counted_and_no_error(estimator, folder, tmp_path):
+    nobody = load_detector(lambda images: [[] for _ in images])
+    done = predict_files(estimator, [folder], tmp_path / "out", boxes=nobody)
+    assert (done.images, done.persons, done.empty) == (3, 0, 3)
+    assert json.loads((tmp_path / "out/results.json").read_text()) == []

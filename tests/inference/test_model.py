@@ -225,7 +225,7 @@ def test_an_onnx_heatmap_model_is_evaluated_and_predicts_as_its_checkpoint(hrnet
         model, out = ["-c", hrnet_files / name], tmp_path / name
         command("evaluate", *model, *data, "-o", out, "--batch-size", 4)
         exact = ["--precision", "fp32", "--no-overlays"]
-        command("predict", images, *model, "-o", out / "predicted", *exact)
+        command("predict", images, "--whole-image", *model, "-o", out / "predicted", *exact)
         # Not bf16, which the checkpoint alone could be run in:
         if not name.startswith("ours"):
             assert load_model(model[1], precision="auto").decoder.precision == "fp32"

@@ -199,6 +199,25 @@ def test_a_full_disk_while_it_is_kept_leaves_no_half_file(
     with pytest.raises(OSError, match=r"takes no more \(No space left on device\); make room"):
         checkpoint_path(url)
     assert [name for name in kept(tmp_path) if name.endswith(".safetensors")] == []
+    monkeypatch.undo()
+    monkeypatch.setenv("POSE_HRNET_CACHE", str(tmp_path / "cache"))
+    assert checkpoint_path(url).suffix == ".safetensors"  # once there is room
+    assert len(web.asked) == 1
+
+
+def test_what_is_not_converted_yet_is_not_taken(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process that looks for it in the meantime has to wait."""
+    seen: list[Path | None] = []
+    write = module.write_checkpoint
+    entry = listed(web, mmpose_file(tiny()))
+
+    def watched(*arguments: Any, **options: Any) -> None:
+        seen.append(kept_file(entry))
+        write(*arguments, **options)
+
+    monkeypatch.setattr(module, "write_checkpoint", watched)
+    assert fetch(entry) == kept_file(entry)
+    assert seen == [None]
 
 
 def test_a_wrong_mirror_is_said(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from pose_hrnet.config.files import config_names
+from pose_hrnet.keypoints.skeleton import Skeleton, guess_flip_pairs
 from pose_hrnet.models.weights.fetch import fetch
 from pose_hrnet.models.weights.load import load_network
 from pose_hrnet.models.weights.zoo import entry_of_address, find_entry, zoo
@@ -61,13 +62,13 @@ def test_the_weights_in_the_package_are_what_the_list_says() -> None:
     assert found == (entry.network, entry.input, entry.codec)
 
 
-def test_keypoints_of_animals_have_names_and_pairs() -> None:
-    skeleton = find_entry("ap10k_w32_256x256").skeleton
-    assert skeleton is not None
-    assert skeleton != "file"
-    pairs = [[skeleton.keypoint_names[i] for i in pair] for pair in skeleton.flip_pairs]
-    assert all(left[1:] == right[1:] and left[0] == "L" for left, right in pairs)
-    assert len(pairs) == 7
+def test_keypoints_that_the_list_names_are_paired_as_their_names_say() -> None:
+    skeletons = {e.skeleton for e in zoo().values() if isinstance(e.skeleton, Skeleton)}
+    assert {s.name for s in skeletons} == {"ap10k", "aic", "animalpose", "posetrack18"}
+    for skeleton in skeletons:
+        told, odd = guess_flip_pairs(skeleton.keypoint_names)
+        assert odd == ()
+        assert set(told) == set(skeleton.flip_pairs)
 
 
 def test_an_unknown_name_is_told_the_nearest() -> None:

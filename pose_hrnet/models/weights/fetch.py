@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 # Also as pathlib shortens it, https:/host.
 _ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):/{1,2}(?=[^/])", re.IGNORECASE)
+_INCOMING = "incoming"
+"""Where what is being downloaded lies."""
 _ONNX = ".onnx", b"\x08"
 """Ending and first byte of files that are kept as they came."""
 
@@ -123,7 +125,9 @@ def fetch(entry: Entry, *, progress: Progress = SILENT) -> Path:
         kept = kept_file(entry)  # by the process that was waited for
         if kept is not None:
             return kept
-        raw = folder / entry.file
+        # Apart from the folder where others look for it, until it is whole and converted.
+        raw = folder / _INCOMING / entry.file
+        raw.parent.mkdir(exist_ok=True)
         origin = download(entry.name, _sources(entry), raw, progress=progress)
         if entry.sources[0].sha256 is None:
             log.warning(
@@ -131,6 +135,7 @@ def fetch(entry: Entry, *, progress: Progress = SILENT) -> Path:
                 "%s, which may stand behind its address as #sha256=", entry.name, origin.sha256,
             )  # fmt: skip
         path = _convert(entry, raw, origin)
+        shutil.rmtree(raw.parent, ignore_errors=True)
     licence = f"; licence: {entry.licence}" if entry.licence else ""
     log.info("%s: kept as %s%s", entry.name, path, licence)
     return path
@@ -152,7 +157,7 @@ def _sources(entry: Entry) -> list[Source]:
 
 @contextmanager
 def _alone(folder: Path, name: str) -> Iterator[None]:
-    """One process at a time; a folder that stays empty goes."""
+    """One process at a time; folders that stay empty go."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder.with_name(f".{folder.name}.lock"))
@@ -170,14 +175,16 @@ def _alone(folder: Path, name: str) -> Iterator[None]:
         folder.mkdir(exist_ok=True)
         yield
     finally:
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+        for empty in (folder / _INCOMING, folder):
+            with suppress(OSError):  # not empty, or not there
+                empty.rmdir()
         lock.release()
 
 
 def _convert(entry: Entry, raw: Path, origin: Origin) -> Path:
     """Keep as safetensors what can be, and the file itself where it cannot."""
-    target = raw.with_name(f"{entry.name}.safetensors")
+    folder = raw.parent.parent
+    target, as_it_is = folder / f"{entry.name}.safetensors", folder / entry.file
     source = {"url": origin.url, "sha256": origin.sha256}
     ending, begin = _ONNX
     try:
@@ -185,23 +192,26 @@ def _convert(entry: Entry, raw: Path, origin: Origin) -> Path:
             with raw.open("rb") as file:
                 if file.read(1) != begin:
                     raise ValueError("this is no ONNX model; give the address of one")
-            return raw
+            return raw.replace(as_it_is)
         if entry.kind == "detector":
             write_checkpoint(target, read_checkpoint(raw).tensors, None, source=source)
         elif not _convert_pose(entry, raw, target, source):
-            return raw
+            return raw.replace(as_it_is)
+        return target
     except ValueError as error:
-        shutil.rmtree(raw.parent, ignore_errors=True)
+        raw.unlink()
         raise ValueError(f"{origin.url}: {str(error).removeprefix(f'{raw}: ')}") from None
     except OSError as error:
         raise OSError(
-            f"{entry.name} could not be kept: {raw.parent} takes no more "
-            f"({error.strerror or one_line(error)}); make room, or set POSE_HRNET_CACHE to a "
-            "folder on another disk"
+            f"{entry.name} was downloaded, but could not be converted: {folder} takes no more "
+            f"({_reason(error)}); make room, or set POSE_HRNET_CACHE to a folder on another disk"
         ) from None
-    if raw != target:
-        raw.unlink()
-    return target
+
+
+def _reason(error: OSError) -> str:
+    """What the system says, below what is said here of a file that could not be written."""
+    below = error.__cause__
+    return error.strerror or (below.strerror if isinstance(below, OSError) else "") or str(error)
 
 
 def _convert_pose(entry: Entry, raw: Path, target: Path, source: dict[str, str]) -> bool:
@@ -213,9 +223,12 @@ def _convert_pose(entry: Entry, raw: Path, target: Path, source: dict[str, str])
     if not weights.layout.predicts:
         write_checkpoint(target, weights.file.tensors, None, source=source)
         return True
+    said, count = weights.settings.skeleton, weights.layout.architecture["num_keypoints"]
     named = entry.skeleton if isinstance(entry.skeleton, Skeleton) else None
+    if said is not None and said.num_keypoints == count:
+        named = None  # the file counts
     try:
-        card, settings = weights.card(Overrides(None if weights.settings.skeleton else named))
+        card, settings = weights.card(Overrides(named))
         network = card.build()
     except ValueError:
         return False  # who loads it says why

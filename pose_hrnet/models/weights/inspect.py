@@ -12,6 +12,7 @@ import torch
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.build import build_network
 from pose_hrnet.models.card import ModelCard
+from pose_hrnet.models.weights.fetch import checkpoint_path
 from pose_hrnet.models.weights.fit import LoadReport, fit
 from pose_hrnet.models.weights.foreign import FROM_FILE, Overrides, Setting
 from pose_hrnet.models.weights.read import open_weights
@@ -57,7 +58,7 @@ def inspect_weights(path: str | Path) -> Inspection:
         OSError: If there is no such file, or it cannot be downloaded.
         ValueError: If it is damaged, no checkpoint, or of no network that is known here.
     """
-    weights = open_weights(path)
+    weights = open_weights(checkpoint_path(path))
     path = weights.file.path
     settings: tuple[Setting, ...] = ()
     problem, card = None, None
@@ -98,7 +99,7 @@ def inspect_weights(path: str | Path) -> Inspection:
 
 def _settings_of(card: ModelCard) -> tuple[Setting, ...]:
     """What a card of ours says."""
-    codec, skeleton = card.codec, card.skeleton
+    codec, skeleton = card.heatmap_codec, card.skeleton
     values = {
         "keypoints": f"{skeleton.num_keypoints}, {skeleton.name}",
         "input size": format_size(codec.input_wh),

@@ -1,0 +1,147 @@
+"""COCO annotations, in and out. Format: https://cocodataset.org/#format-data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pose_hrnet.data.convert.labelled import (
+    PIXEL_DECIMALS,
+    LabelledImage,
+    LabelledSet,
+    Person,
+    box_around,
+    check_names,
+    safe_name,
+    told,
+)
+from pose_hrnet.data.formats.coco import AnnotationFile, read_coco
+from pose_hrnet.data.formats.skeletons import skeleton_of
+
+
+def read_coco_set(path: Path, category: str | int | None = None) -> LabelledSet:
+    """The persons of an annotation file; crowds are left out, which is told.
+
+    Args:
+        path: The file.
+        category: As `AnnotationFile.category` takes it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no annotation file, or rows or names in it are faulty.
+    """
+    file = read_coco(path)
+    if file.problems:
+        raise ValueError(f"{path}: {file.problems[0].sentence}; correct it")
+    chosen = file.category(category)
+    skeleton = skeleton_of(chosen, path)
+    names = {each.id: each.name for each in file.categories}
+    persons = _persons(file, list(chosen.ids), skeleton.num_keypoints)
+    images = tuple(
+        LabelledImage(
+            safe_name(name, path),
+            tuple(persons.get(at, ())),
+            (int(width), int(height)) if width and height else None,
+        )
+        for at, (name, (width, height)) in enumerate(
+            zip(file.images.file_names, file.images.sizes_wh, strict=True)
+        )
+    )
+    check_names(images, path)
+    return LabelledSet(
+        "annotations",
+        skeleton.keypoint_names,
+        images,
+        tuple(names.get(each) or str(each) for each in chosen.ids),
+        skeleton.links,
+        skeleton.flip_pairs,
+    )
+
+
+def _persons(file: AnnotationFile, kinds: list[Any], count: int) -> dict[int, list[Person]]:
+    """By the row of their image."""
+    rows, left_out = file.rows, Counter[str]()
+    keypoints = rows.keypoints_image(count)
+    persons: dict[int, list[Person]] = {}
+    for at in range(len(rows)):
+        name = f"{file.path}: annotation {rows.ids[at]!r}"
+        if rows.category_ids[at] not in kinds:
+            continue
+        if rows.crowd[at] == 1:
+            left_out["crowds"] += 1
+            continue
+        if rows.image_index[at] < 0:
+            raise ValueError(
+                f"{name} is of image {rows.stray_image_ids[at]!r}, which the file does not list"
+            )
+        if rows.keypoint_lengths[at] not in (0, 3 * count):
+            raise ValueError(
+                f"{name} has {rows.keypoint_lengths[at]} keypoint values; expected {3 * count}"
+            )
+        box = rows.boxes_xywh[at]
+        if not (np.isfinite(keypoints[at]).all() and (np.isfinite(box).all() or not box.any())):
+            raise ValueError(f"{name} has keypoints or a box that are not finite numbers")
+        left, top, width, height = box.tolist()
+        area = float(rows.areas[at])
+        persons.setdefault(int(rows.image_index[at]), []).append(
+            Person(
+                keypoints[at],
+                (left, top, width, height),
+                kinds.index(rows.category_ids[at]),
+                area if np.isfinite(area) else None,
+            )
+        )
+    told(left_out, file.path)
+    return persons
+
+
+def coco_content(labelled: LabelledSet) -> dict[str, Any]:
+    """The content of an annotation file; ids count from 1.
+
+    Persons without a box and without a labelled keypoint are left out: there is nothing of them.
+    """
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for image_id, image in enumerate(labelled.images, start=1):
+        row: dict[str, Any] = {"id": image_id, "file_name": image.file_name}
+        if image.size_wh is not None:
+            row |= {"width": image.size_wh[0], "height": image.size_wh[1]}
+        images.append(row)
+        for person in image.persons:
+            box = person.box_xywh or box_around(person.keypoints, image.size_wh)
+            if box is None:
+                continue
+            area = person.area
+            if area is None:
+                area = round(box[2] * box[3], PIXEL_DECIMALS)
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": person.kind + 1,
+                    "bbox": [_plain(v) for v in box],
+                    "area": _plain(area),
+                    "iscrowd": 0,
+                    "keypoints": [_plain(v) for v in person.keypoints.ravel().tolist()],
+                    "num_keypoints": int((person.keypoints[:, 2] > 0).sum()),
+                }
+            )
+    categories = [
+        {
+            "id": at,
+            "name": kind,
+            "supercategory": kind,
+            "keypoints": list(labelled.keypoint_names),
+            "skeleton": [[a + 1, b + 1] for a, b in labelled.links],
+        }
+        for at, kind in enumerate(labelled.kinds, start=1)
+    ]
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def _plain(value: float) -> float | int:
+    """Whole numbers without a point."""
+    return int(value) if value == int(value) else value
