@@ -425,6 +425,44 @@ def test_devices_and_missing_files_are_no_annotations(tmp_path):
             convert(tmp_path / "pipe.xml", tmp_path / "out")
 
 
+def coco(row):
+    images = [{"id": 3, "file_name": "a.jpg", "width": 64, "height": 48}]
+    category = {"id": 1, "name": "person", "keypoints": ["a", "b"]}
+    whole = {"id": 1, "image_id": 3, "category_id": 1, "keypoints": [3, 4, 2, 9, 8, 1], **row}
+    return json.dumps({"images": images, "annotations": [whole], "categories": [category]})
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ({"keypoints": [1e300, 4, 2, 0, 0, 0]}, "annotation 1 has keypoints that are no numbers"),
+        ({"keypoints": [3, 4, 3, 0, 0, 0]}, "annotation 1 has a visibility beside 0, 1 and 2"),
+        ({"keypoints": [3, 4, 2]}, "annotation 1 has 3 keypoint values; expected 6"),
+        ({"bbox": [1, 2, 3]}, "annotation 1 has a box that is not four numbers"),
+        ({"image_id": 4}, "annotation 1 is of image 4, which the file does not list"),
+    ],
+)
+def test_faulty_rows_of_coco_are_named(row, sentence, tmp_path):
+    (tmp_path / "a.json").write_text(coco(row))
+    with pytest.raises(ValueError, match=sentence):
+        convert(tmp_path / "a.json", tmp_path / "out", to="yolo")
+
+
+def test_rows_of_coco_that_no_label_can_say_are_told(tmp_path, caplog):
+    told = {
+        (1, 2, 0, 5): "persons with an empty box: 1",
+        (100, 2, 5, 5): "persons outside of their image: 1",
+    }
+    for at, (box, sentence) in enumerate(told.items()):
+        (tmp_path / "a.json").write_text(coco({"bbox": box}))
+        convert(tmp_path / "a.json", tmp_path / str(at), to="yolo")
+        assert (tmp_path / str(at) / "labels/train/a.txt").read_text() == ""
+        assert sentence in caplog.text
+    (tmp_path / "a.json").write_text(coco({}))  # no box at all: that of the keypoints
+    convert(tmp_path / "a.json", tmp_path / "out", to="yolo")
+    assert len((tmp_path / "out/labels/train/a.txt").read_text().splitlines()) == 1
+
+
 def test_labels_without_sizes_need_the_images(tmp_path):
     (tmp_path / "a.csv").write_text(DLC)
     with pytest.raises(ValueError, match=r"the size of 2 images.*give the folder of the images"):
