@@ -107,6 +107,7 @@ def _be_the_child(arguments: Sequence[str], log: Path, before: Callable[[], None
         sys.stdout.flush()
         sys.stderr.flush()
     finally:
+        # Private: what the parent would do at its end is not for a child.
         os._exit(code)
 
 

@@ -80,7 +80,7 @@ def fill_disks(command: list[str], folder: Path, pages: list[int]) -> Iterator[t
             if code and "error: [Errno" in said:
                 found.append(f"the system's words alone: {said[-300:]}")
         finally:
-            subprocess.run(["umount", str(disk)], check=True)
+            subprocess.run(["umount", "--lazy", str(disk)], check=True)
         yield size, found
         if code == 0:
             return

@@ -32,7 +32,8 @@ from pose_hrnet.system.text import counted, few
 
 log = logging.getLogger(__name__)
 
-_LARGEST = float(np.finfo(np.float32).max)
+_LARGEST = 1e30
+"""Of a number: single precision holds it, times what scores are multiplied by."""
 
 
 class Detection(msgspec.Struct, gc=False):
@@ -63,7 +64,7 @@ class Detection(msgspec.Struct, gc=False):
 
     @property
     def numbers(self) -> list[float]:
-        """x, y, width, height and score; NaN for what is not finite in single precision."""
+        """x, y, width, height and score; NaN for what is not finite, or beyond reason."""
         values = (*self.bbox, self.score)
         return [v if v is not None and abs(v) <= _LARGEST else math.nan for v in values]
 
