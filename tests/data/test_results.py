@@ -129,15 +129,17 @@ def test_bad_detections_are_counted(tmp_path, images, caplog):
         detection(9),
         detection(score="high"),
         detection(score=NAN),
+        detection(score=1e300),
+        detection(bbox=[0, 0, 1e300, 5]),
         detection(bbox=None),
         detection(bbox=[1, 2, 0, 5]),
     )
     assert len(load_detections(path, images)) == 1
     (warning,) = caplog.messages
     for part in (
-        "6 rows",
+        "8 rows",
         "unknown image id (2: 8, 9)",
-        "malformed detection (3:",
+        "malformed detection (5:",
         "empty (1: 7)",
     ):
         assert part in warning
