@@ -17,7 +17,7 @@ from pose_hrnet.benchmark.model import ModelChoice
 from pose_hrnet.benchmark.prediction import Job
 from pose_hrnet.benchmark.timing import Measurement, Pace, Row, Variant, Work, measure
 from pose_hrnet.data.images import read_rgb
-from pose_hrnet.inference.detector import SCORING, Detector, detect_stream, load_detector
+from pose_hrnet.inference.detector import Detector, detect_stream, load_detector
 from pose_hrnet.inference.estimator import PoseEstimator
 from pose_hrnet.inference.load import load_model
 from pose_hrnet.keypoints.geometry import xywh_to_xyxy
@@ -63,7 +63,7 @@ def benchmark_pipeline(
                 device=choice.device,
                 flip_test=choice.averages,
             )
-            found = load_detector(detector, threshold=SCORING, backend=only, device=choice.device)
+            found = load_detector(detector, backend=only, precision="auto", device=choice.device)
             loaded.append((found, PoseEstimator(model, batch_size=max(choice.batches))))
         return loaded[0]
 

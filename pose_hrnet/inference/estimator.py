@@ -121,7 +121,7 @@ class PoseEstimator:
         self.model = model
         self.card = model.card
         self.batch_size = batch_size
-        self.detector = None if detector is None else load_detector(detector)
+        self.detector = None if detector is None else load_detector(detector, precision="auto")
 
     @classmethod
     def from_checkpoint(

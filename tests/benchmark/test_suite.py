@@ -285,7 +285,7 @@ def test_the_pipeline_stands_beside_its_two_halves(checkpoint, tmp_path):
         (name, "") for name in ("one by one", "detector alone", "pose alone", "together")
     ]
     assert (found.unit, found.amount) == ("image", len(jobs))
-    assert "yolox_nano_random.pth (YOLOX-Nano, run by" in found.notes[0]
+    assert "yolox_nano_random.pth (YOLOX-Nano, eager, fp32)" in found.notes[0]
     assert "of the images a second that the slower of the two reaches alone" in found.notes[1]
 
 

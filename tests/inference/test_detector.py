@@ -25,7 +25,7 @@ def test_official_files_of_yolox_load_by_their_content(tmp_path, backend):
         pytest.importorskip("openvino")
     official_yolox(tmp_path / "any_name.pth")
     detector = load_detector(tmp_path / "any_name.pth", threshold=0.0, backend=backend)
-    assert f"any_name.pth (YOLOX-8, run by {backend})" in detector.summary
+    assert f"any_name.pth (YOLOX-8, {backend}, fp32)" in detector.summary
     together = detector(pictures(3))
     for image, expected in zip(pictures(3), together, strict=True):
         (alone,) = detector([image])
