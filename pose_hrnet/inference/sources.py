@@ -19,6 +19,7 @@ from pose_hrnet.data.formats.suspicions import suspect_boxes, warn_of
 from pose_hrnet.data.image_facts import read_facts
 from pose_hrnet.data.images import FORMATS, ImageError
 from pose_hrnet.data.people import read_annotations
+from pose_hrnet.inference.written import OVERLAYS, RESULTS, TABLE
 from pose_hrnet.keypoints.geometry import xyxy_to_xywh
 from pose_hrnet.keypoints.records import PERSON, Float64, ImageId, Images
 from pose_hrnet.system.choices import BoxFormat
@@ -97,8 +98,8 @@ def find_images(inputs: Sequence[Path], *, skip: Path | None = None) -> list[Pat
 
 def _drawn_into(folder: Path) -> bool:
     """Whether a folder holds the overlays of an earlier prediction."""
-    beside = (folder.parent / name for name in ("results.json", "keypoints.csv"))
-    return folder.name == "overlays" and all(path.is_file() for path in beside)
+    beside = (folder.parent / name for name in (RESULTS, TABLE))
+    return folder.name == OVERLAYS and all(path.is_file() for path in beside)
 
 
 def identify(
