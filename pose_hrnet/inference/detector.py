@@ -106,6 +106,8 @@ def load_detector(
         ConnectionError: If weights cannot be downloaded.
         ValueError: If the file is no detector, its card contradicts it, or a package is missing.
     """
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"the lowest score of a box is {threshold:g}; give one between 0 and 1")
     if isinstance(source, Detector):
         return source
     if callable(source):
