@@ -7,7 +7,7 @@ from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import torch
 
@@ -106,6 +106,8 @@ def load_detector(
         ConnectionError: If weights cannot be downloaded.
         ValueError: If the file is no detector, its card contradicts it, or a package is missing.
     """
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"the lowest score of a box is {threshold:g}; give one between 0 and 1")
     if isinstance(source, Detector):
         return source
     if callable(source):
@@ -203,7 +205,7 @@ def _opened(
         raise FileNotFoundError(f"{path}: there is no such model file; check the path")
     if backend in ("eager", "compile"):  # of the pose model, which this file cannot be
         backend = "auto"
-    if backend == "auto" and device in ("auto", "cpu") and find_spec("openvino"):
+    if backend == "auto" and _openvino_serves(device):
         backend = "openvino"
     choice = choose_for_file(path, backend, "fp32", device)
     width, height = card.input_wh or (1, 1)
@@ -219,6 +221,15 @@ def _opened(
         raise ValueError(f"{path}: {error}") from None
 
 
+def _openvino_serves(device: str) -> bool:
+    return device in ("auto", "cpu") and find_spec("openvino") is not None
+
+
+def _last_line(error: RuntimeError) -> str:
+    """Of torch's list of tensors that do not fit, the last one."""
+    return str(error).splitlines()[-1].strip()
+
+
 def _yolox(
     file: CheckpointFile, network: YOLOX, threshold: float, backend: Backend, device: str
 ) -> Detector:
@@ -226,20 +237,19 @@ def _yolox(
     try:
         network.load_state_dict(file.tensors)
     except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
         raise ValueError(
-            f"{file.path}: it looks like {network.label}, but does not fit it ({reason}); "
-            "give the official file"
+            f"{file.path}: it looks like {network.label}, but does not fit it "
+            f"({_last_line(error)}); give the official file"
         ) from None
     side = 416 if network.width <= 24 else 640
     card = DetectorCard.model_validate({"layout": "yolox_raw", "input_wh": (side, side)})
     layers = folded(network).requires_grad_(False)
-    if backend == "auto" and device in ("auto", "cpu") and find_spec("openvino"):
+    if backend == "auto" and _openvino_serves(device):
         backend = "openvino" if pick_device(device).type == "cpu" else "eager"
     run: Run
     if backend in ("openvino", "onnx"):
         session = converted_session(
-            layers, (side, side), cast(Any, backend), device if backend == "onnx" else "auto"
+            layers, (side, side), backend, device if backend == "onnx" else "auto"
         )
 
         def run(images: torch.Tensor) -> Iterator[Sequence[torch.Tensor]]:
@@ -286,9 +296,9 @@ def _torchvision(file: CheckpointFile, threshold: float, device: str) -> Detecto
     try:
         network.load_state_dict(file.tensors)
     except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
         raise ValueError(
-            f"{file.path}: it looks like torchvision's {name}, but does not fit it ({reason})"
+            f"{file.path}: it looks like torchvision's {name}, but does not fit it "
+            f"({_last_line(error)}); give the official file"
         ) from None
     where = pick_device(device)
     summary = f"{file.path.name} (torchvision's {name}, run by eager)"

@@ -104,7 +104,7 @@ def few_digits(values: NDArray[np.float32]) -> NDArray[np.float64]:
     0.1 for 0.10000000149011612, so that JSON holds what was computed and no noise behind it.
 
     Args:
-        values: Finite numbers, of any shape.
+        values: ``(...)`` finite numbers.
     """
     exact = np.asarray(values, np.float64)
     shortest: NDArray[np.float64] = exact.copy()

@@ -50,6 +50,8 @@ def test_files_that_are_no_detector_are_told_so(tmp_path, checkpoint):
     (tmp_path / "alone.onnx").write_bytes(b"\x08")
     with pytest.raises(FileNotFoundError, match=r"has no card beside it; write alone.yaml"):
         load_detector(tmp_path / "alone.onnx")
+    with pytest.raises(ValueError, match="is nan; give one between 0 and 1"):
+        load_detector(len, threshold=float("nan"))
 
 
 def test_torchvisions_detectors_load_by_their_content(tmp_path):
