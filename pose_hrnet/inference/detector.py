@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import torch
 
@@ -217,7 +217,7 @@ def _opened(path: Path, card: DetectorCard, how: _How) -> Detector:
         raise FileNotFoundError(f"{path}: there is no such model file; check the path")
     if backend in ("eager", "compile"):  # of the pose model, which this file cannot be
         backend = "auto"
-    if backend == "auto" and device in ("auto", "cpu") and find_spec("openvino"):
+    if backend == "auto" and _openvino_serves(device):
         backend = "openvino"
     precision = how.precision if backend == "openvino" else "fp32"
     choice = choose_for_file(path, backend, precision, device)
@@ -234,28 +234,34 @@ def _opened(path: Path, card: DetectorCard, how: _How) -> Detector:
         raise ValueError(f"{path}: {error}") from None
 
 
+def _openvino_serves(device: str) -> bool:
+    return device in ("auto", "cpu") and find_spec("openvino") is not None
+
+
+def _last_line(error: RuntimeError) -> str:
+    """Of torch's list of tensors that do not fit, the last one."""
+    return str(error).splitlines()[-1].strip()
+
+
 def _yolox(file: CheckpointFile, network: YOLOX, how: _How) -> Detector:
     """YOLOX in torch, or converted."""
     backend, device = how.backend, how.device
     try:
         network.load_state_dict(file.tensors)
     except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
         raise ValueError(
-            f"{file.path}: it looks like {network.label}, but does not fit it ({reason}); "
-            "give the official file"
+            f"{file.path}: it looks like {network.label}, but does not fit it "
+            f"({_last_line(error)}); give the official file"
         ) from None
     side = 416 if network.width <= 24 else 640
     card = DetectorCard.model_validate({"layout": "yolox_raw", "input_wh": (side, side)})
     layers = folded(network).requires_grad_(False)
-    if backend == "auto" and device in ("auto", "cpu") and find_spec("openvino"):
+    if backend == "auto" and _openvino_serves(device):
         backend = "openvino" if pick_device(device).type == "cpu" else "eager"
     run: Run
     if backend in ("openvino", "onnx"):
         choice = choose(backend, how.precision if backend == "openvino" else "fp32", device)
-        session = converted_session(
-            layers, (side, side), cast(Any, backend), device, choice.precision
-        )
+        session = converted_session(layers, (side, side), backend, device, choice.precision)
 
         def run(images: torch.Tensor) -> Iterator[Sequence[torch.Tensor]]:
             yield session.run_images(images)
@@ -301,9 +307,9 @@ def _torchvision(file: CheckpointFile, how: _How) -> Detector:
     try:
         network.load_state_dict(file.tensors)
     except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
         raise ValueError(
-            f"{file.path}: it looks like torchvision's {name}, but does not fit it ({reason})"
+            f"{file.path}: it looks like torchvision's {name}, but does not fit it "
+            f"({_last_line(error)}); give the official file"
         ) from None
     summary = f"{file.path.name} (torchvision's {name}, eager, fp32)"
     return TorchvisionDetector(network, pick_device(how.device), how.threshold, summary)

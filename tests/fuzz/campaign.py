@@ -179,17 +179,20 @@ def _commands(kind: str, name: str) -> list[list[str]]:
     if kind == "images":
         formats = "--format=yolo,openpose,labelstudio,mmpose,coco-annotations"
         pictures = ["predict", "pictures", *ours[2:]]
-        return [pictures, [*pictures, formats], ["predict", name, *ours[2:]]]
+        return [
+            [*each, "--whole-image"]
+            for each in (pictures, [*pictures, formats], ["predict", name, *ours[2:]])
+        ]
     if kind in ("checkpoints", "cards", "exports"):
         if name.endswith((".onnx", ".onnx.json", ".yaml")):
             model = "other.yaml" if name.startswith("other") else "exported.onnx"
             plain = [f"--checkpoint={model}", "--no-overlays"]
-            return [["predict", "images/000001.png", "--output=out", *plain],
+            return [["predict", "images/000001.png", "--output=out", "--whole-image", *plain],
                     [evaluate[0], plain[0], *evaluate[2:]]]  # fmt: skip
         return [
             ["weights", "inspect", name],
             ["weights", "convert", name, "--output=x.safetensors", "--input-size=64x32"],
-            [*predict, f"--checkpoint={name}", "--no-overlays"],
+            [*predict, f"--checkpoint={name}", "--whole-image"],
             [*train, "--dry-run", f"--set=model.pretrained={name}"],
         ]
     sharded = [*train, "--set=data.train={shards: shards}"]

@@ -93,6 +93,7 @@ def _be_the_child(arguments: Sequence[str], log: Path, before: Callable[[], None
         spent = int(time.process_time())
         resource.setrlimit(resource.RLIMIT_CPU, (spent + CPU_SECONDS, resource.RLIM_INFINITY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        os.environ["POSE_HRNET_OFFLINE"] = "1"
         if before is not None:
             before()
         try:

@@ -31,8 +31,9 @@ COMMANDS: dict[str, list[str]] = {
     "train": ["train", "recipe.yaml", "--output=disk/out", "--set=train.save_every=1"],
     "evaluate": ["evaluate", "--checkpoint=model.safetensors", "--annotations=people.json",
                  "--images=images", "--output=disk/out", "--workers=0"],
-    "predict": ["predict", "images", "--checkpoint=model.safetensors", "--backend=eager",
-                "--output=disk/out", "--format=yolo,openpose,labelstudio,mmpose,coco-annotations"],
+    "predict": ["predict", "images", "--whole-image", "--checkpoint=model.safetensors",
+                "--backend=eager", "--output=disk/out",
+                "--format=yolo,openpose,labelstudio,mmpose,coco-annotations"],
     "convert": ["weights", "convert", "model.pth", "--output=disk/x.safetensors",
                 "--input-size=64x32"],
     "shard": ["data", "shard", "--annotations=people.json", "--images=images",
@@ -111,12 +112,15 @@ def main() -> int:
             while size < 2**15:
                 sizes.append(size)
                 size += max(1, size // max(1, asked.tries // 8))
-            tries = 0
+            tries, pages = 0, 0
             for pages, found in fill_disks(COMMANDS[name], folder, sizes):
                 tries += 1
                 bad += bool(found)
                 for fault in found:
                     print(f"{name}, {pages} pages: {fault!r}", flush=True)
+            if pages == sizes[-1]:
+                bad += 1
+                print(f"{name} does not even work on a disk that is large enough")
             print(f"{name}: {tries} disks, the last of {pages} pages", flush=True)
             shutil.rmtree(folder)
     return int(bad > 0)

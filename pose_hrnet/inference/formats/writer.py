@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from pose_hrnet.inference.formats.coco_annotations import coco_annotations, coco_category
 from pose_hrnet.inference.formats.labelstudio import labelstudio_task
 from pose_hrnet.inference.formats.mmpose import mmpose_instances
-from pose_hrnet.inference.formats.openpose import check_body25, openpose_people
+from pose_hrnet.inference.formats.openpose import Order, check_body25, openpose_people
 from pose_hrnet.inference.formats.parquet import ParquetTable
 from pose_hrnet.inference.formats.yolo import yolo_lines
 from pose_hrnet.inference.sources import own_names
@@ -179,7 +179,7 @@ def _writer(name: PoseFormat, place: Path, skeleton: Skeleton, min_score: float)
         return _FileEach(place, ".txt", lambda i: yolo_lines(i.poses, i.size_wh).encode())
     if name == "mmpose":
         return _FileEach(place, ".json", lambda i: encode_json(mmpose_instances(i.poses)))
-    order: Any = "body25" if name == "openpose-body25" else "own"
+    order: Order = "body25" if name == "openpose-body25" else "own"
     if order == "body25":
         check_body25(skeleton)
     return _FileEach(
