@@ -1,11 +1,12 @@
 # make demo   the whole pipeline on drawn people, into runs/demo
 # make test   the tests; make check also lints and type-checks
+# make fuzz   5,000 damaged inputs; make kill: killed trainings and full disks
 # make docs   docs/configuration.md, from the docstrings of the settings
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test slow-test lint check docs clean
+.PHONY: demo test slow-test fuzz kill lint check docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/pose-hrnet demo --output runs/demo
@@ -15,6 +16,13 @@ test: $(VENV)/.installed-test
 
 slow-test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow
+
+fuzz: $(VENV)/.installed-test
+	$(BIN)/python -m tests.fuzz --inputs 5000
+
+kill: $(VENV)/.installed-test
+	$(BIN)/python -m tests.fuzz.kills --kills 100
+	$(BIN)/python -m tests.fuzz.full_disk
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -19,8 +19,8 @@ COVERED_BY = {
     "behaviour/test_demo": "cli/demo",
     "benchmark/test_suite": (
         "benchmark/codec benchmark/evaluation benchmark/loading benchmark/machine "
-        "benchmark/made_up benchmark/model benchmark/prediction benchmark/report "
-        "benchmark/timing cli/benchmark"
+        "benchmark/made_up benchmark/model benchmark/pipeline benchmark/prediction "
+        "benchmark/report benchmark/timing cli/benchmark"
     ),
     "cli/test_options": "system/choices",
     "cli/test_weights": "models/weights/inspect",

@@ -5,6 +5,7 @@ model        backends, arithmetics and batch sizes, and what no backend can pass
 loading      data loading
 codec        encoding and decoding
 prediction   image files to keypoints
+pipeline     image files to persons and their keypoints
 made_up      annotations and results of any size
 evaluation   the COCO numbers
 suite        all of them

@@ -12,6 +12,7 @@ from pose_hrnet.benchmark.codec import benchmark_codec
 from pose_hrnet.benchmark.evaluation import benchmark_evaluation
 from pose_hrnet.benchmark.loading import benchmark_loading, loading_variants, open_source
 from pose_hrnet.benchmark.model import ModelChoice, benchmark_model, random_checkpoint
+from pose_hrnet.benchmark.pipeline import benchmark_pipeline, random_detector
 from pose_hrnet.benchmark.prediction import benchmark_prediction, first_jobs
 from pose_hrnet.benchmark.timing import Measurement, Pace
 from pose_hrnet.config.files import load_config
@@ -35,6 +36,7 @@ class Plan:
             its input size.
         checkpoint: A checkpoint, or an exported model.
         exported: Exported models to stand beside it.
+        detector: Of ``pipeline``, as of `load_detector`; None: a small one with random weights.
         backends: As of `ModelChoice`; so are the next three.
         precisions: See there.
         batches: See there.
@@ -52,6 +54,7 @@ class Plan:
     recipe: str = "coco_w32_256x192"
     checkpoint: Path | None = None
     exported: Sequence[Path] = ()
+    detector: str | None = None
     backends: Sequence[Backend] = ("eager", "compile", "openvino", "onnx")
     precisions: Sequence[Precision] = ("fp32", "bf16")
     batches: Sequence[int] = (1, 8, 32)
@@ -90,7 +93,8 @@ def run_benchmarks(plan: Plan, *, progress: Progress = SILENT) -> Iterator[Measu
     config = load_config(plan.recipe)
     if plan.images is not None and plan.annotations is None:
         raise ValueError("--images needs the --annotations that name them; give both")
-    if {"prediction", "model"} & {*plan.sections}:  # before minutes are spent on the others
+    # Before minutes are spent on the others.
+    if {"prediction", "pipeline", "model"} & {*plan.sections}:
         _choice(plan).check_files()
     with tempfile.TemporaryDirectory(prefix="pose_hrnet_") as name:
         folder = Path(name)
@@ -104,6 +108,8 @@ def run_benchmarks(plan: Plan, *, progress: Progress = SILENT) -> Iterator[Measu
             )
         if "prediction" in plan.sections:
             yield _prediction(plan, folder, config, progress)
+        if "pipeline" in plan.sections:
+            yield _pipeline(plan, folder, config, progress)
         if "model" in plan.sections:
             yield from _model(plan, folder, config, progress)
 
@@ -133,6 +139,18 @@ def _prediction(plan: Plan, folder: Path, config: Config, progress: Progress) ->
     choice, name = _models(plan, folder, config)
     jobs = first_jobs(*_data_set(plan, folder, progress))
     return benchmark_prediction(choice, jobs, plan.pace, model_name=name, progress=progress)
+
+
+def _pipeline(plan: Plan, folder: Path, config: Config, progress: Progress) -> Measurement:
+    choice, name = _models(plan, folder, config)
+    return benchmark_pipeline(
+        choice,
+        first_jobs(*_data_set(plan, folder, progress)),
+        plan.pace,
+        detector=plan.detector or random_detector(folder),
+        model_name=name,
+        progress=progress,
+    )
 
 
 def _model(plan: Plan, folder: Path, config: Config, progress: Progress) -> list[Measurement]:

@@ -37,6 +37,9 @@ def benchmark(
         list[Path] | None,
         typer.Option("--exported", help="Exported model to stand beside it; may be repeated."),
     ] = None,
+    detector: Annotated[
+        str | None, typer.Option(help="Of pipeline: a card, weights or a name; else random ones.")
+    ] = None,
     backends: Annotated[
         str | None, typer.Option(help=f"Some of {','.join(get_args(Backend))}; all but auto.")
     ] = None,
@@ -90,6 +93,7 @@ def benchmark(
         recipe=model,
         checkpoint=None if checkpoint is None else checkpoint_file(checkpoint),
         exported=exported,
+        detector=detector,
         backends=_names("--backends", backends, Backend),
         precisions=_names("--precisions", precisions, Precision),
         batches=_numbers("--batches", batches, 1),

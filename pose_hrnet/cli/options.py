@@ -172,7 +172,10 @@ Annotations = Annotated[
 ]
 SkeletonOption = Annotated[
     str | None,
-    typer.Option("--skeleton", help="coco17, mpii16, crowdpose14 or a YAML; else as annotated."),
+    typer.Option(
+        "--skeleton",
+        help="coco17, mpii16, crowdpose14, wholebody133 or a YAML; else as annotated.",
+    ),
 ]
 CategoryOption = Annotated[
     str | None,

@@ -150,7 +150,13 @@ def predict(
         say("each image is taken for one person, as asked for")
     elif boxes is None:
         found_by = loaded_detector(
-            detector, detector_threshold, scoring=False, ways=WAYS, device=device, backend=backend
+            detector,
+            detector_threshold,
+            scoring=False,
+            ways=WAYS,
+            device=device,
+            backend=backend,
+            precision="fp32" if precision == "fp32" else "auto",
         )
     known = (sources.boxes or {}).values()
     crops = len(sources.image_ids) if boxes is None else sum(map(len, known))

@@ -194,7 +194,7 @@ def convert(
     )
     card = loaded.card
     if border_true is not None:
-        card = replace(card, codec=replace(card.codec, border_true=border_true))
+        card = replace(card, codec=replace(card.heatmap_codec, border_true=border_true))
     save_model(output, loaded.network.state_dict(), card)
     rows = [[s.name, s.value, s.origin] for s in loaded.report.settings]
     if rows:

@@ -95,7 +95,8 @@ class DataConfig(Section):
     val: DataSet
     """Persons to score on."""
     skeleton: str | None = None
-    """Keypoints to learn: coco17, mpii16, crowdpose14 or a YAML file; null: as annotated."""
+    """Keypoints to learn: coco17, mpii16, crowdpose14, wholebody133 or a YAML file; null: as
+    annotated."""
     category: str | int | None = None
     """Category of the data sets that name none: a name or id, several of equal keypoints with
     commas between, or all; null: the one with keypoints, or else person, or else all."""

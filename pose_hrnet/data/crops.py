@@ -20,9 +20,9 @@ from pose_hrnet.data.augment import Region, draw_region
 from pose_hrnet.data.images import ImageError, ImageFiles
 from pose_hrnet.data.pictures import Picture, Pictures
 from pose_hrnet.keypoints import geometry
-from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.records import Float64, Image, People
+from pose_hrnet.keypoints.simcc import Codec
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
 
 log = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ class CropDataset(Dataset[Crop]):
         self,
         people: People,
         pictures: Path | Pictures,
-        codec: HeatmapCodec,
+        codec: Codec,
         padding: float,
         *,
         augmentation: AugmentConfig | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import unicodedata
@@ -14,6 +15,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import PIL.Image
 import PIL.ImageFile
+import simplejpeg
 
 from pose_hrnet.data.pictures import Picture, PictureDecoder
 from pose_hrnet.keypoints.records import Image, Images
@@ -27,6 +29,8 @@ except ImportError as error:
         f"OpenCV cannot be imported ({error}): install the system package libgl1, "
         "or: pip install opencv-python-headless"
     ) from error
+
+log = logging.getLogger(__name__)
 
 Fault: TypeAlias = Literal[
     "empty",
@@ -46,6 +50,8 @@ MOST_PIXELS = 178_956_970
 """Of an image: 13,377 x 13,377, or 0.5 GB of RGB; the limit that Pillow has itself."""
 # It is told in a sentence of ours, not in Pillow's warning from half of it on.
 warnings.filterwarnings("ignore", category=PIL.Image.DecompressionBombWarning)
+# And what its parsers say of damaged headers names no file.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _EXIF_ORIENTATION = 0x0112
 # What the last part of a whole file holds; it cannot occur within compressed pixels.
@@ -77,9 +83,11 @@ class ImageError(ValueError):
 def read_rgb(path: Path | str, size_wh: tuple[int, int] | None = None) -> Image:
     """Read an image as 8-bit RGB.
 
-    Three-channel and grayscale JPEGs are decoded by OpenCV and equal its own bytes; everything
-    else is decoded by Pillow. 16-bit channels keep their high byte, transparent pixels are laid
-    over white, and CMYK and palettes become the colours that viewers show.
+    Three-channel and grayscale JPEGs are decoded by libjpeg-turbo and equal OpenCV's bytes;
+    everything else is decoded by Pillow. A JPEG that is damaged inside, whose rest libjpeg fills
+    with grey, is named in a warning, once a process. 16-bit channels keep their high byte,
+    transparent pixels are laid over white, and CMYK and palettes become the colours that viewers
+    show.
 
     Args:
         path: The image file.
@@ -245,6 +253,9 @@ def _decode(
             return pillow_rgb(image)
         if image.format == "MPO":
             image.load()  # of its several images, the first may lack its end
+        pixels = _jpeg_rgb(path, data, image.size)
+        if pixels is not None:
+            return pixels
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
         if bgr is None:
@@ -255,6 +266,41 @@ def _decode(
             f"image {path} is truncated or damaged ({_reason(error)}); fetch or write it again",
             "truncated",
         ) from error
+
+
+def _jpeg_rgb(path: Path | str, data: bytes, size_wh: tuple[int, int]) -> Image | None:
+    """libjpeg-turbo's pixels; None if it cannot decode them, or sees another size than Pillow.
+
+    Its complaints come as exceptions, at no cost for whole files; OpenCV prints them without
+    saying of which file.
+    """
+    try:
+        height, width, *_ = simplejpeg.decode_jpeg_header(data)
+        if (width, height) != size_wh:
+            return None
+        try:
+            return np.asarray(simplejpeg.decode_jpeg(data, "RGB"), dtype=np.uint8)
+        except ValueError as error:
+            if tells_damage(error):
+                _name_damaged(str(path))
+        return np.asarray(simplejpeg.decode_jpeg(data, "RGB", strict=False), dtype=np.uint8)
+    except ValueError:
+        return None
+
+
+def tells_damage(error: ValueError) -> bool:
+    """Whether what libjpeg complains of is damage: not superfluous bytes between parts of a file,
+    which some cameras write."""
+    return "orrupt JPEG data" in str(error) and "extraneous bytes" not in str(error)
+
+
+@cache
+def _name_damaged(path: str) -> None:
+    log.warning(
+        "image %s is a JPEG that is damaged inside: part of it is grey or out of place; fetch or "
+        "write it again",
+        shown_path(path),
+    )
 
 
 def pillow_rgb(image: PIL.Image.Image) -> Image:

@@ -19,6 +19,7 @@ from pose_hrnet.data.images import (
     decode_rgb,
     exif_orientation,
     orientation_to_apply,
+    tells_damage,
     too_large,
 )
 from pose_hrnet.data.pictures import Picture, PictureDecoder
@@ -53,7 +54,7 @@ def is_damaged(data: bytes) -> bool:
     try:
         simplejpeg.decode_jpeg(data, strict=True)
     except ValueError as error:
-        return "orrupt JPEG data" in str(error) and "extraneous bytes" not in str(error)
+        return tells_damage(error)
     return False
 
 

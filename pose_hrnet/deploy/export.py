@@ -203,7 +203,7 @@ def graph_card(model: PoseModel) -> ModelCard:
             "cannot say so; export it with refine=True"
         )
     if shift not in (None, codec.flip_shift):
-        codec = replace(codec, own_flip_shift=shift)
+        codec = replace(model.card.heatmap_codec, own_flip_shift=shift)
     return replace(model.card, codec=codec)
 
 

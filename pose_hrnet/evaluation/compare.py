@@ -83,7 +83,7 @@ class Combination:
 
     def applied(self, model: PoseModel) -> PoseModel:
         """The model, decoding as this combination says."""
-        own = model.card.codec
+        own = model.card.heatmap_codec
         return model.with_test_settings(
             flip_test=self.flip_test,
             flip_shift=self.flip_shift,
@@ -245,7 +245,7 @@ def compare(
     test = test.model_copy(
         update={"flip_test": own_decoder.flip_test, "flip_shift": own_decoder.flip_shift}
     )
-    choices = combinations(card.codec, test, compared)
+    choices = combinations(card.heatmap_codec, test, compared)
     chosen = load_evaluation_set(data, card.skeleton, min_box_score=test.min_box_score)
     if (number := METRICS[chosen.scorer.metric].main_number) != "AP":
         raise ValueError(

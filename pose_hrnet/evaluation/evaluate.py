@@ -18,9 +18,9 @@ from pose_hrnet.evaluation.metrics.scores import Scores
 from pose_hrnet.evaluation.scorer import METRICS, Scorer
 from pose_hrnet.inference.dataset import Inference, predict_people
 from pose_hrnet.inference.model import PoseModel, postprocess
-from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import BOX_PADDING
 from pose_hrnet.keypoints.records import People, Poses
+from pose_hrnet.keypoints.simcc import Codec, codec_of
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.choices import AnnotationKind, Evaluator
@@ -62,7 +62,7 @@ class Evaluation:
 
     def in_words(self) -> list[tuple[str, str]]:
         """What produced the numbers, in short: who was predicted, how, and what is unusual."""
-        facts, codec = self.provenance, HeatmapCodec.from_dict(self.provenance["codec"])
+        facts, codec = self.provenance, codec_of(self.provenance["codec"])
         persons, images = facts["persons_predicted"], facts["images"]
         boxes = "the annotated boxes"
         if facts["boxes"] != "ground truth":
@@ -126,7 +126,7 @@ class EvaluationSet:
     scorer: Scorer
 
     def crops(
-        self, card: ModelCard, codec: HeatmapCodec, batch_size: int, *, workers: int, world: World
+        self, card: ModelCard, codec: Codec, batch_size: int, *, workers: int, world: World
     ) -> tuple[CropDataset, DataLoader[Crop]]:
         """The persons' crops, as a codec cuts them, and a process's share of the batches."""
         dataset = CropDataset(self.people, self.data.images, codec, card.box_padding)

@@ -19,9 +19,10 @@ from pose_hrnet.data.people import read_annotations
 from pose_hrnet.inference.detection.boxes import PersonBoxes
 from pose_hrnet.inference.detector import Detector, detect_stream
 from pose_hrnet.inference.sources import find_images, identify
+from pose_hrnet.inference.written import GrowingFile
 from pose_hrnet.keypoints.geometry import xyxy_to_xywh
 from pose_hrnet.keypoints.records import PERSON, Image, ImageId, Images
-from pose_hrnet.system.files import write_json
+from pose_hrnet.system.files import encode_json
 from pose_hrnet.system.progress import SILENT, Bar, Progress
 from pose_hrnet.system.text import counted
 
@@ -60,8 +61,9 @@ def detect_files(
 ) -> Detected:
     """Find the persons in images and folders, and write their boxes.
 
-    Each row has the image's name, and its id: that of the annotations, or the number that COCO's
-    own names are (of twelve digits), or else the name.
+    What was found is in the file at once, which is whole after every image. Each row has the
+    image's name, and its id: that of the annotations, or the number that COCO's own names are (of
+    twelve digits), or else the name.
 
     Args:
         detector: Finds them.
@@ -137,22 +139,24 @@ def detect_images(
         ValueError: If the detector fails.
     """
     failures: list[str] = []
-    rows: list[dict[str, Any]] = []
     counts: list[int] = []
+    output.parent.mkdir(parents=True, exist_ok=True)
+    file, persons = GrowingFile(output, b"[", b"]"), 0
     with progress.task("detect", total=len(paths), unit="images") as bar:
         pictures = _pictures(images, paths, failures, bar)
         for row, _, found in detect_stream(detector, pictures):
-            counts.append(len(found))
             said = {
                 "image_id": images.ids[row],
                 "file_name": images.file_names[row],
                 "category_id": category_id,
             }
-            rows += [{**said, **each} for each in _rows(found)]
+            rows = [encode_json({**said, **each}) for each in _rows(found)]
+            file.add((b"," if persons and rows else b"") + b",".join(rows))
+            persons += len(rows)
+            counts.append(len(rows))
             bar.advance()
-    output.parent.mkdir(parents=True, exist_ok=True)
-    write_json(output, rows)
-    return Detected(len(counts), len(rows), counts.count(0), tuple(failures))
+    file.add(b"")
+    return Detected(len(counts), persons, counts.count(0), tuple(failures))
 
 
 def _pictures(

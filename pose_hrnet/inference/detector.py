@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import torch
 
-from pose_hrnet.inference.backends.choose import choose_for_file
+from pose_hrnet.inference.backends.choose import choose, choose_for_file
 from pose_hrnet.inference.backends.convert import converted_session
 from pose_hrnet.inference.backends.networks import channels_last, folded
 from pose_hrnet.inference.backends.sessions import open_onnx, open_openvino
@@ -31,7 +31,7 @@ from pose_hrnet.models.weights.fetch import entry_meant, fetch
 from pose_hrnet.models.weights.files import CheckpointFile, read_checkpoint
 from pose_hrnet.models.weights.zoo import Entry, zoo
 from pose_hrnet.models.yolox import YOLOX
-from pose_hrnet.system.choices import Backend
+from pose_hrnet.system.choices import Backend, Precision
 from pose_hrnet.system.device import pick_device
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import parse_size
@@ -76,6 +76,16 @@ class Detector(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class _How:
+    """What was asked for; see `load_detector`."""
+
+    threshold: float
+    backend: Backend
+    precision: Precision
+    device: str
+
+
 Source: TypeAlias = str | Path | Detector | Callable[[Sequence[Image]], Any]
 """What a detector is made from."""
 
@@ -85,6 +95,7 @@ def load_detector(
     *,
     threshold: float = PICTURES,
     backend: Backend = "auto",
+    precision: Precision = "fp32",
     device: str = "auto",
     progress: Progress = SILENT,
 ) -> Detector:
@@ -98,6 +109,7 @@ def load_detector(
         threshold: Lowest score of a box: `PICTURES`, or `SCORING` where AP is scored.
         backend: What runs it; ``auto``: OpenVINO where it is installed, else what the file is for.
             ``eager``: layers of torch.
+        precision: Arithmetic of OpenVINO; ``auto``: the fastest. Others compute in fp32.
         device: ``auto``, ``cpu``, ``cuda`` ...
         progress: Draws a bar while weights are downloaded.
 
@@ -106,29 +118,32 @@ def load_detector(
         ConnectionError: If weights cannot be downloaded.
         ValueError: If the file is no detector, its card contradicts it, or a package is missing.
     """
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"the lowest score of a box is {threshold:g}; give one between 0 and 1")
     if isinstance(source, Detector):
         return source
     if callable(source):
         return FunctionDetector(source, threshold)
+    how = _How(threshold, backend, precision, device)
     path, entry = Path(source), entry_meant(source)
     if entry is not None:
         path = _fetched(entry, progress)
         if path.suffix == SUFFIXES["onnx"]:
             card = _card_of(entry)
-            return _opened(path, card, threshold, backend, device)
+            return _opened(path, card, how)
     elif len(path.parts) == 1 and not path.suffix and not path.exists():
         raise FileNotFoundError(
             f"{path} is no file, and no detector of that name is known; give a card, or one of "
             f"{', '.join(DETECTORS)}"
         )
     if path.suffix.lower() in (*CARD_SUFFIXES, *RUN_SUFFIXES):
-        return _opened(*_described(path), threshold, backend, device)
+        return _opened(*_described(path), how)
     file = read_checkpoint(path)
     shapes = {name: tuple(value.shape) for name, value in file.tensors.items()}
     network = YOLOX.recognises(shapes)
     if network is not None:
-        return _yolox(file, network, threshold, backend, device)
-    return _torchvision(file, threshold, device)
+        return _yolox(file, network, how)
+    return _torchvision(file, how)
 
 
 def detect_stream(
@@ -195,61 +210,67 @@ def _described(path: Path) -> tuple[Path, DetectorCard]:
     return path, read_detector_card(beside)
 
 
-def _opened(
-    path: Path, card: DetectorCard, threshold: float, backend: Backend, device: str
-) -> Detector:
+def _opened(path: Path, card: DetectorCard, how: _How) -> Detector:
     """An exported file, opened by what runs it."""
+    backend, device = how.backend, how.device
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such model file; check the path")
     if backend in ("eager", "compile"):  # of the pose model, which this file cannot be
         backend = "auto"
-    if backend == "auto" and device in ("auto", "cpu") and find_spec("openvino"):
+    if backend == "auto" and _openvino_serves(device):
         backend = "openvino"
-    choice = choose_for_file(path, backend, "fp32", device)
+    precision = how.precision if backend == "openvino" else "fp32"
+    choice = choose_for_file(path, backend, precision, device)
     width, height = card.input_wh or (1, 1)
     rows = {"orig_target_sizes": (width, height)}
     if choice.backend == "onnx":
         session = open_onnx(path, device, rows)
     else:
-        session = open_openvino(path, device, "fp32", rows)
-    summary = f"{path.name} ({card.layout} detector, run by {session.backend})"
+        session = open_openvino(path, device, choice.precision, rows)
+    summary = f"{path.name} ({card.layout} detector, {choice.backend}, {choice.precision})"
     try:
-        return NetworkDetector(session_run(session, card), card, threshold, summary)
+        return NetworkDetector(session_run(session, card), card, how.threshold, summary)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
-def _yolox(
-    file: CheckpointFile, network: YOLOX, threshold: float, backend: Backend, device: str
-) -> Detector:
+def _openvino_serves(device: str) -> bool:
+    return device in ("auto", "cpu") and find_spec("openvino") is not None
+
+
+def _last_line(error: RuntimeError) -> str:
+    """Of torch's list of tensors that do not fit, the last one."""
+    return str(error).splitlines()[-1].strip()
+
+
+def _yolox(file: CheckpointFile, network: YOLOX, how: _How) -> Detector:
     """YOLOX in torch, or converted."""
+    backend, device = how.backend, how.device
     try:
         network.load_state_dict(file.tensors)
     except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
         raise ValueError(
-            f"{file.path}: it looks like {network.label}, but does not fit it ({reason}); "
-            "give the official file"
+            f"{file.path}: it looks like {network.label}, but does not fit it "
+            f"({_last_line(error)}); give the official file"
         ) from None
     side = 416 if network.width <= 24 else 640
     card = DetectorCard.model_validate({"layout": "yolox_raw", "input_wh": (side, side)})
     layers = folded(network).requires_grad_(False)
-    if backend == "auto" and device in ("auto", "cpu") and find_spec("openvino"):
+    if backend == "auto" and _openvino_serves(device):
         backend = "openvino" if pick_device(device).type == "cpu" else "eager"
     run: Run
     if backend in ("openvino", "onnx"):
-        session = converted_session(
-            layers, (side, side), cast(Any, backend), device if backend == "onnx" else "auto"
-        )
+        choice = choose(backend, how.precision if backend == "openvino" else "fp32", device)
+        session = converted_session(layers, (side, side), backend, device, choice.precision)
 
         def run(images: torch.Tensor) -> Iterator[Sequence[torch.Tensor]]:
             yield session.run_images(images)
 
-        runner: str = session.backend
+        runner = f"{choice.backend}, {choice.precision}"
     else:
-        run, runner = layers_run(channels_last(layers), pick_device(device)), "eager"
-    summary = f"{file.path.name} ({network.label}, run by {runner})"
-    return NetworkDetector(run, card, threshold, summary)
+        run, runner = layers_run(channels_last(layers), pick_device(device)), "eager, fp32"
+    summary = f"{file.path.name} ({network.label}, {runner})"
+    return NetworkDetector(run, card, how.threshold, summary)
 
 
 TORCHVISION = {
@@ -267,7 +288,7 @@ DETECTORS = ("yolox_nano", "yolox_tiny", "yolox_s", "yolox_m", *TORCHVISION)
 _CLASSES = "roi_heads.box_predictor.cls_score.weight"
 
 
-def _torchvision(file: CheckpointFile, threshold: float, device: str) -> Detector:
+def _torchvision(file: CheckpointFile, how: _How) -> Detector:
     """One of torchvision's, imported here alone: it takes 1.5 s and 170 MB."""
     found = (name for name, tensor in TORCHVISION.items() if tensor in file.tensors)
     name = next(found, None) if _CLASSES in file.tensors else None
@@ -281,15 +302,14 @@ def _torchvision(file: CheckpointFile, threshold: float, device: str) -> Detecto
     make = getattr(import_module("torchvision.models.detection"), name)
     # No weights of its own, which it would download.
     network = make(
-        weights=None, weights_backbone=None, num_classes=classes, box_score_thresh=threshold
+        weights=None, weights_backbone=None, num_classes=classes, box_score_thresh=how.threshold
     )
     try:
         network.load_state_dict(file.tensors)
     except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
         raise ValueError(
-            f"{file.path}: it looks like torchvision's {name}, but does not fit it ({reason})"
+            f"{file.path}: it looks like torchvision's {name}, but does not fit it "
+            f"({_last_line(error)}); give the official file"
         ) from None
-    where = pick_device(device)
-    summary = f"{file.path.name} (torchvision's {name}, run by eager)"
-    return TorchvisionDetector(network, where, threshold, summary)
+    summary = f"{file.path.name} (torchvision's {name}, eager, fp32)"
+    return TorchvisionDetector(network, pick_device(how.device), how.threshold, summary)

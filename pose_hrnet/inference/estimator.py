@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from pose_hrnet.data.crops import cut
 from pose_hrnet.data.images import pillow_rgb, read_rgb
+from pose_hrnet.inference.detector import Source, detect_stream, load_detector
 from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import PoseModel, poses_of
 from pose_hrnet.keypoints import geometry
@@ -93,6 +94,8 @@ class PoseEstimator:
             name of published weights or an https address, which is loaded with the fastest
             arithmetic. What was chosen and why is the `summary`.
         batch_size: Crops per forward pass.
+        detector: Finds the persons of images that come without boxes; what `load_detector` takes
+            (docs/detection.md), such as ``yolox_s`` or a card. None: such an image is one person.
 
     Raises:
         OSError: If there is no such file, or it cannot be downloaded.
@@ -103,14 +106,22 @@ class PoseEstimator:
         >>> poses = estimator(image, boxes_xyxy=[[10, 20, 110, 320]])  # doctest: +SKIP
         >>> poses.keypoints_image.shape  # doctest: +SKIP
         (1, 17, 2)
+        >>> poses = PoseEstimator("default", detector="yolox_s")(image)  # doctest: +SKIP
     """
 
-    def __init__(self, model: PoseModel | str | Path, *, batch_size: int = 32) -> None:
+    def __init__(
+        self,
+        model: PoseModel | str | Path,
+        *,
+        batch_size: int = 32,
+        detector: Source | None = None,
+    ) -> None:
         if not isinstance(model, PoseModel):
             model = load_model(model, precision="auto")
         self.model = model
         self.card = model.card
         self.batch_size = batch_size
+        self.detector = None if detector is None else load_detector(detector, precision="auto")
 
     @classmethod
     def from_checkpoint(
@@ -149,7 +160,8 @@ class PoseEstimator:
     @property
     def summary(self) -> str:
         """What was loaded, what runs it and why."""
-        return "\n".join(filter(None, (self.model.summary, self.model.choice.summary)))
+        found_by = "" if self.detector is None else self.detector.summary
+        return "\n".join(filter(None, (self.model.summary, self.model.choice.summary, found_by)))
 
     @property
     def skeleton(self) -> Skeleton:
@@ -161,11 +173,12 @@ class PoseEstimator:
 
         Args:
             image: ``(H, W, 3)`` uint8 RGB, a path, or an image of Pillow.
-            boxes_xyxy: ``(N, 4)`` person boxes in image pixels; None: the image is the box.
+            boxes_xyxy: ``(N, 4)`` person boxes in image pixels; None: those of the detector, or
+                without one the whole image.
 
         Returns:
             N poses in image pixels, in the order of the boxes; their image id is 0 and their
-            score is the mean of the keypoint scores.
+            score is the mean of the keypoint scores, times the score of a detector's box.
 
         Raises:
             FileNotFoundError: If there is no such file.
@@ -182,7 +195,7 @@ class PoseEstimator:
 
         Args:
             images: As of `__call__`, of any sizes.
-            boxes_xyxy: ``(N_i, 4)`` for each image; None: each image is one box.
+            boxes_xyxy: ``(N_i, 4)`` for each image; None: as of `__call__`.
 
         Returns:
             The poses of all boxes in order; image ids are positions in `images`.
@@ -195,7 +208,12 @@ class PoseEstimator:
                 "predict_images takes several images; give a list, or call it for one"
             )
         arrays = [rgb_of(image) for image in images]
-        if boxes_xyxy is None:
+        box_scores: Sequence[ArrayLike] = [1.0] * len(arrays)
+        if boxes_xyxy is None and self.detector is not None:
+            boxes = [found for _, _, found in detect_stream(self.detector, enumerate(arrays))]
+            boxes_xyxy = [each.boxes_xyxy for each in boxes]
+            box_scores = [each.scores for each in boxes]
+        elif boxes_xyxy is None:
             boxes_xyxy = [[[0, 0, image.shape[1], image.shape[0]]] for image in arrays]
         if len(boxes_xyxy) != len(images):
             raise ValueError(
@@ -205,7 +223,11 @@ class PoseEstimator:
         numbered = zip(range(len(images)), arrays, boxes_xyxy, strict=True)
         none = self._pending(None, np.empty((1, 1, 3), np.uint8), []).poses(self.skeleton)
         found = [
-            replace(poses, image_ids=object_array([number] * len(poses)))
+            replace(
+                poses,
+                image_ids=object_array([number] * len(poses)),
+                scores=poses.scores * np.asarray(box_scores[number], np.float32),
+            )
             for number, _, poses in self.predict_stream(numbered)
         ]
         poses = Poses.concatenate([none, *found])

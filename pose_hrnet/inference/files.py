@@ -17,7 +17,7 @@ from pose_hrnet.inference.detector import Detector, detect_stream
 from pose_hrnet.inference.estimator import BATCH_BYTES, PoseEstimator
 from pose_hrnet.inference.formats.writer import USUAL_OUTPUTS, FormatFiles, Outputs, finished
 from pose_hrnet.inference.model import postprocess
-from pose_hrnet.inference.sources import Sources, find_images, identify
+from pose_hrnet.inference.sources import Sources, find_images, identify, own_names
 from pose_hrnet.inference.written import OVERLAYS, PredictionFiles, overlay_names
 from pose_hrnet.keypoints.records import PERSON, Float32, Float64, Image, object_array
 from pose_hrnet.system.folders import check_room, owned
@@ -99,7 +99,7 @@ def predict_files(
     paths = list(sources.image_ids)
     count = len(paths) if sources.boxes is None else sum(map(len, sources.boxes.values()))
     check_room(output, 2 * POSE_BYTES * count, RESULTS)  # and as much for the table
-    names = overlay_names(paths)
+    names, own = overlay_names(paths), own_names(paths)
     images = empty = 0
     failures: list[str] = []
     with owned(output, LOCK):
@@ -131,7 +131,7 @@ def predict_files(
                     poses = postprocess(
                         replace(poses, scores=box_scores), estimator.skeleton, test
                     )
-                written.add(path, poses)
+                written.add(path, poses, own[path])
                 foreign.add(path, poses, (image.shape[1], image.shape[0]))
                 if outputs.draw_above is not None:
                     artist.do(partial(written.draw, names[path], image, poses), image.nbytes)

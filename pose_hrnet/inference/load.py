@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from pose_hrnet.inference.backends.networks import (
 )
 from pose_hrnet.inference.backends.sessions import Session, open_onnx, open_openvino
 from pose_hrnet.inference.model import Decoder, PoseModel
+from pose_hrnet.keypoints.simcc import SimccCodec
 from pose_hrnet.models.card import (
     CARD_SUFFIXES,
     RUN_SUFFIXES,
@@ -162,7 +164,7 @@ def _export(
     width, height = codec.input_wh
     network = ExportedNetwork(session)
     _check_input(path, session, (height, width, 3), torch.uint8)
-    points, scores = _first_run(path, network, codec.input_wh)
+    points, scores = _first_run(path, session, network.forward, codec.input_wh)
     count = skeleton.num_keypoints
     if points.shape != (1, count, 2) or scores.shape != (1, count):
         raise ValueError(
@@ -189,18 +191,37 @@ def _heatmap_model(
         network = ForeignNetwork(session, card)
     except ValueError as error:
         raise ValueError(f"{path}: {error}; the card names another") from None
-    (heatmaps,) = _first_run(path, network, card.codec.input_wh)
-    expected = (card.skeleton.num_keypoints, *card.codec.heatmap_hw)
-    if tuple(heatmaps.shape[1:]) != expected:
-        raise ValueError(
-            f"{path}: output {card.output!r} has shape {tuple(heatmaps.shape)}, but its card "
-            f"says {expected[0]} keypoints and heatmaps of "
-            f"{format_size(card.codec.heatmap_hw[::-1])} (height x width, stride "
-            f"{card.codec.stride}); correct skeleton, stride or output in the card"
-        )
+    picked = _first_run(path, session, network.picked, card.codec.input_wh)
+    _check_outputs(path, card, picked)
     decoder = _decoder(card, choice, flip_test is not False)
-    summary = f"{path} (heatmap model, run by {session.backend})"
+    kind = "SimCC" if len(picked) > 1 else "heatmap"
+    summary = f"{path} ({kind} model, run by {session.backend})"
     return PoseModel(network, card, decoder, session.device, choice, summary)
+
+
+def _check_outputs(path: Path, card: ModelCard, picked: Sequence[Tensor]) -> None:
+    """Refuse a card whose codec reads outputs of other shapes."""
+    codec, count = card.codec, card.skeleton.num_keypoints
+    found = [tuple(output.shape[1:]) for output in picked]
+    if isinstance(codec, SimccCodec):
+        if found != [(count, bins) for bins in codec.bins_wh]:
+            columns, rows = codec.bins_wh
+            raise ValueError(
+                f"{path}: outputs {card.output} have shapes {found} after the batch, but its card "
+                f"says {count} keypoints and {columns} and {rows} bins (input times split ratio "
+                f"{codec.split_ratio:g}); correct skeleton, input_wh, split_ratio or output in "
+                "the card"
+            )
+    elif found != [(count, *codec.heatmap_hw)]:
+        advice = "correct skeleton, stride or output in the card"
+        if len(found[0]) == 2:
+            advice = "if these are SimCC's vectors, the card needs codec: simcc"
+        raise ValueError(
+            f"{path}: output {card.output!r} has shape {tuple(picked[0].shape)}, but its card "
+            f"says {count} keypoints and heatmaps of "
+            f"{format_size(codec.heatmap_hw[::-1])} (height x width, stride "
+            f"{codec.stride}); {advice}"
+        )
 
 
 def _check_input(
@@ -219,17 +240,18 @@ def _check_input(
 
 
 def _first_run(
-    path: Path, network: ExportedNetwork | ForeignNetwork, input_wh: tuple[int, int]
+    path: Path,
+    session: Session,
+    run: Callable[[Tensor], tuple[Tensor, ...]],
+    input_wh: tuple[int, int],
 ) -> tuple[Tensor, ...]:
     """The outputs for one black crop, so that what does not run is noticed at once."""
-    session = network.session
     black = torch.zeros(1, 3, input_wh[1], input_wh[0], dtype=torch.uint8, device=session.device)
     try:
-        outputs = network(black)
+        return run(black)
     except Exception as error:  # the runtimes' exceptions have no common base
         raise ValueError(
             f"{path}: {session.backend} cannot run this model on a crop of "
             f"{format_size(input_wh)} (height x width) pixels ({one_line(error)}); "
             "give the card that belongs to it"
         ) from None
-    return outputs if isinstance(outputs, tuple) else (outputs,)

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.inference.backends.choose import Choice
-from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.oks import remove_duplicates, rescore
 from pose_hrnet.keypoints.records import Float32, ImageId, Poses, object_array
+from pose_hrnet.keypoints.simcc import Codec
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.choices import Precision, WeightType
@@ -45,7 +45,7 @@ class Decoder:
             crops to keypoints and scores, and the fields above say how.
     """
 
-    codec: HeatmapCodec
+    codec: Codec
     flip_index: Sequence[int]
     flip_test: bool = True
     flip_shift: int | None = None
@@ -191,7 +191,7 @@ class PoseModel:
         *,
         flip_test: bool | None = None,
         flip_shift: int | None = None,
-        codec: HeatmapCodec | None = None,
+        codec: Codec | None = None,
         refine: bool | None = None,
     ) -> PoseModel:
         """The same network, decoded otherwise; what is None stays as it is.

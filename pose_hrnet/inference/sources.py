@@ -19,6 +19,7 @@ from pose_hrnet.data.formats.suspicions import suspect_boxes, warn_of
 from pose_hrnet.data.image_facts import read_facts
 from pose_hrnet.data.images import FORMATS, ImageError
 from pose_hrnet.data.people import read_annotations
+from pose_hrnet.inference.written import holds_overlays
 from pose_hrnet.keypoints.geometry import xyxy_to_xywh
 from pose_hrnet.keypoints.records import PERSON, Float64, ImageId, Images
 from pose_hrnet.system.choices import BoxFormat
@@ -73,8 +74,8 @@ def find_images(inputs: Sequence[Path], *, skip: Path | None = None) -> list[Pat
         files = [path]
         if path.is_dir():
             inside = sorted(file for file in path.rglob("*") if file.is_file())
-            drawn += [file for file in inside if _drawn_into(file.parent)]
-            inside = [file for file in inside if not _drawn_into(file.parent)]
+            drawn += [file for file in inside if holds_overlays(file.parent)]
+            inside = [file for file in inside if not holds_overlays(file.parent)]
             files = [file for file in inside if file.suffix.lower() in image_suffixes()]
             others += [f.suffix.lower() or f.name for f in inside if f not in set(files)]
         for file in files:
@@ -93,12 +94,6 @@ def find_images(inputs: Sequence[Path], *, skip: Path | None = None) -> list[Pat
         log.info("passed over %s that are no images by their suffix: %s",
                  counted(len(others), "file"), told)  # fmt: skip
     return paths
-
-
-def _drawn_into(folder: Path) -> bool:
-    """Whether a folder holds the overlays of an earlier prediction."""
-    beside = (folder.parent / name for name in ("results.json", "keypoints.csv"))
-    return folder.name == "overlays" and all(path.is_file() for path in beside)
 
 
 def identify(
@@ -237,13 +232,19 @@ def _images(
         if box.image_id is not None and box.file_name:
             row = index.named(box.file_name)
             stated.setdefault(-1 if row is None else row, set()).add(box.image_id)
-    uses = Counter([path.name for path in paths])
+    own = own_names(paths)
     ids: list[ImageId] = []
     for row, path in enumerate(paths):
-        own: ImageId = in_utf8(path.name if uses[path.name] == 1 else str(path))
         given = stated.get(row, set())
-        ids.append(annotated.get(path, next(iter(given)) if len(given) == 1 else own))
+        ids.append(annotated.get(path, next(iter(given)) if len(given) == 1 else own[path]))
     return Images(tuple(ids), names, sizes)
+
+
+def own_names(paths: Iterable[Path]) -> dict[Path, str]:
+    """What files are called in results: in UTF-8 their names, or paths where two are the same."""
+    each = list(paths)
+    uses = Counter(path.name for path in each)
+    return {p: in_utf8(p.name if uses[p.name] == 1 else p.as_posix()) for p in each}
 
 
 def _rows_of_boxes(
@@ -284,4 +285,4 @@ def _rows_of_boxes(
     return rows
 
 
-__all__ = ["Sources", "find_images", "identify", "image_suffixes"]
+__all__ = ["Sources", "find_images", "identify", "image_suffixes", "own_names"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
 from itertools import chain, count
@@ -14,7 +15,7 @@ import cv2
 from pose_hrnet.keypoints.records import Image, Poses
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.files import encode_json, replace_file
-from pose_hrnet.system.folders import NotWritten, naming, remove_temporaries
+from pose_hrnet.system.folders import NotWritten, move_aside, naming, remove_temporaries
 from pose_hrnet.system.text import in_utf8
 from pose_hrnet.visualize.pictures import write_image
 from pose_hrnet.visualize.poses import draw_poses
@@ -25,6 +26,13 @@ RESULTS, TABLE, OVERLAYS = "results.json", "keypoints.csv", "overlays"
 
 _NAME_BYTES = 240
 """Most systems take 255 for a file name; its suffix and a number are to fit, too."""
+
+
+def holds_overlays(folder: Path) -> bool:
+    """Whether a folder holds the overlays of an earlier prediction, or those moved aside."""
+    beside = (folder.parent / name for name in (RESULTS, TABLE))
+    named = re.fullmatch(rf"{OVERLAYS}(\.[0-9]+)?", folder.name)
+    return named is not None and all(path.is_file() for path in beside)
 
 
 class GrowingFile:
@@ -71,7 +79,8 @@ class PredictionFiles:
     """``results.json``, ``keypoints.csv`` and ``overlays/`` of a prediction.
 
     What was added is there whatever happens afterwards. An overlay that cannot be drawn or
-    written costs itself alone, and is said; on a full disk no more are drawn.
+    written costs itself alone, and is said; on a full disk no more are drawn. When the first
+    results take the place of those of an earlier run, its overlays are moved aside.
 
     Args:
         output: Folder, which exists.
@@ -90,17 +99,29 @@ class PredictionFiles:
         self._draws = draw_above is not None
         self._results = GrowingFile(output / RESULTS, b"[", b"]")
         self._table = GrowingFile(output / TABLE, _lines([COLUMNS]))
-        if self._draws:
-            (output / OVERLAYS).mkdir(exist_ok=True)
-            remove_temporaries(output / OVERLAYS)
+        remove_temporaries(output / OVERLAYS)
+        self._begun = False
 
-    def add(self, path: Path, poses: Poses) -> None:
-        """Write the poses of an image.
+    def _begin(self) -> None:
+        """Make room for this run's overlays, once."""
+        if self._begun:
+            return
+        self._begun = True
+        folder = self.output / OVERLAYS
+        with naming(folder):
+            if holds_overlays(folder) and any(folder.iterdir()):
+                log.warning("the overlays of an earlier run are moved to %s", move_aside(folder))
+            if self._draws:
+                folder.mkdir(exist_ok=True)
+
+    def add(self, path: Path, poses: Poses, file_name: str) -> None:
+        """Write the poses of an image, which the results call so.
 
         Raises:
             NotWritten: If the disk is full or broken; what was added before is there.
         """
-        rows = [encode_json(row) for row in poses.to_coco()]
+        self._begin()
+        rows = [encode_json(row) for row in poses.to_coco(file_name)]
         between = b"," if self.persons and rows else b""
         self._results.add(between + b",".join(rows))
         self.persons += len(rows)
@@ -108,6 +129,7 @@ class PredictionFiles:
 
     def finish(self) -> None:
         """Write files without any pose, if none was added."""
+        self._begin()
         self._results.add(b"")
         self._table.add(b"")
 

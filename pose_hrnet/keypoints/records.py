@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.extras import import_extra
+from pose_hrnet.system.files import few_digits
 from pose_hrnet.system.text import counted
 
 ImageId: TypeAlias = int | str
@@ -273,29 +274,42 @@ class Poses:
             style.setdefault("skeleton", self.skeleton)
         return draw_poses(image, self.keypoints_image, self.keypoint_scores, **style)
 
-    def to_coco(self) -> list[dict[str, Any]]:
-        """COCO keypoint results: ``{image_id, category_id, keypoints, score}`` per person.
+    def to_coco(self, file_name: str | None = None) -> list[dict[str, Any]]:
+        """COCO keypoint results, a row a person, in the fewest digits that keep every float32.
 
-        ``keypoints`` is ``[x, y, keypoint score] * K`` in image pixels, not rounded. Format:
+        ``keypoints`` is ``[x, y, keypoint score] * K`` in image pixels. ``bbox`` is the extent of
+        the keypoints (x, y, width, height), as pycocotools' ``loadRes`` makes it of results
+        without one: it takes their areas from there, so that another box would move APM and APL.
+        The box that was asked for is ``box``, as AlphaPose calls it. Format:
         https://cocodataset.org/#format-results (Lin et al., ECCV 2014).
+
+        Args:
+            file_name: Of the image that all stand in; None: not written.
 
         Raises:
             ValueError: If a number is not finite: no evaluation could read it.
         """
-        keypoints, scores = self.flat_keypoints, self.scores.astype(np.float64)
-        wrong = np.flatnonzero(~(np.isfinite(keypoints).all(axis=1) & np.isfinite(scores)))
+        keypoints = few_digits(self.flat_keypoints.astype(np.float32))
+        wrong = np.flatnonzero(~(np.isfinite(keypoints).all(axis=1) & np.isfinite(self.scores)))
         if len(wrong):
             raise ValueError(
                 f"{len(wrong)} of {counted(len(self), 'pose')} with keypoints or scores that are "
                 f"not finite, the first in image {self.image_ids[wrong[0]]!r}; check the model's "
                 "weights"
             )
-        ids = self.image_ids.tolist(), self.category_ids.tolist()
-        columns = zip(*ids, keypoints.tolist(), scores.tolist(), strict=True)
-        return [
-            {"image_id": image_id, "category_id": category_id, "keypoints": row, "score": score}
-            for image_id, category_id, row, score in columns
-        ]
+        points = keypoints.reshape(*self.keypoint_scores.shape, 3)[..., :2]
+        corners = self.boxes_xyxy.reshape(-1, 2, 2)
+        columns: dict[str, list[Any]] = {
+            "image_id": self.image_ids.tolist(),
+            "category_id": self.category_ids.tolist(),
+            "keypoints": keypoints.tolist(),
+            "score": few_digits(self.scores).tolist(),
+            "bbox": few_digits(_boxes_around(points).astype(np.float32)).tolist(),
+            "box": few_digits(_boxes_around(corners).astype(np.float32)).tolist(),
+        }
+        named = {} if file_name is None else {"file_name": file_name}
+        rows = zip(*columns.values(), strict=True)
+        return [named | dict(zip(columns, row, strict=True)) for row in rows]
 
     def to_json(self) -> str:
         """A JSON list of persons: image_id, score, box_xyxy, and keypoints {name: [x, y, score]}.
@@ -353,6 +367,12 @@ class Poses:
         n, k = self.keypoint_scores.shape
         triples = np.concatenate([self.keypoints_image, self.keypoint_scores[..., None]], axis=2)
         return triples.reshape(n, 3 * k).astype(np.float64)
+
+
+def _boxes_around(points: NDArray[Any]) -> NDArray[Any]:
+    """``(N, 4)`` x, y, width and height of the extents of ``(N, P, 2)`` points."""
+    low = points.min(axis=1)
+    return np.hstack([low, points.max(axis=1) - low])
 
 
 def _fill_categories(columns: People | Poses, count: int) -> None:

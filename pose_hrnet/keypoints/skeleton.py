@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+from pose_hrnet.keypoints import wholebody
 from pose_hrnet.system.text import counted
 
 
@@ -196,7 +197,18 @@ CROWDPOSE14 = Skeleton(
 )  # fmt: skip
 """The 14 CrowdPose keypoints (Li et al., CVPR 2019)."""
 
-SKELETONS = {skeleton.name: skeleton for skeleton in (COCO17, MPII16, CROWDPOSE14)}
+WHOLEBODY133 = Skeleton(
+    name="wholebody133",
+    keypoint_names=wholebody.NAMES,
+    flip_pairs=wholebody.FLIP_PAIRS,
+    links=wholebody.LINKS,
+    sigmas=wholebody.SIGMAS,
+    upper_body=wholebody.UPPER_BODY,
+    joint_weights=(1.0,) * len(wholebody.NAMES),
+)
+"""The 133 keypoints of COCO-WholeBody (Jin et al., ECCV 2020)."""
+
+SKELETONS = {skeleton.name: skeleton for skeleton in (COCO17, MPII16, CROWDPOSE14, WHOLEBODY133)}
 """The keypoint sets that are known by name."""
 
 

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from pose_hrnet.config.base import explain_faults, read_section
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import BOX_PADDING
+from pose_hrnet.keypoints.simcc import Codec
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.build import build_network
 from pose_hrnet.models.card_file import (
@@ -24,6 +25,7 @@ from pose_hrnet.models.card_file import (
     EXPORT_FORMAT,
     CheckpointCard,
     ExportCard,
+    OutputName,
     YamlCard,
     check_version,
 )
@@ -102,7 +104,8 @@ class ModelCard:
         box_padding: Factor by which boxes are enlarged before cropping.
         layout: Order of the input's axes.
         scale: Factor on the 0 to 255 pixel values, before mean and std.
-        output: Position or name of the output that holds the heatmaps, in a model of others.
+        output: Position or name of the output that holds the heatmaps, in a model of others; of
+            SimCC two, the vectors of x and of y.
         export: What is built into an export of ours; None for all else.
 
     Raises:
@@ -111,14 +114,14 @@ class ModelCard:
 
     architecture: dict[str, Any] | None
     skeleton: Skeleton
-    codec: HeatmapCodec
+    codec: Codec
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     colour: ColourOrder = "RGB"
     box_padding: float = BOX_PADDING
     layout: AxisOrder = "NCHW"
     scale: float = 1 / 255
-    output: int | str = 0
+    output: OutputName | tuple[OutputName, OutputName] = 0
     export: ExportFacts | None = None
 
     def __post_init__(self) -> None:
@@ -137,6 +140,20 @@ class ModelCard:
             )
         if self.colour != "RGB":
             raise ValueError(f"the card names colour order {self.colour!r}; only 'RGB' is known")
+
+    @property
+    def heatmap_codec(self) -> HeatmapCodec:
+        """The codec of a model that gives heatmaps.
+
+        Raises:
+            ValueError: If it gives SimCC's vectors.
+        """
+        if not isinstance(self.codec, HeatmapCodec):
+            raise ValueError(
+                "the model gives SimCC's vectors (codec simcc), and this needs heatmaps; predict "
+                "and evaluate take it"
+            )
+        return self.codec
 
     def build(self) -> HeatmapNetwork:
         """A network of this architecture and normalisation, freshly initialised.
@@ -287,14 +304,14 @@ def _read_yaml(path: Path) -> tuple[Path | None, ModelCard]:
         return card.model, ModelCard(
             None,
             card.skeleton.skeleton(),
-            card.heatmap_codec(),
+            card.read_by(),
             card.mean,
             card.std,
             card.colour,
             card.box_padding,
             card.layout,
             card.scale,
-            card.output,
+            card.outputs,
         )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None

@@ -16,6 +16,7 @@ from pose_hrnet.config.base import BlurKernel, Cells, Padding, Section, Shift, S
 from pose_hrnet.config.skeleton import SkeletonFile
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import BOX_PADDING
+from pose_hrnet.keypoints.simcc import Codec, SimccCodec
 from pose_hrnet.keypoints.skeleton import SKELETONS
 from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD
 from pose_hrnet.system.choices import (
@@ -108,6 +109,13 @@ def _output(value: Any) -> Any:
     raise ValueError("expected the position of an output, counted from 0, or its name")
 
 
+OutputName: TypeAlias = int | str
+Output: TypeAlias = Annotated[OutputName, BeforeValidator(_output)]
+SIMCC_OUTPUTS = ("simcc_x", "simcc_y")
+"""As MMDeploy names them, and all that it exported."""
+_OF_HEATMAPS = frozenset({"sigma", "stride", "blur_kernel", "border_true", "flip_shift"})
+
+
 class YamlCard(Section):
     """The keys of a YAML card, which somebody writes for a model of others."""
 
@@ -128,9 +136,11 @@ class YamlCard(Section):
     skeleton: Annotated[SkeletonFile, BeforeValidator(_named_skeleton)] = Field(
         default="coco17", validate_default=True
     )
-    """``coco17``, ``mpii16``, ``crowdpose14``, or the fields of a `Skeleton`."""
-    codec: CodecName = "gaussian"
-    """How the heatmaps are decoded."""
+    """``coco17``, ``mpii16``, ``crowdpose14``, ``wholebody133``, or the fields of a `Skeleton`."""
+    codec: CodecName | Literal["simcc"] = "gaussian"
+    """How the heatmaps are decoded; ``simcc``: the model gives two vectors a keypoint instead."""
+    split_ratio: Annotated[float, Field(gt=0, le=16)] = 2.0
+    """Bins per input pixel; ``simcc`` alone."""
     sigma: Cells = 2.0
     """Standard deviation of the training targets in cells."""
     stride: Stride = 4
@@ -145,8 +155,9 @@ class YamlCard(Section):
     """Cells by which the mirrored heatmaps move in the flip test; null: the codec's own."""
     box_padding: Padding = BOX_PADDING
     """Factor by which boxes are enlarged before cropping."""
-    output: Annotated[int | str, BeforeValidator(_output)] = 0
-    """Position or name of the output that holds the heatmaps."""
+    output: Output | tuple[Output, Output] | None = None
+    """Position or name of the output that holds the heatmaps, 0; of ``simcc`` two, the vectors of
+    x and y, [simcc_x, simcc_y]."""
 
     @field_validator("layout", mode="before")
     @classmethod
@@ -155,21 +166,44 @@ class YamlCard(Section):
             raise ValueError(f"{layout}: it is the card of a detector; give it as --detector")
         return layout
 
-    def heatmap_codec(self) -> HeatmapCodec:
-        """What the heatmaps mean.
+    @property
+    def outputs(self) -> OutputName | tuple[OutputName, OutputName]:
+        """`output`, or what it is where the card does not say.
 
         Raises:
-            ValueError: If alignment and codec contradict each other.
+            ValueError: If there are two for heatmaps, or one for SimCC.
         """
-        codec = HeatmapCodec(
-            self.codec,
-            self.input_wh,
-            self.sigma,
-            self.stride,
-            self.blur_kernel,
-            own_flip_shift=self.flip_shift,
-            border_true=self.border_true,
-        )
+        if self.output is None:
+            return SIMCC_OUTPUTS if self.codec == "simcc" else 0
+        if isinstance(self.output, tuple) != (self.codec == "simcc"):
+            wanted = "two, of x and of y" if self.codec == "simcc" else "one, of the heatmaps"
+            raise ValueError(f"output is {shown(self.output)}; codec {self.codec} has {wanted}")
+        return self.output
+
+    def read_by(self) -> Codec:
+        """What the outputs mean.
+
+        Raises:
+            ValueError: If alignment and codec contradict each other, or a key is of another codec.
+        """
+        codec: Codec
+        foreign = _OF_HEATMAPS if self.codec == "simcc" else {"split_ratio"}
+        if foreign := foreign & self.model_fields_set:
+            raise ValueError(
+                f"codec {self.codec} has no {', '.join(sorted(foreign))}; leave that out"
+            )
+        if self.codec == "simcc":
+            codec = SimccCodec(self.input_wh, self.split_ratio)
+        else:
+            codec = HeatmapCodec(
+                self.codec,
+                self.input_wh,
+                self.sigma,
+                self.stride,
+                self.blur_kernel,
+                own_flip_shift=self.flip_shift,
+                border_true=self.border_true,
+            )
         if self.alignment not in (None, codec.alignment):
             raise ValueError(
                 f"alignment is {self.alignment!r}, but codec {codec.name!r} crops and "

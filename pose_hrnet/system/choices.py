@@ -58,5 +58,7 @@ Evaluator: TypeAlias = Literal["fast", "pycocotools"]
 """fast: pycocotools with our matching of all images at once; pycocotools: its own loop. The ten
 numbers are the same to the last bit."""
 CompareItem: TypeAlias = Literal["flip", "shift", "codec", "nms"]
-SectionName: TypeAlias = Literal["loading", "codec", "evaluation", "prediction", "model"]
+SectionName: TypeAlias = Literal[
+    "loading", "codec", "evaluation", "prediction", "pipeline", "model"
+]
 """What is benchmarked, in this order."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from pose_hrnet.system.folders import naming, temporary_file
@@ -95,6 +96,25 @@ def write_json(path: Path, value: Any) -> None:
 def encode_json(value: Any) -> bytes:
     """As `write_json`, without a file."""
     return msgspec.json.encode(value, enc_hook=_plain)
+
+
+def few_digits(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The doubles that are written in the fewest digits and are still the same in float32.
+
+    0.1 for 0.10000000149011612, so that JSON holds what was computed and no noise behind it.
+
+    Args:
+        values: ``(...)`` finite numbers.
+    """
+    exact = np.asarray(values, np.float64)
+    shortest: NDArray[np.float64] = exact.copy()
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        magnitude = np.floor(np.log10(np.abs(exact)))
+        for digits in (9, 8, 7, 6):  # 9 always do, and below 6 the last are zeros
+            scale = 10.0 ** (digits - 1 - magnitude)
+            rounded = np.rint(exact * scale) / scale
+            shortest = np.where(rounded.astype(np.float32) == values, rounded, shortest)
+    return shortest
 
 
 def _plain(value: Any) -> Any:

@@ -131,7 +131,13 @@ class Assembly:
         learner = wrap(self.model, self.world, sync_batchnorm=config.train.sync_batchnorm)
         optimizer = build_optimizer(learner, config.optimizer)
         return TrainingStep(
-            learner, self.card.codec, optimizer, self.loss, config, self.device, self.data.people
+            learner,
+            self.card.heatmap_codec,
+            optimizer,
+            self.loss,
+            config,
+            self.device,
+            self.data.people,
         )
 
     @cached_property

@@ -24,6 +24,7 @@ from pose_hrnet.keypoints.records import Image
 from pose_hrnet.system.choices import LoggerName
 from pose_hrnet.system.extras import import_extra
 from pose_hrnet.system.files import write_text
+from pose_hrnet.system.folders import naming
 from pose_hrnet.system.inputs import read_input
 
 log = logging.getLogger(__name__)
@@ -105,7 +106,8 @@ class TensorBoard:
         from torch.utils.tensorboard import SummaryWriter, summary
 
         _quieten_writing_thread()
-        writer: Any = SummaryWriter(str(folder), purge_step=finished_epochs + 1)
+        with naming(folder):
+            writer: Any = SummaryWriter(str(folder), purge_step=finished_epochs + 1)
         self.writer = writer
         if finished_epochs == 0:
             plain = {

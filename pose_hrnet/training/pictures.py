@@ -78,10 +78,10 @@ class Showcase:
         rows = np.unique(np.linspace(0, len(people) - 1, HEATMAP_CROPS).astype(int))
         crops = CropDataset(people, self.held_out.data.images, card.codec, card.box_padding)
         batch = crops.batch([(0, row) for row in rows.tolist()])
-        targets, _ = card.codec.encode(batch.keypoints_input, batch.visible)
+        targets, _ = card.heatmap_codec.encode(batch.keypoints_input, batch.visible)
         with model.evaluating():
             predicted = model.with_test_settings(flip_test=False).heatmaps(batch.pixels)
-        pitch = card.codec.cell_pitch_xy
+        pitch = card.heatmap_codec.cell_pitch_xy
         tiles = []
         for row, pixels, *maps in zip(rows, batch.pixels, targets, predicted, strict=True):
             lit = [

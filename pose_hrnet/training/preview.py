@@ -46,11 +46,11 @@ def preview_training(config: Config, path: Path, *, count: int = 12, epoch: int 
     tiles = []
     for key in keys:
         crop = crops[key]
-        targets, _ = card.codec.encode(crop.keypoints_input[None], crop.visible[None])
+        targets, _ = card.heatmap_codec.encode(crop.keypoints_input[None], crop.visible[None])
         light = draw_heatmaps(
             crop.pixels.numpy(),
             targets[0].numpy(),
-            card.codec.cell_pitch_xy,
+            card.heatmap_codec.cell_pitch_xy,
             skeleton=card.skeleton,
         )
         pair = np.hstack([_with_keypoints(crop, card.skeleton), enlarged(light, CROP_HEIGHT)])

@@ -29,6 +29,7 @@ from pose_hrnet.benchmark.model import (
     random_checkpoint,
     random_crops,
 )
+from pose_hrnet.benchmark.pipeline import benchmark_pipeline, random_detector
 from pose_hrnet.benchmark.prediction import benchmark_prediction, first_jobs
 from pose_hrnet.benchmark.report import remarks, table
 from pose_hrnet.benchmark.timing import Measurement, Pace, Row, Variant, measure, without_folders
@@ -270,6 +271,22 @@ def test_prediction_gives_the_keypoints_of_the_plain_order(checkpoint, tmp_path)
     assert (found.amount, found.rows[0].ratio) == (4, 1)
     (note,) = found.notes
     assert float(note.rpartition(" ")[2]) < 0.01
+
+
+def test_the_pipeline_stands_beside_its_two_halves(checkpoint, tmp_path):
+    people = make_people(4)
+    annotations = write_annotations(people, tmp_path / "people.json")
+    jobs = first_jobs(annotations, write_images(people, tmp_path / "images"), 3)
+    choice = ModelChoice(checkpoint, (), ("eager",), ("fp32",), (3,), True, "cpu")
+    found = benchmark_pipeline(
+        choice, jobs, ONCE, detector=random_detector(tmp_path), model_name="tiny"
+    )
+    assert [(row.variant, row.reason) for row in found.rows] == [
+        (name, "") for name in ("one by one", "detector alone", "pose alone", "together")
+    ]
+    assert (found.unit, found.amount) == ("image", len(jobs))
+    assert "yolox_nano_random.pth (YOLOX-Nano, eager, fp32)" in found.notes[0]
+    assert "of the images a second that the slower of the two reaches alone" in found.notes[1]
 
 
 def test_the_loop_decodes_as_the_gaussian_codec():

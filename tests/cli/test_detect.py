@@ -41,7 +41,7 @@ def test_boxes_of_detect_are_what_predict_and_evaluate_read(files, tmp_path):
     boxes, data = tmp_path / "boxes.json", ["--annotations", files / "three.json"]
     found = ("--detector", files / "yolox.pth", "--backend", "eager")
     said, _ = run_here("detect", files / "images", *found, *data, "-o", boxes)
-    assert "yolox.pth (YOLOX-8, run by eager)" in said
+    assert "yolox.pth (YOLOX-8, eager, fp32)" in said
     assert "boxes that score at least 0.02: what AP is scored with" in said
     rows = json.loads(boxes.read_text())
     assert f"{len(rows)} persons in " in said.replace(",", "")

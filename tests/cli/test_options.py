@@ -97,6 +97,7 @@ WRITERS = [
     ["weights", "convert", "x", "-o"],
     ["data", "preview", "demo", "-o"],
     ["data", "shard", "-o"],
+    ["data", "convert", "x", "-o"],
     ["data", "synthesize", "-o"],
     ["benchmark", "--json"],
     ["benchmark", "--markdown"],

@@ -98,6 +98,7 @@ def test_a_file_without_boxes_has_no_persons(tmp_path: Path, text: str) -> None:
     [
         ("a.csv", "name,x\n", "has the columns name, x; expected file_name or image_id, x, y, w"),
         ("a.csv", "", "has the columns none; expected"),
+        ("a.csv", "file_name\n" + "a" * 200_000, "is no CSV .field larger than field limit"),
         ("a.csv", CSV.format("x,y,w,h", "10,20,forty,60"), "line 2 has a box or score that is no"),
         ("a.txt", "0 0.3 0.25", "line 1 has 3 values; expected YOLO's class, x, y, width, height"),
         ("a.txt", "person 0.3 0.2 0.1 0.1", "line 1 has 5 values; expected YOLO's"),

@@ -143,7 +143,10 @@ def test_exchanged_ids_are_explained(tmp_path):
     [
         ({"images": None}, "images"),
         ({"images": {"7": "a.jpg"}}, "images"),
-        ({"categories": [{"id": 1, "name": "cat"}]}, r"'cat' \(id 1\)"),
+        (
+            {"categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]},
+            r"'cat' \(id 1\), 'dog' \(id 2\)",
+        ),
         ({"categories": [CATEGORY | {"keypoints": ["nose"]}]}, "1 keypoint .*has 17"),
         (
             {"categories": [CATEGORY | {"keypoints": list(COCO17.keypoint_names[::-1])}]},

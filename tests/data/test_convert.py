@@ -93,6 +93,11 @@ def test_yolo_to_coco_to_yolo_has_the_same_digits(yolo, tmp_path):
     assert numbers(text) == before
     assert text.startswith("0 0.500000 0.400000 0.300000 0.200000 0.123456 0.654321 2 0.500000")
     assert (tmp_path / "yolo/labels/train/sub/b.txt").read_text() == ""
+    data = yaml.safe_load((tmp_path / "yolo/data.yaml").read_text())
+    assert data["val"] == data["train"]  # which Ultralytics asks for; read back once
+    (yolo / "labels").rename(tmp_path / "yolo/before")
+    (yolo / "images").rename(tmp_path / "yolo/images")
+    assert convert(tmp_path / "yolo", tmp_path / "again").images == 2
 
 
 def test_coco_to_yolo_to_coco_has_the_same_digits(tmp_path):
@@ -418,6 +423,44 @@ def test_devices_and_missing_files_are_no_annotations(tmp_path):
         os.mkfifo(tmp_path / "pipe.xml")
         with pytest.raises(OSError, match="it is a FIFO"):
             convert(tmp_path / "pipe.xml", tmp_path / "out")
+
+
+def coco(row):
+    images = [{"id": 3, "file_name": "a.jpg", "width": 64, "height": 48}]
+    category = {"id": 1, "name": "person", "keypoints": ["a", "b"]}
+    whole = {"id": 1, "image_id": 3, "category_id": 1, "keypoints": [3, 4, 2, 9, 8, 1], **row}
+    return json.dumps({"images": images, "annotations": [whole], "categories": [category]})
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ({"keypoints": [1e300, 4, 2, 0, 0, 0]}, "annotation 1 has keypoints that are no numbers"),
+        ({"keypoints": [3, 4, 3, 0, 0, 0]}, "annotation 1 has a visibility beside 0, 1 and 2"),
+        ({"keypoints": [3, 4, 2]}, "annotation 1 has 3 keypoint values; expected 6"),
+        ({"bbox": [1, 2, 3]}, "annotation 1 has a box that is not four numbers"),
+        ({"image_id": 4}, "annotation 1 is of image 4, which the file does not list"),
+    ],
+)
+def test_faulty_rows_of_coco_are_named(row, sentence, tmp_path):
+    (tmp_path / "a.json").write_text(coco(row))
+    with pytest.raises(ValueError, match=sentence):
+        convert(tmp_path / "a.json", tmp_path / "out", to="yolo")
+
+
+def test_rows_of_coco_that_no_label_can_say_are_told(tmp_path, caplog):
+    told = {
+        (1, 2, 0, 5): "persons with an empty box: 1",
+        (100, 2, 5, 5): "persons outside of their image: 1",
+    }
+    for at, (box, sentence) in enumerate(told.items()):
+        (tmp_path / "a.json").write_text(coco({"bbox": box}))
+        convert(tmp_path / "a.json", tmp_path / str(at), to="yolo")
+        assert (tmp_path / str(at) / "labels/train/a.txt").read_text() == ""
+        assert sentence in caplog.text
+    (tmp_path / "a.json").write_text(coco({}))  # no box at all: that of the keypoints
+    convert(tmp_path / "a.json", tmp_path / "out", to="yolo")
+    assert len((tmp_path / "out/labels/train/a.txt").read_text().splitlines()) == 1
 
 
 def test_labels_without_sizes_need_the_images(tmp_path):

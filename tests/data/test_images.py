@@ -291,3 +291,40 @@ def test_many_pixels_give_no_warning_of_pillow(tmp_path):
     command = [sys.executable, "-c", code, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert (done.stdout.strip(), done.stderr) == ("(200, 200, 3)", "")
+
+
+@pytest.mark.parametrize("decode", ["exact", "fast"])
+def test_a_jpeg_that_is_damaged_inside_is_named_once(tmp_path, caplog, capfd, decode):
+    """libjpeg prints a line without a name where OpenCV decodes."""
+    path = save(tmp_path / "a.jpg", Image.fromarray(picture(320, 240)))
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 40] = bytes(40)
+    path.write_bytes(data)
+    expected = opencv_rgb(path)
+    capfd.readouterr()
+    decoder = picture_decoder(decode)
+    for _ in range(2):
+        pixels = decoder(path, path.read_bytes(), None, 1.0).pixels
+        assert np.array_equal(pixels, expected)
+    (record,) = caplog.records
+    assert f"image {path} is a JPEG that is damaged inside" in record.getMessage()
+    assert capfd.readouterr().err == ""
+
+
+def test_damaged_headers_give_no_warning_of_pillow(tmp_path):
+    path = save(tmp_path / "a.tif", Image.fromarray(picture(64, 48)))
+    data = path.read_bytes()
+    program = """
+import sys
+from pose_hrnet.data.images import ImageError, read_rgb
+try: read_rgb(sys.argv[1])
+except ImageError as error: print(error)
+"""
+    at = data.rfind((258).to_bytes(2, "little") + b"\x03\x00")  # BitsPerSample: three values
+    path.write_bytes(data[: at + 8] + b"\xff\xff\xff\x00" + data[at + 12 :])
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+    assert str(path) in done.stdout

@@ -15,7 +15,7 @@ import pytest
 from pose_hrnet.data.formats.detections import load_detections
 from pose_hrnet.data.people import labelled_people, load_people
 from pose_hrnet.keypoints.records import Poses, object_array
-from pose_hrnet.system.files import write_json
+from pose_hrnet.system.files import few_digits, write_json
 from tests.helpers.annotation_files import NAN, keypoints, person, write
 
 
@@ -129,15 +129,17 @@ def test_bad_detections_are_counted(tmp_path, images, caplog):
         detection(9),
         detection(score="high"),
         detection(score=NAN),
+        detection(score=1e300),
+        detection(bbox=[0, 0, 1e300, 5]),
         detection(bbox=None),
         detection(bbox=[1, 2, 0, 5]),
     )
     assert len(load_detections(path, images)) == 1
     (warning,) = caplog.messages
     for part in (
-        "6 rows",
+        "8 rows",
         "unknown image id (2: 8, 9)",
-        "malformed detection (3:",
+        "malformed detection (5:",
         "empty (1: 7)",
     ):
         assert part in warning
@@ -188,10 +190,27 @@ def test_results_keep_every_digit(tmp_path):
     rows = json.loads(path.read_text())
     assert [(row["image_id"], row["category_id"]) for row in rows] == [(7, 3), ("cam-2", 4)]
     triples = np.array([row["keypoints"] for row in rows]).reshape(2, 17, 3)
+    triples = triples.astype(np.float32)
     np.testing.assert_array_equal(triples[..., :2], expected.keypoints_image)
     np.testing.assert_array_equal(triples[..., 2], expected.keypoint_scores)
-    assert [row["score"] for row in rows] == expected.scores.tolist()
+    assert [np.float32(row["score"]) for row in rows] == expected.scores.tolist()
     assert expected[:0].to_coco() == []
+
+
+def test_results_hold_no_noise_and_both_boxes():
+    """The shortest decimals that are the same float32; pycocotools takes areas from ``bbox``."""
+    numbers = np.array([0.1, 93.30517, 1e-7, 12345.678, 0.0, -2.5], np.float32)
+    assert few_digits(numbers).tolist() == [0.1, 93.30517, 1e-07, 12345.678, 0.0, -2.5]
+    boxes = np.array([[1.5, 2.1, 11.5, 22.4]] * 2, np.float32)
+    expected = replace(poses(), boxes_xyxy=boxes)
+    rows = expected.to_coco("a.jpg")
+    assert {row["file_name"] for row in rows} == {"a.jpg"}
+    assert "file_name" not in expected.to_coco()[0]
+    assert rows[0]["box"] == [1.5, 2.1, 10.0, 20.3]
+    assert all(len(repr(value)) <= 12 for row in rows for value in row["keypoints"])
+    low, high = (each(expected.keypoints_image, axis=1) for each in (np.min, np.max))
+    found = np.array([row["bbox"] for row in rows])
+    np.testing.assert_allclose(found, np.hstack([low, high - low]), rtol=1e-6)
 
 
 def test_a_pose_that_is_not_finite_is_refused():

@@ -7,14 +7,19 @@ import logging
 import re
 
 import pytest
+import yaml
 
 from pose_hrnet.data.formats.skeletons import DEFAULT_SIGMA, find_skeleton
+from pose_hrnet.data.people import people_to_learn, people_to_predict, read_annotations
 from pose_hrnet.keypoints.skeleton import (
     COCO17,
     SKELETONS,
+    WHOLEBODY133,
     Skeleton,
     guess_flip_pairs,
 )
+from tests.helpers.builders import make_people, write_annotations
+from tests.helpers.command_line import run_here
 
 FIVE = ("nose", "left_shoulder", "right_shoulder", "left_wrist", "right_wrist")
 
@@ -51,6 +56,8 @@ def test_known_sets_are_found_by_their_names_and_flip_left_to_right(annotate, kn
     assert found is known
     assert find_skeleton(known.name, annotate("x")) is known
     assert caplog.messages == []
+    if known is WHOLEBODY133:  # of a face, numbers and not names say what exchanges
+        return
     for name, flipped in zip(names, known.flip_index, strict=True):
         other = {"left": "right", "righ": "left"}.get(name[:4], "")
         expected = other + name.removeprefix("left").removeprefix("right") if other else name
@@ -169,7 +176,8 @@ def test_limbs_that_are_none_are_left_out_since_only_drawings_need_them(
 
 def test_an_unknown_choice_is_one_sentence(annotate):
     with pytest.raises(
-        ValueError, match="'coco18' is neither coco17, mpii16, crowdpose14 nor a YAML"
+        ValueError,
+        match=r"'coco18' is neither coco17, .*, wholebody133 nor a YAML",
     ):
         find_skeleton("coco18", annotate(*FIVE))
     with pytest.raises(FileNotFoundError, match=r"no skeleton file absent\.yaml"):
@@ -178,3 +186,24 @@ def test_an_unknown_choice_is_one_sentence(annotate):
 
 def test_coco_is_unchanged():
     assert SKELETONS["coco17"] is COCO17
+
+
+@pytest.mark.parametrize("category", [{"name": "mouse"}, {"name": "mouse", "keypoints": []}, {}])
+def test_a_yaml_of_keypoints_suits_a_category_of_any_name(tmp_path, category):
+    """The only category there is, whatever it is called, in all that reads a data set."""
+    path = write_annotations(make_people(8), tmp_path / "mice.json")
+    content = json.loads(path.read_text()) | {"categories": [{"id": 1, **category}]}
+    path.write_text(json.dumps(content))
+    names = [f"point_{k}" for k in range(17)]
+    (tmp_path / "mouse.yaml").write_text(yaml.safe_dump({"keypoints": names, "flip_pairs": []}))
+    skeleton = find_skeleton(str(tmp_path / "mouse.yaml"), path)
+    assert len(people_to_learn(path, skeleton)) == 8
+    assert len(people_to_predict(read_annotations(path), None, skeleton)) == 8
+    results = [
+        {key: row[key] for key in ("image_id", "category_id", "keypoints")} | {"score": 1.0}
+        for row in content["annotations"]
+    ]
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    options = ("--annotations", path, "--skeleton", tmp_path / "mouse.yaml")
+    assert "1.000" in run_here("score", tmp_path / "results.json", *options)[0]
+    assert "8 of them fit" in run_here("data", "validate", *options)[0]

@@ -25,7 +25,7 @@ def test_official_files_of_yolox_load_by_their_content(tmp_path, backend):
         pytest.importorskip("openvino")
     official_yolox(tmp_path / "any_name.pth")
     detector = load_detector(tmp_path / "any_name.pth", threshold=0.0, backend=backend)
-    assert f"any_name.pth (YOLOX-8, run by {backend})" in detector.summary
+    assert f"any_name.pth (YOLOX-8, {backend}, fp32)" in detector.summary
     together = detector(pictures(3))
     for image, expected in zip(pictures(3), together, strict=True):
         (alone,) = detector([image])
@@ -50,6 +50,8 @@ def test_files_that_are_no_detector_are_told_so(tmp_path, checkpoint):
     (tmp_path / "alone.onnx").write_bytes(b"\x08")
     with pytest.raises(FileNotFoundError, match=r"has no card beside it; write alone.yaml"):
         load_detector(tmp_path / "alone.onnx")
+    with pytest.raises(ValueError, match="is nan; give one between 0 and 1"):
+        load_detector(len, threshold=float("nan"))
 
 
 def test_torchvisions_detectors_load_by_their_content(tmp_path):

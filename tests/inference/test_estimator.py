@@ -10,6 +10,7 @@ import PIL.Image
 import pytest
 import torch
 
+from pose_hrnet import PoseEstimator
 from pose_hrnet.inference.model import PoseModel
 
 
@@ -166,3 +167,23 @@ def test_what_is_no_picture_or_box_gets_a_sentence(estimator, picture, boxes, me
         estimator.predict_images("photo.jpg")
     with pytest.raises(FileNotFoundError):
         estimator("nowhere.jpg")
+
+
+def test_a_detector_inside_finds_the_persons_of_images_without_boxes(checkpoint):
+    image = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+    boxes, counts = [[10, 10, 60, 90], [80, 5, 150, 110]], []
+
+    def function(images):
+        counts.append(len(images))
+        return [(boxes, [0.9, 0.5]) if each.mean() > 1 else [] for each in images]
+
+    estimator = PoseEstimator(checkpoint, detector=function)
+    given = estimator(image, boxes)
+    assert counts == []
+    found = estimator(image)
+    np.testing.assert_allclose(found.keypoints_image, given.keypoints_image, atol=1e-4)
+    np.testing.assert_allclose(found.scores, given.scores * [0.9, 0.5], rtol=1e-5)
+    several = estimator.predict_images([image, np.zeros_like(image), image])
+    assert several.image_ids.tolist() == [0, 0, 2, 2]
+    assert len(estimator(np.zeros_like(image))) == 0
+    assert "detector: the function function" in estimator.summary

@@ -18,7 +18,7 @@ from pose_hrnet.data.images import read_rgb
 from pose_hrnet.evaluation.evaluate import USUAL
 from pose_hrnet.inference.detector import load_detector
 from pose_hrnet.inference.files import predict_files
-from pose_hrnet.inference.formats.writer import Outputs
+from pose_hrnet.inference.formats.writer import USUAL_OUTPUTS, Outputs
 from tests.helpers.builders import make_people, write_images
 
 PLAIN = Outputs(draw_above=None)
@@ -35,6 +35,8 @@ def test_files_get_results_csv_and_overlays(estimator, folder, tmp_path):
     assert (done.images, done.persons, done.failures) == (3, 3, ())
     results = json.loads((tmp_path / "out/results.json").read_text())
     assert [row["image_id"] for row in results] == ["000001.png", "000002.png", "000003.png"]
+    assert [row["file_name"] for row in results] == ["000001.png", "000002.png", "000003.png"]
+    assert results[0]["box"] == [0, 0, 320, 240]
     assert len(results[0]["keypoints"]) == 51
     rows = list(csv.DictReader((tmp_path / "out/keypoints.csv").open()))
     assert len(rows) == 3 * 17
@@ -74,6 +76,30 @@ def test_same_names_in_two_folders_keep_their_overlays(estimator, folder, tmp_pa
     predict_files(estimator, [folder, other], tmp_path / "out")
     names = sorted(p.name for p in (tmp_path / "out/overlays").iterdir())
     assert names == ["000001.jpg", "000001_2.jpg", "000002.jpg", "000003.jpg"]
+
+
+@pytest.mark.parametrize("outputs", [USUAL_OUTPUTS, PLAIN])
+def test_overlays_of_an_earlier_run_are_moved_aside(estimator, folder, tmp_path, outputs, caplog):
+    """With what others put there, and when no new ones are drawn; none of them is an input."""
+    out = folder / "out"
+    predict_files(estimator, [folder], out)
+    (out / "overlays/mine.txt").write_text("of the user")
+    predict_files(estimator, [folder / "000002.png"], out, outputs=outputs)
+    assert f"the overlays of an earlier run are moved to {out / 'overlays.1'}" in caplog.text
+    drawn = ["000001.jpg", "000002.jpg", "000003.jpg", "mine.txt"]
+    assert sorted(path.name for path in (out / "overlays.1").iterdir()) == drawn
+    now = [path.name for path in (out / "overlays").glob("*")]
+    assert now == (["000002.jpg"] if outputs is USUAL_OUTPUTS else [])
+    done = predict_files(estimator, [folder], tmp_path / "again")
+    assert done.images == 3
+
+
+def test_a_folder_of_that_name_that_no_run_made_stays(estimator, folder, tmp_path):
+    (tmp_path / "out/overlays").mkdir(parents=True)
+    (tmp_path / "out/overlays/mine.txt").write_text("of the user")
+    predict_files(estimator, [folder / "000002.png"], tmp_path / "out")
+    names = sorted(path.name for path in (tmp_path / "out/overlays").iterdir())
+    assert names == ["000002.jpg", "mine.txt"]
 
 
 def test_bad_inputs_are_one_sentence(estimator, folder, tmp_path):
@@ -179,7 +205,7 @@ def test_overlays_of_an_earlier_run_are_no_input(estimator, folder):
     for _ in range(2):
         assert predict_files(estimator, [folder], folder / "out").images == 3
     assert predict_files(estimator, [folder], folder, outputs=PLAIN).images == 3
-    with pytest.raises(ValueError, match="not at 3 overlays of earlier runs"):
+    with pytest.raises(ValueError, match="not at 6 overlays of earlier runs"):
         predict_files(estimator, [folder / "out"], folder / "out")
 
 

@@ -103,7 +103,7 @@ def test_openpose_in_own_order_and_as_body25():
     body = np.reshape(first["pose_keypoints_2d"], (25, 3))
     left, right = (COCO17.keypoint_names.index(f"{side}_shoulder") for side in ("left", "right"))
     np.testing.assert_allclose(body[1, :2], poses.keypoints_image[0, [left, right]].mean(axis=0))
-    assert body[1, 2] == poses.keypoint_scores[0, [left, right]].min()
+    assert np.float32(body[1, 2]) == poses.keypoint_scores[0, [left, right]].min()
     np.testing.assert_allclose(body[4, :2], poses.keypoints_image[0, 10])  # the right wrist
     assert not body[BODY25.index("left_big_toe") :].any()  # COCO has no feet
     assert len({*BODY25}) == 25

@@ -13,6 +13,7 @@ from pose_hrnet.keypoints.skeleton import (
     CROWDPOSE14,
     MPII16,
     SKELETONS,
+    WHOLEBODY133,
     Skeleton,
     guess_flip_pairs,
     known_skeleton,
@@ -31,6 +32,8 @@ def test_known_sets_agree_with_themselves(known):
     assert known_skeleton(names) is known
     assert known_skeleton(names[::-1]) is None
     assert official_skeleton(len(names)) is known
+    if known is WHOLEBODY133:  # a face has numbers, and feet the published sigmas
+        return
     for left, right in known.flip_pairs:
         assert names[left].replace("left", "right") == names[right]
         for facts in (known.sigmas, known.joint_weights):

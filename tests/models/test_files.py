@@ -129,3 +129,10 @@ def test_equal_weights_are_equal_bytes(tmp_path: Path) -> None:
     assert len(written) == 1
     assert int.from_bytes(written.pop()[:8], "little") % 8 == 0
     assert same(load_network(path).network, model)
+
+
+@pytest.mark.filterwarnings("error")
+def test_other_protocols_of_pickle_are_nothing_to_tell(tmp_path: Path) -> None:
+    path = tmp_path / OFFICIAL_NAME
+    torch.save(tiny().state_dict(), path, pickle_protocol=3)
+    assert same(load_network(path).network, tiny())

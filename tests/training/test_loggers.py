@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pose_hrnet.cli.app import app
+from pose_hrnet.system.folders import NotWritten
 from pose_hrnet.training import loggers
 from pose_hrnet.training.loggers import Loggers, check_loggers, open_loggers
 
@@ -172,3 +174,14 @@ def test_a_logger_that_fails_is_left_out_and_the_others_go_on(caplog):
     both.scalars(2, {"loss": 0.5})
     assert [step for step, _ in working.got] == [1, 2]
     assert caplog.text.count("no server") == 1
+
+
+def test_tensorboard_on_a_full_disk_names_its_folder(tmp_path, monkeypatch):
+    pytest.importorskip("tensorboard")
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("torch.utils.tensorboard.SummaryWriter", full)
+    with pytest.raises(NotWritten, match=r"tensorboard could not be written \(No space left"):
+        tell(tmp_path, "tensorboard")

@@ -18,6 +18,7 @@ from pose_hrnet.data.convert.labelled import (
     safe_name,
     told,
 )
+from pose_hrnet.data.convert.text import LARGEST
 from pose_hrnet.data.formats.coco import AnnotationFile, read_coco
 from pose_hrnet.data.formats.skeletons import skeleton_of
 
@@ -81,17 +82,26 @@ def _persons(file: AnnotationFile, kinds: list[Any], count: int) -> dict[int, li
             raise ValueError(
                 f"{name} has {rows.keypoint_lengths[at]} keypoint values; expected {3 * count}"
             )
-        box = rows.boxes_xywh[at]
-        if not (np.isfinite(keypoints[at]).all() and (np.isfinite(box).all() or not box.any())):
-            raise ValueError(f"{name} has keypoints or a box that are not finite numbers")
-        left, top, width, height = box.tolist()
+        if not (np.abs(keypoints[at]) <= LARGEST).all():
+            raise ValueError(f"{name} has keypoints that are no numbers, or absurd ones")
+        if not np.isin(keypoints[at][:, 2], (0, 1, 2)).all():
+            raise ValueError(f"{name} has a visibility beside 0, 1 and 2; correct it")
+        box = None
+        if rows.box_lengths[at]:
+            left, top, width, height = rows.boxes_xywh[at].tolist()
+            box = left, top, width, height
+            if rows.box_lengths[at] != 4 or not (np.abs(box) <= LARGEST).all():
+                raise ValueError(f"{name} has a box that is not four numbers, or absurd ones")
+            if width <= 0 or height <= 0:
+                left_out["persons with an empty box"] += 1
+                continue
         area = float(rows.areas[at])
         persons.setdefault(int(rows.image_index[at]), []).append(
             Person(
                 keypoints[at],
-                (left, top, width, height),
+                box,
                 kinds.index(rows.category_ids[at]),
-                area if np.isfinite(area) else None,
+                area if abs(area) <= LARGEST**2 else None,
             )
         )
     told(left_out, file.path)

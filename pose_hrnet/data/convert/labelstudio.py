@@ -26,7 +26,7 @@ from pose_hrnet.data.convert.labelled import (
     told,
 )
 from pose_hrnet.data.convert.text import length, number
-from pose_hrnet.keypoints.skeleton import SKELETONS
+from pose_hrnet.keypoints.skeleton import COCO17, SKELETONS, WHOLEBODY133
 from pose_hrnet.system.inputs import parse_json, read_input
 from pose_hrnet.system.text import shown
 
@@ -105,7 +105,12 @@ def _names(found: list[list[dict[str, Any]] | None], path: Path) -> tuple[str, .
     )
     if not names:
         raise ValueError(f"{path} has no keypoints; expected regions of the type keypointlabels")
-    known = (s.keypoint_names for s in SKELETONS.values() if {*names} <= {*s.keypoint_names})
+    known = (
+        skeleton.keypoint_names
+        for skeleton in SKELETONS.values()
+        if {*names} <= {*skeleton.keypoint_names}
+        and (skeleton is not WHOLEBODY133 or len(names) > COCO17.num_keypoints)
+    )
     return next(known, tuple(names))
 
 

@@ -9,9 +9,12 @@ from xml.parsers import expat
 
 from pose_hrnet.system.text import one_line, shown
 
+LARGEST = 1e9
+"""No coordinate in any image is larger."""
+
 
 def number(text: object, where: str) -> float:
-    """A finite number.
+    """A finite number of a sane size.
 
     Args:
         text: As it is written.
@@ -24,8 +27,8 @@ def number(text: object, where: str) -> float:
         value = float(text) if isinstance(text, str | int | float) else math.nan
     except (ValueError, OverflowError):
         value = math.nan
-    if isinstance(text, bool) or not math.isfinite(value):
-        raise ValueError(f"{where} is {shown(text)}; expected a number")
+    if isinstance(text, bool) or not abs(value) <= LARGEST:
+        raise ValueError(f"{where} is {shown(text)}; expected a number, of a size as images have")
     return value
 
 

@@ -91,9 +91,11 @@ def read_yolo(source: Path) -> list[LabelledSet]:
     if not root.is_dir():
         root = path.parent  # it was written on another machine
     sets = []
+    read: list[str | list[str]] = []
     for split in SPLITS:
         given = getattr(data, split)
-        if given is not None:
+        if given is not None and given not in read:  # Ultralytics asks for a val, be it train's
+            read.append(given)
             places = [given] if isinstance(given, str) else given
             found = [pair for place in places for pair in _images(root, place, path)]
             sets.append(_read_split(split, found, layout))

@@ -36,6 +36,9 @@ def yolo_text(image: LabelledImage, left_out: Counter[str]) -> str:
             left_out["persons without a box and keypoints"] += 1
             continue
         left, top, wide, high = box
+        if not (0 <= left + wide / 2 <= width and 0 <= top + high / 2 <= height):
+            left_out["persons outside of their image"] += 1
+            continue
         said = [
             str(person.kind),
             _part(left, width, wide),

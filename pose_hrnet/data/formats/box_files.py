@@ -41,6 +41,8 @@ _BOXES = {
         ("left", "top", "right", "bottom"),
     ),
 }
+_DIGITS = 18
+"""Of an id that is a number; longer ones are text."""
 
 
 def read_box_rows(
@@ -133,6 +135,10 @@ def _csv_rows(path: Path, box_format: BoxFormat) -> Iterator[dict[str, Any]]:
     if delimiter not in text.partition("\n")[0] and ";" in text.partition("\n")[0]:
         delimiter = ";"
     table = csv.DictReader(io.StringIO(text), delimiter=delimiter)
+    try:
+        lines = list(table)
+    except csv.Error as error:
+        raise ValueError(f"{path} is no CSV ({error}); expected {FORMS}") from None
     columns = {(name or "").strip().lower(): name for name in table.fieldnames or ()}
     form, sides = next(
         ((form, sides) for form in _BOXES for sides in _BOXES[form] if set(sides) <= set(columns)),
@@ -147,7 +153,7 @@ def _csv_rows(path: Path, box_format: BoxFormat) -> Iterator[dict[str, Any]]:
             f"{path} has the columns {few(columns) or 'none'}; expected file_name or image_id, "
             "x, y, width, height or x1, y1, x2, y2, and if there is one the score"
         )
-    for number, line in enumerate(table, start=2):
+    for number, line in enumerate(lines, start=2):
         try:
             box = [float(line[columns[side]]) for side in sides]
             score = float(line[named["score"]]) if named["score"] else 1.0
@@ -159,7 +165,8 @@ def _csv_rows(path: Path, box_format: BoxFormat) -> Iterator[dict[str, Any]]:
         for key in ("file_name", "image_id", "category_id"):
             value = line[named[key]] if named[key] else None
             if value:
-                row[key] = int(value) if key != "file_name" and value.isdecimal() else value
+                whole = key != "file_name" and value.isdecimal() and len(value) <= _DIGITS
+                row[key] = int(value) if whole else value
         if row.get("category_id") == "person":
             del row["category_id"]
         yield {**row, "score": score}

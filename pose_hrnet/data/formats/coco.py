@@ -149,7 +149,8 @@ class AnnotationFile:
         Args:
             wanted: A name or id, several with commas between, or ``all`` that have keypoints.
                 None: the one that has keypoints, or else is called ``person``, or else all if
-                their keypoints are equal. A file without categories has those of its annotations.
+                their keypoints are equal, or else the only one. A file without categories has
+                those of its annotations.
 
         Raises:
             ValueError: If there is none, or their keypoints differ.
@@ -237,13 +238,13 @@ def _decode_categories(raws: Sequence[msgspec.Raw], path: Path) -> tuple[Categor
 def _choose_category(
     categories: Sequence[Category], wanted: str | int | None, path: Path
 ) -> Category:
-    found = [c for c in categories if wanted in (c.id, str(c.id), c.name)]
+    found: Sequence[Category] = [c for c in categories if wanted in (c.id, str(c.id), c.name)]
     asked = f"one category {wanted!r}"
     with_keypoints = [c for c in categories if c.keypoint_names]
     if wanted is None:
         found = [c for c in with_keypoints or categories if c.name == "person"]
         if len(found) != 1:
-            found = with_keypoints
+            found = with_keypoints or (categories if len(categories) == 1 else [])
         asked = "one category with keypoints, one called 'person', or several of equal keypoints"
     elif wanted == "all" and not found:
         found, asked = with_keypoints, "categories with keypoints"

@@ -32,6 +32,9 @@ from pose_hrnet.system.text import counted, few
 
 log = logging.getLogger(__name__)
 
+_LARGEST = 1e30
+"""Of a number: single precision holds it, times what scores are multiplied by."""
+
 
 class Detection(msgspec.Struct, gc=False):
     """A row of a box file.
@@ -61,8 +64,9 @@ class Detection(msgspec.Struct, gc=False):
 
     @property
     def numbers(self) -> list[float]:
-        """x, y, width, height and score; NaN for what is not finite."""
-        return [math.nan if value is None else value for value in (*self.bbox, self.score)]
+        """x, y, width, height and score; NaN for what is not finite, or beyond reason."""
+        values = (*self.bbox, self.score)
+        return [v if v is not None and abs(v) <= _LARGEST else math.nan for v in values]
 
 
 def decode_detections(

@@ -258,20 +258,16 @@ class ExportedNetwork(nn.Module):
 
 
 class ForeignNetwork(nn.Module):
-    """A heatmap model of others: normalises as its card says, and picks the heatmaps."""
+    """A pose model of others: normalises as its card says, and picks its outputs."""
 
     def __init__(self, session: Session, card: ModelCard) -> None:
         super().__init__()
         self.session, self.card = session, card
-        names = session.output_names
-        if isinstance(card.output, str) and card.output not in names:
-            raise ValueError(f"output {card.output!r} is not among its outputs {', '.join(names)}")
-        self.position = card.output if isinstance(card.output, int) else names.index(card.output)
-        if not 0 <= self.position < len(names):
-            raise ValueError(f"output {self.position} is not among its {len(names)} outputs")
+        wanted = card.output if isinstance(card.output, tuple) else (card.output,)
+        self.positions = [_position(each, session.output_names) for each in wanted]
 
-    def forward(self, images: Tensor) -> Tensor:
-        """``(B, 3, H, W)`` uint8 RGB -> ``(B, K, h, w)`` heatmaps."""
+    def picked(self, images: Tensor) -> tuple[Tensor, ...]:
+        """``(B, 3, H, W)`` uint8 RGB -> heatmaps ``(B, K, h, w)``, or SimCC's two vectors."""
         card = self.card
         values = foreign_pixels(
             images,
@@ -281,7 +277,22 @@ class ForeignNetwork(nn.Module):
             std=card.std,
             axes=card.layout,
         )
-        return torch.cat([outputs[self.position] for outputs in run_parts(self.session, values)])
+        parts = list(run_parts(self.session, values))
+        return tuple(torch.cat([part[at] for part in parts]) for at in self.positions)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """What the codec reads: heatmaps ``(B, K, h, w)``, or both vectors, ``(B, K, X + Y)``."""
+        picked = self.picked(images)
+        return picked[0] if len(picked) == 1 else torch.cat(picked, dim=-1)
+
+
+def _position(output: int | str, names: Sequence[str]) -> int:
+    if isinstance(output, str) and output not in names:
+        raise ValueError(f"output {output!r} is not among its outputs {', '.join(names)}")
+    position = output if isinstance(output, int) else names.index(output)
+    if not 0 <= position < len(names):
+        raise ValueError(f"output {position} is not among its {len(names)} outputs")
+    return position
 
 
 def foreign_pixels(

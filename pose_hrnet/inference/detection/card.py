@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from pose_hrnet.config.base import Positive, PositiveInt, Probability, Section, read_section
+from pose_hrnet.config.base import Positive, Probability, Section, Side, read_section
+from pose_hrnet.models.card_file import Deviation, Mean
 from pose_hrnet.system.choices import AxisOrder, ColourOrder, DetectorLayout, Fit
 from pose_hrnet.system.text import few
 
@@ -31,7 +32,7 @@ class DetectorCard(Section):
     """How the outputs are read; see `pose_hrnet.inference.detection.layouts`."""
     model: Path | None = None
     """The .onnx or .xml file, relative to the card; null: the one of the card's name."""
-    input_wh: tuple[PositiveInt, PositiveInt] | None = None
+    input_wh: tuple[Side, Side] | None = None
     """Input width and height in pixels; null: images go in as they are, one by one."""
     axes: AxisOrder = "NCHW"
     """Order of the input's axes."""
@@ -39,9 +40,9 @@ class DetectorCard(Section):
     """Order of the input's channels; yolox_raw: BGR."""
     scale: Positive = 1 / 255
     """Factor on the 0 to 255 pixel values, before mean and std; yolox_raw: 1."""
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    mean: tuple[Mean, Mean, Mean] = (0.0, 0.0, 0.0)
     """Subtracted from the scaled values, in the order of `colour`."""
-    std: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
+    std: tuple[Deviation, Deviation, Deviation] = (1.0, 1.0, 1.0)
     """Divides them then."""
     fit: Fit = "centre"
     """How the image is put in: with its aspect kept into the top left (corner) or the middle

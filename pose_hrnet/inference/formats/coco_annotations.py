@@ -13,6 +13,7 @@ import numpy as np
 from pose_hrnet.inference.formats.boxes import clipped_boxes
 from pose_hrnet.keypoints.records import PERSON, ImageId, Poses
 from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.system.files import few_digits
 
 DECIMALS = 3
 """Of a pixel: annotators do not see less."""
@@ -46,6 +47,7 @@ def coco_annotations(
     labelled = (poses.keypoint_scores >= min_score) & inside
     triples = np.concatenate([points, np.full((*labelled.shape, 1), 2.0)], axis=2)
     triples = np.where(labelled[..., None], triples.round(DECIMALS), 0.0)
+    scores = few_digits(poses.scores).tolist()
     rows = []
     for at, (left, top, right, bottom) in enumerate(clipped_boxes(poses, size_wh).tolist()):
         box = [round(v, DECIMALS) for v in (left, top, right - left, bottom - top)]
@@ -61,7 +63,7 @@ def coco_annotations(
                 "segmentation": [],
                 "keypoints": values,
                 "num_keypoints": int(labelled[at].sum()),
-                "score": float(poses.scores[at]),
+                "score": scores[at],
             }
         )
     return rows

@@ -16,6 +16,7 @@ import numpy as np
 from pose_hrnet.inference.formats.boxes import clipped_boxes
 from pose_hrnet.keypoints.records import Poses
 from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.system.files import few_digits
 
 _DOT = 0.5
 """Width of a keypoint as it is shown, in percent of the image's."""
@@ -39,6 +40,7 @@ def labelstudio_task(
     points = poses.keypoints_image.astype(np.float64)
     inside = ((points >= 0) & (points <= np.array(size_wh) - 1)).all(axis=2)
     shown = (poses.keypoint_scores >= min_score) & inside
+    pose_scores, scores = few_digits(poses.scores), few_digits(poses.keypoint_scores)
     about = {
         "to_name": "image",
         "original_width": size_wh[0],
@@ -55,7 +57,7 @@ def labelstudio_task(
                 "from_name": "person",
                 **about,
                 "value": {**box, "rectanglelabels": ["person"]},
-                "score": float(poses.scores[person]),
+                "score": float(pose_scores[person]),
             }
         )
         for k in np.flatnonzero(shown[person]):
@@ -73,9 +75,9 @@ def labelstudio_task(
                         "width": _DOT,
                         "keypointlabels": [skeleton.keypoint_names[k]],
                     },
-                    "score": float(poses.keypoint_scores[person, k]),
+                    "score": float(scores[person, k]),
                 }
             )
-    mean = float(poses.scores.mean()) if len(poses) else 0.0
+    mean = float(pose_scores.mean()) if len(poses) else 0.0
     prediction = {"model_version": "pose-hrnet", "score": mean, "result": regions}
     return {"data": {"image": name}, "predictions": [prediction]}

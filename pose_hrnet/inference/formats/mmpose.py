@@ -9,18 +9,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from pose_hrnet.keypoints.records import Poses
+from pose_hrnet.system.files import few_digits
 
 
 def mmpose_instances(poses: Poses) -> list[dict[str, Any]]:
     """The content of an image's file."""
     columns = zip(
-        poses.keypoints_image.astype(np.float64).tolist(),
-        poses.keypoint_scores.astype(np.float64).tolist(),
-        poses.boxes_xyxy.astype(np.float64).tolist(),
-        poses.scores.astype(np.float64).tolist(),
+        few_digits(poses.keypoints_image).tolist(),
+        few_digits(poses.keypoint_scores).tolist(),
+        few_digits(poses.boxes_xyxy).tolist(),
+        few_digits(poses.scores).tolist(),
         strict=True,
     )
     return [

@@ -13,6 +13,7 @@ import numpy as np
 
 from pose_hrnet.keypoints.records import Float64, Poses
 from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.system.files import few_digits
 
 Order: TypeAlias = Literal["own", "body25"]
 
@@ -43,7 +44,7 @@ def openpose_people(poses: Poses, skeleton: Skeleton, order: Order = "own") -> d
     Raises:
         ValueError: If BODY_25 is asked for, and the skeleton has none of its keypoints.
     """
-    points, scores = poses.keypoints_image.astype(np.float64), poses.keypoint_scores
+    points, scores = few_digits(poses.keypoints_image), few_digits(poses.keypoint_scores)
     triples: Float64 = np.concatenate([points, scores[..., None]], axis=2)
     if order == "body25":
         triples = _in_body25(triples, skeleton)

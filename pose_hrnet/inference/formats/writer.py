@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -12,15 +11,15 @@ from typing import Any, Protocol
 from pose_hrnet.inference.formats.coco_annotations import coco_annotations, coco_category
 from pose_hrnet.inference.formats.labelstudio import labelstudio_task
 from pose_hrnet.inference.formats.mmpose import mmpose_instances
-from pose_hrnet.inference.formats.openpose import check_body25, openpose_people
+from pose_hrnet.inference.formats.openpose import Order, check_body25, openpose_people
 from pose_hrnet.inference.formats.parquet import ParquetTable
 from pose_hrnet.inference.formats.yolo import yolo_lines
+from pose_hrnet.inference.sources import own_names
 from pose_hrnet.keypoints.records import ImageId, Poses
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.choices import PoseFormat
 from pose_hrnet.system.extras import import_extra
 from pose_hrnet.system.files import encode_json, replace_file
-from pose_hrnet.system.text import in_utf8
 
 PLACES: Mapping[PoseFormat, str] = {
     "coco-annotations": "annotations.json",
@@ -107,7 +106,7 @@ class FormatFiles:
         min_score: float,
     ) -> None:
         self._names = names
-        self._uses = Counter(path.name for path in names)
+        self._own_names = own_names(names)
         whole = all(isinstance(each, int) for each in ids.values())
         self._numbers = {
             path: int(ids[path]) if whole else number for number, path in enumerate(names, start=1)
@@ -123,10 +122,8 @@ class FormatFiles:
         Raises:
             NotWritten: If the disk is full or broken.
         """
-        name = path.name if self._uses[path.name] == 1 else path.as_posix()
-        image = PosedImage(
-            path, in_utf8(name), self._names[path], self._numbers[path], size_wh, poses
-        )
+        name = self._own_names[path]
+        image = PosedImage(path, name, self._names[path], self._numbers[path], size_wh, poses)
         for writer in self._writers:
             writer.add(image)
 
@@ -182,7 +179,7 @@ def _writer(name: PoseFormat, place: Path, skeleton: Skeleton, min_score: float)
         return _FileEach(place, ".txt", lambda i: yolo_lines(i.poses, i.size_wh).encode())
     if name == "mmpose":
         return _FileEach(place, ".json", lambda i: encode_json(mmpose_instances(i.poses)))
-    order: Any = "body25" if name == "openpose-body25" else "own"
+    order: Order = "body25" if name == "openpose-body25" else "own"
     if order == "body25":
         check_body25(skeleton)
     return _FileEach(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -269,7 +270,10 @@ def load_plain_values(path: Path) -> Any:
         check_unpacked(path, file)
     with path.open("rb") as file:
         try:
-            with torch.serialization.safe_globals(_harmless()):
+            with torch.serialization.safe_globals(_harmless()), warnings.catch_warnings():
+                warnings.simplefilter(
+                    "ignore"
+                )  # of pickle's protocols, which is no user's business
                 return torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # damaged bytes can raise anything while they are decoded
             unsafe = re.search(r"GLOBAL (\S+)", str(error))

@@ -99,7 +99,7 @@ def inspect_weights(path: str | Path) -> Inspection:
 
 def _settings_of(card: ModelCard) -> tuple[Setting, ...]:
     """What a card of ours says."""
-    codec, skeleton = card.codec, card.skeleton
+    codec, skeleton = card.heatmap_codec, card.skeleton
     values = {
         "keypoints": f"{skeleton.num_keypoints}, {skeleton.name}",
         "input size": format_size(codec.input_wh),

@@ -1,0 +1,204 @@
+"""Inputs by seed: a good one of `tests.fuzz.kit`, a change, and a command that reads it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pose_hrnet
+from tests.fuzz.children import end_of, faults
+from tests.fuzz.mutators import (
+    mutate_arguments,
+    mutate_bytes,
+    mutate_json,
+    mutate_values,
+    mutate_yaml,
+)
+
+Mutator = Callable[[random.Random, bytes], bytes]
+
+KINDS: dict[str, tuple[int, tuple[str, ...], Mutator]] = {
+    "annotations": (5, ("people.json",), mutate_json),
+    "detections": (4, ("boxes.json",), mutate_json),
+    "results": (4, ("results.json",), mutate_json),
+    "images": (4, ("pictures/*",), mutate_bytes),
+    "checkpoints": (
+        2,
+        ("model.pth", "pose_hrnet_w8_256x192.pth", "model.safetensors"),
+        mutate_bytes,
+    ),
+    "cards": (4, ("model.safetensors", "exported.onnx.json", "other.yaml"), mutate_yaml),
+    "exports": (1, ("other.onnx", "exported.onnx"), mutate_bytes),
+    "indexes": (3, ("shards/index.json",), mutate_json),
+    "shards": (1, ("shards/*.tar",), mutate_bytes),
+    "recipes": (4, ("recipe.yaml", "skeleton.yaml"), mutate_yaml),
+    "arguments": (4, (), mutate_bytes),
+}
+"""Weight, files and how they change, by kind."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What became of one input.
+
+    Attributes:
+        seed: It is made of.
+        kind: See `KINDS`.
+        arguments: Of the command.
+        faults: See `children.faults`; none if all is well.
+        said: What the command printed.
+    """
+
+    seed: int
+    kind: str
+    arguments: list[str]
+    faults: list[str]
+    said: str
+
+
+def import_all() -> None:
+    """Everything that a command imports, once for all children."""
+    for module in pkgutil.walk_packages(pose_hrnet.__path__, "pose_hrnet."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    for name in ("matplotlib.pyplot", "onnxruntime", "scipy.io", "torchvision.transforms.v2"):
+        importlib.import_module(name)
+
+
+def try_seed(seed: int, kit: Path, folder: Path) -> Tried:
+    """Make an input, run its command, judge it.
+
+    Args:
+        seed: Of all that is random.
+        kit: See `tests.fuzz.kit`.
+        folder: To work in; made, and removed.
+    """
+    rng = random.Random(seed)
+    kind = rng.choices(list(KINDS), [weight for weight, _, _ in KINDS.values()])[0]
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(kit, folder)
+    arguments = _mutated(rng, kind, folder)
+    code, said = end_of(arguments, folder / "log")
+    found = faults(code, said, folder / "out")
+    for name in ("best.safetensors", "x.safetensors", "out.png"):
+        found += faults(0, "", folder / name)
+    shutil.rmtree(folder)
+    return Tried(seed, kind, arguments, found, said)
+
+
+def good_commands(kit: Path) -> list[list[str]]:
+    """Every command line of the campaign, each once, for files as they are."""
+    found: dict[tuple[str, ...], None] = {}
+    for kind, (_, patterns, _) in KINDS.items():
+        for name in [p.relative_to(kit).as_posix() for q in patterns for p in kit.glob(q)]:
+            found.update(dict.fromkeys(map(tuple, _commands(kind, name))))
+    return [list(command) for command in found]
+
+
+def _mutated(rng: random.Random, kind: str, folder: Path) -> list[str]:
+    """Change the input of a kind; returns the command."""
+    if kind == "arguments":
+        every = [command for name in KINDS for command in _commands(name, "recipe.yaml")]
+        files = [
+            "people.json",
+            "boxes.json",
+            "model.pth",
+            "images",
+            "pictures/a.jpg",
+            "shards",
+            "new",
+        ]
+        return mutate_arguments(rng, rng.choice(every), files)
+    _, patterns, mutate = KINDS[kind]
+    names = sorted(p.relative_to(folder).as_posix() for q in patterns for p in folder.glob(q))
+    name = rng.choice(names)
+    path = folder / name
+    data = path.read_bytes()
+    if kind == "cards" and name == "model.safetensors":
+        path.write_bytes(mutate_safetensors_card(rng, data))
+    elif name.endswith(".json"):
+        path.write_bytes(mutate_json(rng, data))
+    else:
+        path.write_bytes(mutate(rng, data))
+    return rng.choice(_commands(kind, name))
+
+
+def mutate_safetensors_card(rng: random.Random, data: bytes) -> bytes:
+    """The header's JSON with other values, most often within the card."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    said = header["__metadata__"]
+    name = rng.choice(list(said))
+    if rng.random() < 0.1:
+        header = mutate_values(rng, header)
+    else:
+        try:
+            said[name] = json.dumps(mutate_values(rng, json.loads(said[name])))
+        except ValueError:
+            said[name] = "x"
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + length :]
+
+
+def _commands(kind: str, name: str) -> list[list[str]]:
+    """Command lines that read a file of the kit."""
+    evaluate = ["evaluate", "--checkpoint=model.safetensors", "--annotations=people.json",
+                "--images=images", "--output=out", "--workers=0"]  # fmt: skip
+    predict = ["predict", "images", "--output=out", "--backend=eager"]
+    ours = [*predict, "--checkpoint=model.safetensors"]
+    score = ["score", "results.json", "--annotations=people.json"]
+    validate = ["data", "validate", "--annotations=people.json", "--workers=1"]
+    train = ["train", "recipe.yaml", "--output=out"]
+    if kind == "annotations":
+        return [
+            score, validate, [*validate, "--images=images", "--boxes=boxes.json"],
+            evaluate, [*evaluate, "--boxes=boxes.json"], [*train, "--dry-run"],
+            [*ours, "--annotations=people.json", "--boxes=boxes.json"], train,
+            ["data", "shard", "--annotations=people.json", "--images=images", "--output=out",
+             "--size=64x32", "--workers=1"],
+            ["weights", "convert", "model.pth", "--output=x.safetensors",
+             "--annotations=people.json", "--input-size=64x32"],
+            ["data", "preview", "recipe.yaml", "--output=out.png"],
+        ]  # fmt: skip
+    if kind == "detections":
+        return [
+            [*ours, "--boxes=boxes.json", "--annotations=people.json", "--no-overlays"],
+            [*ours, "--boxes=boxes.json", "--nms=oks"],
+            [*evaluate, "--boxes=boxes.json"], [*validate, "--boxes=boxes.json"],
+            [*validate, "--boxes=boxes.json", "--images=images"],
+        ]  # fmt: skip
+    if kind == "results":
+        return [score, [*score, "--evaluator=pycocotools"], [*score, "--skeleton=coco17"]]
+    if kind == "images":
+        formats = "--format=yolo,openpose,labelstudio,mmpose,coco-annotations"
+        pictures = ["predict", "pictures", *ours[2:]]
+        return [
+            [*each, "--whole-image"]
+            for each in (pictures, [*pictures, formats], ["predict", name, *ours[2:]])
+        ]
+    if kind in ("checkpoints", "cards", "exports"):
+        if name.endswith((".onnx", ".onnx.json", ".yaml")):
+            model = "other.yaml" if name.startswith("other") else "exported.onnx"
+            plain = [f"--checkpoint={model}", "--no-overlays"]
+            return [["predict", "images/000001.png", "--output=out", "--whole-image", *plain],
+                    [evaluate[0], plain[0], *evaluate[2:]]]  # fmt: skip
+        return [
+            ["weights", "inspect", name],
+            ["weights", "convert", name, "--output=x.safetensors", "--input-size=64x32"],
+            [*predict, f"--checkpoint={name}", "--whole-image"],
+            [*train, "--dry-run", f"--set=model.pretrained={name}"],
+        ]
+    sharded = [*train, "--set=data.train={shards: shards}"]
+    if kind in ("shards", "indexes"):
+        return [sharded, [*sharded, "--dry-run"]]
+    if name == "skeleton.yaml":
+        return [[*score, "--skeleton=skeleton.yaml"], [*validate, "--skeleton=skeleton.yaml"]]
+    return [[*train, "--dry-run"], train, ["recipes", "recipe.yaml"],
+            ["data", "preview", "recipe.yaml", "--output=out.png"]]  # fmt: skip
