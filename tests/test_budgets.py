@@ -21,7 +21,7 @@ FROM_DISK_TO_LOSS = 11
 FROM_FORWARD_TO_AP = 13
 # Among them rules for bad rows and reading of rows, which stand once for every kind of file
 # (persons, rows), keypoints matched by name (skeleton), and PCK.
-OF_A_WHOLE_EVALUATION = 23
+OF_A_WHOLE_EVALUATION = 24
 
 
 def place_of(frame) -> tuple[str, str] | None:
