@@ -169,7 +169,7 @@ def exported(tmp_path_factory, data):
         env={**os.environ, "CUDA_HOME": "/usr"},  # a compiler of CUDA's, perhaps without a GPU
         capture_output=True, text=True, check=True, timeout=280,
     )  # fmt: skip
-    assert done.stderr.strip() == ""  # no warnings of the libraries
+    assert [x for x in done.stderr.splitlines() if "INFO" not in x] == []  # no libraries' warnings
     return folder / "small.xml", " ".join(done.stdout.split())
 
 
