@@ -32,7 +32,6 @@ COVERED_BY = {
     "data/test_results": "data/formats/detections",
     "data/test_validate": "data/validation/checks",
     "deploy/test_export": "deploy/check",
-    "deploy/test_int8": "deploy/quantise",
     "evaluation/test_evaluate": "evaluation/metrics/scores",
     "inference/test_choose": (
         "inference/backends/convert inference/backends/networks inference/backends/sessions"

@@ -289,7 +289,7 @@ class Poses:
         Raises:
             ValueError: If a number is not finite: no evaluation could read it.
         """
-        keypoints = few_digits(self.flat_keypoints.astype(np.float32))
+        keypoints = self.flat_keypoints
         wrong = np.flatnonzero(~(np.isfinite(keypoints).all(axis=1) & np.isfinite(self.scores)))
         if len(wrong):
             raise ValueError(
@@ -304,8 +304,8 @@ class Poses:
             "category_id": self.category_ids.tolist(),
             "keypoints": keypoints.tolist(),
             "score": few_digits(self.scores).tolist(),
-            "bbox": few_digits(_boxes_around(points).astype(np.float32)).tolist(),
-            "box": few_digits(_boxes_around(corners).astype(np.float32)).tolist(),
+            "bbox": _boxes_around(points).tolist(),
+            "box": few_digits(_boxes_around(corners)).tolist(),
         }
         named = {} if file_name is None else {"file_name": file_name}
         rows = zip(*columns.values(), strict=True)
@@ -363,10 +363,13 @@ class Poses:
 
     @property
     def flat_keypoints(self) -> Float64:
-        """``(N, 3 * K)`` x, y and score of each keypoint, as COCO's results have them."""
+        """``(N, 3 * K)`` x, y and score of each keypoint, as COCO's results have them.
+
+        In the fewest digits: what is scored is what is written.
+        """
         n, k = self.keypoint_scores.shape
         triples = np.concatenate([self.keypoints_image, self.keypoint_scores[..., None]], axis=2)
-        return triples.reshape(n, 3 * k).astype(np.float64)
+        return few_digits(triples.reshape(n, 3 * k))
 
 
 def _boxes_around(points: NDArray[Any]) -> NDArray[Any]:

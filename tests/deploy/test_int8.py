@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 import subprocess
@@ -24,7 +23,6 @@ from pose_hrnet.config.data import DataSet
 from pose_hrnet.deploy.export import export_model
 from pose_hrnet.deploy.int8 import export_int8, prepare
 from pose_hrnet.deploy.quantise import (
-    import_nncf,
     inner_operations,
     is_convolution,
     quantise,
@@ -169,7 +167,9 @@ def exported(tmp_path_factory, data):
         env={**os.environ, "CUDA_HOME": "/usr"},  # a compiler of CUDA's, perhaps without a GPU
         capture_output=True, text=True, check=True, timeout=280,
     )  # fmt: skip
-    assert [x for x in done.stderr.splitlines() if "INFO" not in x] == []  # no libraries' warnings
+    ours = ("INFO     tracing the network and ", "INFO     comparing it with the checkpoint ")
+    others = [line for line in done.stderr.splitlines() if not line.startswith(ours)]
+    assert others == []  # no warnings of the libraries
     return folder / "small.xml", " ".join(done.stdout.split())
 
 
@@ -314,15 +314,6 @@ def test_the_decoder_stays_in_floating_point(codec, tmp_path):
     for place in range(2):
         assert not np.array_equal(runs[0][place], runs[1][place])
         np.testing.assert_array_equal(runs[0][place], runs[2][place])
-
-
-def test_a_handler_that_nncf_shares_hears_warnings_of_others(monkeypatch):
-    pytest.importorskip("nncf")
-    handler = logging.NullHandler()
-    monkeypatch.setattr(logging.getLogger("nncf"), "handlers", [handler])
-    import_nncf()
-    assert handler.level == logging.NOTSET
-    assert not logging.getLogger("nncf").isEnabledFor(logging.WARNING)
 
 
 def test_stretches_share_the_layers_out(exported):

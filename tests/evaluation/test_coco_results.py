@@ -50,9 +50,11 @@ def test_poses_become_the_columns_of_the_file_written_of_them(poses, annotations
     read = number_results(read_results(tmp_path / "results.json", 17), truth, 17, [])
     listed = number_results(read_results(poses.to_coco(), 17), truth, 17, [])
     for name in ("image_numbers", "category_numbers", "keypoints", "scores", "areas"):
-        np.testing.assert_array_equal(getattr(listed, name), getattr(read, name))
-        np.testing.assert_allclose(getattr(direct, name), getattr(read, name), rtol=2e-7)
-    x, y = poses.keypoints_image.astype(np.float64).T
+        np.testing.assert_array_equal(getattr(direct, name), getattr(read, name))
+        np.testing.assert_array_equal(getattr(direct, name), getattr(listed, name))
+    flat = poses.flat_keypoints
+    np.testing.assert_array_equal(flat.astype(np.float32)[:, 2::3], poses.keypoint_scores)
+    x, y = flat[:, 0::3].T, flat[:, 1::3].T
     extents = (x.max(axis=0) - x.min(axis=0)) * (y.max(axis=0) - y.min(axis=0))
     np.testing.assert_array_equal(direct.areas, extents)
 

@@ -31,6 +31,7 @@ from pose_hrnet.evaluation.metrics.coco_truth import Truth, in_order
 from pose_hrnet.evaluation.metrics.scores import Scores
 from pose_hrnet.keypoints.records import Float64, ImageId, Poses
 from pose_hrnet.system.choices import Evaluator
+from pose_hrnet.system.files import few_digits
 from pose_hrnet.system.text import counted
 
 COCO_METRICS: tuple[str, ...] = (
@@ -139,7 +140,7 @@ def results_of_poses(poses: Poses) -> Results:
         poses.image_ids.tolist(),
         poses.category_ids.tolist(),
         poses.flat_keypoints,
-        poses.scores.astype(np.float64),
+        few_digits(poses.scores),
         np.full(len(poses), np.nan),
     )
 
