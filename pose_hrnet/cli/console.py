@@ -31,7 +31,7 @@ from pose_hrnet.cli.streams import ERRORS, OUTPUT
 from pose_hrnet.system.interrupts import Interrupted, exit_code
 from pose_hrnet.system.launch import Rank
 from pose_hrnet.system.progress import SILENT, Bar
-from pose_hrnet.system.text import printable
+from pose_hrnet.system.text import printable, shown
 
 HERE = Rank.from_environment()
 UNFOLDED = 10_000
@@ -107,6 +107,13 @@ def one_sentence_errors_of_all(command: _Command) -> _Command:
     return _one_sentence_errors(command, alone=False)
 
 
+def _in_words(error: Exception) -> str:
+    """The message of an error; of one that the system itself raised, without its number."""
+    if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
+        return f"{shown(str(error.filename), 200)}: {str(error.strerror).lower()}"
+    return str(error)
+
+
 def _one_sentence_errors(command: _Command, *, alone: bool) -> _Command:
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -116,7 +123,7 @@ def _one_sentence_errors(command: _Command, *, alone: bool) -> _Command:
         try:
             return command(*args, **kwargs)
         except (ValueError, OSError, FloatingPointError) as error:
-            print_error(str(error))
+            print_error(_in_words(error))
             raise typer.Exit(BAD_INPUT) from None
         except ImportError as error:
             if "cv2" not in str(error) and "libGL" not in str(error):

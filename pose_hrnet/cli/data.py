@@ -15,6 +15,7 @@ from pose_hrnet.cli.options import (
     SkeletonOption,
     file_to_write,
     given,
+    output_option,
 )
 from pose_hrnet.system.choices import ForeignFormat, LabelFormat
 from pose_hrnet.system.text import counted, parse_size
@@ -143,12 +144,7 @@ def validate(
 @one_sentence_errors
 def preview(
     config: Annotated[str, typer.Argument(help="YAML file, or the name of a recipe.")],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", parser=file_to_write, metavar="PATH", help="PNG or JPEG to write."
-        ),
-    ],
+    output: Annotated[Path, output_option(file_to_write, "PNG or JPEG to write.")],
     count: Annotated[int | None, typer.Option(min=1, help="Crops; 12.")] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="In place of train.seed: other persons, other draws.")

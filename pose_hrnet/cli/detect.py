@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pose_hrnet.cli.console import RichProgress, one_sentence_errors, say
-from pose_hrnet.cli.options import BackendOption, Device, Offline, file_to_write, given
+from pose_hrnet.cli.options import (
+    BackendOption,
+    Device,
+    Offline,
+    file_to_write,
+    given,
+    output_option,
+)
 
 if TYPE_CHECKING:
     from pose_hrnet.inference.detector import Detector
@@ -37,16 +44,7 @@ WAYS = "give the card of one that you have as --detector (docs/detection.md)"
 @one_sentence_errors
 def detect(
     inputs: Annotated[list[Path], typer.Argument(help="Images, and folders of images.")],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            parser=file_to_write,
-            metavar="PATH",
-            help="JSON file of boxes to write.",
-        ),
-    ],
+    output: Annotated[Path, output_option(file_to_write, "JSON file of boxes to write.")],
     detector: DetectorOption = None,
     detector_threshold: DetectorThreshold = None,
     annotations: Annotated[

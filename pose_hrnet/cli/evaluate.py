@@ -102,7 +102,7 @@ def evaluate(
     from pose_hrnet.cli.processes import distributed_command
     from pose_hrnet.config.data import DataSet
     from pose_hrnet.config.recipe import EvaluateConfig
-    from pose_hrnet.data.formats.results import POSE_BYTES, RESULTS
+    from pose_hrnet.data.formats.results import POSE_BYTES, RESULTS_FILE
     from pose_hrnet.evaluation.compare import compare as run_comparison
     from pose_hrnet.evaluation.evaluate import evaluate as run_evaluation
     from pose_hrnet.inference.load import load_model
@@ -114,7 +114,7 @@ def evaluate(
         if boxes is not None and detector not in (None, "none"):
             raise ValueError("--boxes and --detector both say where persons are; give one")
         crops = expected_crops(boxes or annotations)
-        world.on_main(lambda: check_room(output, POSE_BYTES * (crops or 0), RESULTS))
+        world.on_main(lambda: check_room(output, POSE_BYTES * (crops or 0), "results"))
         file = checkpoint_file(checkpoint)
         _check_there(annotations, images, boxes, head_sizes)
         model = load_model(
@@ -186,7 +186,7 @@ def evaluate(
             print_evaluation(evaluation)
         if annotated is not None:
             say(_cost(evaluation, annotated))
-        say(f"{output / 'metrics.json'}\n{output / 'results.json'}")
+        say(f"{output / 'metrics.json'}\n{output / RESULTS_FILE}")
 
 
 def _detected(detector: Detector, data: DataSet, world: World) -> int:

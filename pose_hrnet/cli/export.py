@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pose_hrnet.cli.console import RichProgress, one_sentence_errors, say
-from pose_hrnet.cli.options import Checkpoint, Offline, checkpoint_file, given, model_to_write
+from pose_hrnet.cli.options import (
+    Checkpoint,
+    Offline,
+    checkpoint_file,
+    given,
+    model_to_write,
+    output_option,
+)
 from pose_hrnet.cli.tables import print_quantisation
 from pose_hrnet.system.choices import ExportFormat
 
@@ -24,12 +31,7 @@ FAILED = 1
 @one_sentence_errors
 def export(
     checkpoint: Checkpoint,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", parser=model_to_write, metavar="PATH", help="Folder, or model file."
-        ),
-    ],
+    output: Annotated[Path, output_option(model_to_write, "Folder, or model file.")],
     fmt: Annotated[
         ExportFormat,
         typer.Option("--format", help="onnx, OpenVINO IR, or torch.export program."),

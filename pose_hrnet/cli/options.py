@@ -120,12 +120,12 @@ def model_to_write(value: str | Path) -> Path:
     )
 
 
-Output = Annotated[
-    Path,
-    typer.Option(
-        "--output", "-o", parser=folder_to_write, metavar="PATH", help="Folder to write to."
-    ),
-]
+def output_option(parser: Callable[[str | Path], Path], words: str) -> Any:
+    """``--output`` of a command: what it may name, and the help on it."""
+    return typer.Option("--output", "-o", parser=parser, metavar="PATH", help=words)
+
+
+Output = Annotated[Path, output_option(folder_to_write, "Folder to write to.")]
 Checkpoint = Annotated[
     str,
     typer.Option(

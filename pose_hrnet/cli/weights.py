@@ -15,7 +15,7 @@ from pose_hrnet.cli.console import (
     say,
     say_columns,
 )
-from pose_hrnet.cli.options import Offline, checkpoint_file, file_to_write
+from pose_hrnet.cli.options import Offline, checkpoint_file, file_to_write, output_option
 from pose_hrnet.system.choices import CodecName, ColourOrder
 from pose_hrnet.system.text import parse_size
 
@@ -141,16 +141,7 @@ def inspect(file: File, offline: Offline = False) -> None:
 @one_sentence_errors
 def convert(
     file: File,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            parser=file_to_write,
-            metavar="PATH",
-            help="The .safetensors to write.",
-        ),
-    ],
+    output: Annotated[Path, output_option(file_to_write, "The .safetensors to write.")],
     codec: Annotated[CodecName | None, typer.Option(help="Wins over what the file says.")] = None,
     input_size: Annotated[
         str | None, typer.Option(help="HEIGHTxWIDTH, as in 256x192; wins over the file.")

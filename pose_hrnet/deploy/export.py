@@ -33,6 +33,7 @@ from pose_hrnet.inference.backends.networks import ExportedNetwork
 from pose_hrnet.inference.backends.sessions import Session
 from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import Decoder, PoseModel
+from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.models.card import SUFFIXES, ExportFacts, ModelCard
 from pose_hrnet.system.choices import ExportFormat
 from pose_hrnet.system.extras import import_extra
@@ -202,8 +203,8 @@ def graph_card(model: PoseModel) -> ModelCard:
             "a model that decodes by plain argmax (refine=False) cannot be exported, since a card "
             "cannot say so; export it with refine=True"
         )
-    if shift not in (None, codec.flip_shift):
-        codec = replace(model.card.heatmap_codec, own_flip_shift=shift)
+    if isinstance(codec, HeatmapCodec) and shift not in (None, codec.flip_shift):
+        codec = replace(codec, own_flip_shift=shift)
     return replace(model.card, codec=codec)
 
 

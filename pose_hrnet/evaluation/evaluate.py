@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.crops import Crop, CropDataset
+from pose_hrnet.data.formats.results import RESULTS_FILE
 from pose_hrnet.data.loader import crop_loader
 from pose_hrnet.data.missing import why_unreadable
 from pose_hrnet.data.people import check_keypoints, people_to_predict, read_annotations
@@ -107,7 +108,7 @@ class Evaluation:
     def write(self, output: Path) -> None:
         """Write ``metrics.json`` and ``results.json`` (COCO results format) into a folder."""
         output.mkdir(parents=True, exist_ok=True)
-        write_json(output / "results.json", self.results)
+        write_json(output / RESULTS_FILE, self.results)
         write_json(output / "metrics.json", self.metrics())
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pose_hrnet.config.recipe import EvaluateConfig
-from pose_hrnet.data.formats.results import POSE_BYTES, RESULTS
+from pose_hrnet.data.formats.results import POSE_BYTES
 from pose_hrnet.data.images import ImageError, read_rgb
 from pose_hrnet.inference.detector import Detector, detect_stream
 from pose_hrnet.inference.estimator import BATCH_BYTES, PoseEstimator
@@ -98,7 +98,7 @@ def predict_files(
         sources = identify(find_images(inputs, skip=output / OVERLAYS), file, annotations)
     paths = list(sources.image_ids)
     count = len(paths) if sources.boxes is None else sum(map(len, sources.boxes.values()))
-    check_room(output, 2 * POSE_BYTES * count, RESULTS)  # and as much for the table
+    check_room(output, 2 * POSE_BYTES * count, "results")  # and as much for the table
     names, own = overlay_names(paths), own_names(paths)
     images = empty = 0
     failures: list[str] = []

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import cv2
 
+from pose_hrnet.data.formats.results import RESULTS_FILE
 from pose_hrnet.keypoints.records import Image, Poses
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.files import encode_json, replace_file
@@ -22,7 +23,7 @@ from pose_hrnet.visualize.poses import draw_poses
 
 log = logging.getLogger(__name__)
 
-RESULTS, TABLE, OVERLAYS = "results.json", "keypoints.csv", "overlays"
+TABLE, OVERLAYS = "keypoints.csv", "overlays"
 
 _NAME_BYTES = 240
 """Most systems take 255 for a file name; its suffix and a number are to fit, too."""
@@ -30,7 +31,7 @@ _NAME_BYTES = 240
 
 def holds_overlays(folder: Path) -> bool:
     """Whether a folder holds the overlays of an earlier prediction, or those moved aside."""
-    beside = (folder.parent / name for name in (RESULTS, TABLE))
+    beside = (folder.parent / name for name in (RESULTS_FILE, TABLE))
     named = re.fullmatch(rf"{OVERLAYS}(\.[0-9]+)?", folder.name)
     return named is not None and all(path.is_file() for path in beside)
 
@@ -97,7 +98,7 @@ class PredictionFiles:
         self.persons = 0
         self.failures: list[str] = []
         self._draws = draw_above is not None
-        self._results = GrowingFile(output / RESULTS, b"[", b"]")
+        self._results = GrowingFile(output / RESULTS_FILE, b"[", b"]")
         self._table = GrowingFile(output / TABLE, _lines([COLUMNS]))
         remove_temporaries(output / OVERLAYS)
         self._begun = False
@@ -148,7 +149,7 @@ class PredictionFiles:
             self._draws = not (isinstance(error, NotWritten) and error.no_room)
             rest = "" if self._draws else "; no more overlays are drawn"
             self.failures.append(f"{error}{rest}")
-            log.error("%s%s; its poses are in %s", error, rest, self.output / RESULTS)
+            log.error("%s%s; its poses are in %s", error, rest, self.output / RESULTS_FILE)
 
 
 COLUMNS = ("image", "person", "keypoint", "x", "y", "score", "pose_score")

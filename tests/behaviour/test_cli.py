@@ -84,7 +84,8 @@ def test_dry_run_says_what_would_stop_a_training(run_folder, tmp_path):
     (tmp_path / "file").write_text("")
     _, said = run_here(*command, "--output", tmp_path / "file/run", code=2)
     assert f"{tmp_path / 'file'} is a file, not a folder" in said
-    out, _ = run_here(*command, f"--set=data.val.images={tmp_path}", code=2)
+    elsewhere = f"--set=data.val.images={tmp_path}"
+    out, _ = run_here(*command, "--output", tmp_path / "run", elsewhere, code=2)
     assert out.count("fault") == 1
 
 

@@ -44,8 +44,8 @@ class Results:
 
 POSE_BYTES = 1500
 """About what the results of a person take on the disk: 17 keypoints, in JSON."""
-RESULTS = "results"
-"""What they are, for people."""
+RESULTS_FILE = "results.json"
+"""What the file of a prediction or an evaluation is called."""
 
 
 def read_results(source: Path | list[dict[str, Any]], num_keypoints: int) -> Results:
