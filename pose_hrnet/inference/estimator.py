@@ -124,38 +124,40 @@ class PoseEstimator:
         self.detector = None if detector is None else load_detector(detector, precision="auto")
 
     @classmethod
-    def from_checkpoint(
+    def from_pretrained(
         cls,
-        path: str | Path,
+        name: str | Path = "default",
         *,
         backend: Backend = "auto",
         precision: Precision = "auto",
         device: str = "auto",
         flip_test: bool | None = None,
         batch_size: int = 32,
+        detector: Source | None = None,
     ) -> PoseEstimator:
-        """An estimator of any model file; arguments and errors are those of `load_model`."""
-        model = load_model(
-            path, backend=backend, precision=precision, device=device, flip_test=flip_test
-        )
-        return cls(model, batch_size=batch_size)
-
-    @classmethod
-    def from_pretrained(
-        cls, name: str | Path = "default", *, batch_size: int = 32
-    ) -> PoseEstimator:
-        """Poses by published weights, which are downloaded once (docs/weights.md).
+        """Poses by published weights, which are downloaded once (docs/weights.md), or by a file.
 
         Args:
             name: As ``pose-hrnet weights list`` has it, an https address, or the path of a model;
                 ``default``: the weights inside the package.
+            backend: As of `load_model`, and so are precision, device and flip_test.
+            precision: Arithmetic.
+            device: Where it runs.
+            flip_test: Average with the mirrored crop.
             batch_size: Crops per forward pass.
+            detector: As of the class.
 
         Raises:
             OSError: If there is no such file, or it cannot be downloaded or kept.
             ValueError: If the name is unknown, or the file is no pose model.
         """
-        return cls(name, batch_size=batch_size)
+        model = load_model(
+            name, backend=backend, precision=precision, device=device, flip_test=flip_test
+        )
+        return cls(model, batch_size=batch_size, detector=detector)
+
+    from_checkpoint = from_pretrained
+    """The name that it had before weights had names."""
 
     @property
     def summary(self) -> str:

@@ -35,6 +35,23 @@ def test_bad_input_is_a_sentence_and_no_traceback(error, capsys):
     assert " ".join(capsys.readouterr().err.split()) == "error: people.json holds no persons"
 
 
+def test_an_error_of_the_system_has_no_number_and_no_name_of_many_lines(tmp_path, capsys):
+    @console.one_sentence_errors
+    def command(path):
+        path.open()
+
+    for path, words in (
+        (tmp_path / ("a" * 5000), "aaa': file name too long"),
+        (tmp_path / "none", "none': no such file or directory"),
+    ):
+        with pytest.raises(typer.Exit):
+            command(path)
+        said = " ".join(capsys.readouterr().err.split())
+        assert words in said
+        assert "Errno" not in said
+        assert len(said) < 300
+
+
 def test_faults_of_the_program_keep_their_traceback():
     @console.one_sentence_errors
     def command():
