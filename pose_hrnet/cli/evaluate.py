@@ -28,6 +28,7 @@ from pose_hrnet.cli.options import (
     Output,
     PrecisionOption,
     SkeletonOption,
+    check_there,
     checkpoint_file,
     expected_crops,
     given,
@@ -116,7 +117,7 @@ def evaluate(
         crops = expected_crops(boxes or annotations)
         world.on_main(lambda: check_room(output, POSE_BYTES * (crops or 0), "results"))
         file = checkpoint_file(checkpoint)
-        _check_there(annotations, images, boxes, head_sizes)
+        check_there(annotations, images, boxes, head_sizes)
         model = load_model(
             file,
             card=card,
@@ -211,19 +212,6 @@ def _cost(evaluation: Evaluation, annotated: Evaluation) -> str:
         f"{name} {own:.3f} with the detector's boxes, {best:.3f} with the annotated ones: "
         f"its boxes cost {best - own:.3f}"
     )
-
-
-def _check_there(annotations: Path, images: Path, *others: Path | None) -> None:
-    """Say what is missing before minutes go into loading the model."""
-    if not annotations.is_file():
-        from pose_hrnet.data.people import read_annotations
-
-        read_annotations(annotations)  # says it better
-    if not images.is_dir():
-        raise FileNotFoundError(f"{images}: there is no such folder of images; check the path")
-    for path in others:
-        if path is not None and not path.exists():
-            raise FileNotFoundError(f"{path}: there is no such file; check the path")
 
 
 @one_sentence_errors

@@ -11,6 +11,7 @@ from pose_hrnet.cli.console import RichProgress, one_sentence_errors, say
 from pose_hrnet.cli.options import (
     Checkpoint,
     Offline,
+    check_there,
     checkpoint_file,
     given,
     model_to_write,
@@ -114,6 +115,9 @@ def export(
         raise ValueError(
             "--int8 needs persons to calibrate and score on; give --annotations and --images"
         )
+    for given_set in (data, calibration):
+        if given_set is not None:
+            check_there(given_set.annotations, given_set.images, given_set.boxes)
     file = checkpoint_file(checkpoint)
     path = export_path(output, file, fmt)
     model = load_model(file, backend="eager", precision="fp32", device="cpu", flip_test=flip_test)

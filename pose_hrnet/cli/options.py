@@ -120,6 +120,29 @@ def model_to_write(value: str | Path) -> Path:
     )
 
 
+def check_there(annotations: Path, images: Path, *others: Path | None) -> None:
+    """Say what is missing before minutes go into loading the model.
+
+    Args:
+        annotations: File.
+        images: Folder.
+        others: Files.
+
+    Raises:
+        FileNotFoundError: If one of them is not there.
+        ValueError: If the annotations are no regular file.
+    """
+    if not annotations.is_file():
+        from pose_hrnet.data.people import read_annotations
+
+        read_annotations(annotations)  # says it better
+    if not images.is_dir():
+        raise FileNotFoundError(f"{images}: there is no such folder of images; check the path")
+    for path in others:
+        if path is not None and not path.exists():
+            raise FileNotFoundError(f"{path}: there is no such file; check the path")
+
+
 def output_option(parser: Callable[[str | Path], Path], words: str) -> Any:
     """``--output`` of a command: what it may name, and the help on it."""
     return typer.Option("--output", "-o", parser=parser, metavar="PATH", help=words)

@@ -89,6 +89,19 @@ def test_dry_run_says_what_would_stop_a_training(run_folder, tmp_path):
     assert out.count("fault") == 1
 
 
+def test_export_looks_for_its_files_before_it_loads_the_model(tmp_path, monkeypatch):
+    monkeypatch.setattr("pose_hrnet.inference.load.load_model", lambda *_, **__: 1 / 0)
+    command = ["export", "-c", "default", "--format", "openvino", "-o", tmp_path / "out"]
+    (tmp_path / "a.json").write_text("{}")
+    for name, images, sentence in (
+        ("absent.json", tmp_path, "absent.json does not exist"),
+        ("a.json", tmp_path / "absent", "there is no such folder of images"),
+    ):
+        said = run_here(*command, "--annotations", tmp_path / name, "--images", images, code=2)[1]
+        assert sentence in said
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     "command", ["train", "train --dry-run", "data preview", "data shard"], ids=lambda c: c
 )
