@@ -6,16 +6,17 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
 import torch
 from numpy.typing import ArrayLike
+from torch import Tensor
 
 from pose_hrnet.data.crops import cut
-from pose_hrnet.data.images import pillow_rgb, read_rgb
+from pose_hrnet.data.images import decode_rgb, pillow_rgb, read_rgb
 from pose_hrnet.inference.detector import Source, detect_stream, load_detector
 from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import PoseModel, poses_of
@@ -32,8 +33,8 @@ log = logging.getLogger(__name__)
 BATCH_BYTES = 2**28
 """Images of so many bytes are a full batch: two dozen photographs of a telephone would be 1 GB."""
 
-Picture: TypeAlias = Image | str | Path | PIL.Image.Image
-"""An image as it is given: RGB, in a file, or opened by Pillow."""
+Picture: TypeAlias = Image | Tensor | str | Path | bytes | PIL.Image.Image
+"""An image as it is given: an array or tensor, a file or its bytes, or opened by Pillow."""
 
 Key = TypeVar("Key")
 
@@ -170,13 +171,21 @@ class PoseEstimator:
         """The keypoints that are predicted."""
         return self.card.skeleton
 
-    def __call__(self, image: Picture, boxes_xyxy: ArrayLike | None = None) -> Poses:
-        """Predict the persons in one image.
+    def __call__(
+        self,
+        image: Picture | list[Picture],
+        boxes_xyxy: ArrayLike | None = None,
+        *,
+        bgr: bool = False,
+    ) -> Poses:
+        """Predict the persons in one image, or in a list of them as `predict_images` does.
 
         Args:
-            image: ``(H, W, 3)`` uint8 RGB, a path, or an image of Pillow.
+            image: ``(H, W, 3)`` uint8 RGB, a tensor so or ``(3, H, W)``, a path, the bytes of a
+                file, or an image of Pillow.
             boxes_xyxy: ``(N, 4)`` person boxes in image pixels; None: those of the detector, or
                 without one the whole image.
+            bgr: Whether arrays and tensors have blue first, as OpenCV's do; files say it.
 
         Returns:
             N poses in image pixels, in the order of the boxes; their image id is 0 and their
@@ -188,16 +197,25 @@ class PoseEstimator:
             ValueError: If the image is not uint8 RGB, or a box is not four finite numbers with
                 right > left and bottom > top.
         """
-        return self.predict_images([image], None if boxes_xyxy is None else [boxes_xyxy])
+        if isinstance(image, list):
+            boxes: Any = boxes_xyxy
+            return self.predict_images(image, boxes, bgr=bgr)
+        each = None if boxes_xyxy is None else [boxes_xyxy]
+        return self.predict_images([image], each, bgr=bgr)
 
     def predict_images(
-        self, images: Sequence[Picture], boxes_xyxy: Sequence[ArrayLike] | None = None
+        self,
+        images: Sequence[Picture],
+        boxes_xyxy: Sequence[ArrayLike] | None = None,
+        *,
+        bgr: bool = False,
     ) -> Poses:
         """Predict the persons in several images, batched over all of them.
 
         Args:
             images: As of `__call__`, of any sizes.
             boxes_xyxy: ``(N_i, 4)`` for each image; None: as of `__call__`.
+            bgr: As of `__call__`.
 
         Returns:
             The poses of all boxes in order; image ids are positions in `images`.
@@ -205,11 +223,11 @@ class PoseEstimator:
         Raises:
             ValueError: As `__call__`, or if there are not as many box arrays as images.
         """
-        if isinstance(images, str | Path | PIL.Image.Image):
+        if isinstance(images, str | Path | bytes | PIL.Image.Image):
             raise ValueError(
                 "predict_images takes several images; give a list, or call it for one"
             )
-        arrays = [rgb_of(image) for image in images]
+        arrays = [rgb_of(image, bgr=bgr) for image in images]
         box_scores: Sequence[ArrayLike] = [1.0] * len(arrays)
         if boxes_xyxy is None and self.detector is not None:
             boxes = [found for _, _, found in detect_stream(self.detector, enumerate(arrays))]
@@ -310,8 +328,12 @@ class PoseEstimator:
             pending.keypoint_scores[row] = values
 
 
-def rgb_of(image: Picture) -> Image:
+def rgb_of(image: Picture, *, bgr: bool = False) -> Image:
     """``(H, W, 3)`` uint8 RGB of an image in memory or in a file, upright.
+
+    Args:
+        image: As of `PoseEstimator.__call__`.
+        bgr: Whether arrays and tensors have blue first.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -320,19 +342,24 @@ def rgb_of(image: Picture) -> Image:
     """
     if isinstance(image, str | Path):
         return read_rgb(image)
+    if isinstance(image, bytes):
+        return decode_rgb("the image", image)
     if isinstance(image, PIL.Image.Image):
         return pillow_rgb(PIL.ImageOps.exif_transpose(image))
+    if isinstance(image, Tensor):
+        rows_first = image.permute(1, 2, 0) if image.ndim == 3 and image.shape[2] != 3 else image
+        image = rows_first.detach().cpu().numpy()
     if not isinstance(image, np.ndarray):
         raise ValueError(
-            f"the image is a {type(image).__name__}; expected (H, W, 3) uint8 RGB, a path, or an "
-            "image of Pillow"
+            f"the image is a {type(image).__name__}; expected (H, W, 3) uint8 RGB, a path, bytes "
+            "of a file, or an image of Pillow"
         )
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ValueError(
             f"the image has shape {image.shape} and type {image.dtype}; "
             "expected (H, W, 3) uint8 RGB"
         )
-    return image
+    return np.ascontiguousarray(image[..., ::-1]) if bgr else image
 
 
 def _checked_boxes(boxes_xyxy: ArrayLike) -> Float64:

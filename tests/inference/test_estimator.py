@@ -136,6 +136,14 @@ def test_pictures_come_as_paths_and_of_pillow_too(estimator, images, tmp_path):
         for picture in (path, str(path), opened, opened.convert("RGBA")):
             np.testing.assert_array_equal(estimator(picture, BOXES[0]).keypoints_image, expected)
             assert len(estimator.predict_images([picture, images[1]])) == 2
+    tensor = torch.from_numpy(images[0])
+    for picture in (path.read_bytes(), tensor, tensor.permute(2, 0, 1)):
+        np.testing.assert_array_equal(estimator(picture, BOXES[0]).keypoints_image, expected)
+    for picture in (images[0][..., ::-1], tensor.flip(2)):
+        found = estimator(picture, BOXES[0], bgr=True)
+        np.testing.assert_array_equal(found.keypoints_image, expected)
+    several = estimator([path, images[0]], [BOXES[0], BOXES[0]])
+    np.testing.assert_array_equal(several.keypoints_image, np.concatenate([expected] * 2))
     grey = PIL.Image.fromarray(images[0]).convert("L")
     assert len(estimator(grey, BOXES[0])) == 2
     turned = PIL.Image.fromarray(np.rot90(images[0]).copy())
@@ -152,7 +160,9 @@ def test_pictures_come_as_paths_and_of_pillow_too(estimator, images, tmp_path):
     [
         (None, None, "the image is a NoneType; expected"),
         ([[[0, 0, 0]]], None, "the image is a list; expected"),
-        (torch.zeros(4, 4, 3, dtype=torch.uint8), None, "the image is a Tensor; expected"),
+        (torch.zeros(4, 4, 3), None, r"shape \(4, 4, 3\) and type float32"),
+        (torch.zeros(1, 4, 4, dtype=torch.uint8), None, r"the image has shape \(4, 4, 1\)"),
+        (b"GIF89a", None, "the image"),
         (np.empty((0, 10, 3), np.uint8), None, r"the image has shape \(0, 10, 3\)"),
         (np.zeros((9, 9), np.uint8), None, r"the image has shape \(9, 9\)"),
         (np.zeros((9, 9, 3), np.uint8), [[1, 2], [3]], "boxes_xyxy are no rows of four numbers"),
