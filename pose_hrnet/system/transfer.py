@@ -177,7 +177,8 @@ def _reason(error: BaseException) -> str:
         error = error.reason
     if isinstance(error, TimeoutError):
         return f"no answer within {TIMEOUT:.0f} s"
-    return one_line(error)
+    said = error.strerror if isinstance(error, OSError) else None
+    return one_line(said or error)
 
 
 def _append(name: str, response: HTTPResponse, part: Path, progress: Progress) -> None:
