@@ -22,6 +22,7 @@ from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import PoseModel, poses_of
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.geometry import CropFrames
+from pose_hrnet.keypoints.oks import times
 from pose_hrnet.keypoints.records import Float32, Float64, Image, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.choices import Backend, Precision
@@ -244,9 +245,8 @@ class PoseEstimator:
         none = self._pending(None, np.empty((1, 1, 3), np.uint8), []).poses(self.skeleton)
         found = [
             replace(
-                poses,
+                times(poses, np.asarray(box_scores[number], np.float32)),
                 image_ids=object_array([number] * len(poses)),
-                scores=poses.scores * np.asarray(box_scores[number], np.float32),
             )
             for number, _, poses in self.predict_stream(numbered)
         ]

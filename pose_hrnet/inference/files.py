@@ -19,6 +19,7 @@ from pose_hrnet.inference.formats.writer import USUAL_OUTPUTS, FormatFiles, Outp
 from pose_hrnet.inference.model import postprocess
 from pose_hrnet.inference.sources import Sources, find_images, identify, own_names
 from pose_hrnet.inference.written import OVERLAYS, PredictionFiles, overlay_names
+from pose_hrnet.keypoints.oks import times
 from pose_hrnet.keypoints.records import PERSON, Float32, Float64, Image, object_array
 from pose_hrnet.system.folders import check_room, owned
 from pose_hrnet.system.progress import SILENT, Bar, Progress
@@ -122,9 +123,8 @@ def predict_files(
             for (path, box_scores), image, found in estimator.predict_stream(persons):
                 categories = sources.category_ids.get(path, [PERSON])
                 poses = replace(
-                    found,
+                    times(found, box_scores),
                     image_ids=object_array([sources.image_ids[path]] * len(found)),
-                    scores=found.scores * box_scores,
                     category_ids=object_array((categories * len(found))[: len(found)]),
                 )
                 if test is not None:

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from pose_hrnet.data.formats.box_files import SizeOf, read_box_rows
 from pose_hrnet.data.formats.identity import ImageIndex
 from pose_hrnet.data.formats.rows import (
+    LARGEST,
     Problem,
     decode_rows,
     explain_strays,
@@ -31,9 +32,6 @@ from pose_hrnet.system.choices import BoxFormat
 from pose_hrnet.system.text import counted, few
 
 log = logging.getLogger(__name__)
-
-_LARGEST = 1e30
-"""Of a number: single precision holds it, times what scores are multiplied by."""
 
 
 class Detection(msgspec.Struct, gc=False):
@@ -66,7 +64,7 @@ class Detection(msgspec.Struct, gc=False):
     def numbers(self) -> list[float]:
         """x, y, width, height and score; NaN for what is not finite, or beyond reason."""
         values = (*self.bbox, self.score)
-        return [v if v is not None and abs(v) <= _LARGEST else math.nan for v in values]
+        return [v if v is not None and abs(v) <= LARGEST else math.nan for v in values]
 
 
 def decode_detections(
