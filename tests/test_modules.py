@@ -22,7 +22,7 @@ COVERED_BY = {
         "benchmark/made_up benchmark/model benchmark/pipeline benchmark/prediction "
         "benchmark/report benchmark/timing cli/benchmark"
     ),
-    "cli/test_options": "system/choices",
+    "cli/test_options": "system/choices system/defaults",
     "cli/test_weights": "models/weights/inspect",
     "config/test_files": "config/base config/data config/recipe config/skeleton config/training",
     "data/test_coco": "data/formats/broken_json data/formats/persons data/formats/rows",

@@ -19,6 +19,7 @@ from pose_hrnet.cli.options import (
 )
 from pose_hrnet.cli.tables import print_quantisation
 from pose_hrnet.system.choices import ExportFormat
+from pose_hrnet.system.defaults import CALIBRATION_CROPS, MAX_DIFFERENCE, MAX_DROP
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,8 +55,8 @@ def export(
         Path | None, typer.Option("--images", help="Folder of the JSON's file names.")
     ] = None,
     max_difference: Annotated[
-        float | None, typer.Option(min=0, help="Input pixels that a keypoint may differ by; 0.1.")
-    ] = None,
+        float, typer.Option(min=0, help="Input pixels that a keypoint may differ by.")
+    ] = MAX_DIFFERENCE,
     boxes: Annotated[
         Path | None, typer.Option(help="Detection JSON; without it, annotated boxes.")
     ] = None,
@@ -66,11 +67,13 @@ def export(
     max_drop: Annotated[
         float | None,
         typer.Option(
-            min=0, help="--int8: AP (or PCKh) that may be lost, layers that hurt stay; 0.002."
+            min=0,
+            help=f"--int8: AP (or PCKh) that may be lost, layers that hurt stay; {MAX_DROP}.",
         ),
     ] = None,
     calibration_crops: Annotated[
-        int | None, typer.Option(min=1, help="--int8: crops that set the ranges; 300.")
+        int | None,
+        typer.Option(min=1, help=f"--int8: crops that set the ranges; {CALIBRATION_CROPS}."),
     ] = None,
     calibration_annotations: Annotated[
         Path | None,
@@ -136,7 +139,7 @@ def export(
             heatmaps=heatmaps,
             check_crops=crops,
             progress=RichProgress(),
-            **given(bound=max_difference),
+            bound=max_difference,
         )
     else:
         done = export_model(
@@ -145,7 +148,7 @@ def export(
             fmt,
             heatmaps=heatmaps,
             check_crops=crops,
-            **given(bound=max_difference),
+            bound=max_difference,
         )
     say(model.summary)
     if done.difference is not None:

@@ -28,6 +28,7 @@ from pose_hrnet.cli.options import (
     given,
 )
 from pose_hrnet.system.choices import BoxFormat, NmsName, PoseFormat
+from pose_hrnet.system.defaults import CROPS_PER_PASS, LOWEST_SCORE
 from pose_hrnet.system.text import counted, parse_names
 
 log = logging.getLogger(__name__)
@@ -66,8 +67,8 @@ def predict(
     ] = None,
     overlays: Annotated[bool, typer.Option(help="Draw the poses on the images.")] = True,
     min_score: Annotated[
-        float | None, typer.Option(help="Keypoints below it are not drawn, and no labels; 0.2.")
-    ] = None,
+        float, typer.Option(help="Keypoints below it are not drawn, and no labels.")
+    ] = LOWEST_SCORE,
     formats: Annotated[
         str | None,
         typer.Option(
@@ -92,8 +93,8 @@ def predict(
     ] = None,
     flip_test: FlipTest = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Crops per forward pass; 32.")
-    ] = None,
+        int, typer.Option(min=1, help="Crops per forward pass.")
+    ] = CROPS_PER_PASS,
     device: Device = "auto",
     precision: PrecisionOption = None,
     card: Card = None,
@@ -131,7 +132,7 @@ def predict(
     wanted: tuple[PoseFormat, ...] = ()
     if formats is not None:
         wanted = parse_names(formats, "--format", get_args(PoseFormat))
-    outputs = Outputs(formats=wanted, **given(draw_above=min_score, label_above=min_score))
+    outputs = Outputs(formats=wanted, draw_above=min_score, label_above=min_score)
     check_formats(output, wanted)
     if min_box_score is not None and boxes is None:
         raise ValueError(
@@ -176,7 +177,7 @@ def predict(
             "--checkpoint", weights.metric, weights.score, weights.measured_on,
         )  # fmt: skip
     log.info("%s", model.choice.summary)
-    estimator = PoseEstimator(model, **given(batch_size=batch_size))
+    estimator = PoseEstimator(model, batch_size=batch_size)
     done = predict_files(
         estimator,
         sources,

@@ -15,10 +15,8 @@ from pose_hrnet.data.synthetic.dataset import draw_scene
 from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.models.card import ModelCard
+from pose_hrnet.system.defaults import MAX_DIFFERENCE
 from pose_hrnet.system.text import counted
-
-MAX_DIFFERENCE = 0.1
-"""Input pixels by which a keypoint of an export may differ from the checkpoint's."""
 
 _MAX_MEDIAN = 0.01
 _MAX_SCORE_DIFFERENCE = 1e-3

@@ -26,6 +26,7 @@ from pose_hrnet.keypoints.oks import times
 from pose_hrnet.keypoints.records import Float32, Float64, Image, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.choices import Backend, Precision
+from pose_hrnet.system.defaults import CROPS_PER_PASS
 from pose_hrnet.system.text import counted, one_line
 from pose_hrnet.system.threads import ahead
 
@@ -115,7 +116,7 @@ class PoseEstimator:
         self,
         model: PoseModel | str | Path,
         *,
-        batch_size: int = 32,
+        batch_size: int = CROPS_PER_PASS,
         detector: Source | None = None,
     ) -> None:
         if not isinstance(model, PoseModel):
@@ -134,7 +135,7 @@ class PoseEstimator:
         precision: Precision = "auto",
         device: str = "auto",
         flip_test: bool | None = None,
-        batch_size: int = 32,
+        batch_size: int = CROPS_PER_PASS,
         detector: Source | None = None,
     ) -> PoseEstimator:
         """Poses by published weights, which are downloaded once (docs/weights.md), or by a file.
