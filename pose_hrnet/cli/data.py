@@ -10,6 +10,7 @@ import typer
 from pose_hrnet.cli.console import RichProgress, one_sentence_errors, print_table, say
 from pose_hrnet.cli.options import (
     Annotations,
+    BoxFormatOption,
     CategoryOption,
     Output,
     SkeletonOption,
@@ -101,7 +102,10 @@ def validate(
     images: Annotated[
         Path | None, typer.Option("--images", help="Folder of images, each of which is opened.")
     ] = None,
-    boxes: Annotated[Path | None, typer.Option(help="Detection JSON to check, too.")] = None,
+    boxes: Annotated[
+        Path | None, typer.Option(help="Box file, as of predict, to check, too.")
+    ] = None,
+    box_format: BoxFormatOption = "xywh",
     workers: Annotated[int | None, typer.Option(min=1, help="Threads that open images.")] = None,
     skeleton: SkeletonOption = None,
     category: CategoryOption = None,
@@ -117,6 +121,7 @@ def validate(
         annotations,
         images,
         detections=boxes,
+        box_format=box_format,
         skeleton=None if skeleton is None else find_skeleton(skeleton, annotations, category),
         category=category,
         progress=RichProgress(),

@@ -9,6 +9,8 @@ import typer
 
 from pose_hrnet.cli.console import RichProgress, one_sentence_errors, say
 from pose_hrnet.cli.options import (
+    BoxFormatOption,
+    CategoryOption,
     Checkpoint,
     Offline,
     check_there,
@@ -58,8 +60,10 @@ def export(
         float, typer.Option(min=0, help="Input pixels that a keypoint may differ by.")
     ] = MAX_DIFFERENCE,
     boxes: Annotated[
-        Path | None, typer.Option(help="Detection JSON; without it, annotated boxes.")
+        Path | None, typer.Option(help="Box file, as of predict; without it, annotated boxes.")
     ] = None,
+    box_format: BoxFormatOption = "xywh",
+    category: CategoryOption = None,
     int8: Annotated[
         bool,
         typer.Option("--int8", help="Format openvino: quantise, and score on the annotations."),
@@ -111,6 +115,8 @@ def export(
             workers=workers,
         )
     data = _data(annotations, images, boxes, "--")
+    if data is not None:
+        data = data.model_copy(update={"box_format": box_format, "category": category})
     calibration = _data(calibration_annotations, calibration_images, None, "--calibration-")
     if int8 and fmt != "openvino":
         raise ValueError(f"--int8 needs --format openvino, and the format is {fmt}")

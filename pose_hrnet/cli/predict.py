@@ -17,7 +17,9 @@ from pose_hrnet.cli.console import (
 from pose_hrnet.cli.detect import DetectorOption, DetectorThreshold, loaded_detector
 from pose_hrnet.cli.options import (
     BackendOption,
+    BoxFormatOption,
     Card,
+    CategoryOption,
     Checkpoint,
     Device,
     FlipTest,
@@ -27,7 +29,7 @@ from pose_hrnet.cli.options import (
     checkpoint_file,
     given,
 )
-from pose_hrnet.system.choices import BoxFormat, NmsName, PoseFormat
+from pose_hrnet.system.choices import NmsName, PoseFormat
 from pose_hrnet.system.defaults import CROPS_PER_PASS, LOWEST_SCORE
 from pose_hrnet.system.text import counted, parse_names
 
@@ -81,12 +83,8 @@ def predict(
         float | None,
         typer.Option(help="With --boxes: leave out weaker ones; detectors give many below 0.3."),
     ] = None,
-    box_format: Annotated[
-        BoxFormat,
-        typer.Option(
-            help="xywh: left, top, width, height, as COCO; xyxy: left, top, right, bottom."
-        ),
-    ] = "xywh",
+    box_format: BoxFormatOption = "xywh",
+    category: CategoryOption = None,
     nms: Annotated[
         NmsName | None,
         typer.Option(help="Rescore and remove duplicates as evaluate does."),
@@ -138,11 +136,14 @@ def predict(
         raise ValueError(
             "--min-box-score does nothing without --boxes; a detector takes --detector-threshold"
         )
+    if category is not None and boxes is None and annotations is None:
+        raise ValueError("--category does nothing without --boxes or --annotations; leave it out")
     sources = identify(
         find_images(inputs, skip=output / "overlays"),
         boxes,
         annotations,
         box_format=box_format,
+        category=category,
         **given(min_box_score=min_box_score),
     )
     file = checkpoint_file(checkpoint)

@@ -112,7 +112,11 @@ def annotated_crops(card: ModelCard, data: DataSet, count: int | None = 64) -> T
         FileNotFoundError: If the annotations are missing.
     """
     people = people_to_predict(
-        read_annotations(data.annotations), data.boxes, card.skeleton, category=data.category
+        read_annotations(data.annotations),
+        data.boxes,
+        card.skeleton,
+        category=data.category,
+        box_format=data.box_format,
     )
     dataset = CropDataset(people, data.images, card.codec, card.box_padding)
     rows = np.linspace(0, len(people) - 1, min(count or len(people), len(people))).astype(int)

@@ -73,7 +73,13 @@ def prepare(
     source = calibration or data
     file = read_annotations(source.annotations)
     check_keypoints(file, card.skeleton, source.category)
-    people = people_to_predict(file, source.boxes, card.skeleton, category=source.category)
+    people = people_to_predict(
+        file,
+        source.boxes,
+        card.skeleton,
+        category=source.category,
+        box_format=source.box_format,
+    )
     rng = np.random.default_rng(_SEED)
     images = rng.permutation(np.unique(people.image_index))
     if calibration is None:

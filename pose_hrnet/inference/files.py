@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pose_hrnet.config.recipe import EvaluateConfig
-from pose_hrnet.data.formats.results import POSE_BYTES
+from pose_hrnet.data.formats.results import POSE_BYTES, RESULTS_LOCK
 from pose_hrnet.data.images import ImageError, read_rgb
 from pose_hrnet.inference.detector import Detector, detect_stream
 from pose_hrnet.inference.estimator import BATCH_BYTES, PoseEstimator
@@ -26,10 +26,6 @@ from pose_hrnet.system.progress import SILENT, Bar, Progress
 from pose_hrnet.system.threads import Behind
 
 log = logging.getLogger(__name__)
-
-
-LOCK = ".results.lock"
-"""Keeps two predictions out of one folder, not a prediction out of a training's."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +99,7 @@ def predict_files(
     names, own = overlay_names(paths), own_names(paths)
     images = empty = 0
     failures: list[str] = []
-    with owned(output, LOCK):
+    with owned(output, RESULTS_LOCK):
         foreign = FormatFiles(
             output,
             outputs.formats,

@@ -23,7 +23,7 @@ from pose_hrnet.inference.written import holds_overlays
 from pose_hrnet.keypoints.geometry import xyxy_to_xywh
 from pose_hrnet.keypoints.records import PERSON, Float64, ImageId, Images
 from pose_hrnet.system.choices import BoxFormat
-from pose_hrnet.system.text import counted, few, in_utf8
+from pose_hrnet.system.text import counted, few, in_utf8, shown
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +101,7 @@ def identify(
     boxes: Path | None = None,
     annotations: Path | None = None,
     *,
+    category: str | None = None,
     min_box_score: float = 0.0,
     box_format: BoxFormat = "xywh",
 ) -> Sources:
@@ -113,6 +114,8 @@ def identify(
         paths: The image files.
         boxes: A detector's boxes (see `load_boxes`).
         annotations: Whose ids the results, and the boxes, go by.
+        category: Whose boxes, and what the results say: as `AnnotationFile.category` takes it,
+            or without annotations ids with commas between; None: that of persons.
         min_box_score: Boxes below it are left out.
         box_format: What four numbers are where the box file does not say it.
 
@@ -120,7 +123,7 @@ def identify(
         FileNotFoundError: If a file is missing.
         ValueError: If a file is malformed, lists none of the images, or takes two for one.
     """
-    listed, categories = _listed(annotations)
+    listed, categories = _listed(annotations, category)
     known = _annotated(paths, listed, annotations)
     found: list[PersonBox] = []
     if boxes is not None:
@@ -180,13 +183,25 @@ def _size_of(paths: Mapping[str, Path], name: str) -> tuple[int, int] | None:
     return (height, width) if facts.orientation >= 5 else (width, height)
 
 
-def _listed(annotations: Path | None) -> tuple[Images, tuple[ImageId, ...]]:
-    """The images that annotations list, and their categories of persons."""
+def _listed(annotations: Path | None, category: str | None) -> tuple[Images, tuple[ImageId, ...]]:
+    """The images that annotations list, and the categories that are asked for, or of persons."""
     if annotations is None:
-        return Images((), (), np.empty((0, 2), np.int32)), (PERSON,)
+        ids: list[ImageId] = [] if category is None else _ids(category)
+        return Images((), (), np.empty((0, 2), np.int32)), tuple(ids) or (PERSON,)
     file = read_annotations(annotations)
     images = file.people.images if isinstance(file, MpiiFile) else file.images
-    return images, file.category().ids
+    return images, file.category(category).ids
+
+
+def _ids(category: str) -> list[ImageId]:
+    """Ids with commas between."""
+    parts = [part.strip() for part in category.split(",")]
+    if not all(part.isdecimal() and part.isascii() and len(part) <= 18 for part in parts):
+        raise ValueError(
+            f"--category is {shown(category)}, and names are known from annotations alone; give "
+            "the category_id of the boxes, or --annotations too"
+        )
+    return [int(part) for part in parts]
 
 
 def _annotated(

@@ -77,6 +77,15 @@ def test_a_command_line_that_lacks_something_gets_no_traceback(arguments):
     assert not arguments or error.startswith("Usage: ")
 
 
+def test_what_is_missing_is_told_in_the_words_of_the_help():
+    _, error = run_here("predict", "x", code=2)
+    assert "Missing option '--output' / '-o'. Folder to write to." in error
+    _, error = run_here("data", "validate", code=2)
+    assert "Missing option '--annotations'. COCO, CrowdPose or MPII keypoint JSON." in error
+    _, error = run_here("predict", code=2)
+    assert "Missing argument 'inputs'. Images, and folders of images." in error
+
+
 def test_every_unknown_option_is_named():
     _, error = run_here("predict", "x", "--bokses=y", "--output", "o", "--foo", 1, code=2)
     assert "No such options: --bokses, --foo (Possible options: --boxes" in error

@@ -96,6 +96,7 @@ def load_detections(
     skeleton: Skeleton = COCO17,
     min_score: float = 0.0,
     category_ids: Sequence[ImageId] = (PERSON,),
+    box_format: BoxFormat = "xywh",
 ) -> People:
     """Load the boxes of a person detector, ``[{image_id, category_id, bbox, score}, ...]``.
 
@@ -110,6 +111,7 @@ def load_detections(
         skeleton: Its number of keypoints gives the (unlabelled) keypoint columns their length.
         min_score: Boxes with this score and above are kept (official ``image_thre``: 0).
         category_ids: The categories of persons.
+        box_format: As of `read_box_rows`.
 
     Returns:
         N detected persons in the file's order; boxes are not clipped, as in the official code.
@@ -119,7 +121,12 @@ def load_detections(
         ValueError: If it is no list of detections, or none is left.
     """
     people, problems = read_detections(
-        path, images, skeleton=skeleton, min_score=min_score, category_ids=category_ids
+        path,
+        images,
+        skeleton=skeleton,
+        min_score=min_score,
+        category_ids=category_ids,
+        box_format=box_format,
     )
     if not len(people):
         reasons = [summarise(problems), explain_strays(problems, images)]
@@ -141,6 +148,7 @@ def read_detections(
     skeleton: Skeleton = COCO17,
     min_score: float = 0.0,
     category_ids: Sequence[ImageId] = (PERSON,),
+    box_format: BoxFormat = "xywh",
 ) -> tuple[People, tuple[Problem, ...]]:
     """As `load_detections`, but hands the problems back, and may find nothing.
 
@@ -157,7 +165,7 @@ def read_detections(
         width, height = (0, 0) if row is None else images.sizes_wh[row].tolist()
         return (width, height) if width and height else None
 
-    for row in decode_detections(path, problems, size_of=size_of):
+    for row in decode_detections(path, problems, box_format, size_of):
         if row.category_id not in (None, *category_ids):
             continue
         image = index.row(row.image_id, row.file_name)
