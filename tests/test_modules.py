@@ -33,9 +33,7 @@ COVERED_BY = {
     "data/test_validate": "data/validation/checks",
     "deploy/test_export": "deploy/check",
     "evaluation/test_evaluate": "evaluation/metrics/scores",
-    "inference/test_choose": (
-        "inference/backends/convert inference/backends/networks inference/backends/sessions"
-    ),
+    "inference/test_choose": "inference/backends/convert inference/backends/networks",
     "inference/test_model": "inference/load",
     "models/test_hrnet": "models/layers",
     "models/test_load": "models/card models/weights/read",
