@@ -21,6 +21,7 @@ from pose_hrnet.cli.options import (
     Checkpoint,
     Device,
     FlipTest,
+    Inputs,
     Offline,
     Output,
     PrecisionOption,
@@ -42,7 +43,7 @@ WAYS = (
 
 @one_sentence_errors
 def predict(
-    inputs: Annotated[list[Path], typer.Argument(help="Images, and folders of images.")],
+    inputs: Inputs,
     output: Output,
     checkpoint: Checkpoint = DEFAULT,
     boxes: Annotated[
@@ -111,10 +112,10 @@ def predict(
     """
     from pose_hrnet.config.recipe import EvaluateConfig
     from pose_hrnet.inference.estimator import PoseEstimator
-    from pose_hrnet.inference.files import predict_files
+    from pose_hrnet.inference.files import images_for, predict_files
     from pose_hrnet.inference.formats.writer import Outputs, check_formats
     from pose_hrnet.inference.load import load_model
-    from pose_hrnet.inference.sources import find_images, identify
+    from pose_hrnet.inference.sources import identify
     from pose_hrnet.models.weights.zoo import find_entry
 
     asked = {
@@ -138,7 +139,7 @@ def predict(
             "--min-box-score does nothing without --boxes; a detector takes --detector-threshold"
         )
     sources = identify(
-        find_images(inputs, skip=output / "overlays"),
+        images_for(inputs, output),
         boxes,
         annotations,
         box_format=box_format,

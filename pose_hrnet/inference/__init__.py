@@ -10,6 +10,7 @@ detected    images, folders and data sets -> a box file
 estimator   arrays and streams of images -> Poses
 formats     what other programs read of a prediction
 written     what that leaves on the disk, image by image: JSON, CSV, overlays
-sources     which image files, what they are called, and their boxes
+image_files what a user names -> image files
+sources     what these are called, and their boxes
 files       images and folders -> JSON, CSV, overlays
 """

@@ -16,8 +16,9 @@ from pose_hrnet.data.images import ImageError, read_rgb
 from pose_hrnet.inference.detector import Detector, detect_stream
 from pose_hrnet.inference.estimator import BATCH_BYTES, PoseEstimator
 from pose_hrnet.inference.formats.writer import USUAL_OUTPUTS, FormatFiles, Outputs, finished
+from pose_hrnet.inference.image_files import find_images
 from pose_hrnet.inference.model import postprocess
-from pose_hrnet.inference.sources import Sources, find_images, identify, own_names
+from pose_hrnet.inference.sources import Sources, identify, own_names
 from pose_hrnet.inference.written import OVERLAYS, PredictionFiles, overlay_names
 from pose_hrnet.keypoints.records import PERSON, Float32, Float64, Image, object_array
 from pose_hrnet.system.folders import check_room, owned
@@ -26,7 +27,8 @@ from pose_hrnet.system.threads import Behind
 
 log = logging.getLogger(__name__)
 
-
+DOWNLOADS = "downloads"
+"""Folder of the images that were given by their addresses."""
 LOCK = ".results.lock"
 """Keeps two predictions out of one folder, not a prediction out of a training's."""
 
@@ -52,7 +54,7 @@ class FilePredictions:
 
 def predict_files(
     estimator: PoseEstimator,
-    inputs: Sequence[Path] | Sources,
+    inputs: Sequence[str | Path] | Sources,
     output: Path,
     *,
     boxes: Path | Detector | None = None,
@@ -72,8 +74,8 @@ def predict_files(
 
     Args:
         estimator: The model.
-        inputs: Image files and folders, of which overlays of an earlier run are passed over; or
-            what `identify` made of them, and then neither a box file nor annotations.
+        inputs: As of `find_images`; images of the web are kept in ``downloads/``. Or what
+            `identify` made of them, and then neither a box file nor annotations.
         output: Folder to write to.
         boxes: Where the persons are: a detection file (see `identify`), or what finds them, while
             others are posed; None: each image is one person crop.
@@ -85,6 +87,7 @@ def predict_files(
 
     Raises:
         FileNotFoundError: If an input or the box file is missing.
+        ConnectionError: If an address does not give its image.
         OSError: If the folder cannot be written to, or the disk is full.
         FolderBusy: If another process predicts into the folder.
         FileExistsError: If files for other programs are there of an earlier run.
@@ -95,7 +98,7 @@ def predict_files(
         sources = inputs
     else:
         file = boxes if isinstance(boxes, Path) else None
-        sources = identify(find_images(inputs, skip=output / OVERLAYS), file, annotations)
+        sources = identify(images_for(inputs, output), file, annotations)
     paths = list(sources.image_ids)
     count = len(paths) if sources.boxes is None else sum(map(len, sources.boxes.values()))
     check_room(output, 2 * POSE_BYTES * count, "results")  # and as much for the table
@@ -141,6 +144,11 @@ def predict_files(
     return FilePredictions(
         images, written.persons, empty, tuple(failures), tuple(written.failures)
     )
+
+
+def images_for(inputs: Sequence[str | Path], output: Path) -> list[Path]:
+    """`find_images` of a prediction into a folder, whose overlays and downloads have places."""
+    return find_images(inputs, skip=output / OVERLAYS, downloads=output / DOWNLOADS)
 
 
 def _pictures(
