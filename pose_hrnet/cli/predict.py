@@ -66,6 +66,14 @@ def predict(
         ),
     ] = None,
     overlays: Annotated[bool, typer.Option(help="Draw the poses on the images.")] = True,
+    show_heatmaps: Annotated[
+        bool,
+        typer.Option(
+            "--show-heatmaps",
+            help="Draw the heatmaps of the surest person in each image, all keypoints in one "
+            "picture.",
+        ),
+    ] = False,
     min_score: Annotated[
         float | None, typer.Option(help="Keypoints below it are not drawn, and no labels; 0.2.")
     ] = None,
@@ -132,7 +140,11 @@ def predict(
     wanted: tuple[PoseFormat, ...] = ()
     if formats is not None:
         wanted = parse_names(formats, "--format", get_args(PoseFormat))
-    outputs = Outputs(formats=wanted, **given(draw_above=min_score, label_above=min_score))
+    outputs = Outputs(
+        heatmaps=show_heatmaps,
+        formats=wanted,
+        **given(draw_above=min_score, label_above=min_score),
+    )
     check_formats(output, wanted)
     if min_box_score is not None and boxes is None:
         raise ValueError(
@@ -192,7 +204,7 @@ def predict(
         + (f", none in {done.empty} of them; " if done.empty else "; ")
         + f"{counted(len(done.failures), 'image')} could not be read; written to {output}",
     )
-    if done.overlays_missing:
-        say("overlays are missing; why is said above")
-    if done.failures or done.overlays_missing:
+    if done.pictures_missing:
+        say("pictures are missing; why is said above")
+    if done.failures or done.pictures_missing:
         raise typer.Exit(1)

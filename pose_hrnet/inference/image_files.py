@@ -9,16 +9,16 @@ from glob import glob
 from pathlib import Path
 
 from pose_hrnet.data.web_images import image_suffixes, keep_web_image
-from pose_hrnet.inference.written import holds_overlays
+from pose_hrnet.inference.written import holds_drawn
 from pose_hrnet.system.inputs import shown_path
-from pose_hrnet.system.text import counted
+from pose_hrnet.system.text import counted, few
 from pose_hrnet.system.transfer import address_in
 
 log = logging.getLogger(__name__)
 
 
 def find_images(
-    inputs: Sequence[str | Path], *, skip: Path | None = None, downloads: Path | None = None
+    inputs: Sequence[str | Path], *, skip: Sequence[Path] = (), downloads: Path | None = None
 ) -> list[Path]:
     """Image files, each once; folders are searched with their sub-folders, sorted.
 
@@ -28,7 +28,7 @@ def find_images(
     Args:
         inputs: Image files and folders; patterns of them, such as ``photos/*.jpg``, of which
             ``**`` stands for any folders; and http and https addresses.
-        skip: Another folder whose files are passed over.
+        skip: Other folders whose files are passed over.
         downloads: Folder where images that are given by address are kept.
 
     Raises:
@@ -51,13 +51,15 @@ def find_images(
             files = _matching(str(named), others, drawn)
         for file in files:
             found.setdefault(file.resolve(), file)
-    skipped = None if skip is None else skip.resolve()
-    paths = [path for resolved, path in found.items() if skipped not in resolved.parents]
+    skipped = {folder.resolve() for folder in skip}
+    paths = [path for resolved, path in found.items() if skipped.isdisjoint(resolved.parents)]
     kinds = Counter(file.suffix.lower() or file.name for file in others)
     told = ", ".join(f"{count} {suffix}" for suffix, count in kinds.most_common(5))
     if not paths:
-        looked = " ".join(sorted(image_suffixes())) + (f", not below {skip}" if found else "")
-        looked += f", not at {counted(len(drawn), 'overlay')} of earlier runs" if drawn else ""
+        looked = " ".join(sorted(image_suffixes())) + (
+            f", not below {few(map(str, skip))}" if found else ""
+        )
+        looked += f", not at {counted(len(drawn), 'picture')} of earlier runs" if drawn else ""
         raise ValueError(
             f"there is no image in {', '.join(map(str, inputs))}; looked for {looked}"
             + (f", and passed over {told}" if told else "")
@@ -75,7 +77,7 @@ def _inside(folder: Path, others: list[Path], drawn: list[Path]) -> list[Path]:
 
 
 def _images_among(files: Sequence[Path], others: list[Path], drawn: list[Path]) -> list[Path]:
-    overlays = {folder: holds_overlays(folder) for folder in {file.parent for file in files}}
+    overlays = {folder: holds_drawn(folder) for folder in {file.parent for file in files}}
     drawn += [file for file in files if overlays[file.parent]]
     photographs = [file for file in files if not overlays[file.parent]]
     others += [file for file in photographs if file.suffix.lower() not in image_suffixes()]

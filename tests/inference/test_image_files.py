@@ -53,7 +53,7 @@ def test_what_an_earlier_prediction_drew_is_no_input(tmp_path):
         (out / name).write_text("")
     assert find_images([folder]) == images
     assert find_images([out / "overlays" / "a.jpg"]) == [out / "overlays" / "a.jpg"]
-    with pytest.raises(ValueError, match="not at 1 overlay of earlier runs"):
+    with pytest.raises(ValueError, match="not at 1 picture of earlier runs"):
         find_images([f"{out}/overlays/*.jpg"])
 
 
