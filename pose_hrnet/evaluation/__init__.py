@@ -5,4 +5,5 @@ scorer     the metric of a data set, and its main number
 evaluate   predict and score
 compare    test-time choices side by side
 matching   which pose is whose
+diagnosis  what a network gets wrong, and what that costs
 """
