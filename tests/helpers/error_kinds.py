@@ -98,8 +98,10 @@ def rescored(truth, results, areas):
         evaluation.params.maxDets = [len(inside)]
         oks = evaluation.computeOks(image, 1)
         order = np.argsort([-row["score"] for row in inside], kind="mergesort")
-        for g, person in enumerate(evaluation._gts[image, 1]):
-            if person["ignore"] or not areas[0] <= person["area"] <= areas[1]:
+        persons = [row for row in truth["annotations"] if row["image_id"] == image]
+        for g, person in enumerate(persons):
+            ignored = person["iscrowd"] or not person["num_keypoints"]
+            if ignored or not areas[0] <= person["area"] <= areas[1]:
                 continue
             for d, at in enumerate(order):
                 name = inside[at]["id"]
