@@ -117,6 +117,7 @@ def predict_files(
             names=names,
             ids=sources.image_ids,
             min_score=outputs.label_above,
+            categories=sources.categories,
         )
         written = PredictionFiles(output, estimator.skeleton)
         with (
