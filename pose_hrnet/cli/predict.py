@@ -18,6 +18,7 @@ from pose_hrnet.cli.detect import DetectorOption, DetectorThreshold, loaded_dete
 from pose_hrnet.cli.options import (
     BackendOption,
     BoxFormatOption,
+    Calibrated,
     Card,
     CategoryOption,
     Checkpoint,
@@ -105,6 +106,7 @@ def predict(
     device: Device = "auto",
     precision: PrecisionOption = None,
     card: Card = None,
+    calibrated: Calibrated = False,
     backend: BackendOption = "auto",
     offline: Offline = False,
 ) -> None:
@@ -182,6 +184,8 @@ def predict(
         card=card,
         crops=crops,
     )
+    if calibrated:
+        model = model.calibrated()
     if checkpoint == DEFAULT:
         weights = find_entry(DEFAULT)
         log.info(
