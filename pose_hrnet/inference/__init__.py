@@ -8,7 +8,7 @@ detection   what detectors of persons take and give
 detector    any file, name or function -> a detector; streams of images -> boxes
 detected    images, folders and data sets -> a box file
 estimator   arrays and streams of images -> Poses
-video       videos, cameras and streams -> tracked Poses
+video       videos, cameras and streams -> Poses with ids that stay, and without jitter
 formats     what other programs read of a prediction
 written     what that leaves on the disk, image by image: JSON, CSV, overlays
 sources     which image files, what they are called, and their boxes

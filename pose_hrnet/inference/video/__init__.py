@@ -1,4 +1,4 @@
-"""Video in, tracked poses out.
+"""Video in, poses out with ids that stay, and without jitter.
 
 frames      what a source gives: frames with their number and their time
 container   video files by PyAV
@@ -6,4 +6,8 @@ opencv      video files by OpenCV, where PyAV is not installed
 images      a sequence of images as a video
 live        cameras and streams: the newest frame alone
 sources     what a video is named by -> a source of frames
+motion      where a person's box is expected, by its constant velocity
+tracker     one person, one id, over the poses of frames that come one by one
+between     boxes for frames without a detector, from the last keypoints
+smoothing   keypoints without jitter, as frames come: One-Euro
 """
