@@ -39,6 +39,7 @@ def write_video(
     codec: str | None = None,
     rate: Fraction | None = None,
     audio_s: float = 0.0,
+    sound: str = "aac",
     options: dict[str, str] | None = None,
 ) -> Path:
     """A video by PyAV.
@@ -50,6 +51,7 @@ def write_video(
         codec: Another one.
         rate: Ticks of the clock in a second, where the container has its own.
         audio_s: Seconds of sound.
+        sound: Its codec.
         options: Of the container.
     """
     import av
@@ -63,19 +65,19 @@ def write_video(
         if size_wh[0] % 2 or size_wh[1] % 2:
             stream.pix_fmt = "yuv444p"
         stream.codec_context.time_base = Fraction(tick)
-        sound = file.add_stream("aac", rate=44_100) if audio_s else None
+        tone = file.add_stream(sound, rate=44_100, layout="mono") if audio_s else None
         for number, time_s in enumerate(times):
             frame = av.VideoFrame.from_ndarray(picture(number, size_wh), format="rgb24")
             frame.pts, frame.time_base = round(time_s / tick), Fraction(tick)
             file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
-        if sound is not None:
+        if tone is not None:
             for start in range(0, int(audio_s * 44_100), 1024):
-                tone = np.sin(np.arange(start, start + 1024) / 20).astype(np.float32)
-                samples = av.AudioFrame.from_ndarray(tone[None], format="fltp", layout="mono")
-                samples.sample_rate, samples.pts = 44_100, start
-                file.mux(sound.encode(samples))
-            file.mux(sound.encode(None))
+                wave = np.sin(np.arange(start, start + 1024) / 20).astype(np.float32)
+                frame = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout="mono")
+                frame.sample_rate, frame.pts = 44_100, start
+                file.mux(tone.encode(frame))
+            file.mux(tone.encode(None))
     return path
 
 
