@@ -11,6 +11,7 @@ from pose_hrnet.cli.console import RichProgress, one_sentence_errors, say
 from pose_hrnet.cli.options import (
     BackendOption,
     Device,
+    Inputs,
     Offline,
     file_to_write,
     given,
@@ -43,7 +44,7 @@ WAYS = "give the card of one that you have as --detector (docs/detection.md)"
 
 @one_sentence_errors
 def detect(
-    inputs: Annotated[list[Path], typer.Argument(help="Images, and folders of images.")],
+    inputs: Inputs,
     output: Annotated[Path, output_option(file_to_write, "JSON file of boxes to write.")],
     detector: DetectorOption = None,
     detector_threshold: DetectorThreshold = None,

@@ -37,6 +37,7 @@ from pose_hrnet.cli.tables import print_comparison, print_evaluation, print_scor
 from pose_hrnet.system.choices import CompareItem, NmsName
 from pose_hrnet.system.folders import check_room
 from pose_hrnet.system.text import parse_names
+from pose_hrnet.system.transfer import address_in
 
 if TYPE_CHECKING:
     from pose_hrnet.config.data import DataSet
@@ -146,7 +147,7 @@ def evaluate(
         )
         facts: dict[str, Any] = {
             # Not an address, in which there may be what only one user may know.
-            "checkpoint": str(file) if ":/" in checkpoint else checkpoint,
+            "checkpoint": str(file) if address_in(checkpoint) else checkpoint,
             "weights": model.weights,
             "backend": model.choice.backend,
         }
@@ -157,8 +158,7 @@ def evaluate(
             loaded = loaded_detector(detector, detector_threshold, scoring=True, device=device)
             facts |= {"detector": loaded.summary, "detector_threshold": loaded.threshold}
             boxed = data.model_copy(update={"boxes": output / "boxes.json"})
-            if not _detected(loaded, boxed, world):
-                return
+            _detect(loaded, boxed, world)
             annotated = run_evaluation(
                 model, data, test, workers=workers,
                 evaluator=evaluator, world=world, progress=bars,
@@ -190,16 +190,14 @@ def evaluate(
         say(f"{output / 'metrics.json'}\n{output / RESULTS_FILE}")
 
 
-def _detected(detector: Detector, data: DataSet, world: World) -> int:
-    """Write the box file of a data set; the number of persons in it."""
+def _detect(detector: Detector, data: DataSet, world: World) -> None:
+    """Write the box file of a data set."""
     from pose_hrnet.inference.detected import detect_data_set
 
     assert data.boxes is not None
     output = data.boxes
     found = world.on_main(lambda: detect_data_set(detector, data, output, progress=RichProgress()))
-    zero = "" if found.persons else "; nothing is left to predict, and AP is 0"
-    say(f"{found.in_words()}; {output}{zero}")
-    return found.persons
+    say(f"{found.in_words()}; {output}")
 
 
 def _cost(evaluation: Evaluation, annotated: Evaluation) -> str:

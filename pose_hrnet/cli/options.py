@@ -148,6 +148,13 @@ def output_option(parser: Callable[[str | Path], Path], words: str) -> Any:
     return typer.Option("--output", "-o", parser=parser, metavar="PATH", help=words)
 
 
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        help="Images, folders of images, patterns in quotes such as 'photos/*.jpg', and http or "
+        "https addresses of images."
+    ),
+]
 Output = Annotated[Path, output_option(folder_to_write, "Folder to write to.")]
 Checkpoint = Annotated[
     str,

@@ -21,6 +21,7 @@ from pose_hrnet.cli.options import (
     Checkpoint,
     Device,
     FlipTest,
+    Inputs,
     Offline,
     Output,
     PrecisionOption,
@@ -42,7 +43,7 @@ WAYS = (
 
 @one_sentence_errors
 def predict(
-    inputs: Annotated[list[Path], typer.Argument(help="Images, and folders of images.")],
+    inputs: Inputs,
     output: Output,
     checkpoint: Checkpoint = DEFAULT,
     boxes: Annotated[
@@ -65,6 +66,14 @@ def predict(
         ),
     ] = None,
     overlays: Annotated[bool, typer.Option(help="Draw the poses on the images.")] = True,
+    show_heatmaps: Annotated[
+        bool,
+        typer.Option(
+            "--show-heatmaps",
+            help="Draw the heatmaps of the surest person in each image, all keypoints in one "
+            "picture.",
+        ),
+    ] = False,
     min_score: Annotated[
         float | None, typer.Option(help="Keypoints below it are not drawn, and no labels; 0.2.")
     ] = None,
@@ -111,10 +120,10 @@ def predict(
     """
     from pose_hrnet.config.recipe import EvaluateConfig
     from pose_hrnet.inference.estimator import PoseEstimator
-    from pose_hrnet.inference.files import predict_files
+    from pose_hrnet.inference.files import images_for, predict_files
     from pose_hrnet.inference.formats.writer import Outputs, check_formats
     from pose_hrnet.inference.load import load_model
-    from pose_hrnet.inference.sources import find_images, identify
+    from pose_hrnet.inference.sources import identify
     from pose_hrnet.models.weights.zoo import find_entry
 
     asked = {
@@ -131,14 +140,18 @@ def predict(
     wanted: tuple[PoseFormat, ...] = ()
     if formats is not None:
         wanted = parse_names(formats, "--format", get_args(PoseFormat))
-    outputs = Outputs(formats=wanted, **given(draw_above=min_score, label_above=min_score))
+    outputs = Outputs(
+        heatmaps=show_heatmaps,
+        formats=wanted,
+        **given(draw_above=min_score, label_above=min_score),
+    )
     check_formats(output, wanted)
     if min_box_score is not None and boxes is None:
         raise ValueError(
             "--min-box-score does nothing without --boxes; a detector takes --detector-threshold"
         )
     sources = identify(
-        find_images(inputs, skip=output / "overlays"),
+        images_for(inputs, output),
         boxes,
         annotations,
         box_format=box_format,
@@ -191,7 +204,7 @@ def predict(
         + (f", none in {done.empty} of them; " if done.empty else "; ")
         + f"{counted(len(done.failures), 'image')} could not be read; written to {output}",
     )
-    if done.overlays_missing:
-        say("overlays are missing; why is said above")
-    if done.failures or done.overlays_missing:
+    if done.pictures_missing:
+        say("pictures are missing; why is said above")
+    if done.failures or done.pictures_missing:
         raise typer.Exit(1)

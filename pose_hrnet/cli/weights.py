@@ -18,6 +18,7 @@ from pose_hrnet.cli.console import (
 from pose_hrnet.cli.options import Offline, checkpoint_file, file_to_write, output_option
 from pose_hrnet.system.choices import CodecName, ColourOrder
 from pose_hrnet.system.text import parse_size
+from pose_hrnet.system.transfer import address_in
 
 if TYPE_CHECKING:
     from pose_hrnet.models.weights.fit import LoadReport
@@ -196,7 +197,8 @@ def convert(
 def _entry(name: str) -> Entry:
     from pose_hrnet.models.weights.zoo import entry_of_address, find_entry
 
-    return entry_of_address(name) if ":/" in name else find_entry(name)
+    address = address_in(name)
+    return find_entry(name) if address is None else entry_of_address(address)
 
 
 def _row(entry: Entry) -> list[str]:

@@ -187,8 +187,8 @@ def people_to_predict(
             min_score=min_box_score,
             category_ids=file.category(category).ids,
         )
-    if not len(people):
-        raise ValueError(f"{boxes or file} has no person to predict; see pose-hrnet data validate")
+    if not len(people) and boxes is None:
+        raise ValueError(f"{file} has no person to predict; see pose-hrnet data validate")
     return people
 
 

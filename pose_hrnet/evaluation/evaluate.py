@@ -230,7 +230,7 @@ def score_inference(
     """
     card, decoder = model.card, model.decoder
     data = chosen.data
-    if not len(inference.poses):
+    if not len(inference.poses) and len(chosen.people):
         raise ValueError(
             f"none of the images of {data.annotations} could be read from {data.images}: "
             f"{why_unreadable(data.images, chosen.people.images)}"

@@ -179,7 +179,7 @@ class PoseModel:
         Raises:
             ValueError: If the model is an export, which gives keypoints.
         """
-        self._check_heatmaps()
+        self.check_heatmaps()
         return self.decoder.heatmaps(self.network, self.images(crops)).cpu()
 
     def images(self, crops: Tensor) -> Tensor:
@@ -244,9 +244,14 @@ class PoseModel:
                 "was asked for; leave it out"
             )
         if changes.get("codec", decoder.codec) != decoder.codec or not changes.get("refine", True):
-            self._check_heatmaps()
+            self.check_heatmaps()
 
-    def _check_heatmaps(self) -> None:
+    def check_heatmaps(self) -> None:
+        """Refuse an export, which gives keypoints.
+
+        Raises:
+            ValueError: If the model is one.
+        """
         if self.decoder.in_graph:
             raise ValueError(
                 "the exported model holds its decoder, and gives no heatmaps to decode in other "
@@ -277,7 +282,7 @@ def decode_each(
     if len(decoders) == 1:
         yield decoders[0](model.network, images)
         return
-    model._check_heatmaps()
+    model.check_heatmaps()
     straight, mirrored = decoders[0].views(model.network, images)
     if mirrored is None and any(decoder.flip_test for decoder in decoders):
         mirrored = decoders[0].run(model.network, images.flip(-1))

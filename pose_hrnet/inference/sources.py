@@ -1,4 +1,4 @@
-"""Which images are predicted, what they are called, and the boxes in them."""
+"""What images are called in results, and the boxes in them."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
 
 from pose_hrnet.data.formats.detections import PersonBox, load_boxes
 from pose_hrnet.data.formats.identity import ImageIndex, rows_by_number
 from pose_hrnet.data.formats.mpii import MpiiFile
 from pose_hrnet.data.formats.suspicions import suspect_boxes, warn_of
 from pose_hrnet.data.image_facts import read_facts
-from pose_hrnet.data.images import FORMATS, ImageError
+from pose_hrnet.data.images import ImageError
 from pose_hrnet.data.people import read_annotations
-from pose_hrnet.inference.written import holds_overlays
 from pose_hrnet.keypoints.geometry import xyxy_to_xywh
 from pose_hrnet.keypoints.records import PERSON, Float64, ImageId, Images
 from pose_hrnet.system.choices import BoxFormat
@@ -42,58 +40,6 @@ class Sources:
     image_ids: dict[Path, ImageId]
     boxes: dict[Path, Float64] | None
     category_ids: dict[Path, list[ImageId]]
-
-
-@cache
-def image_suffixes() -> frozenset[str]:
-    """How the names of the files end that can be opened, in small letters."""
-    known = PIL.Image.registered_extensions().items()
-    return frozenset({".jfif", ".jpe"} | {suffix for suffix, name in known if name in FORMATS})
-
-
-def find_images(inputs: Sequence[Path], *, skip: Path | None = None) -> list[Path]:
-    """Image files among paths, each once; folders are searched with their sub-folders, sorted.
-
-    Files in folders are taken by their suffix; what is passed over is told in one line. Pictures
-    that an earlier prediction drew are no inputs, wherever in a folder they lie.
-
-    Args:
-        inputs: Image files and folders.
-        skip: Another folder whose files are passed over.
-
-    Raises:
-        FileNotFoundError: If a path does not exist.
-        ValueError: If there is no image at all.
-    """
-    found: dict[Path, Path] = {}
-    others: list[str] = []
-    drawn: list[Path] = []
-    for path in inputs:
-        if not path.exists():
-            raise FileNotFoundError(f"{path} does not exist; give image files or folders of them")
-        files = [path]
-        if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.is_file())
-            drawn += [file for file in inside if holds_overlays(file.parent)]
-            inside = [file for file in inside if not holds_overlays(file.parent)]
-            files = [file for file in inside if file.suffix.lower() in image_suffixes()]
-            others += [f.suffix.lower() or f.name for f in inside if f not in set(files)]
-        for file in files:
-            found.setdefault(file.resolve(), file)
-    skipped = None if skip is None else skip.resolve()
-    paths = [path for resolved, path in found.items() if skipped not in resolved.parents]
-    told = ", ".join(f"{count} {suffix}" for suffix, count in Counter(others).most_common(5))
-    if not paths:
-        looked = " ".join(sorted(image_suffixes())) + (f", not below {skip}" if found else "")
-        looked += f", not at {counted(len(drawn), 'overlay')} of earlier runs" if drawn else ""
-        raise ValueError(
-            f"there is no image in {', '.join(map(str, inputs))}; looked for {looked}"
-            + (f", and passed over {told}" if told else "")
-        )
-    if told:
-        log.info("passed over %s that are no images by their suffix: %s",
-                 counted(len(others), "file"), told)  # fmt: skip
-    return paths
 
 
 def identify(
@@ -285,4 +231,4 @@ def _rows_of_boxes(
     return rows
 
 
-__all__ = ["Sources", "find_images", "identify", "image_suffixes", "own_names"]
+__all__ = ["Sources", "identify", "own_names"]

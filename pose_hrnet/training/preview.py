@@ -17,8 +17,9 @@ from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.training.assemble import build_model
 from pose_hrnet.training.data import TrainingData, training_crops, training_data
+from pose_hrnet.visualize.heatmaps import draw_heatmaps
 from pose_hrnet.visualize.pictures import add_title, enlarged, picture_grid, write_image
-from pose_hrnet.visualize.poses import draw_heatmaps, draw_poses
+from pose_hrnet.visualize.poses import draw_poses
 
 PLAIN = "plain"
 PAIRS_PER_ROW = 4

@@ -76,7 +76,7 @@ def test_every_name_and_size_costs_itself_alone(estimator, folder, tmp_path, cap
     assert str(folder / "caf\\xe9.png") in names
     overlays = {path.name for path in (tmp_path / "out/overlays").iterdir()}
     assert len(overlays) == 6
-    (missing,) = done.overlays_missing
+    (missing,) = done.pictures_missing
     assert "wide.jpg cannot be written as an image of 65,600 x 2 pixels; JPEG takes" in missing
     assert missing in caplog.text
 
@@ -100,8 +100,8 @@ def test_a_disk_that_fills_up_keeps_what_is_there(estimator, folder, tmp_path, m
     done = predict_files(estimator, [folder], tmp_path / "out")
     assert ids_in(tmp_path / "out") == NAMES
     assert len(asked) == 1
-    (said,) = done.overlays_missing
-    assert said.endswith("choose another --output; no more overlays are drawn")
+    (said,) = done.pictures_missing
+    assert said.endswith("choose another --output; no more pictures are drawn")
 
     add = GrowingFile.add
     pieces = []

@@ -73,6 +73,11 @@ def read_box_rows(
     return _encoded(_rows_by_file(path, content, box_format))
 
 
+def is_empty_list(path: Path) -> bool:
+    """Whether a file is the JSON list of no box that a detector writes which found nobody."""
+    return path.is_file() and is_list(path) and not read_json(path, list[msgspec.Raw], FORMS)
+
+
 def _encoded(rows: Iterable[dict[str, Any]]) -> list[msgspec.Raw]:
     return [msgspec.Raw(msgspec.json.encode(row)) for row in rows]
 

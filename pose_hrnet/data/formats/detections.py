@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from pose_hrnet.data.formats.box_files import SizeOf, read_box_rows
+from pose_hrnet.data.formats.box_files import SizeOf, is_empty_list, read_box_rows
 from pose_hrnet.data.formats.identity import ImageIndex
 from pose_hrnet.data.formats.rows import (
     Problem,
@@ -115,14 +115,18 @@ def load_detections(
 
     Returns:
         N detected persons in the file's order; boxes are not clipped, as in the official code.
+        None of an empty list: a detector that found nobody.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no list of detections, or none is left.
+        ValueError: If it is no list of detections, or has some, of which none is left.
     """
     people, problems = read_detections(
         path, images, skeleton=skeleton, min_score=min_score, category_ids=category_ids
     )
+    if not len(people) and not problems and is_empty_list(path):
+        log.warning("%s has no box: nobody was found", path)
+        return people
     if not len(people):
         reasons = [summarise(problems), explain_strays(problems, images)]
         reason = "; ".join(filter(None, reasons)) or "no box has this category and score"

@@ -39,11 +39,13 @@ class Outputs:
 
     Attributes:
         draw_above: Keypoints of this score and above are drawn on the images; None: no overlays.
+        heatmaps: Whether the heatmaps of the surest person in each image are drawn.
         formats: Files for other programs.
         label_above: Keypoints of this score and above are labels in them, where they have labels.
     """
 
     draw_above: float | None = 0.2
+    heatmaps: bool = False
     formats: tuple[PoseFormat, ...] = ()
     label_above: float = 0.2
 

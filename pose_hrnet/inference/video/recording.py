@@ -116,9 +116,7 @@ class _ContainerRecording:
         self._size_wh = (width + width % 2, height + height % 2)
         self._file = _File(self.path, "x+")
         options = {"movflags": "hybrid_fragmented", "use_editlist": "1"}
-        self._container = self._av.open(
-            self._file, "w", format="mp4", container_options=options
-        )
+        self._container = self._av.open(self._file, "w", format="mp4", container_options=options)
         rate = Fraction(self._facts.rate).limit_denominator(1001)
         name = next(name for name in ENCODERS if _has_encoder(self._av, name))
         keys = {"g": str(max(1, round(KEY_FRAMES_S * rate)))}

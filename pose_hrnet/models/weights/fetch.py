@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,12 +30,10 @@ from pose_hrnet.models.weights.zoo import (
 from pose_hrnet.system.download import Origin, download
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import one_line, shown
-from pose_hrnet.system.transfer import Source, check_address
+from pose_hrnet.system.transfer import Source, address_in, check_address
 
 log = logging.getLogger(__name__)
 
-# Also as pathlib shortens it, https:/host.
-_ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):/{1,2}(?=[^/])", re.IGNORECASE)
 _INCOMING = "incoming"
 """Where what is being downloaded lies."""
 _ONNX = ".onnx", b"\x08"
@@ -94,11 +91,10 @@ def entry_meant(what: str | Path) -> Entry | None:
     Raises:
         ValueError: If it is an address that is not taken.
     """
-    text = str(what)
-    address = _ADDRESS.match(text)
+    address = address_in(what)
     if address is not None:
-        return entry_of_address(f"{address['scheme'].lower()}://{text[address.end() :]}")
-    return None if Path(what).exists() else zoo().get(text)
+        return entry_of_address(address)
+    return None if Path(what).exists() else zoo().get(str(what))
 
 
 def fetch(entry: Entry, *, progress: Progress = SILENT) -> Path:
