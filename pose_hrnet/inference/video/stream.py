@@ -124,7 +124,7 @@ def pose_frames(
         yield from follower.rest()
 
 
-def _in_batches(estimator: Poser, source: Source) -> Iterator[tuple[Frame, Float32, Poses]]:
+def _in_batches(estimator: Poser, source: Source) -> Generator[_Posed, None, None]:
     for (frame, scores), _, poses in estimator.predict_stream(_persons(estimator, source)):
         yield frame, scores, poses
 
