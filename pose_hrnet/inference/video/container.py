@@ -13,7 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from pose_hrnet.inference.video.frames import FASTEST_RATE, USUAL_RATE, Decoded, Facts, VideoError
+from pose_hrnet.inference.video.frames import (
+    FASTEST_RATE,
+    USUAL_RATE,
+    Decoded,
+    Facts,
+    VideoError,
+    Window,
+)
+from pose_hrnet.inference.video.sound import Sound
 from pose_hrnet.keypoints.records import Image
 from pose_hrnet.system.extras import import_extra
 from pose_hrnet.system.text import counted, one_line
@@ -55,6 +63,7 @@ class ContainerReader:
             self._container.close()
             raise
         self.notes: list[str] = []
+        self._address = address
         self._start_s = self._start()
         self.facts = self._facts()
 
@@ -166,6 +175,12 @@ class ContainerReader:
         elif len(container.streams) > 1:
             return None  # another stream may be the longest one
         return min(lengths, default=None)
+
+    def sound(self, window: Window) -> Sound | None:
+        """The sound of a part of it; None if it has none."""
+        if not self._container.streams.audio:
+            return None
+        return Sound(self._address, window, self._start_s)
 
     def close(self) -> None:
         """Let go of the file."""

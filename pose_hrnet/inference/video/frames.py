@@ -141,7 +141,8 @@ class Source(Protocol):
         is_live: Whether it goes on while nobody reads.
         facts: What is known of it.
         total: About how many frames it will give; None: not known.
-        notes: A sentence on each thing that was wrong with it, complete once it was read.
+        notes: A sentence on each thing that is missing, complete once it was read.
+        remarks: Likewise on what was unusual.
     """
 
     name: str
@@ -150,8 +151,12 @@ class Source(Protocol):
     facts: Facts
     total: int | None
     notes: list[str]
+    remarks: list[str]
 
     def __iter__(self) -> Iterator[Frame]: ...
+
+    def stop_if(self, asked: Callable[[], object]) -> None:
+        """Let it end early, once what is asked between frames is true."""
 
     def state(self) -> str:
         """What is worth to be seen while it is read: frames dropped, say."""
@@ -180,16 +185,24 @@ class Recorded:
     window: Window = EVERYTHING
     is_live: bool = field(default=False, init=False)
     notes: list[str] = field(default_factory=list, init=False)
+    remarks: list[str] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         self.facts = self.reader.facts
         self.total = self.window.frames_of(self.facts)
+        self._asked: Callable[[], object] = bool
+
+    def stop_if(self, asked: Callable[[], object]) -> None:
+        """Let it end early, once what is asked between frames is true."""
+        self._asked = asked
 
     def __iter__(self) -> Iterator[Frame]:
         step = 1 / self.facts.rate
         last, shift = -step, 0.0
         count = silent = backward = 0
         for index, (said, pixels) in enumerate(self.reader):
+            if self._asked():
+                return
             time_s = last + step if said is None else said + shift
             silent += said is None
             if time_s <= last:
@@ -212,12 +225,12 @@ class Recorded:
 
     def _conclude(self, count: int, silent: int, backward: int) -> None:
         if silent:
-            self.notes.append(
+            self.remarks.append(
                 f"{self.name}: {counted(silent, 'frame')} without a time, counted at "
                 f"{self.facts.rate:g} a second"
             )
         if backward:
-            self.notes.append(
+            self.remarks.append(
                 f"{self.name}: its clock goes back at {counted(backward, 'frame')}, which follow "
                 "the one before at the usual distance"
             )

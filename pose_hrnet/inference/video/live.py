@@ -83,6 +83,8 @@ class LiveSource:
         self.facts = Facts()
         self.total: int | None = None
         self.notes: list[str] = []
+        self.remarks: list[str] = []
+        self._asked: Callable[[], object] = bool
         self.dropped = self.reconnects = 0
         self.latency = 0.0
         first = self._open(address)
@@ -116,13 +118,13 @@ class LiveSource:
             yield Frame(index, time_s, rgb(image))
         self.close()
         if self.reconnects:
-            self.notes.append(
+            self.remarks.append(
                 f"{self.name}: it stalled or was cut off, and was opened anew "
                 f"{counted(self.reconnects, 'time')}"
             )
         if self._ended:
-            self.notes.append(f"{self.name}: no frame for {self.patience:g} s; it has ended")
-        if not self._arrived:
+            self.remarks.append(f"{self.name}: no frame for {self.patience:g} s; it has ended")
+        if not self._arrived and not self._asked():
             raise VideoError(
                 f"{self.name} was opened and gave no frame in {self.patience:g} s; look whether "
                 "another program has it, and whether it sends"
@@ -132,7 +134,7 @@ class LiveSource:
         """The newest frame, once there is one that was not given; None at the end."""
         with self._change:
             while self._newest is None:
-                if self._ended or self._closing.is_set():
+                if self._ended or self._closing.is_set() or self._asked():
                     return None
                 self._change.wait(0.2)  # not for ever: signals are looked at in between
             taken, self._newest = self._newest, None
@@ -190,6 +192,10 @@ class LiveSource:
             capture.release()
             self._closing.wait(_BETWEEN_TRIES_S)
         raise _GaveUp
+
+    def stop_if(self, asked: Callable[[], object]) -> None:
+        """Let it end early, once what is asked between frames is true."""
+        self._asked = asked
 
     def state(self) -> str:
         """Frames dropped so far, and how old the last one was."""

@@ -19,6 +19,7 @@ from pose_hrnet.inference.written import GrowingFile
 from pose_hrnet.keypoints.records import PERSON
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.choices import PoseFormat, VideoFormat
+from pose_hrnet.system.extras import import_extra
 from pose_hrnet.system.files import encode_json, replace_file
 from pose_hrnet.system.folders import naming
 from pose_hrnet.system.text import in_utf8
@@ -83,9 +84,9 @@ class VideoFiles:
         for name in self._orders:
             if name == "openpose-body25":
                 check_body25(skeleton)
-        self._parquet = None
+        self._parquet: ParquetStream | None = None
         if "parquet" in formats:
-            self._parquet = ParquetStream(self._paths["parquet"], skeleton)
+            import_extra("pyarrow", "parquet")
 
     def add(self, frame: PosedFrame) -> None:
         """Write a frame.
@@ -101,8 +102,10 @@ class VideoFiles:
         self._table.add(b"".join(map(_line, _table_rows(frame, self._skeleton))))
         for name in self._orders:
             self._write_openpose(name, frame)
-        if self._parquet is not None:
+        if "parquet" in self._paths:
             with naming(self._paths["parquet"]):
+                if self._parquet is None:
+                    self._parquet = ParquetStream(self._paths["parquet"], self._skeleton)
                 self._parquet.add(poses, frame.index, frame.time_s)
         self.persons += len(poses)
         if poses.track_ids is not None:

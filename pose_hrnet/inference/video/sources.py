@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
+from pose_hrnet.data.web_images import image_suffixes
 from pose_hrnet.inference.video.container import ContainerReader, has_pyav
 from pose_hrnet.inference.video.frames import (
     EVERYTHING,
@@ -22,6 +25,7 @@ from pose_hrnet.inference.video.images import ImageReader, in_order
 from pose_hrnet.inference.video.live import LiveSource
 from pose_hrnet.inference.video.opencv import OpenCvReader
 from pose_hrnet.system.inputs import check_input, shown_path
+from pose_hrnet.system.transfer import address_in, shown_url
 
 VIDEO_SUFFIXES = frozenset({
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg",
@@ -30,15 +34,29 @@ VIDEO_SUFFIXES = frozenset({
 })  # fmt: skip
 """How the names of video files end, in small letters."""
 
+PLAYLISTS = frozenset({".m3u8", ".mpd", ".sdp"})
+"""Likewise, of addresses."""
+_STREAMS = frozenset({
+    "multipart/x-mixed-replace", "application/vnd.apple.mpegurl", "application/x-mpegurl",
+    "application/dash+xml",
+})  # fmt: skip
+"""Content types of streams, beside those of videos."""
+_ANSWER_S = 10
+_ENDLESS = frozenset({".mjpg", ".mjpeg", ".ts"})
+"""Of addresses: streams, however they end."""
+
 Given: TypeAlias = str | int | Path | Sequence[Path]
 """A file, an address, the number of a camera, or images in the order of time."""
 
 
 def names_video(given: str | Path) -> bool:
     """Whether a word of a command line names a video, a camera or a stream; else an image."""
-    text = str(given)
-    if is_address(text):
-        return True
+    text, address = str(given), address_in(given)
+    if address is not None:
+        suffix = Path(urlsplit(address).path).suffix.lower()
+        if not address.startswith(("http:", "https:")) or suffix in VIDEO_SUFFIXES | PLAYLISTS:
+            return True
+        return suffix not in image_suffixes() and _sends_video(address)
     path = Path(text)
     if path.exists():
         return path.is_char_device() or (
@@ -48,9 +66,14 @@ def names_video(given: str | Path) -> bool:
     return is_camera or path.suffix.lower() in VIDEO_SUFFIXES or text.startswith("/dev/video")
 
 
-def is_address(text: str) -> bool:
-    """Whether a text is an address on a network, of whatever protocol."""
-    return re.match(r"[a-z][a-z0-9+.-]+://", text, re.IGNORECASE) is not None
+def _sends_video(address: str) -> bool:
+    """Whether what answers says that it sends a video; not, if nothing answers."""
+    try:
+        with urlopen(address, timeout=_ANSWER_S) as answer:
+            kind = str(answer.headers.get_content_type())
+    except (OSError, ValueError, HTTPException):
+        return False
+    return kind.startswith("video/") or kind in _STREAMS
 
 
 def open_source(
@@ -95,10 +118,11 @@ def open_source(
             max_latency=max_latency,
             patience=patience,
         )
-    if is_address(text):
-        name, stem = _without_password(text), _stem_of(text)
-        if Path(urlsplit(text).path).suffix.lower() in VIDEO_SUFFIXES and has_pyav():
-            return Recorded(name, stem, ContainerReader(text, name), window)
+    address = address_in(text)
+    if address is not None:
+        text, name, stem = address, shown_url(address), _stem_of(address)
+        if Path(urlsplit(text).path).suffix.lower() in VIDEO_SUFFIXES - _ENDLESS:
+            return Recorded(name, stem, _reader(text, name), window)
     elif Path(text).is_char_device() or (not Path(text).exists() and text.startswith("/dev/")):
         name, stem = text, Path(text).name
     else:
@@ -113,16 +137,14 @@ def _file(path: Path, window: Window) -> Source:
     name = shown_path(path)
     if path.stat().st_size == 0:
         raise VideoError(f"{name} is empty; give a video file")
-    if has_pyav():
-        return Recorded(name, path.stem, ContainerReader(f"file:{path}", name), window)
-    return Recorded(name, path.stem, OpenCvReader(str(path.resolve()), name), window)
+    return Recorded(name, path.stem, _reader(str(path), name), window)
 
 
-def _without_password(address: str) -> str:
-    """An address as messages may show it."""
-    parts = urlsplit(address)
-    _, at, host = parts.netloc.rpartition("@")
-    return shown_path(parts._replace(netloc=f"...@{host}" if at else host, query="").geturl())
+def _reader(place: str, name: str) -> Reader:
+    """What decodes a file here, or one behind an address."""
+    if not has_pyav():
+        return OpenCvReader(place, name)
+    return ContainerReader(place if address_in(place) else f"file:{place}", name)
 
 
 def _stem_of(address: str) -> str:

@@ -100,7 +100,7 @@ class Poser(Protocol):
 
 def pose_frames(
     estimator: Poser, source: Source, how: Following = USUALLY
-) -> Iterator[PosedFrame]:
+) -> Generator[PosedFrame, None, None]:
     """The frames of a source with the persons in them, in order, each once.
 
     Args:
