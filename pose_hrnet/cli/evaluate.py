@@ -17,6 +17,7 @@ from pose_hrnet.cli.detect import DetectorOption, DetectorThreshold, loaded_dete
 from pose_hrnet.cli.options import (
     Annotations,
     BackendOption,
+    Calibrated,
     Card,
     CategoryOption,
     Checkpoint,
@@ -84,6 +85,7 @@ def evaluate(
     category: CategoryOption = None,
     head_sizes: Annotated[Path | None, typer.Option(help="MPII's gt_valid.mat.")] = None,
     card: Card = None,
+    calibrated: Calibrated = False,
     backend: BackendOption = "auto",
     offline: Offline = False,
 ) -> None:
@@ -128,6 +130,8 @@ def evaluate(
             crops=crops,
             **given(precision=precision),
         ).with_test_settings(flip_shift=flip_shift)
+        if calibrated:
+            model = model.calibrated()
         data = DataSet(
             annotations=annotations,
             images=images,

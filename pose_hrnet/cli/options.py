@@ -236,6 +236,14 @@ FlipTest = Annotated[
         help="Average with the mirrored crop; on, but for exports, which have it built in or not.",
     ),
 ]
+Calibrated = Annotated[
+    bool,
+    typer.Option(
+        "--calibrated",
+        help="Scores of keypoints as probabilities that they are at their places; the card says "
+        "how, once weights calibrate has measured it.",
+    ),
+]
 Card = Annotated[
     Path | None, typer.Option(help="YAML card of a heatmap model that others exported.")
 ]

@@ -17,6 +17,7 @@ from pose_hrnet.cli.console import (
 from pose_hrnet.cli.detect import DetectorOption, DetectorThreshold, loaded_detector
 from pose_hrnet.cli.options import (
     BackendOption,
+    Calibrated,
     Card,
     Checkpoint,
     Device,
@@ -106,6 +107,7 @@ def predict(
     device: Device = "auto",
     precision: PrecisionOption = None,
     card: Card = None,
+    calibrated: Calibrated = False,
     backend: BackendOption = "auto",
     offline: Offline = False,
 ) -> None:
@@ -182,6 +184,8 @@ def predict(
         card=card,
         crops=crops,
     )
+    if calibrated:
+        model = model.calibrated()
     if checkpoint == DEFAULT:
         weights = find_entry(DEFAULT)
         log.info(

@@ -75,6 +75,7 @@ class Evaluation:
             "backend": "eager",
             "weights": "fp32",
             "unreadable_images": 0,
+            "calibrated": False,
         }
         if METRICS[self.metric].by_person:
             usual["nms"] = "none"
@@ -238,7 +239,7 @@ def score_inference(
     people, scorer = chosen.people, chosen.scorer
     if METRICS[scorer.metric].by_person:
         test = test.model_copy(update={"nms": "none"})
-    poses = postprocess(inference.poses, card.skeleton, test)
+    poses = model.finish(postprocess(inference.poses, card.skeleton, test))
     scores = scorer.score(poses, people, inference, evaluator=evaluator)
     keypoint_metrics = scorer.keypoint_metrics(people, inference)
     provenance = {
@@ -257,6 +258,7 @@ def score_inference(
         "nms_area": "padded crop (official)",
         "keypoint_threshold": test.keypoint_threshold,
         "min_box_score": test.min_box_score,
+        "calibrated": model.calibration is not None,
         "precision": arithmetic(model.device, decoder.precision),
         "processes": processes,
         "evaluator": scores.evaluator,

@@ -117,6 +117,7 @@ def predict_files(
             names=names,
             ids=sources.image_ids,
             min_score=outputs.label_above,
+            categories=sources.categories,
         )
         written = PredictionFiles(output, estimator.skeleton)
         with (
@@ -138,6 +139,7 @@ def predict_files(
                     poses = postprocess(
                         replace(poses, scores=box_scores), estimator.skeleton, test
                     )
+                poses = estimator.model.finish(poses)
                 written.add(path, poses, own[path])
                 foreign.add(path, poses, (image.shape[1], image.shape[0]))
                 if (lowest := outputs.draw_above) is not None:

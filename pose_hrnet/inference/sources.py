@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +25,9 @@ from pose_hrnet.system.text import counted, few, in_utf8
 
 log = logging.getLogger(__name__)
 
+PERSONS: Mapping[ImageId, str] = {PERSON: "person"}
+"""The categories where no annotations say others."""
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -35,11 +38,13 @@ class Sources:
         boxes: ``(N, 5)`` left, top, right, bottom and score of the persons in a file, if it has
             any; None: each image is one person.
         category_ids: The ``category_id`` of each box of a file, or of each file without boxes.
+        categories: Name of each ``category_id`` that there may be.
     """
 
     image_ids: dict[Path, ImageId]
     boxes: dict[Path, Float64] | None
     category_ids: dict[Path, list[ImageId]]
+    categories: Mapping[ImageId, str] = field(default_factory=lambda: dict(PERSONS))
 
 
 def identify(
@@ -72,7 +77,7 @@ def identify(
     if boxes is not None:
         found = load_boxes(
             boxes,
-            categories,
+            list(categories),
             min_score=min_box_score,
             box_format=box_format,
             size_of=partial(_size_of, {path.stem: path for path in paths}),
@@ -84,7 +89,8 @@ def identify(
             images.sizes_wh[at] = listed.sizes_wh[place[image_id]]
     ids = dict(zip(paths, images.ids, strict=True))
     if boxes is None:
-        return Sources(ids, None, {path: [categories[0]] for path in paths})
+        first = next(iter(categories))
+        return Sources(ids, None, {path: [first] for path in paths}, categories)
     rows = _rows_of_boxes(found, boxes, images, ImageIndex(listed), known)
     placed: dict[Path, list[PersonBox]] = {}
     for box, row in zip(found, rows, strict=True):
@@ -110,7 +116,10 @@ def identify(
     )
     arrays = {path: np.array([box.row for box in of]) for path, of in placed.items()}
     return Sources(
-        ids, arrays, {path: [box.category_id for box in of] for path, of in placed.items()}
+        ids,
+        arrays,
+        {path: [box.category_id for box in of] for path, of in placed.items()},
+        categories,
     )
 
 
@@ -126,13 +135,14 @@ def _size_of(paths: Mapping[str, Path], name: str) -> tuple[int, int] | None:
     return (height, width) if facts.orientation >= 5 else (width, height)
 
 
-def _listed(annotations: Path | None) -> tuple[Images, tuple[ImageId, ...]]:
+def _listed(annotations: Path | None) -> tuple[Images, Mapping[ImageId, str]]:
     """The images that annotations list, and their categories of persons."""
     if annotations is None:
-        return Images((), (), np.empty((0, 2), np.int32)), (PERSON,)
+        return Images((), (), np.empty((0, 2), np.int32)), PERSONS
     file = read_annotations(annotations)
-    images = file.people.images if isinstance(file, MpiiFile) else file.images
-    return images, file.category().ids
+    if isinstance(file, MpiiFile):
+        return file.people.images, PERSONS
+    return file.images, file.names_of(file.category())
 
 
 def _annotated(

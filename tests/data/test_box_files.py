@@ -12,6 +12,7 @@ from PIL import Image
 from pose_hrnet.data.formats.detections import load_boxes, load_detections
 from pose_hrnet.inference.sources import identify
 from pose_hrnet.keypoints.records import Images
+from tests.helpers.builders import make_people
 
 CORNERS = [10.0, 20.0, 50.0, 80.0]
 XYWH = [10.0, 20.0, 40.0, 60.0]
@@ -91,6 +92,8 @@ def test_a_file_without_boxes_has_no_persons(tmp_path: Path, text: str) -> None:
     (tmp_path / "boxes.json").write_text(text)
     assert load_boxes(tmp_path / "boxes.json") == []
     assert identify([tmp_path / "a.jpg"], tmp_path / "boxes.json").boxes == {}
+    people = load_detections(tmp_path / "boxes.json", make_people(2).images)
+    assert len(people) == 0
 
 
 @pytest.mark.parametrize(
@@ -100,6 +103,7 @@ def test_a_file_without_boxes_has_no_persons(tmp_path: Path, text: str) -> None:
         ("a.csv", "", "has the columns none; expected"),
         ("a.csv", "file_name\n" + "a" * 200_000, "is no CSV .field larger than field limit"),
         ("a.csv", CSV.format("x,y,w,h", "10,20,forty,60"), "line 2 has a box or score that is no"),
+        ("a.csv", "file_name,x,y,w,h\n\n\na.jpg,1,2,k,4\n", "line 4 has a box or"),
         ("a.txt", "0 0.3 0.25", "line 1 has 3 values; expected YOLO's class, x, y, width, height"),
         ("a.txt", "person 0.3 0.2 0.1 0.1", "line 1 has 5 values; expected YOLO's"),
         ("a.json", "[{}]", "cannot be read"),

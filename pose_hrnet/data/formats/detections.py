@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from pose_hrnet.data.formats.box_files import SizeOf, is_empty_list, read_box_rows
+from pose_hrnet.data.formats.box_files import SizeOf, names_nobody, read_box_rows
 from pose_hrnet.data.formats.identity import ImageIndex
 from pose_hrnet.data.formats.rows import (
     Problem,
@@ -124,7 +124,7 @@ def load_detections(
     people, problems = read_detections(
         path, images, skeleton=skeleton, min_score=min_score, category_ids=category_ids
     )
-    if not len(people) and not problems and is_empty_list(path):
+    if not len(people) and not problems and names_nobody(path):
         log.warning("%s has no box: nobody was found", path)
         return people
     if not len(people):
