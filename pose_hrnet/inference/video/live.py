@@ -99,9 +99,14 @@ class LiveSource:
         self._last_s = clock()
         # A daemon: a driver that hangs must not keep the program.
         self._thread = threading.Thread(target=self._take, args=(first,), daemon=True)
-        self._thread.start()
 
     def __iter__(self) -> Iterator[Frame]:
+        """From now on; once."""
+        self._last_s = self._clock()
+        self._thread.start()
+        return self._frames()
+
+    def _frames(self) -> Iterator[Frame]:
         due = 0
         while (taken := self._next()) is not None:
             index, arrived, image = taken

@@ -107,15 +107,12 @@ def predict_video(
     """
     stem = stem or source.stem
     check_room(output)
-    paths = result_paths(output, stem, outputs.formats)
     drawn = output / f"{stem}.poses{suffix()}"
-    if outputs.draw_above is not None:
-        paths["overlay"] = drawn
     with closing(source), owned(output, LOCK):
-        check_free(paths.values(), replace=outputs.overwrite)
+        paths = files_of(output, stem, outputs)
         window = Window(source.name) if outputs.show else None
         files = VideoFiles(output, stem, _file_name(source), estimator.skeleton, outputs.formats)
-        run = _Run(files, window, source, partial(remove_earlier, paths.values()))
+        run = _Run(files, window, source, partial(remove_earlier, paths))
         began = monotonic()
         try:
             run.through(estimator, how, outputs, drawn, progress)
@@ -133,7 +130,7 @@ def predict_video(
             f"interrupted after {run.frames:,} frames; what was done is in {output}",
         )
     notes = [*source.notes, *([run.failure] if run.failure else [])]
-    written = tuple(path for path in paths.values() if path.exists())
+    written = tuple(path for path in paths if path.exists())
     return VideoPredictions(
         run.frames,
         files.persons,
@@ -229,24 +226,29 @@ def _file_name(source: Source) -> str:
     return Path(source.name).name if isinstance(source, Recorded) else source.name
 
 
-def check_free(paths: Iterable[Path], *, replace: bool) -> None:
-    """Refuse to write where something is.
+def files_of(output: Path, stem: str, outputs: VideoOutputs) -> list[Path]:
+    """The files and folders that are written of a video, where nothing is in their way.
 
     Args:
-        paths: Of files, and of folders of them.
-        replace: Whether what an earlier run wrote may be removed.
+        output: Folder.
+        stem: What they are called.
+        outputs: What is written.
 
     Raises:
-        FileExistsError: If something is there and is to stay, or is of another kind.
+        FileExistsError: If something is there that is not to be replaced.
     """
+    paths = [*result_paths(output, stem, outputs.formats).values()]
+    if outputs.draw_above is not None:
+        paths.append(output / f"{stem}.poses{suffix()}")
     for path in paths:
-        if not replace and (path.exists() or path.is_symlink()):
+        if not outputs.overwrite and (path.exists() or path.is_symlink()):
             raise FileExistsError(
                 f"{path} is there already, and is not written over; move it away, choose another "
                 "--output, or give --overwrite"
             )
         if path.is_dir() and not all(file.match(OPENPOSE_FILES) for file in path.iterdir()):
             raise FileExistsError(f"{path} holds other files, too; move it away")
+    return paths
 
 
 def remove_earlier(paths: Iterable[Path]) -> None:

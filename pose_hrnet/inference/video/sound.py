@@ -36,7 +36,7 @@ class Sound:
         if stream is None or stream.codec_context is None:
             return
         self._container = container
-        if stream.codec_context.name in COPIED:
+        if stream.codec_context.codec.canonical_name in COPIED:
             self._out = container.add_stream_from_template(stream)
             self._pieces = self._copied()
         else:
