@@ -120,8 +120,9 @@ class VideoOptions:
     @property
     def names(self) -> list[str]:
         """The options that were given, but for what makes a video of images."""
-        asked = [name for name, value in asdict(self).items() if value not in (None, False)]
-        off = [name for name in ("track", "smooth") if getattr(self, name) is False]
+        values = asdict(self)
+        asked = [name for name, v in values.items() if v is not None and v is not False]
+        off = [name for name in ("track", "smooth") if values[name] is False]
         return [f"--{'no-' * (n in off)}{n.replace('_', '-')}" for n in [*asked, *off]]
 
 

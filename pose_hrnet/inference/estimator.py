@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 import PIL.Image
@@ -19,10 +19,6 @@ from pose_hrnet.inference.detector import Source, detect_stream, load_detector
 from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import PoseModel, poses_of
 from pose_hrnet.inference.pictures import Picture, checked_boxes, rgb_of
-from pose_hrnet.inference.video.frames import Source as VideoSource
-from pose_hrnet.inference.video.frames import Window
-from pose_hrnet.inference.video.sources import Given, open_source
-from pose_hrnet.inference.video.stream import Following, PosedFrame, pose_frames
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.records import Float32, Float64, Image, Poses, object_array
@@ -30,6 +26,11 @@ from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.choices import Backend, Precision
 from pose_hrnet.system.text import counted
 from pose_hrnet.system.threads import ahead
+
+if TYPE_CHECKING:
+    from pose_hrnet.inference.video.frames import Source as VideoSource
+    from pose_hrnet.inference.video.sources import Given
+    from pose_hrnet.inference.video.stream import PosedFrame
 
 log = logging.getLogger(__name__)
 
@@ -318,6 +319,10 @@ class PoseEstimator:
             >>> for frame in estimator.stream("clip.mp4"):  # doctest: +SKIP
             ...     print(frame.time_s, frame.poses.track_ids)
         """
+        from pose_hrnet.inference.video.frames import Window
+        from pose_hrnet.inference.video.sources import open_source
+        from pose_hrnet.inference.video.stream import Following, pose_frames
+
         how = Following(detect_every, track, smooth and track)
         if isinstance(source, str | int | Path | Sequence):
             source = open_source(source, Window(start, end, every), rate=rate)

@@ -26,7 +26,7 @@ from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.threads import ahead
 
 BEGINS, GOES_ON = 0.2, 0.05
-"""Scores with which a track begins and goes on: that of a box, times the mean of the keypoints'."""
+"""Scores with which a track begins and goes on: of the box, times the mean of the keypoints."""
 
 
 @dataclass(frozen=True, eq=False)
