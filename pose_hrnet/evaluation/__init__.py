@@ -3,7 +3,7 @@
 metrics     the COCO numbers, CrowdPose, PCK, PCKh
 scorer      the metric of a data set, and its main number
 evaluate    predict and score
-compare     test-time choices side by side
+settings    test-time choices of one model, side by side
 matching    which pose is whose
 statistics  how sure a number is
 """
