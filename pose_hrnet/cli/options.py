@@ -210,6 +210,14 @@ CategoryOption = Annotated[
 MetricOption = Annotated[
     MetricName, typer.Option("--metric", help="auto: the one that the annotations are known by.")
 ]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        help="Draw these together instead of images: a field of the images or their annotations, "
+        "such as video_id or subject, or folder, that of the image files.",
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 PrecisionOption = Annotated[
     Precision | None,
