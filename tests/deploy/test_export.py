@@ -19,7 +19,6 @@ from pose_hrnet import HRNet, PoseEstimator
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.deploy.check import (
-    MAX_DIFFERENCE,
     Difference,
     annotated_crops,
     difference,
@@ -37,6 +36,7 @@ from pose_hrnet.models.card import SUFFIXES, ModelCard
 from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD
 from pose_hrnet.models.simple_baseline import SimpleBaseline
 from pose_hrnet.models.weights.load import save_model
+from pose_hrnet.system.defaults import MAX_DIFFERENCE
 from pose_hrnet.system.folders import NotWritten
 from tests.helpers.builders import make_people, write_annotations, write_images
 from tests.helpers.command_line import run

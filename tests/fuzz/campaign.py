@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import pkgutil
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pose_hrnet
-from tests.fuzz.children import end_of, faults
+from tests.fuzz.children import command_line, end_of, faults
 from tests.fuzz.mutators import (
     mutate_arguments,
     mutate_bytes,
@@ -69,6 +70,9 @@ def import_all() -> None:
             importlib.import_module(module.name)
     for name in ("matplotlib.pyplot", "onnxruntime", "scipy.io", "torchvision.transforms.v2"):
         importlib.import_module(name)
+    command_line()
+    gc.collect()
+    gc.freeze()  # or each child that collects its garbage would go through all that, and copy it
 
 
 def try_seed(seed: int, kit: Path, folder: Path) -> Tried:
