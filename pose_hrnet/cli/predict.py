@@ -17,17 +17,22 @@ from pose_hrnet.cli.console import (
 from pose_hrnet.cli.detect import DetectorOption, DetectorThreshold, loaded_detector
 from pose_hrnet.cli.options import (
     BackendOption,
+    BoxFormatOption,
+    Calibrated,
     Card,
+    CategoryOption,
     Checkpoint,
     Device,
     FlipTest,
+    Inputs,
     Offline,
     Output,
     PrecisionOption,
     checkpoint_file,
     given,
 )
-from pose_hrnet.system.choices import BoxFormat, NmsName, PoseFormat
+from pose_hrnet.system.choices import NmsName, PoseFormat
+from pose_hrnet.system.defaults import CROPS_PER_PASS, LOWEST_SCORE
 from pose_hrnet.system.text import counted, parse_names
 
 log = logging.getLogger(__name__)
@@ -42,7 +47,7 @@ WAYS = (
 
 @one_sentence_errors
 def predict(
-    inputs: Annotated[list[Path], typer.Argument(help="Images, and folders of images.")],
+    inputs: Inputs,
     output: Output,
     checkpoint: Checkpoint = DEFAULT,
     boxes: Annotated[
@@ -65,9 +70,17 @@ def predict(
         ),
     ] = None,
     overlays: Annotated[bool, typer.Option(help="Draw the poses on the images.")] = True,
+    show_heatmaps: Annotated[
+        bool,
+        typer.Option(
+            "--show-heatmaps",
+            help="Draw the heatmaps of the surest person in each image, all keypoints in one "
+            "picture.",
+        ),
+    ] = False,
     min_score: Annotated[
-        float | None, typer.Option(help="Keypoints below it are not drawn, and no labels; 0.2.")
-    ] = None,
+        float, typer.Option(help="Keypoints below it are not drawn, and no labels.")
+    ] = LOWEST_SCORE,
     formats: Annotated[
         str | None,
         typer.Option(
@@ -80,23 +93,20 @@ def predict(
         float | None,
         typer.Option(help="With --boxes: leave out weaker ones; detectors give many below 0.3."),
     ] = None,
-    box_format: Annotated[
-        BoxFormat,
-        typer.Option(
-            help="xywh: left, top, width, height, as COCO; xyxy: left, top, right, bottom."
-        ),
-    ] = "xywh",
+    box_format: BoxFormatOption = "xywh",
+    category: CategoryOption = None,
     nms: Annotated[
         NmsName | None,
         typer.Option(help="Rescore and remove duplicates as evaluate does."),
     ] = None,
     flip_test: FlipTest = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Crops per forward pass; 32.")
-    ] = None,
+        int, typer.Option(min=1, help="Crops per forward pass.")
+    ] = CROPS_PER_PASS,
     device: Device = "auto",
     precision: PrecisionOption = None,
     card: Card = None,
+    calibrated: Calibrated = False,
     backend: BackendOption = "auto",
     offline: Offline = False,
 ) -> None:
@@ -111,10 +121,10 @@ def predict(
     """
     from pose_hrnet.config.recipe import EvaluateConfig
     from pose_hrnet.inference.estimator import PoseEstimator
-    from pose_hrnet.inference.files import predict_files
+    from pose_hrnet.inference.files import images_for, predict_files
     from pose_hrnet.inference.formats.writer import Outputs, check_formats
     from pose_hrnet.inference.load import load_model
-    from pose_hrnet.inference.sources import find_images, identify
+    from pose_hrnet.inference.sources import identify
     from pose_hrnet.models.weights.zoo import find_entry
 
     asked = {
@@ -131,17 +141,22 @@ def predict(
     wanted: tuple[PoseFormat, ...] = ()
     if formats is not None:
         wanted = parse_names(formats, "--format", get_args(PoseFormat))
-    outputs = Outputs(formats=wanted, **given(draw_above=min_score, label_above=min_score))
+    outputs = Outputs(
+        heatmaps=show_heatmaps, formats=wanted, draw_above=min_score, label_above=min_score
+    )
     check_formats(output, wanted)
     if min_box_score is not None and boxes is None:
         raise ValueError(
             "--min-box-score does nothing without --boxes; a detector takes --detector-threshold"
         )
+    if category is not None and boxes is None and annotations is None:
+        raise ValueError("--category does nothing without --boxes or --annotations; leave it out")
     sources = identify(
-        find_images(inputs, skip=output / "overlays"),
+        images_for(inputs, output),
         boxes,
         annotations,
         box_format=box_format,
+        category=category,
         **given(min_box_score=min_box_score),
     )
     file = checkpoint_file(checkpoint)
@@ -169,6 +184,8 @@ def predict(
         card=card,
         crops=crops,
     )
+    if calibrated:
+        model = model.calibrated()
     if checkpoint == DEFAULT:
         weights = find_entry(DEFAULT)
         log.info(
@@ -176,7 +193,7 @@ def predict(
             "--checkpoint", weights.metric, weights.score, weights.measured_on,
         )  # fmt: skip
     log.info("%s", model.choice.summary)
-    estimator = PoseEstimator(model, **given(batch_size=batch_size))
+    estimator = PoseEstimator(model, batch_size=batch_size)
     done = predict_files(
         estimator,
         sources,
@@ -191,7 +208,7 @@ def predict(
         + (f", none in {done.empty} of them; " if done.empty else "; ")
         + f"{counted(len(done.failures), 'image')} could not be read; written to {output}",
     )
-    if done.overlays_missing:
-        say("overlays are missing; why is said above")
-    if done.failures or done.overlays_missing:
+    if done.pictures_missing:
+        say("pictures are missing; why is said above")
+    if done.failures or done.pictures_missing:
         raise typer.Exit(1)

@@ -17,16 +17,20 @@ from torch import Tensor
 
 from pose_hrnet.data.crops import cut
 from pose_hrnet.data.images import decode_rgb, pillow_rgb, read_rgb
+from pose_hrnet.data.web_images import read_web_image
 from pose_hrnet.inference.detector import Source, detect_stream, load_detector
 from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import PoseModel, poses_of
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.geometry import CropFrames
+from pose_hrnet.keypoints.oks import times
 from pose_hrnet.keypoints.records import Float32, Float64, Image, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.choices import Backend, Precision
+from pose_hrnet.system.defaults import CROPS_PER_PASS
 from pose_hrnet.system.text import counted, one_line
 from pose_hrnet.system.threads import ahead
+from pose_hrnet.system.transfer import address_in, shown_url
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +118,7 @@ class PoseEstimator:
         self,
         model: PoseModel | str | Path,
         *,
-        batch_size: int = 32,
+        batch_size: int = CROPS_PER_PASS,
         detector: Source | None = None,
     ) -> None:
         if not isinstance(model, PoseModel):
@@ -133,7 +137,7 @@ class PoseEstimator:
         precision: Precision = "auto",
         device: str = "auto",
         flip_test: bool | None = None,
-        batch_size: int = 32,
+        batch_size: int = CROPS_PER_PASS,
         detector: Source | None = None,
     ) -> PoseEstimator:
         """Poses by published weights, which are downloaded once (docs/weights.md), or by a file.
@@ -181,8 +185,8 @@ class PoseEstimator:
         """Predict the persons in one image, or in a list of them as `predict_images` does.
 
         Args:
-            image: ``(H, W, 3)`` uint8 RGB, a tensor so or ``(3, H, W)``, a path, the bytes of a
-                file, or an image of Pillow.
+            image: ``(H, W, 3)`` uint8 RGB, a tensor so or ``(3, H, W)``, a path, an http or https
+                address, the bytes of a file, or an image of Pillow.
             boxes_xyxy: ``(N, 4)`` person boxes in image pixels; None: those of the detector, or
                 without one the whole image.
             bgr: Whether arrays and tensors have blue first, as OpenCV's do; files say it.
@@ -192,6 +196,7 @@ class PoseEstimator:
             score is the mean of the keypoint scores, times the score of a detector's box.
 
         Raises:
+            ConnectionError: If an address does not give its image.
             FileNotFoundError: If there is no such file.
             ImageError: If the file holds no image.
             ValueError: If the image is not uint8 RGB, or a box is not four finite numbers with
@@ -244,9 +249,8 @@ class PoseEstimator:
         none = self._pending(None, np.empty((1, 1, 3), np.uint8), []).poses(self.skeleton)
         found = [
             replace(
-                poses,
+                times(poses, np.asarray(box_scores[number], np.float32)),
                 image_ids=object_array([number] * len(poses)),
-                scores=poses.scores * np.asarray(box_scores[number], np.float32),
             )
             for number, _, poses in self.predict_stream(numbered)
         ]
@@ -336,11 +340,15 @@ def rgb_of(image: Picture, *, bgr: bool = False) -> Image:
         bgr: Whether arrays and tensors have blue first.
 
     Raises:
+        ConnectionError: If an address does not give its image.
         FileNotFoundError: If there is no such file.
         ImageError: If the file holds no image.
         ValueError: If it is neither a path, an image of Pillow, nor such an array.
     """
     if isinstance(image, str | Path):
+        address = address_in(image)
+        if address is not None:
+            return decode_rgb(shown_url(address), read_web_image(address))
         return read_rgb(image)
     if isinstance(image, bytes):
         return decode_rgb("the image", image)
@@ -351,8 +359,8 @@ def rgb_of(image: Picture, *, bgr: bool = False) -> Image:
         image = rows_first.detach().cpu().numpy()
     if not isinstance(image, np.ndarray):
         raise ValueError(
-            f"the image is a {type(image).__name__}; expected (H, W, 3) uint8 RGB, a path, bytes "
-            "of a file, or an image of Pillow"
+            f"the image is a {type(image).__name__}; expected (H, W, 3) uint8 RGB, a path, an "
+            "address, bytes of a file, or an image of Pillow"
         )
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ValueError(

@@ -19,6 +19,8 @@ AxisOrder: TypeAlias = Literal["NCHW", "NHWC"]
 
 DetectorLayout: TypeAlias = Literal["yolox_raw", "yolo", "end2end", "detr", "torchvision"]
 """Of a detector's outputs; see pose_hrnet.inference.detection.layouts."""
+Activation: TypeAlias = Literal["sigmoid", "softmax"]
+"""Of a detector's logits."""
 Fit: TypeAlias = Literal["corner", "centre", "stretch"]
 """How an image is put into a detector's input."""
 

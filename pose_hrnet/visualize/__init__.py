@@ -1,5 +1,6 @@
 """Pictures from arrays; knows no file format of ours.
 
-poses      poses, boxes and heatmaps on images
+poses      poses and boxes on images
+heatmaps   heatmaps on crops
 pictures   grids, titles and files of pictures; the training curve
 """

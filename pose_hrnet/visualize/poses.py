@@ -1,4 +1,4 @@
-"""Poses, boxes and heatmaps on images.
+"""Poses and boxes on images.
 
 Colours say the side: the person's left is warm, the right cool. Limbs that join the sides, boxes
 and labels have a colour of the person, so that persons in a group can be told apart. All sizes
@@ -31,6 +31,8 @@ BLACK: Color = (0, 0, 0)
 
 _BITS = 4
 """Fractional bits of OpenCV's coordinates: small persons are not drawn on whole pixels."""
+_FAR = 2**15
+"""Pixels: a box or a limb may end far outside the image, where OpenCV's integers do."""
 _EXTENT_PER_WIDTH = 110.0
 """A limb is as wide as a standing person is high, divided by this."""
 _THINNEST, _THICKEST = 1.3, 10.0
@@ -93,7 +95,7 @@ def draw_poses(
         )
         if boxes_xyxy is not None:
             _outline(canvas, np.asarray(boxes_xyxy, np.float64)[person], own, width)
-        style = _Style(width, _side_colors(skeleton, own), own)
+        style = _Style(width, side_colors(skeleton, own), own)
         seen = scores[person] >= min_score
         _draw_limbs(canvas, points[person], scores[person], seen, skeleton, style)
         _draw_joints(canvas, points[person], scores[person], seen, style)
@@ -114,37 +116,8 @@ def draw_boxes(image: Image, boxes_xyxy: ArrayLike) -> Image:
     return canvas
 
 
-def draw_heatmaps(
-    image: Image,
-    heatmaps: ArrayLike,
-    cell_pitch_xy: tuple[float, float],
-    *,
-    skeleton: Skeleton = COCO17,
-) -> Image:
-    """Lay heatmaps over a darkened image, each keypoint in the colour of its side.
-
-    Args:
-        image: ``(H, W, 3)`` RGB; left unchanged.
-        heatmaps: ``(K, h, w)``; where they overlap, the highest shows.
-        cell_pitch_xy: Image pixels between neighbouring cells; cell (0, 0) stands at pixel (0, 0).
-        skeleton: Which keypoint is whose side.
-
-    Returns:
-        A new ``(H, W, 3)`` image.
-    """
-    maps = np.clip(np.asarray(heatmaps, dtype=np.float32), 0, 1)
-    strength = maps.max(axis=0)[..., None]
-    colors = np.array(_side_colors(skeleton, PERSONS[0]), np.float32)[maps.argmax(axis=0)]
-    affine = np.array([[cell_pitch_xy[0], 0, 0], [0, cell_pitch_xy[1], 0]], np.float64)
-    # Colours times strength, so that what is between two cells does not mix in colours of others.
-    light = cv2.warpAffine(
-        np.concatenate([colors * strength, strength], axis=-1), affine, image.shape[1::-1]
-    )
-    drawn = 0.6 * image * (1 - light[..., 3:]) + light[..., :3]
-    return np.asarray(np.rint(drawn), dtype=np.uint8)
-
-
-def _side_colors(skeleton: Skeleton, own: Color) -> list[Color]:
+def side_colors(skeleton: Skeleton, own: Color) -> list[Color]:
+    """Of the K keypoints: those of the sides, and the person's own between."""
     colors = [own] * skeleton.num_keypoints
     for left, right in skeleton.flip_pairs:
         colors[left], colors[right] = LEFT, RIGHT
@@ -219,6 +192,7 @@ def _dot(canvas: Image, center: Float64, color: Color, radius: float, opacity: f
 
 def _fill(canvas: Image, outline: Float64, color: Color, opacity: float) -> None:
     """Blend a convex shape, ``(P, 2)`` pixels around it, into the canvas."""
+    outline = outline.clip(-_FAR, _FAR)
     low = np.maximum(np.floor(outline.min(axis=0)).astype(int) - 1, 0)
     high = np.minimum(np.ceil(outline.max(axis=0)).astype(int) + 2, canvas.shape[1::-1])
     if (low >= high).any():
@@ -231,8 +205,7 @@ def _fill(canvas: Image, outline: Float64, color: Color, opacity: float) -> None
 
 
 def _outline(canvas: Image, box_xyxy: Float64, color: Color, width: float) -> None:
-    limit = 2**15  # a box may end far outside, where OpenCV's integers do
-    left, top, right, bottom = np.clip(np.round(box_xyxy), -limit, limit).astype(int).tolist()
+    left, top, right, bottom = np.clip(np.round(box_xyxy), -_FAR, _FAR).astype(int).tolist()
     cv2.rectangle(canvas, (left, top), (right, bottom), color, max(1, round(0.4 * width)))
 
 
@@ -252,4 +225,4 @@ def _label(canvas: Image, text: str, corner: Float64, color: Color) -> None:
     )
 
 
-__all__ = ["LEFT", "PERSONS", "RIGHT", "draw_boxes", "draw_heatmaps", "draw_poses"]
+__all__ = ["LEFT", "PERSONS", "RIGHT", "draw_boxes", "draw_poses", "side_colors"]
