@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -250,19 +250,18 @@ class VideoJob:
 
 
 def video_outputs(
-    options: VideoOptions, formats: Sequence[PoseFormat], min_score: float | None, draws: bool
+    options: VideoOptions, formats: Sequence[PoseFormat], min_score: float, draws: bool
 ) -> VideoOutputs:
     """What is written, as asked for."""
     from pose_hrnet.inference.video.predict import VideoOutputs
     from pose_hrnet.inference.video.results import video_formats
 
-    outputs = VideoOutputs(
+    return VideoOutputs(
         formats=video_formats(formats),
         overwrite=options.overwrite,
         show=options.show,
-        **given(draw_above=min_score),
+        draw_above=min_score if draws else None,
     )
-    return outputs if draws else replace(outputs, draw_above=None)
 
 
 def _free_stem(stem: str, taken: Mapping[str, Source]) -> str:

@@ -21,9 +21,11 @@ from pose_hrnet.inference.model import PoseModel, poses_of
 from pose_hrnet.inference.pictures import Picture, checked_boxes, rgb_of
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.geometry import CropFrames
+from pose_hrnet.keypoints.oks import times
 from pose_hrnet.keypoints.records import Float32, Float64, Image, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.choices import Backend, Precision
+from pose_hrnet.system.defaults import CROPS_PER_PASS
 from pose_hrnet.system.text import counted
 from pose_hrnet.system.threads import ahead
 
@@ -115,7 +117,7 @@ class PoseEstimator:
         self,
         model: PoseModel | str | Path,
         *,
-        batch_size: int = 32,
+        batch_size: int = CROPS_PER_PASS,
         detector: Source | None = None,
     ) -> None:
         if not isinstance(model, PoseModel):
@@ -134,7 +136,7 @@ class PoseEstimator:
         precision: Precision = "auto",
         device: str = "auto",
         flip_test: bool | None = None,
-        batch_size: int = 32,
+        batch_size: int = CROPS_PER_PASS,
         detector: Source | None = None,
     ) -> PoseEstimator:
         """Poses by published weights, which are downloaded once (docs/weights.md), or by a file.
@@ -246,9 +248,8 @@ class PoseEstimator:
         none = self._pending(None, np.empty((1, 1, 3), np.uint8), []).poses(self.skeleton)
         found = [
             replace(
-                poses,
+                times(poses, np.asarray(box_scores[number], np.float32)),
                 image_ids=object_array([number] * len(poses)),
-                scores=poses.scores * np.asarray(box_scores[number], np.float32),
             )
             for number, _, poses in self.predict_stream(numbered)
         ]
