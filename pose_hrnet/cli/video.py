@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 PredictInputs = Annotated[
     list[str],
     typer.Argument(
-        metavar="INPUTS...",
         help="Images, folders of images, patterns in quotes such as 'photos/*.jpg', and http or "
         "https addresses of images; or videos, rtsp or other addresses of streams, and numbers of "
         "cameras, from 0.",
