@@ -8,6 +8,7 @@ tables      scores, facts and checks as tables
 demo        the pipeline itself, on drawn people; its command stands in app
 train       pose-hrnet train
 evaluate    pose-hrnet evaluate, score
+compare     pose-hrnet compare
 predict     pose-hrnet predict
 detect      pose-hrnet detect
 export      pose-hrnet export

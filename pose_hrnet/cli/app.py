@@ -13,6 +13,7 @@ import typer
 
 from pose_hrnet.cli import data, recipes, weights
 from pose_hrnet.cli.benchmark import benchmark
+from pose_hrnet.cli.compare import compare
 from pose_hrnet.cli.console import (
     RichProgress,
     one_sentence_errors,
@@ -90,6 +91,7 @@ def demo(
 app.command(cls=ResumeAlone)(train)
 app.command(cls=ShowsDefaults)(evaluate)
 app.command()(score)
+app.command()(compare)
 app.command()(predict)
 app.command()(detect)
 app.command()(export)

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from pose_hrnet.cli.console import BAD_INPUT, HERE, RichProgress, print_error
-from pose_hrnet.system.choices import Backend, Evaluator, MetricName, Precision, Resume
+from pose_hrnet.system.choices import Backend, BoxFormat, Evaluator, MetricName, Precision, Resume
 from pose_hrnet.system.folders import check_file, check_room
 from pose_hrnet.system.text import printable
 
@@ -39,10 +39,20 @@ class Commands(TyperGroup):
             from pose_hrnet.config.base import in_sentence
 
             error.message = printable(in_sentence(error.message))
+            _say_what_is_missing(error)
             raise
         except Exception as error:
             _name_all_unknown(error, given)
             raise
+
+
+def _say_what_is_missing(error: Any) -> None:
+    """The help on a missing option, where Typer would name its Python type."""
+    if not hasattr(error, "param_type") or error.param is None:
+        return  # not typer's MissingParameter, whose class has no public name
+    error.param_hint = error.param.get_error_hint()
+    error.param_type = error.param.param_type_name
+    error.message, error.param = error.param.help or "", None
 
 
 def _name_all_unknown(error: Any, given: list[str]) -> None:
@@ -216,6 +226,22 @@ CategoryOption = Annotated[
 ]
 MetricOption = Annotated[
     MetricName, typer.Option("--metric", help="auto: the one that the annotations are known by.")
+]
+<<<<<<< HEAD
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        help="Draw these together instead of images: a field of the images or their annotations, "
+        "such as video_id or subject, or folder, that of the image files.",
+=======
+BoxFormatOption = Annotated[
+    BoxFormat,
+    typer.Option(
+        "--box-format",
+        help="Of --boxes: left, top, width, height, as COCO; or left, top, right, bottom.",
+>>>>>>> main
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 PrecisionOption = Annotated[

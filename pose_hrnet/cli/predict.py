@@ -17,8 +17,10 @@ from pose_hrnet.cli.console import (
 from pose_hrnet.cli.detect import DetectorOption, DetectorThreshold, loaded_detector
 from pose_hrnet.cli.options import (
     BackendOption,
+    BoxFormatOption,
     Calibrated,
     Card,
+    CategoryOption,
     Checkpoint,
     Device,
     FlipTest,
@@ -29,7 +31,8 @@ from pose_hrnet.cli.options import (
     checkpoint_file,
     given,
 )
-from pose_hrnet.system.choices import BoxFormat, NmsName, PoseFormat
+from pose_hrnet.system.choices import NmsName, PoseFormat
+from pose_hrnet.system.defaults import CROPS_PER_PASS, LOWEST_SCORE
 from pose_hrnet.system.text import counted, parse_names
 
 log = logging.getLogger(__name__)
@@ -76,8 +79,8 @@ def predict(
         ),
     ] = False,
     min_score: Annotated[
-        float | None, typer.Option(help="Keypoints below it are not drawn, and no labels; 0.2.")
-    ] = None,
+        float, typer.Option(help="Keypoints below it are not drawn, and no labels.")
+    ] = LOWEST_SCORE,
     formats: Annotated[
         str | None,
         typer.Option(
@@ -90,20 +93,16 @@ def predict(
         float | None,
         typer.Option(help="With --boxes: leave out weaker ones; detectors give many below 0.3."),
     ] = None,
-    box_format: Annotated[
-        BoxFormat,
-        typer.Option(
-            help="xywh: left, top, width, height, as COCO; xyxy: left, top, right, bottom."
-        ),
-    ] = "xywh",
+    box_format: BoxFormatOption = "xywh",
+    category: CategoryOption = None,
     nms: Annotated[
         NmsName | None,
         typer.Option(help="Rescore and remove duplicates as evaluate does."),
     ] = None,
     flip_test: FlipTest = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Crops per forward pass; 32.")
-    ] = None,
+        int, typer.Option(min=1, help="Crops per forward pass.")
+    ] = CROPS_PER_PASS,
     device: Device = "auto",
     precision: PrecisionOption = None,
     card: Card = None,
@@ -143,20 +142,21 @@ def predict(
     if formats is not None:
         wanted = parse_names(formats, "--format", get_args(PoseFormat))
     outputs = Outputs(
-        heatmaps=show_heatmaps,
-        formats=wanted,
-        **given(draw_above=min_score, label_above=min_score),
+        heatmaps=show_heatmaps, formats=wanted, draw_above=min_score, label_above=min_score
     )
     check_formats(output, wanted)
     if min_box_score is not None and boxes is None:
         raise ValueError(
             "--min-box-score does nothing without --boxes; a detector takes --detector-threshold"
         )
+    if category is not None and boxes is None and annotations is None:
+        raise ValueError("--category does nothing without --boxes or --annotations; leave it out")
     sources = identify(
         images_for(inputs, output),
         boxes,
         annotations,
         box_format=box_format,
+        category=category,
         **given(min_box_score=min_box_score),
     )
     file = checkpoint_file(checkpoint)
@@ -193,7 +193,7 @@ def predict(
             "--checkpoint", weights.metric, weights.score, weights.measured_on,
         )  # fmt: skip
     log.info("%s", model.choice.summary)
-    estimator = PoseEstimator(model, **given(batch_size=batch_size))
+    estimator = PoseEstimator(model, batch_size=batch_size)
     done = predict_files(
         estimator,
         sources,

@@ -23,9 +23,11 @@ from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import PoseModel, poses_of
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.geometry import CropFrames
+from pose_hrnet.keypoints.oks import times
 from pose_hrnet.keypoints.records import Float32, Float64, Image, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.choices import Backend, Precision
+from pose_hrnet.system.defaults import CROPS_PER_PASS
 from pose_hrnet.system.text import counted, one_line
 from pose_hrnet.system.threads import ahead
 from pose_hrnet.system.transfer import address_in, shown_url
@@ -116,7 +118,7 @@ class PoseEstimator:
         self,
         model: PoseModel | str | Path,
         *,
-        batch_size: int = 32,
+        batch_size: int = CROPS_PER_PASS,
         detector: Source | None = None,
     ) -> None:
         if not isinstance(model, PoseModel):
@@ -135,7 +137,7 @@ class PoseEstimator:
         precision: Precision = "auto",
         device: str = "auto",
         flip_test: bool | None = None,
-        batch_size: int = 32,
+        batch_size: int = CROPS_PER_PASS,
         detector: Source | None = None,
     ) -> PoseEstimator:
         """Poses by published weights, which are downloaded once (docs/weights.md), or by a file.
@@ -247,9 +249,8 @@ class PoseEstimator:
         none = self._pending(None, np.empty((1, 1, 3), np.uint8), []).poses(self.skeleton)
         found = [
             replace(
-                poses,
+                times(poses, np.asarray(box_scores[number], np.float32)),
                 image_ids=object_array([number] * len(poses)),
-                scores=poses.scores * np.asarray(box_scores[number], np.float32),
             )
             for number, _, poses in self.predict_stream(numbered)
         ]

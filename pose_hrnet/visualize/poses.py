@@ -31,6 +31,8 @@ BLACK: Color = (0, 0, 0)
 
 _BITS = 4
 """Fractional bits of OpenCV's coordinates: small persons are not drawn on whole pixels."""
+_FAR = 2**15
+"""Pixels: a box or a limb may end far outside the image, where OpenCV's integers do."""
 _EXTENT_PER_WIDTH = 110.0
 """A limb is as wide as a standing person is high, divided by this."""
 _THINNEST, _THICKEST = 1.3, 10.0
@@ -190,6 +192,7 @@ def _dot(canvas: Image, center: Float64, color: Color, radius: float, opacity: f
 
 def _fill(canvas: Image, outline: Float64, color: Color, opacity: float) -> None:
     """Blend a convex shape, ``(P, 2)`` pixels around it, into the canvas."""
+    outline = outline.clip(-_FAR, _FAR)
     low = np.maximum(np.floor(outline.min(axis=0)).astype(int) - 1, 0)
     high = np.minimum(np.ceil(outline.max(axis=0)).astype(int) + 2, canvas.shape[1::-1])
     if (low >= high).any():
@@ -202,8 +205,7 @@ def _fill(canvas: Image, outline: Float64, color: Color, opacity: float) -> None
 
 
 def _outline(canvas: Image, box_xyxy: Float64, color: Color, width: float) -> None:
-    limit = 2**15  # a box may end far outside, where OpenCV's integers do
-    left, top, right, bottom = np.clip(np.round(box_xyxy), -limit, limit).astype(int).tolist()
+    left, top, right, bottom = np.clip(np.round(box_xyxy), -_FAR, _FAR).astype(int).tolist()
     cv2.rectangle(canvas, (left, top), (right, bottom), color, max(1, round(0.4 * width)))
 
 
