@@ -109,13 +109,8 @@ def evaluate(
     from pose_hrnet.cli.processes import distributed_command
     from pose_hrnet.config.data import DataSet
     from pose_hrnet.config.recipe import EvaluateConfig
-<<<<<<< HEAD
-    from pose_hrnet.data.formats.results import POSE_BYTES, RESULTS_FILE
-=======
     from pose_hrnet.data.formats.results import POSE_BYTES, RESULTS_FILE, RESULTS_LOCK
-    from pose_hrnet.evaluation.compare import compare as run_comparison
     from pose_hrnet.evaluation.evaluate import COMPARISON_FILE
->>>>>>> main
     from pose_hrnet.evaluation.evaluate import evaluate as run_evaluation
     from pose_hrnet.evaluation.settings import compare_settings
     from pose_hrnet.inference.load import load_model

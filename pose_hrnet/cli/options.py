@@ -227,20 +227,19 @@ CategoryOption = Annotated[
 MetricOption = Annotated[
     MetricName, typer.Option("--metric", help="auto: the one that the annotations are known by.")
 ]
-<<<<<<< HEAD
+BoxFormatOption = Annotated[
+    BoxFormat,
+    typer.Option(
+        "--box-format",
+        help="Of --boxes: left, top, width, height, as COCO; or left, top, right, bottom.",
+    ),
+]
 ClusterOption = Annotated[
     str | None,
     typer.Option(
         "--cluster",
         help="Draw these together instead of images: a field of the images or their annotations, "
         "such as video_id or subject, or folder, that of the image files.",
-=======
-BoxFormatOption = Annotated[
-    BoxFormat,
-    typer.Option(
-        "--box-format",
-        help="Of --boxes: left, top, width, height, as COCO; or left, top, right, bottom.",
->>>>>>> main
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
