@@ -169,6 +169,11 @@ def charts(*figures: str) -> str:
     return f'<div class="charts">{"".join(figures)}</div>'
 
 
+def side_by_side(*blocks: str) -> str:
+    """Blocks of text beside one another where there is room."""
+    return f'<div class="top">{"".join(f"<div>{block}</div>" for block in blocks)}</div>'
+
+
 def tiles(entries: Sequence[tuple[str, str, str]]) -> str:
     """The main numbers, large: name, number, and what is said below it."""
     inside = "".join(

@@ -35,8 +35,9 @@ def draw_person(
     *,
     truth: ArrayLike | None,
     found: ArrayLike | None,
+    box_xywh: ArrayLike | None = None,
     kinds: list[str | None] | None = None,
-    around: ArrayLike | None = None,
+    widen: bool = True,
 ) -> Image:
     """Cut a person out and draw both skeletons, with rings and lines at errors.
 
@@ -45,8 +46,9 @@ def draw_person(
         skeleton: Limbs.
         truth: ``(K, 3)`` x, y (image pixels), visibility; None: nobody is annotated here.
         found: ``(K, 2)`` image pixels; None: nobody was found.
+        box_xywh: ``(4,)`` image pixels, of the annotated person.
         kinds: K names of `ERRORS`, or None where there is no error.
-        around: ``(P, 2)`` image pixels, what the cut shows; None: both skeletons.
+        widen: Show what was predicted outside of the annotated person, too, if it is near.
 
     Returns:
         ``(320, 256, 3)`` RGB; grey beyond the image.
@@ -54,7 +56,8 @@ def draw_person(
     places = None if truth is None else np.asarray(truth, np.float64)
     points = None if found is None else np.asarray(found, np.float64)
     seen = None if places is None else places[:, 2] > 0
-    affine = _cut(_region(places, points) if around is None else np.asarray(around, np.float64))
+    box = None if box_xywh is None else np.asarray(box_xywh, np.float64)
+    affine = _cut(_region(places, box, points if widen or places is None else None))
     canvas = np.asarray(
         cv2.warpAffine(
             image,
@@ -82,9 +85,11 @@ def draw_person(
     return canvas
 
 
-def _region(truth: Float64 | None, found: Float64 | None) -> Float64:
-    """``(P, 2)`` what a cut shows: the annotated keypoints, and predicted ones that are near."""
+def _region(truth: Float64 | None, box: Float64 | None, found: Float64 | None) -> Float64:
+    """``(P, 2)`` what a cut shows: the annotated person, and predicted keypoints that are near."""
     labelled = np.empty((0, 2)) if truth is None else truth[truth[:, 2] > 0, :2]
+    if box is not None:
+        labelled = np.vstack([labelled, box[:2], box[:2] + box[2:]])
     if found is None:
         return labelled
     if not len(labelled):

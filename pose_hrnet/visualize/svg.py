@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 WIDTH, HEIGHT = 440, 290
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 42
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 18, 12, 42
 _BAR, _GAP = 15, 6
 """Pixels of a horizontal bar, and between two."""
 
@@ -63,6 +63,18 @@ class Line:
     colour: str
     dots: bool = False
     dashed: bool = False
+
+
+def counts_axis(label: str, most: float) -> Axis:
+    """An axis from 0 to a round number above the largest count."""
+    step = next(
+        each * 10**power
+        for power in range(12)
+        for each in (1, 2, 5)
+        if most <= 5 * each * 10**power
+    )
+    ticks = tuple(float(step * at) for at in range(int(np.ceil(max(most, 1) / step)) + 1))
+    return Axis(label, 0.0, ticks[-1], ticks, 0)
 
 
 def line_chart(lines: Sequence[Line], x: Axis, y: Axis, *, title: str) -> str:
@@ -122,7 +134,7 @@ def stacked_bars(
         colours: P classes.
         title: As of `line_chart`.
     """
-    left = 12 + 6.6 * max((len(name) for name, _ in rows), default=0)
+    left = _beside([name for name, _ in rows])
     room = WIDTH - left - _RIGHT
     height = len(rows) * (_BAR + _GAP) + _GAP
     parts = [_open(WIDTH, height, title)]
@@ -157,7 +169,7 @@ def steps(
         digits: Decimals of the values.
         title: As of `line_chart`.
     """
-    left, right = 12 + 6.6 * max(len(name) for name, *_ in rows), 48
+    left, right = _beside([name for name, *_ in rows]), 48
     room = WIDTH - left - right
     height = len(rows) * (_BAR + _GAP) + _GAP
     parts = [_open(WIDTH, height, title)]
@@ -179,6 +191,11 @@ def steps(
         )
         parts.append(_text(WIDTH - right + 6, top + 12, f"{end:.{digits}f}", "start", "value"))
     return "".join([*parts, "</svg>"])
+
+
+def _beside(names: Sequence[str]) -> float:
+    """Room for the names on the left."""
+    return 16 + 6.8 * max(map(len, names), default=0)
 
 
 def _open(width: float, height: float, title: str) -> str:
@@ -225,4 +242,4 @@ def _text(x: float, y: float, words: str, anchor: str, kind: str = "tick") -> st
     )
 
 
-__all__ = ["Axis", "Line", "histogram", "line_chart", "stacked_bars", "steps"]
+__all__ = ["Axis", "Line", "counts_axis", "histogram", "line_chart", "stacked_bars", "steps"]

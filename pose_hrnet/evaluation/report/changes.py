@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pose_hrnet.evaluation.matching import MIN_KEYPOINTS
 from pose_hrnet.evaluation.report.examples import SHOWN, Pictures
 from pose_hrnet.evaluation.report.numbers import Numbers
 from pose_hrnet.evaluation.statistics.comparison import Pair, ResultsComparison
@@ -36,16 +37,21 @@ class Changes:
 def changed_persons(numbers: Numbers, other: MatchedFile, *, better: bool) -> list[int]:
     """Rows of `BestPoses` of the persons that changed most, one of an image, by falling change.
 
+    Persons with fewer than `MIN_KEYPOINTS` labelled keypoints come last.
+
     Args:
         numbers: Of the report.
         other: What they are compared with.
         better: Those that became better, or worse.
     """
-    change = numbers.file.best.oks - other.best.oks
+    best = numbers.file.best
+    change = best.oks - other.best.oks
     change = change if better else -change
-    order = np.argsort(-change, kind="stable")
+    labelled = (~np.isnan(best.similarity)).sum(axis=1)
+    few = labelled < MIN_KEYPOINTS  # whose OKS says little
+    order = np.lexsort((-change, few))
     order = order[change[order] > 0]
-    _, first = np.unique(numbers.file.best.image[order], return_index=True)
+    _, first = np.unique(best.image[order], return_index=True)
     return [int(row) for row in order[np.sort(first)][:SHOWN]]
 
 
@@ -59,16 +65,17 @@ def draw_changes(pictures: Pictures, other: MatchedFile, rows: list[int]) -> lis
         if image is None:
             continue
         keypoints = truth.keypoints[file.best.person[row]]
-        around = keypoints[keypoints[:, 2] > 0, :2]
-        size = np.maximum(np.ptp(around, axis=0), 10) * 0.2
-        around = np.vstack([around - size, around + size])
+        box = truth.boxes_xywh[file.best.person[row]]
         views: list[Image] = []
         for side in (other, file):
             pose = int(side.best.pose[row])
             found = None
             if pose >= 0:
                 found = side.matched.found.keypoints[pose].reshape(-1, 3)[:, :2]
-            views.append(draw_person(image, skeleton, truth=keypoints, found=found, around=around))
+            view = draw_person(
+                image, skeleton, truth=keypoints, found=found, box_xywh=box, widen=False
+            )
+            views.append(view)
         before, after = other.best.oks[row], file.best.oks[row]
         caption = f"{pictures.name(number)}. OKS {before:.2f} before (left), {after:.2f} now"
         rule = np.full((views[0].shape[0], 6, 3), 255, np.uint8)

@@ -182,7 +182,10 @@ def _image_number(numbers: Numbers, example: Example) -> int:
 
 def _drawn(numbers: Numbers, example: Example, image: Image) -> Image:
     scene, skeleton = numbers.diagnosis.scene, numbers.file.truth.skeleton
-    truth = None if example.person is None else scene.persons.keypoints[example.person]
+    truth = box = None
+    if example.person is not None:
+        truth = scene.persons.keypoints[example.person]
+        box = scene.persons.boxes_xywh[example.person]
     found = None
     if example.result is not None:
         found = scene.found.keypoints[example.result].reshape(-1, 3)[:, :2]
@@ -190,7 +193,7 @@ def _drawn(numbers: Numbers, example: Example, image: Image) -> Image:
     if example.error is not None:
         named = numbers.diagnosis.errors.kinds[example.error].tolist()
         kinds = [KINDS[k] if k > GOOD else None for k in named]
-    return draw_person(image, skeleton, truth=truth, found=found, kinds=kinds)
+    return draw_person(image, skeleton, truth=truth, found=found, box_xywh=box, kinds=kinds)
 
 
 def unreadable_in_words(pictures: Pictures) -> str | None:

@@ -17,8 +17,8 @@ WITHOUT = {
     "inversion": "keypoints on the other side of the body (inversion)",
     "jitter": "keypoints a little beside their place (jitter)",
     "score": "scores that rank a worse pose above a better one (score)",
-    "background false positives": "poses that are of nobody (background false positives)",
-    "false negatives": "persons who are not found (false negatives)",
+    "background false positives": "results that reach nobody at an OKS threshold (background)",
+    "false negatives": "persons whom no result reaches at an OKS threshold (false negatives)",
 }
 """What is corrected, in words."""
 FEWEST = 30

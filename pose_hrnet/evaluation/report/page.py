@@ -23,7 +23,7 @@ _CORRECTION_COLOURS = {
     "false negatives": "c-negatives",
 }  # fmt: skip
 _GROUPS = {
-    "size": "By size of the person (COCO: area below 32\N{SUPERSCRIPT TWO}, 96\N{SUPERSCRIPT TWO})",
+    "size": "By size of the person: area below 32 and 96 pixels squared",
     "visibility": "By visibility of the keypoint",
     "overlap": "By how many other persons' boxes overlap (IoU above 0.1)",
     "labelled": "By how many keypoints of the person are labelled",
@@ -40,13 +40,13 @@ def numbers_section(numbers: Numbers) -> Section:
     """All numbers with their intervals, and what the intervals are."""
     values = numbers.intervals.values
     names = [name for name in values if not name.startswith(("OKS ", "PCK@0.1 "))]
-    rows = [[name, *_ends(values[name])] for name in names]
-    caption = numbers.intervals.in_words().lstrip("[").replace("interval],", "interval from", 1)
+    rows: list[list[html.Content]] = [[name, *_ends(values[name])] for name in names]
+    caption = numbers.intervals.in_words().replace("[", "").replace("]", "")
     return Section(
         "Numbers",
         (
             html.table(["number", "value", "from", "to"], rows),
-            html.paragraph(f"{caption}.", note=True),
+            html.paragraph(f"From and to: {caption}.", note=True),
             *(html.paragraph(f"{note}.", note=True) for note in numbers.intervals.notes),
         ),
     )
@@ -134,10 +134,11 @@ def _group_blocks(groups: Sequence[Group]) -> list[str]:
         if not chosen:
             continue
         bars = [(group.name, _shares(group)) for group in chosen if group.keypoints]
+        drawn = ""
         if bars:
             chart = svg.stacked_bars(bars, KIND_COLOURS, title=title)
-            blocks += [html.heading(title), html.figure(chart, "", KIND_LEGEND)]
-        blocks.append(groups_table(chosen, by))
+            drawn = html.figure(chart, "", KIND_LEGEND)
+        blocks += [html.heading(title), drawn, groups_table(chosen, by)]
     return blocks
 
 
@@ -177,15 +178,16 @@ def curves_section(numbers: Numbers) -> Section:
         ]
     edges = np.linspace(0, 1, 21)
     counts = np.histogram(numbers.file.best.oks, edges)[0]
-    most = float(max(counts.max(), 1))
-    ticks = tuple(float(t) for t in np.unique(np.linspace(0, most, 5).round()))
     return Section(
         "Curves",
         (
             html.charts(
                 html.figure(
                     svg.line_chart(
-                        lines, svg.Axis("recall"), svg.Axis("precision"), title="Precision by recall"
+                        lines,
+                        svg.Axis("recall"),
+                        svg.Axis("precision"),
+                        title="Precision by recall",
                     ),
                     "Precision by recall. AP is the mean height of the last line.",
                     [(line.colour, line.name) for line in lines],
@@ -205,7 +207,7 @@ def curves_section(numbers: Numbers) -> Section:
                 ),
                 html.figure(
                     svg.histogram(
-                        edges, counts, svg.Axis("OKS"), svg.Axis("persons", 0, most, ticks, 0),
+                        edges, counts, svg.Axis("OKS"), svg.counts_axis("persons", counts.max()),
                         colour="s-0", title="Persons by OKS",
                     ),
                     "Persons by the OKS of the best result in their image; 0 where there is none.",

@@ -132,8 +132,9 @@ def write_report(
             f"{METRICS[truth.metric].title}. {_counts(numbers)}.",
             [
                 _tiles(numbers),
-                html.sentences(said),
-                html.facts(_facts(numbers, results, against)),
+                html.side_by_side(
+                    html.sentences(said), html.facts(_facts(numbers, results, against))
+                ),
                 *(html.paragraph(note, note=True) for note in notes),
             ],
             sections,
@@ -205,8 +206,9 @@ def _notes(numbers: Numbers, pictures: Pictures | None) -> list[str]:
 
 
 def _verdict(changes: Changes) -> str:
+    first, second = (_name(Path(side.files[0])) for side in changes.comparison.sides)
     sentence = changes.pair.sentence
-    return f"A: the results compared with; B: these. {sentence}."
+    return f"A is {first}, B is {second}. {sentence[0].upper()}{sentence[1:]}."
 
 
 def _pictures_section(numbers: Numbers, pictures: Pictures | None) -> Section:
@@ -285,13 +287,17 @@ def _changes_section(changes: Changes, numbers: Numbers, pictures: Pictures | No
     blocks = [
         html.paragraph(_verdict(changes)),
         html.paragraph(
-            f"p value of AP {pair.p_value:.3f}, results being swapped within images.", note=True
+            "p: results change places within images. One training of each: another seed of the "
+            "same recipe may differ as much.",
+            note=True,
         ),
-        html.table(["number", "A", "B", "B minus A"], rows),
-        html.heading("Kinds of keypoint errors, percent of the labelled keypoints found"),
-        html.table(["kind", "A", "B", "B minus A"], kinds),
-        html.heading("Similarity of each keypoint"),
-        html.table(["keypoint", "A", "B", "B minus A"], keypoints),
+        html.side_by_side(
+            html.table(["number", "A", "B", "B minus A"], rows)
+            + html.heading("Kinds of keypoint errors, percent")
+            + html.table(["kind", "A", "B", "B minus A"], kinds),
+            html.heading("Similarity of each keypoint")
+            + html.table(["keypoint", "A", "B", "B minus A"], keypoints),
+        ),
     ]
     if images:
         blocks += [
