@@ -22,6 +22,10 @@ NOTHING = "\N{EN DASH}"
 """Stands where there is no number."""
 QUALITY = 82
 """Of JPEG."""
+_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+)
+"""What a browser may load for the page: nothing that is not in it."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ def page(title: str, lead: str, top: Iterable[str], sections: Sequence[Section])
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         # An empty icon: browsers ask the server for one otherwise.
         f'<link rel="icon" href="data:,"><title>{escape(title)}</title><style>{style}</style>'
         f'</head><body><main><h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p>'
