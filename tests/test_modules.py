@@ -24,7 +24,9 @@ COVERED_BY = {
     ),
     "cli/test_options": "system/choices system/defaults",
     "cli/test_weights": "models/weights/inspect",
-    "config/test_files": "config/base config/data config/recipe config/skeleton config/training",
+    "config/test_files": (
+        "config/base config/codec config/data config/recipe config/skeleton config/training"
+    ),
     "data/test_coco": "data/formats/broken_json data/formats/persons data/formats/rows",
     "data/test_images": "data/image_facts",
     "data/test_jpeg": "data/pictures",
