@@ -24,7 +24,9 @@ COVERED_BY = {
     ),
     "cli/test_options": "system/choices system/defaults",
     "cli/test_weights": "models/weights/inspect",
-    "config/test_files": "config/base config/data config/recipe config/skeleton config/training",
+    "config/test_files": (
+        "config/base config/codec config/data config/recipe config/skeleton config/training"
+    ),
     "data/test_coco": "data/formats/broken_json data/formats/persons data/formats/rows",
     "data/test_images": "data/image_facts",
     "data/test_jpeg": "data/pictures",
@@ -34,6 +36,7 @@ COVERED_BY = {
     "deploy/test_export": "deploy/check",
     "evaluation/test_evaluate": "evaluation/metrics/scores",
     "inference/test_choose": "inference/backends/convert inference/backends/networks",
+    "inference/test_estimator": "inference/pictures",
     "inference/test_model": "inference/load",
     "models/test_hrnet": "models/layers",
     "models/test_load": "models/card models/weights/read",

@@ -215,9 +215,9 @@ def shard(
 
     Example: `pose-hrnet data shard coco_w32_256x192 --output data/shards`
     """
+    from pose_hrnet.config.codec import CodecConfig
     from pose_hrnet.config.data import TrainingSet
     from pose_hrnet.config.files import load_config
-    from pose_hrnet.config.model import CodecConfig
     from pose_hrnet.config.training import AugmentConfig
     from pose_hrnet.data.formats.skeletons import find_skeleton
     from pose_hrnet.data.shards.reader import read_index

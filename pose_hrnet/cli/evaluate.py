@@ -110,9 +110,9 @@ def evaluate(
     from pose_hrnet.config.data import DataSet
     from pose_hrnet.config.recipe import EvaluateConfig
     from pose_hrnet.data.formats.results import POSE_BYTES, RESULTS_FILE, RESULTS_LOCK
-    from pose_hrnet.evaluation.compare import compare as run_comparison
     from pose_hrnet.evaluation.evaluate import COMPARISON_FILE
     from pose_hrnet.evaluation.evaluate import evaluate as run_evaluation
+    from pose_hrnet.evaluation.settings import compare_settings
     from pose_hrnet.inference.load import load_model
 
     with distributed_command(device) as world, ExitStack() as held:
@@ -176,7 +176,7 @@ def evaluate(
             facts["with_annotated_boxes"] = dict(annotated.scores.values)
             data = boxed
         if compared:
-            comparison = run_comparison(
+            comparison = compare_settings(
                 model, data, test, compared, workers=workers,
                 evaluator=evaluator, world=world, progress=bars,
             ).with_provenance(facts)  # fmt: skip

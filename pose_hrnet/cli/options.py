@@ -177,6 +177,26 @@ Inputs = Annotated[
         "https addresses of images."
     ),
 ]
+
+
+def results_file(path: Path) -> Path:
+    """A results file, or the one in a folder that `evaluate` wrote.
+
+    Raises:
+        FileNotFoundError: If a folder has none.
+    """
+    from pose_hrnet.data.formats.results import RESULTS_FILE
+
+    if not path.is_dir():
+        return path
+    if not (path / RESULTS_FILE).is_file():
+        raise FileNotFoundError(
+            f"{path} is a folder without {RESULTS_FILE}; give a results file, or the folder that "
+            "pose-hrnet evaluate wrote one to"
+        )
+    return path / RESULTS_FILE
+
+
 Output = Annotated[Path, output_option(folder_to_write, "Folder to write to.")]
 Checkpoint = Annotated[
     str,
@@ -244,6 +264,14 @@ BoxFormatOption = Annotated[
     typer.Option(
         "--box-format",
         help="Of --boxes: left, top, width, height, as COCO; or left, top, right, bottom.",
+    ),
+]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        help="Draw these together instead of images: a field of the images or their annotations, "
+        "such as video_id or subject, or folder, that of the image files.",
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]

@@ -114,7 +114,7 @@ class Evaluation:
     def write(self, output: Path) -> None:
         """Write ``metrics.json`` and ``results.json`` (COCO results format) into a folder.
 
-        An earlier `pose_hrnet.evaluation.compare.Comparison` there, of other poses, is moved
+        An earlier `pose_hrnet.evaluation.settings.Comparison` there, of other poses, is moved
         aside.
         """
         output.mkdir(parents=True, exist_ok=True)

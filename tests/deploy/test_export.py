@@ -25,8 +25,8 @@ from pose_hrnet.deploy.check import (
     drawn_crops,
 )
 from pose_hrnet.deploy.export import export_model, export_path, trace
-from pose_hrnet.evaluation.compare import compare
 from pose_hrnet.evaluation.evaluate import evaluate
+from pose_hrnet.evaluation.settings import compare_settings
 from pose_hrnet.inference.backends.convert import PACKAGES
 from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import decode_each
@@ -157,7 +157,7 @@ def test_predict_and_evaluate_take_exports(exported, crops, tmp_path):
         results.append(evaluation.poses.keypoints_image)
     np.testing.assert_allclose(*results, atol=0.05)
     with pytest.raises(ValueError, match="no heatmaps, so that there is nothing to compare"):
-        compare(model, data, settings, ("flip",))
+        compare_settings(model, data, settings, ("flip",))
     with pytest.raises(ValueError, match="gives no heatmaps to decode in other ways"):
         list(decode_each(model, [model.decoder] * 2, crops))
 

@@ -158,6 +158,8 @@ def _commands(kind: str, name: str) -> list[list[str]]:
     predict = ["predict", "images", "--output=out", "--backend=eager"]
     ours = [*predict, "--checkpoint=model.safetensors"]
     score = ["score", "results.json", "--annotations=people.json"]
+    compare = ["compare", "results.json", "before.json", "--annotations=people.json",
+               "--replicates=20"]  # fmt: skip
     validate = ["data", "validate", "--annotations=people.json", "--workers=1"]
     train = ["train", "recipe.yaml", "--output=out"]
     if kind == "annotations":
@@ -170,6 +172,7 @@ def _commands(kind: str, name: str) -> list[list[str]]:
             ["weights", "convert", "model.pth", "--output=x.safetensors",
              "--annotations=people.json", "--input-size=64x32"],
             ["data", "preview", "recipe.yaml", "--output=out.png"],
+            compare, [*compare, "--cluster=folder"], [*compare, "--cluster=id"],
         ]  # fmt: skip
     if kind == "detections":
         return [
@@ -179,7 +182,8 @@ def _commands(kind: str, name: str) -> list[list[str]]:
             [*validate, "--boxes=boxes.json", "--images=images"],
         ]  # fmt: skip
     if kind == "results":
-        return [score, [*score, "--evaluator=pycocotools"], [*score, "--skeleton=coco17"]]
+        return [score, [*score, "--evaluator=pycocotools"], [*score, "--skeleton=coco17"],
+                compare]  # fmt: skip
     if kind == "images":
         formats = "--format=yolo,openpose,labelstudio,mmpose,coco-annotations"
         pictures = ["predict", "pictures", *ours[2:]]

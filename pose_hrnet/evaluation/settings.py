@@ -205,7 +205,7 @@ def combinations(
     return tuple(dict.fromkeys([own, *found]))
 
 
-def compare(
+def compare_settings(
     model: PoseModel,
     data: DataSet,
     test: EvaluateConfig,
