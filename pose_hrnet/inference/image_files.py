@@ -78,12 +78,11 @@ def _inside(folder: Path, others: list[Path], drawn: list[Path]) -> list[Path]:
 def _images_among(files: Sequence[Path], others: list[Path], drawn: list[Path]) -> list[Path]:
     overlays = {folder: holds_drawn(folder) for folder in {file.parent for file in files}}
     drawn += [file for file in files if overlays[file.parent]]
-    photographs, passed = [], []
+    photographs: list[Path] = []
     for file in (file for file in files if not overlays[file.parent]):
         # A hidden one, such as ._a.jpg, holds what macOS knows of the image a.jpg.
         is_image = file.suffix.lower() in image_suffixes() and not file.name.startswith(".")
-        (photographs if is_image else passed).append(file)
-    others += passed
+        (photographs if is_image else others).append(file)
     return photographs
 
 
