@@ -259,12 +259,7 @@ def _decode_categories(raws: Sequence[msgspec.Raw], path: Path) -> tuple[Categor
     if problems:
         raise ValueError(f"{path} is not {_EXPECTED}: {problems[0].sentence}")
     return tuple(
-        Category(
-            row.id,
-            "" if row.name is None else str(row.name),
-            tuple(row.keypoints or ()),
-            row.skeleton,
-        )
+        Category(row.id, str(row.name or ""), tuple(row.keypoints or ()), row.skeleton)
         for row in rows
     )
 
