@@ -63,6 +63,6 @@ Evaluator: TypeAlias = Literal["fast", "pycocotools"]
 numbers are the same to the last bit."""
 CompareItem: TypeAlias = Literal["flip", "shift", "codec", "nms"]
 SectionName: TypeAlias = Literal[
-    "loading", "codec", "evaluation", "prediction", "pipeline", "model"
+    "loading", "codec", "evaluation", "prediction", "pipeline", "video", "model"
 ]
 """What is benchmarked, in this order."""
