@@ -30,6 +30,7 @@ from pose_hrnet.cli.options import (
     ShowsDefaults,
 )
 from pose_hrnet.cli.predict import predict
+from pose_hrnet.cli.runs import runs
 from pose_hrnet.cli.tables import print_scores
 from pose_hrnet.cli.train import train
 
@@ -96,6 +97,7 @@ app.command()(predict)
 app.command()(detect)
 app.command()(export)
 app.command()(benchmark)
+app.command()(runs)
 app.command()(recipes.recipes)
 
 
