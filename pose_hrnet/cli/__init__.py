@@ -9,7 +9,9 @@ demo        the pipeline itself, on drawn people; its command stands in app
 train       pose-hrnet train
 evaluate    pose-hrnet evaluate, score
 compare     pose-hrnet compare
+report      pose-hrnet report
 predict     pose-hrnet predict
+video       what of it is about videos, cameras and streams
 detect      pose-hrnet detect
 export      pose-hrnet export
 data        pose-hrnet data ...

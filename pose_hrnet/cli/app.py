@@ -30,6 +30,7 @@ from pose_hrnet.cli.options import (
     ShowsDefaults,
 )
 from pose_hrnet.cli.predict import predict
+from pose_hrnet.cli.report import report
 from pose_hrnet.cli.runs import runs
 from pose_hrnet.cli.tables import print_scores
 from pose_hrnet.cli.train import train
@@ -93,6 +94,7 @@ app.command(cls=ResumeAlone)(train)
 app.command(cls=ShowsDefaults)(evaluate)
 app.command()(score)
 app.command()(compare)
+app.command()(report)
 app.command()(predict)
 app.command()(detect)
 app.command()(export)

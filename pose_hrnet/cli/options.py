@@ -165,6 +165,26 @@ Inputs = Annotated[
         "https addresses of images."
     ),
 ]
+
+
+def results_file(path: Path) -> Path:
+    """A results file, or the one in a folder that `evaluate` wrote.
+
+    Raises:
+        FileNotFoundError: If a folder has none.
+    """
+    from pose_hrnet.data.formats.results import RESULTS_FILE
+
+    if not path.is_dir():
+        return path
+    if not (path / RESULTS_FILE).is_file():
+        raise FileNotFoundError(
+            f"{path} is a folder without {RESULTS_FILE}; give a results file, or the folder that "
+            "pose-hrnet evaluate wrote one to"
+        )
+    return path / RESULTS_FILE
+
+
 Output = Annotated[Path, output_option(folder_to_write, "Folder to write to.")]
 Checkpoint = Annotated[
     str,
