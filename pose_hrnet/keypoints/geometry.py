@@ -216,3 +216,23 @@ def xyxy_to_xywh(boxes_xyxy: ArrayLike) -> Float64:
     """``(..., 4)`` left, top, right, bottom -> left, top, width, height."""
     boxes = np.asarray(boxes_xyxy, dtype=np.float64)
     return np.concatenate([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], axis=-1)
+
+
+def iou_matrix(boxes_a: ArrayLike, boxes_b: ArrayLike) -> Float64:
+    """Intersection over union of every box of `a` with every box of `b`.
+
+    Args:
+        boxes_a: ``(N, 4)`` left, top, right, bottom.
+        boxes_b: ``(M, 4)``, likewise.
+
+    Returns:
+        ``(N, M)`` from 0 to 1; 0 where neither has an area.
+    """
+    a = np.asarray(boxes_a, np.float64)[:, None]
+    b = np.asarray(boxes_b, np.float64)[None]
+    overlap = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    both = overlap.clip(0).prod(axis=-1)
+    areas = [(each[..., 2:] - each[..., :2]).prod(axis=-1) for each in (a, b)]
+    union: Float64 = areas[0] + areas[1] - both
+    shares: Float64 = np.divide(both, union, out=np.zeros_like(union), where=union > 0)
+    return shares

@@ -14,7 +14,6 @@ Visibility is COCO's: 0 not labelled, 1 labelled but hidden, 2 labelled and visi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeAlias, TypeVar
@@ -23,7 +22,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pose_hrnet.keypoints.skeleton import Skeleton
-from pose_hrnet.system.extras import import_extra
 from pose_hrnet.system.files import few_digits
 from pose_hrnet.system.text import counted
 
@@ -36,6 +34,8 @@ Float32: TypeAlias = NDArray[np.float32]
 Float64: TypeAlias = NDArray[np.float64]
 _SHOWN = 10
 """Persons that a `repr` lists."""
+_SHARED = ("smoothing", "skeleton", "image")
+"""What all rows of `Poses` have in common."""
 
 
 def _expect_shape(
@@ -81,10 +81,9 @@ def _take(columns: _Columns, rows: ArrayLike | slice, shared: Sequence[str]) -> 
     if not isinstance(rows, slice):
         index = np.atleast_1d(np.asarray(rows))
         index = index if len(index) else index.astype(np.intp)  # an empty list has no integer type
-    taken = {
-        f.name: getattr(columns, f.name)[index] for f in fields(columns) if f.name not in shared
-    }
-    return replace(columns, **taken)
+    taken = {f.name: getattr(columns, f.name) for f in fields(columns) if f.name not in shared}
+    there = {name: values[index] for name, values in taken.items() if values is not None}
+    return replace(columns, **there)
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +181,14 @@ class Poses:
         scores: ``(N,)`` float32: the box score, or the pose score once rescored.
         areas: ``(N,)`` float32 square pixels that OKS-NMS uses (official: of the padded crop).
         category_ids: ``(N,)`` object array of ``category_id``; 1, COCO's persons, unless given.
-        skeleton: What the K keypoints are called; None: not said. Shared by all rows.
+        track_ids: ``(N,)`` int64, the same for a person in all frames, from 1; -1: not yet, or
+            not, in a track. None: not tracked.
+        frame_index: ``(N,)`` int64, from 0. None: not of a video.
+        time_s: ``(N,)`` float64 seconds from the start of the video, by its own clock. Likewise.
+        raw_keypoints_image: ``(N, K, 2)`` float32 as predicted, where `keypoints_image` is
+            smoothed. None: it is not.
+        smoothing: The filter that smoothed, and its numbers. Shared by all rows.
+        skeleton: What the K keypoints are called; None: not said. Shared likewise.
         image: ``(H, W, 3)`` RGB that they stand in, where it is one and at hand. Shared likewise.
     """
 
@@ -193,6 +199,11 @@ class Poses:
     scores: Float32
     areas: Float32
     category_ids: NDArray[np.object_] = field(default_factory=lambda: object_array([]))
+    track_ids: NDArray[np.int64] | None = None
+    frame_index: NDArray[np.int64] | None = None
+    time_s: Float64 | None = None
+    raw_keypoints_image: Float32 | None = None
+    smoothing: str | None = None
     skeleton: Skeleton | None = None
     image: Image | None = None
 
@@ -202,15 +213,18 @@ class Poses:
         shapes: dict[str, tuple[int | None, ...]] = {
             "image_ids": (None,), "keypoints_image": (n, k, 2), "keypoint_scores": (n, k),
             "boxes_xyxy": (n, 4), "scores": (n,), "areas": (n,), "category_ids": (n,),
+            "track_ids": (n,), "frame_index": (n,), "time_s": (n,),
+            "raw_keypoints_image": (n, k, 2),
         }  # fmt: skip
         for name, shape in shapes.items():
-            _expect_shape("Poses", name, getattr(self, name), shape)
+            if getattr(self, name) is not None:
+                _expect_shape("Poses", name, getattr(self, name), shape)
 
     def __len__(self) -> int:
         return len(self.image_ids)
 
     def __getitem__(self, rows: ArrayLike | slice) -> Poses:
-        return _take(self, rows, shared=("skeleton", "image"))
+        return _take(self, rows, shared=_SHARED)
 
     def __iter__(self) -> Iterator[Poses]:
         """The persons, each as `Poses` of one row."""
@@ -223,7 +237,8 @@ class Poses:
         for row in range(min(len(self), _SHOWN)):
             box = " ".join(f"{edge:.0f}" for edge in self.boxes_xyxy[row])
             where = f"image {self.image_ids[row]!r}, box {box}"
-            lines.append(f"  {row}: score {self.scores[row]:.2f}, {where}")
+            track = "" if self.track_ids is None else f"track {self.track_ids[row]}, "
+            lines.append(f"  {row}: {track}score {self.scores[row]:.2f}, {where}")
         if len(self) > _SHOWN:
             lines.append(f"  ... and {len(self) - _SHOWN} more")
         return "\n".join(lines)
@@ -236,13 +251,23 @@ class Poses:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Poses]) -> Poses:
-        """The rows of all parts in order, at least one; skeleton and image are the first's."""
-        columns = {
-            f.name: np.concatenate([getattr(part, f.name) for part in parts])
-            for f in fields(cls)
-            if f.name not in ("skeleton", "image")
-        }
-        return cls(**columns, skeleton=parts[0].skeleton, image=parts[0].image)
+        """The rows of all parts in order, at least one; what is shared is the first's.
+
+        Raises:
+            ValueError: If some rows are tracked, timed or smoothed, and others are not.
+        """
+        columns: dict[str, Any] = {f.name: getattr(parts[0], f.name) for f in fields(cls)}
+        filled = [part for part in parts if len(part)] or parts[:1]
+        for name in columns.keys() - {*_SHARED}:
+            values = [getattr(part, name) for part in filled]
+            without = sum(each is None for each in values)
+            if 0 < without < len(values):
+                raise ValueError(
+                    f"{without} of {len(values)} parts have no {name}; poses with and without "
+                    "cannot be joined"
+                )
+            columns[name] = None if without else np.concatenate(values)
+        return cls(**columns)
 
     @property
     def keypoint_names(self) -> tuple[str, ...]:
@@ -277,6 +302,9 @@ class Poses:
     def to_coco(self, file_name: str | None = None) -> list[dict[str, Any]]:
         """COCO keypoint results, a row a person, in the fewest digits that keep every float32.
 
+        Of frames, rows have ``track_id``, ``frame_index`` and ``time_s`` as well; where smoothed,
+        ``raw_keypoints`` and ``smoothing``.
+
         ``keypoints`` is ``[x, y, keypoint score] * K`` in image pixels. ``bbox`` is the extent of
         the keypoints (x, y, width, height), as pycocotools' ``loadRes`` makes it of results
         without one: it takes their areas from there, so that another box would move APM and APL.
@@ -289,64 +317,32 @@ class Poses:
         Raises:
             ValueError: If a number is not finite: no evaluation could read it.
         """
-        keypoints = self.flat_keypoints
-        wrong = np.flatnonzero(~(np.isfinite(keypoints).all(axis=1) & np.isfinite(self.scores)))
-        if len(wrong):
-            raise ValueError(
-                f"{len(wrong)} of {counted(len(self), 'pose')} with keypoints or scores that are "
-                f"not finite, the first in image {self.image_ids[wrong[0]]!r}; check the model's "
-                "weights"
-            )
-        points = keypoints.reshape(*self.keypoint_scores.shape, 3)[..., :2]
-        corners = self.boxes_xyxy.reshape(-1, 2, 2)
-        columns: dict[str, list[Any]] = {
-            "image_id": self.image_ids.tolist(),
-            "category_id": self.category_ids.tolist(),
-            "keypoints": keypoints.tolist(),
-            "score": few_digits(self.scores).tolist(),
-            "bbox": _boxes_around(points).tolist(),
-            "box": few_digits(_boxes_around(corners)).tolist(),
-        }
-        named = {} if file_name is None else {"file_name": file_name}
-        rows = zip(*columns.values(), strict=True)
-        return [named | dict(zip(columns, row, strict=True)) for row in rows]
+        from pose_hrnet.keypoints.exchange import coco_results
+
+        return coco_results(self, file_name)
 
     def to_json(self) -> str:
         """A JSON list of persons: image_id, score, box_xyxy, and keypoints {name: [x, y, score]}.
 
-        Image pixels to two decimals, scores to four.
+        Of frames, also track_id, frame_index, time_s. Image pixels to two decimals, scores to
+        four.
         """
-        persons = []
-        for row in range(len(self)):
-            points = self.keypoints_image[row].astype(float).round(2).tolist()
-            scores = self.keypoint_scores[row].astype(float).round(4).tolist()
-            named = zip(self.keypoint_names, points, scores, strict=True)
-            persons.append({
-                "image_id": self.image_ids[row],
-                "score": round(float(self.scores[row]), 4),
-                "box_xyxy": self.boxes_xyxy[row].astype(float).round(2).tolist(),
-                "keypoints": {name: [*point, score] for name, point, score in named},
-            })  # fmt: skip
-        return json.dumps(persons)
+        from pose_hrnet.keypoints.exchange import json_text
+
+        return json_text(self)
 
     def to_dataframe(self) -> Any:
         """A pandas DataFrame with a row for each keypoint of each person.
 
-        Columns: image_id, person, keypoint, x, y (image pixels), score, pose_score.
+        Columns: image_id, person, keypoint, x, y (image pixels), score, pose_score; of frames
+        also track_id, frame_index, time_s.
 
         Raises:
             ValueError: If pandas is not installed.
         """
-        persons, keypoints = self.keypoint_scores.shape
-        return import_extra("pandas", "pandas").DataFrame({
-            "image_id": np.repeat(self.image_ids, keypoints),
-            "person": np.repeat(np.arange(persons), keypoints),
-            "keypoint": list(self.keypoint_names) * persons,
-            "x": self.keypoints_image[..., 0].ravel(),
-            "y": self.keypoints_image[..., 1].ravel(),
-            "score": self.keypoint_scores.ravel(),
-            "pose_score": np.repeat(self.scores, keypoints),
-        })  # fmt: skip
+        from pose_hrnet.keypoints.exchange import dataframe
+
+        return dataframe(self)
 
     def to_supervision(self) -> Any:
         """A ``supervision.KeyPoints`` of the persons.
@@ -354,12 +350,9 @@ class Poses:
         Raises:
             ValueError: If supervision is not installed.
         """
-        return import_extra("supervision", "supervision").KeyPoints(
-            xy=self.keypoints_image,
-            keypoint_confidence=self.keypoint_scores,
-            detection_confidence=self.scores,
-            class_id=np.zeros(len(self), int),
-        )
+        from pose_hrnet.keypoints.exchange import supervision_keypoints
+
+        return supervision_keypoints(self)
 
     @property
     def flat_keypoints(self) -> Float64:
@@ -370,12 +363,6 @@ class Poses:
         n, k = self.keypoint_scores.shape
         triples = np.concatenate([self.keypoints_image, self.keypoint_scores[..., None]], axis=2)
         return few_digits(triples.reshape(n, 3 * k))
-
-
-def _boxes_around(points: NDArray[Any]) -> NDArray[Any]:
-    """``(N, 4)`` x, y, width and height of the extents of ``(N, P, 2)`` points."""
-    low = points.min(axis=1)
-    return np.hstack([low, points.max(axis=1) - low])
 
 
 def _fill_categories(columns: People | Poses, count: int) -> None:

@@ -71,6 +71,7 @@ MORE_BAD_ROWS = [
     *BAD_ROWS.items(),
     ("box is not finite", {"bbox": [10, float("inf"), 100, 200]}),
     ("box is not finite", {"bbox": [10, 20, 1e300, 200]}),
+    ("box is not finite", {"bbox": [10, 20, 8e25, 8e25]}),
     ("box is empty", {"bbox": [10, 20, 100, -1]}),
     ("box is outside the image", {"bbox": [-50, 20, 50, 10]}),
     ("box is outside the image", {"bbox": [10, 480, 50, 10]}),

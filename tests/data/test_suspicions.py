@@ -9,7 +9,8 @@ import numpy as np
 from pose_hrnet.data.formats.detections import load_detections
 from pose_hrnet.data.formats.suspicions import suspect_boxes
 from pose_hrnet.data.people import load_people
-from pose_hrnet.inference.sources import find_images, identify
+from pose_hrnet.inference.image_files import find_images
+from pose_hrnet.inference.sources import identify
 from tests.helpers.builders import make_people, write_annotations, write_images
 
 SIZES = np.tile([640, 480], (4, 1))

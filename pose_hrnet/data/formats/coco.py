@@ -54,6 +54,29 @@ class Category:
         return (self.id, *self.others)
 
 
+def category_row(
+    category_id: ImageId,
+    name: str,
+    keypoint_names: Sequence[str],
+    links: Sequence[tuple[int, int]],
+) -> dict[str, Any]:
+    """A category as a file has it, whose limbs count from 1.
+
+    Args:
+        category_id: Its id.
+        name: Its name.
+        keypoint_names: K names.
+        links: Pairs of indices, from 0, that a limb joins.
+    """
+    return {
+        "id": category_id,
+        "name": name,
+        "supercategory": name,
+        "keypoints": list(keypoint_names),
+        "skeleton": [[a + 1, b + 1] for a, b in links],
+    }
+
+
 @dataclass(frozen=True, eq=False)
 class AnnotationRows:
     """A rows of the annotations list, as columns; NaN stands for what is missing or not finite.
@@ -160,6 +183,11 @@ class AnnotationFile:
             first, *others = dict.fromkeys(self.rows.category_ids) or [PERSON]
             categories = (Category(first, "person", (), (), tuple(others)),)
         return _choose_category(categories, wanted, self.path)
+
+    def names_of(self, category: Category) -> dict[ImageId, str]:
+        """What the ids of a category, or of several, are called; where it is not said, the id."""
+        names = {each.id: each.name for each in self.categories}
+        return {each: names.get(each) or str(each) for each in category.ids}
 
 
 def read_coco(path: Path) -> AnnotationFile:

@@ -17,6 +17,8 @@ from pose_hrnet.system.text import counted
 _T = TypeVar("_T")
 _DRAWN = Path("runs/demo/data")
 """Where the recipe demo, and what is made from it, has its data."""
+LARGEST = 1e9
+"""No coordinate in any image is larger, and its square is a number in single precision."""
 MALFORMED = "malformed"
 """How the kinds of problems begin whose sentences say more than the kind."""
 
