@@ -2,7 +2,8 @@
 
 Run: ``python tools/measure_networks.py train SHARDS VAL_ANNOTATIONS VAL_IMAGES``, then ``speed``.
 The first trains every network of `CANDIDATES` on the same crops and says its AP (an interrupted
-run goes on where it was); the second times all of them in turns on this machine, and plots.
+run goes on where it was); ``inputs`` scores the default model at smaller inputs; the last
+times all that was scored in turns on this machine, and plots.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import Annotated, Any, get_args
 import torch
 import typer
 
-from pose_hrnet import load_config, load_model, train
+from pose_hrnet import DataSet, evaluate, load_config, load_model, train
 from pose_hrnet.benchmark.timing import Pace, Row, Variant, Work, measure
 from pose_hrnet.cli.console import RichProgress, say
 from pose_hrnet.models.complexity import complexity
+from pose_hrnet.models.weights.load import load_network, save_model
 from pose_hrnet.system.choices import Backend, Precision
 from pose_hrnet.system.text import parse_names
 
@@ -98,6 +100,24 @@ def train_all(
             say(f"| {name} | {size} | {Path(start).stem} | {size_of} | {ap} |")
 
 
+@app.command()
+def inputs(
+    val_annotations: Path,
+    val_images: Path,
+    output: Output = OUTPUT,
+    sizes: Sizes = "128x96,192x144,256x192",
+) -> None:
+    """Score the default model, which learnt at 256x192, at each size, not trained again."""
+    data = DataSet(annotations=val_annotations, images=val_images)
+    for size in parse_names(sizes, "--sizes", tuple(SIZES)):
+        path = output / f"W28_{size}_default" / "best.safetensors"
+        network, card, _ = load_network("default", input_wh=SIZES[size])
+        save_model(path, network.state_dict(), card)
+        scores = evaluate(load_model(path, precision="auto"), data).scores.values
+        (path.parent / "metrics.jsonl").write_text(json.dumps(scores))
+        say(f"| {size} | {scores['AP']:.3f} | {scores['AP50']:.3f} |")
+
+
 def last_line(folder: Path) -> dict[str, Any]:
     """The scores at the end of a run."""
     lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
@@ -160,26 +180,26 @@ def ready(run: Path, way: tuple[Backend, Precision], batch: int) -> Work:
 
 
 def rate(row: Row, batch: int) -> float | None:
-    """Crops per second."""
-    return None if row.seconds is None else batch / row.seconds
+    """Crops per second in the fastest round: other work on the machine slows the others."""
+    return batch / min(row.round_seconds) if row.round_seconds else None
 
 
 def draw(points: dict[str, tuple[float, float]], path: Path) -> None:
-    """AP over the crops/s of the fastest way, one line through each start; SVG."""
+    """AP over the crops/s of the fastest way, a panel for each start; SVG."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.subplots()
-    for start in sorted({name.split("_")[-1] for name in points}):
+    starts = sorted({name.split("_")[-1] for name in points})
+    figure = Figure(figsize=(4.5 * len(starts), 3.8), layout="constrained")
+    for start, axes in zip(starts, figure.subplots(1, len(starts), squeeze=False)[0], strict=True):
         chosen = {name: point for name, point in points.items() if name.endswith(f"_{start}")}
-        label = "from random weights" if start == "null" else f"from {start}"
-        axes.plot(*zip(*sorted(chosen.values()), strict=True), marker="o", label=label)
+        axes.plot(*zip(*sorted(chosen.values()), strict=True), marker="o")
         for name, point in chosen.items():
             text = " ".join(name.split("_")[:2])
             axes.annotate(text, point, xytext=(4, 5), textcoords="offset points", fontsize=8)
-    axes.set(xlabel="crops/s on this CPU, no flip test", ylabel="AP", xscale="log")
-    axes.grid(alpha=0.3, which="both")
-    axes.legend(frameon=False)
+        title = "short trainings" if start == "null" else "the default model, other inputs"
+        axes.set(title=title, xlabel="crops/s, no flip test", ylabel="AP", ylim=(0, None))
+        axes.margins(x=0.15)
+        axes.grid(alpha=0.3)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="svg", metadata={"Date": None})
 
