@@ -16,6 +16,7 @@ detect      pose-hrnet detect
 export      pose-hrnet export
 data        pose-hrnet data ...
 weights     pose-hrnet weights ...
+runs        pose-hrnet runs
 recipes     pose-hrnet recipes
 benchmark   pose-hrnet benchmark
 app         all of them
