@@ -10,6 +10,7 @@ train       pose-hrnet train
 evaluate    pose-hrnet evaluate, score
 predict     pose-hrnet predict
 detect      pose-hrnet detect
+track       pose-hrnet track
 export      pose-hrnet export
 data        pose-hrnet data ...
 weights     pose-hrnet weights ...

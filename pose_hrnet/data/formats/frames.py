@@ -18,13 +18,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_hrnet.data.formats.broken_json import UNDECODABLE, fault_of
+from pose_hrnet.data.formats.results import EXPECTED, decode_row
 from pose_hrnet.data.formats.rows import lenient, read_json
 from pose_hrnet.keypoints.records import PERSON, Float64, ImageId, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.text import counted, shown
 
-_EXPECTED = "a list of COCO keypoint results {image_id, category_id, keypoints, score}"
 _MOST = 1e9
 """Pixels and seconds: more is no picture and no recording."""
 _SEEN = 0.2
@@ -81,10 +80,11 @@ def read_recording(path: Path, skeleton: Skeleton, *, fps: float | None = None) 
         ValueError: If a row is malformed, of another skeleton or without a place in time; if times
             go back; or if there are no frames.
     """
-    raws = read_json(path, list[msgspec.Raw], _EXPECTED)
+    raws = read_json(path, list[msgspec.Raw], EXPECTED)
     if not raws:
-        raise ValueError(f"{path} holds no frames: its list is empty; expected {_EXPECTED}")
-    rows = [_decoded(raw, at, path) for at, raw in enumerate(raws)]
+        raise ValueError(f"{path} holds no frames: its list is empty; expected {EXPECTED}")
+    decode = lenient(_Row)
+    rows = [decode_row(decode, raw, at, path) for at, raw in enumerate(raws)]
     for at, row in enumerate(rows):
         _check(row, at, path, skeleton)
     numbers, times_of = _numbered(rows, path, fps)
@@ -116,15 +116,6 @@ def read_recording(path: Path, skeleton: Skeleton, *, fps: float | None = None) 
     poses = _poses([rows[at] for at in at_frame], at_frame, path, skeleton)
     contents = [msgspec.json.decode(raw) for raw in raws]
     return Recording(path, contents, frames, nobody, np.array(order, np.int64), times, poses)
-
-
-def _decoded(raw: msgspec.Raw, at: int, path: Path) -> _Row:
-    try:
-        return lenient(_Row)(raw)
-    except UNDECODABLE as error:
-        reason = fault_of(raw, error)[1].replace("`$", f"`$[{at}]")
-        hint = " (JSON has no NaN; it was read as null)" if "got `null`" in reason else ""
-        raise ValueError(f"{path} is not {_EXPECTED}: {reason}{hint}") from None
 
 
 def _check(row: _Row, at: int, path: Path, skeleton: Skeleton) -> None:

@@ -164,6 +164,7 @@ def write_tracked(tracked: Tracked, path: Path) -> None:
     Raises:
         OSError: If it cannot be written; an earlier file is as it was.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(path) as temporary, temporary.open("wb") as file:
         file.write(b"[")
         for number, row in enumerate(_rows(tracked)):
