@@ -8,7 +8,10 @@ tables      scores, facts and checks as tables
 demo        the pipeline itself, on drawn people; its command stands in app
 train       pose-hrnet train
 evaluate    pose-hrnet evaluate, score
+compare     pose-hrnet compare
+report      pose-hrnet report
 predict     pose-hrnet predict
+video       what of it is about videos, cameras and streams
 detect      pose-hrnet detect
 track       pose-hrnet track
 export      pose-hrnet export

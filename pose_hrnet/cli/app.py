@@ -13,6 +13,7 @@ import typer
 
 from pose_hrnet.cli import data, recipes, weights
 from pose_hrnet.cli.benchmark import benchmark
+from pose_hrnet.cli.compare import compare
 from pose_hrnet.cli.console import (
     RichProgress,
     one_sentence_errors,
@@ -29,6 +30,7 @@ from pose_hrnet.cli.options import (
     ShowsDefaults,
 )
 from pose_hrnet.cli.predict import predict
+from pose_hrnet.cli.report import report
 from pose_hrnet.cli.tables import print_scores
 from pose_hrnet.cli.track import track
 from pose_hrnet.cli.train import train
@@ -91,6 +93,8 @@ def demo(
 app.command(cls=ResumeAlone)(train)
 app.command(cls=ShowsDefaults)(evaluate)
 app.command()(score)
+app.command()(compare)
+app.command()(report)
 app.command()(predict)
 app.command()(detect)
 app.command()(track)

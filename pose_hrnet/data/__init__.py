@@ -4,6 +4,7 @@ formats      annotation, detection and result files
 convert      annotations of other programs in, and out
 people       any annotations -> People to learn from, to predict; several data sets as one
 images       image files -> RGB pixels
+web_images   images by address
 image_facts  what an image file says of itself
 pictures     what readers of images give
 missing      why its images cannot be read, in words

@@ -167,6 +167,72 @@ class Scorer:
         return keypoint_metrics(people, inference.poses, inference.rows, names)
 
 
+@dataclass(frozen=True, eq=False)
+class FileTruth:
+    """Annotations that results files of any program are scored against.
+
+    Attributes:
+        metric: The evaluation.
+        truth: What it compares with.
+        skeleton: The keypoints, whose sigmas OKS uses.
+    """
+
+    metric: AnnotationKind
+    truth: Truth | CrowdTruth
+    skeleton: Skeleton
+
+    @classmethod
+    def of(
+        cls,
+        annotations: Path,
+        *,
+        skeleton: str | None = None,
+        category: str | int | None = None,
+        metric: MetricName = "auto",
+    ) -> FileTruth:
+        """Read annotations; takes and raises what `score_file` does."""
+        file = read_annotations(annotations)
+        if isinstance(file, MpiiFile) or metric == "mpii":
+            raise ValueError(
+                f"PCKh of {annotations} needs to know whose pose each result is, which results "
+                "files do not say; score MPII with pose-hrnet evaluate"
+            )
+        name = file.kind if metric == "auto" else metric
+        if name == "crowdpose":
+            return cls(name, CrowdTruth.of(file), CROWDPOSE14)
+        if name != "coco":
+            raise ValueError(f"the metric {name} scores no results files; use coco or crowdpose")
+        chosen = COCO17
+        if skeleton is not None:
+            chosen = find_skeleton(skeleton, annotations, category)
+        elif (named := file.category(category)).keypoint_names:
+            chosen = skeleton_of(named, annotations)
+        scored = None if category is None else file.category(category)
+        return cls(name, Truth.of(file, chosen.num_keypoints, category=scored), chosen)
+
+    def score(self, results: Path, *, evaluator: Evaluator = "fast") -> Scores:
+        """Score a results file; takes and raises what `score_file` does."""
+        if isinstance(self.truth, CrowdTruth):
+            scores = score_crowdpose(self.truth, results, evaluator=evaluator)
+        else:
+            scores = score_results(
+                self.truth, results, sigmas=self.skeleton.sigmas, evaluator=evaluator
+            )
+        if all(value == -1 for value in scores.values.values()):
+            raise ValueError(f"nothing in {self.name} can be scored: {'; '.join(scores.notes)}")
+        return scores
+
+    @property
+    def name(self) -> str:
+        """The annotation file."""
+        return self.coco.name
+
+    @property
+    def coco(self) -> Truth:
+        """The persons, as COCO's matching takes them."""
+        return self.truth.truth if isinstance(self.truth, CrowdTruth) else self.truth
+
+
 def score_file(
     annotations: Path,
     results: Path,
@@ -192,26 +258,5 @@ def score_file(
         ValueError: If a file is malformed, or the annotations are MPII's or have no person to
             find, or the metric scores no results files.
     """
-    file = read_annotations(annotations)
-    if isinstance(file, MpiiFile) or metric == "mpii":
-        raise ValueError(
-            f"PCKh of {annotations} needs to know whose pose each result is, which results files "
-            "do not say; score MPII with pose-hrnet evaluate"
-        )
-    name = file.kind if metric == "auto" else metric
-    if name not in ("coco", "crowdpose"):
-        raise ValueError(f"the metric {name} scores no results files; use coco or crowdpose")
-    if name == "crowdpose":
-        scores = score_crowdpose(CrowdTruth.of(file), results, evaluator=evaluator)
-    else:
-        chosen = COCO17
-        if skeleton is not None:
-            chosen = find_skeleton(skeleton, annotations, category)
-        elif (named := file.category(category)).keypoint_names:
-            chosen = skeleton_of(named, annotations)
-        scored = None if category is None else file.category(category)
-        truth = Truth.of(file, chosen.num_keypoints, category=scored)
-        scores = score_results(truth, results, sigmas=chosen.sigmas, evaluator=evaluator)
-    if all(value == -1 for value in scores.values.values()):
-        raise ValueError(f"nothing in {annotations} can be scored: {'; '.join(scores.notes)}")
-    return scores, name
+    truth = FileTruth.of(annotations, skeleton=skeleton, category=category, metric=metric)
+    return truth.score(results, evaluator=evaluator), truth.metric

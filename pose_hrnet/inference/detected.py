@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from pose_hrnet.data.images import ImageError, read_rgb
 from pose_hrnet.data.people import read_annotations
 from pose_hrnet.inference.detection.boxes import PersonBoxes
 from pose_hrnet.inference.detector import Detector, detect_stream
-from pose_hrnet.inference.sources import find_images, identify
+from pose_hrnet.inference.image_files import find_images
+from pose_hrnet.inference.sources import identify
 from pose_hrnet.inference.written import GrowingFile
 from pose_hrnet.keypoints.geometry import xyxy_to_xywh
 from pose_hrnet.keypoints.records import PERSON, Image, ImageId, Images
@@ -53,7 +55,7 @@ class Detected:
 
 def detect_files(
     detector: Detector,
-    inputs: Sequence[Path],
+    inputs: Sequence[str | Path],
     output: Path,
     *,
     annotations: Path | None = None,
@@ -67,25 +69,27 @@ def detect_files(
 
     Args:
         detector: Finds them.
-        inputs: Image files and folders.
+        inputs: As of `find_images`; images of the web are not kept.
         output: JSON file: ``[{image_id, file_name, category_id, bbox, score}, ...]``.
         annotations: Whose image ids the boxes go by.
         progress: Watches.
 
     Raises:
+        ConnectionError: If an address does not give its image.
         FileNotFoundError: If an input is missing.
         ValueError: If there is no image, or the detector fails.
     """
-    paths = find_images(inputs)
-    ids = identify(paths, None, annotations).image_ids
-    uses = Counter(path.name for path in paths)
-    names = {path: path.name if uses[path.name] == 1 else path.as_posix() for path in paths}
-    images = Images(
-        tuple(_coco_id(path, ids[path]) for path in paths),
-        tuple(names.values()),
-        np.zeros((len(paths), 2), np.int32),
-    )
-    return detect_images(detector, images, paths, output, progress=progress)
+    with tempfile.TemporaryDirectory(prefix="pose_hrnet_") as downloads:
+        paths = find_images(inputs, downloads=Path(downloads))
+        ids = identify(paths, None, annotations).image_ids
+        uses = Counter(path.name for path in paths)
+        names = {path: path.name if uses[path.name] == 1 else path.as_posix() for path in paths}
+        images = Images(
+            tuple(_coco_id(path, ids[path]) for path in paths),
+            tuple(names.values()),
+            np.zeros((len(paths), 2), np.int32),
+        )
+        return detect_images(detector, images, paths, output, progress=progress)
 
 
 def detect_data_set(

@@ -1,31 +1,32 @@
-"""Which images are predicted, what they are called, and the boxes in them."""
+"""What images are called in results, and the boxes in them."""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache, partial
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
 
 from pose_hrnet.data.formats.detections import PersonBox, load_boxes
 from pose_hrnet.data.formats.identity import ImageIndex, rows_by_number
 from pose_hrnet.data.formats.mpii import MpiiFile
 from pose_hrnet.data.formats.suspicions import suspect_boxes, warn_of
 from pose_hrnet.data.image_facts import read_facts
-from pose_hrnet.data.images import FORMATS, ImageError
+from pose_hrnet.data.images import ImageError
 from pose_hrnet.data.people import read_annotations
-from pose_hrnet.inference.written import holds_overlays
 from pose_hrnet.keypoints.geometry import xyxy_to_xywh
 from pose_hrnet.keypoints.records import PERSON, Float64, ImageId, Images
 from pose_hrnet.system.choices import BoxFormat
 from pose_hrnet.system.text import counted, few, in_utf8
 
 log = logging.getLogger(__name__)
+
+PERSONS: Mapping[ImageId, str] = {PERSON: "person"}
+"""The categories where no annotations say others."""
 
 
 @dataclass(frozen=True)
@@ -37,63 +38,13 @@ class Sources:
         boxes: ``(N, 5)`` left, top, right, bottom and score of the persons in a file, if it has
             any; None: each image is one person.
         category_ids: The ``category_id`` of each box of a file, or of each file without boxes.
+        categories: Name of each ``category_id`` that there may be.
     """
 
     image_ids: dict[Path, ImageId]
     boxes: dict[Path, Float64] | None
     category_ids: dict[Path, list[ImageId]]
-
-
-@cache
-def image_suffixes() -> frozenset[str]:
-    """How the names of the files end that can be opened, in small letters."""
-    known = PIL.Image.registered_extensions().items()
-    return frozenset({".jfif", ".jpe"} | {suffix for suffix, name in known if name in FORMATS})
-
-
-def find_images(inputs: Sequence[Path], *, skip: Path | None = None) -> list[Path]:
-    """Image files among paths, each once; folders are searched with their sub-folders, sorted.
-
-    Files in folders are taken by their suffix; what is passed over is told in one line. Pictures
-    that an earlier prediction drew are no inputs, wherever in a folder they lie.
-
-    Args:
-        inputs: Image files and folders.
-        skip: Another folder whose files are passed over.
-
-    Raises:
-        FileNotFoundError: If a path does not exist.
-        ValueError: If there is no image at all.
-    """
-    found: dict[Path, Path] = {}
-    others: list[str] = []
-    drawn: list[Path] = []
-    for path in inputs:
-        if not path.exists():
-            raise FileNotFoundError(f"{path} does not exist; give image files or folders of them")
-        files = [path]
-        if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.is_file())
-            drawn += [file for file in inside if holds_overlays(file.parent)]
-            inside = [file for file in inside if not holds_overlays(file.parent)]
-            files = [file for file in inside if file.suffix.lower() in image_suffixes()]
-            others += [f.suffix.lower() or f.name for f in inside if f not in set(files)]
-        for file in files:
-            found.setdefault(file.resolve(), file)
-    skipped = None if skip is None else skip.resolve()
-    paths = [path for resolved, path in found.items() if skipped not in resolved.parents]
-    told = ", ".join(f"{count} {suffix}" for suffix, count in Counter(others).most_common(5))
-    if not paths:
-        looked = " ".join(sorted(image_suffixes())) + (f", not below {skip}" if found else "")
-        looked += f", not at {counted(len(drawn), 'overlay')} of earlier runs" if drawn else ""
-        raise ValueError(
-            f"there is no image in {', '.join(map(str, inputs))}; looked for {looked}"
-            + (f", and passed over {told}" if told else "")
-        )
-    if told:
-        log.info("passed over %s that are no images by their suffix: %s",
-                 counted(len(others), "file"), told)  # fmt: skip
-    return paths
+    categories: Mapping[ImageId, str] = field(default_factory=lambda: dict(PERSONS))
 
 
 def identify(
@@ -101,6 +52,7 @@ def identify(
     boxes: Path | None = None,
     annotations: Path | None = None,
     *,
+    category: str | None = None,
     min_box_score: float = 0.0,
     box_format: BoxFormat = "xywh",
 ) -> Sources:
@@ -113,6 +65,8 @@ def identify(
         paths: The image files.
         boxes: A detector's boxes (see `load_boxes`).
         annotations: Whose ids the results, and the boxes, go by.
+        category: Whose boxes, and what the results say: as `AnnotationFile.category` takes it,
+            or without annotations what the box file says, with commas between; None: persons.
         min_box_score: Boxes below it are left out.
         box_format: What four numbers are where the box file does not say it.
 
@@ -120,13 +74,13 @@ def identify(
         FileNotFoundError: If a file is missing.
         ValueError: If a file is malformed, lists none of the images, or takes two for one.
     """
-    listed, categories = _listed(annotations)
+    listed, categories = _listed(annotations, category)
     known = _annotated(paths, listed, annotations)
     found: list[PersonBox] = []
     if boxes is not None:
         found = load_boxes(
             boxes,
-            categories,
+            list(categories),
             min_score=min_box_score,
             box_format=box_format,
             size_of=partial(_size_of, {path.stem: path for path in paths}),
@@ -138,7 +92,8 @@ def identify(
             images.sizes_wh[at] = listed.sizes_wh[place[image_id]]
     ids = dict(zip(paths, images.ids, strict=True))
     if boxes is None:
-        return Sources(ids, None, {path: [categories[0]] for path in paths})
+        first = next(iter(categories))
+        return Sources(ids, None, {path: [first] for path in paths}, categories)
     rows = _rows_of_boxes(found, boxes, images, ImageIndex(listed), known)
     placed: dict[Path, list[PersonBox]] = {}
     for box, row in zip(found, rows, strict=True):
@@ -164,7 +119,10 @@ def identify(
     )
     arrays = {path: np.array([box.row for box in of]) for path, of in placed.items()}
     return Sources(
-        ids, arrays, {path: [box.category_id for box in of] for path, of in placed.items()}
+        ids,
+        arrays,
+        {path: [box.category_id for box in of] for path, of in placed.items()},
+        categories,
     )
 
 
@@ -180,13 +138,23 @@ def _size_of(paths: Mapping[str, Path], name: str) -> tuple[int, int] | None:
     return (height, width) if facts.orientation >= 5 else (width, height)
 
 
-def _listed(annotations: Path | None) -> tuple[Images, tuple[ImageId, ...]]:
-    """The images that annotations list, and their categories of persons."""
+def _listed(
+    annotations: Path | None, category: str | None
+) -> tuple[Images, Mapping[ImageId, str]]:
+    """The images that annotations list, and the categories that are asked for, or of persons."""
     if annotations is None:
-        return Images((), (), np.empty((0, 2), np.int32)), (PERSON,)
+        return Images((), (), np.empty((0, 2), np.int32)), _named(category) or PERSONS
     file = read_annotations(annotations)
-    images = file.people.images if isinstance(file, MpiiFile) else file.images
-    return images, file.category().ids
+    if isinstance(file, MpiiFile):
+        return file.people.images, PERSONS
+    return file.images, file.names_of(file.category(category))
+
+
+def _named(category: str | None) -> dict[ImageId, str]:
+    """Ids, or names in place of ids, with commas between."""
+    parts = [] if category is None else [part.strip() for part in category.split(",")]
+    whole = [part.isdecimal() and part.isascii() and len(part) <= 18 for part in parts]
+    return {int(p) if is_id else p: p for p, is_id in zip(parts, whole, strict=True) if p}
 
 
 def _annotated(
@@ -285,4 +253,4 @@ def _rows_of_boxes(
     return rows
 
 
-__all__ = ["Sources", "find_images", "identify", "image_suffixes", "own_names"]
+__all__ = ["Sources", "identify", "own_names"]

@@ -1,11 +1,11 @@
-"""What a prediction leaves on the disk, image by image: results, a table, overlays."""
+"""What a prediction leaves on the disk, image by image: results, a table, pictures."""
 
 from __future__ import annotations
 
 import csv
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import StringIO
 from itertools import chain, count
 from pathlib import Path
@@ -23,16 +23,19 @@ from pose_hrnet.visualize.poses import draw_poses
 
 log = logging.getLogger(__name__)
 
-TABLE, OVERLAYS = "keypoints.csv", "overlays"
+TABLE = "keypoints.csv"
+OVERLAYS, HEATMAPS = "overlays", "heatmaps"
+DRAWN = (OVERLAYS, HEATMAPS)
+"""Folders of pictures."""
 
 _NAME_BYTES = 240
 """Most systems take 255 for a file name; its suffix and a number are to fit, too."""
 
 
-def holds_overlays(folder: Path) -> bool:
-    """Whether a folder holds the overlays of an earlier prediction, or those moved aside."""
+def holds_drawn(folder: Path) -> bool:
+    """Whether a folder holds the pictures of an earlier prediction, or those moved aside."""
     beside = (folder.parent / name for name in (RESULTS_FILE, TABLE))
-    named = re.fullmatch(rf"{OVERLAYS}(\.[0-9]+)?", folder.name)
+    named = re.fullmatch(rf"({'|'.join(DRAWN)})(\.[0-9]+)?", folder.name)
     return named is not None and all(path.is_file() for path in beside)
 
 
@@ -77,43 +80,43 @@ class GrowingFile:
 
 
 class PredictionFiles:
-    """``results.json``, ``keypoints.csv`` and ``overlays/`` of a prediction.
+    """``results.json``, ``keypoints.csv``, ``overlays/`` and ``heatmaps/`` of a prediction.
 
-    What was added is there whatever happens afterwards. An overlay that cannot be drawn or
+    What was added is there whatever happens afterwards. A picture that cannot be drawn or
     written costs itself alone, and is said; on a full disk no more are drawn. When the first
-    results take the place of those of an earlier run, its overlays are moved aside.
+    results take the place of those of an earlier run, its pictures are moved aside.
 
     Args:
         output: Folder, which exists.
         skeleton: Whose keypoints are written.
-        draw_above: Keypoints of this score and above are drawn; None: no overlays.
 
     Attributes:
         persons: Poses written so far.
-        failures: One sentence for each overlay that is missing.
+        failures: One sentence for each picture that is missing.
     """
 
-    def __init__(self, output: Path, skeleton: Skeleton, draw_above: float | None) -> None:
-        self.output, self.skeleton, self.lowest = output, skeleton, draw_above or 0.0
+    def __init__(self, output: Path, skeleton: Skeleton) -> None:
+        self.output, self.skeleton = output, skeleton
         self.persons = 0
         self.failures: list[str] = []
-        self._draws = draw_above is not None
+        self._full = False
         self._results = GrowingFile(output / RESULTS_FILE, b"[", b"]")
         self._table = GrowingFile(output / TABLE, _lines([COLUMNS]))
-        remove_temporaries(output / OVERLAYS)
+        for name in DRAWN:
+            remove_temporaries(output / name)
         self._begun = False
 
     def _begin(self) -> None:
-        """Make room for this run's overlays, once."""
+        """Make room for this run's pictures, once."""
         if self._begun:
             return
         self._begun = True
-        folder = self.output / OVERLAYS
-        with naming(folder):
-            if holds_overlays(folder) and any(folder.iterdir()):
-                log.warning("the overlays of an earlier run are moved to %s", move_aside(folder))
-            if self._draws:
-                folder.mkdir(exist_ok=True)
+        for name in DRAWN:
+            folder = self.output / name
+            with naming(folder):
+                if holds_drawn(folder) and folder.is_dir() and any(folder.iterdir()):
+                    aside = move_aside(folder)
+                    log.warning("the %s of an earlier run are moved to %s", name, aside)
 
     def add(self, path: Path, poses: Poses, file_name: str) -> None:
         """Write the poses of an image, which the results call so.
@@ -134,20 +137,26 @@ class PredictionFiles:
         self._results.add(b"")
         self._table.add(b"")
 
-    def draw(self, name: str, image: Image, poses: Poses) -> None:
-        """Draw the poses of an image, and write that as a JPEG."""
-        if not self._draws:
+    def draw_poses(self, name: str, image: Image, poses: Poses, min_score: float) -> None:
+        """Draw the poses of an image, those keypoints that score so much, as an overlay."""
+        points, scores = poses.keypoints_image, poses.keypoint_scores
+        self.draw(
+            f"{OVERLAYS}/{name}.jpg",
+            lambda: draw_poses(image, points, scores, skeleton=self.skeleton, min_score=min_score),
+        )
+
+    def draw(self, name: str, picture: Callable[[], Image]) -> None:
+        """Write a picture under a name in one of the folders."""
+        if self._full:
             return
-        target = self.output / OVERLAYS / f"{name}.jpg"
+        path = self.output / name
         try:
-            points, scores = poses.keypoints_image, poses.keypoint_scores
-            drawn = draw_poses(
-                image, points, scores, skeleton=self.skeleton, min_score=self.lowest
-            )
-            write_image(target, drawn)
+            with naming(path):
+                path.parent.mkdir(exist_ok=True)
+            write_image(path, picture())
         except (OSError, ValueError, cv2.error) as error:
-            self._draws = not (isinstance(error, NotWritten) and error.no_room)
-            rest = "" if self._draws else "; no more overlays are drawn"
+            self._full = isinstance(error, NotWritten) and error.no_room
+            rest = "; no more pictures are drawn" if self._full else ""
             self.failures.append(f"{error}{rest}")
             log.error("%s%s; its poses are in %s", error, rest, self.output / RESULTS_FILE)
 

@@ -92,7 +92,20 @@ def rescore(poses: Poses, *, keypoint_threshold: float = 0.2) -> Poses:
     scores = _double(poses.keypoint_scores)
     counted = scores > keypoint_threshold
     means = (scores * counted).sum(axis=1) / np.maximum(counted.sum(axis=1), 1)
-    return replace(poses, scores=(poses.scores * means).astype(np.float32))
+    return times(poses, means)
+
+
+def times(poses: Poses, factors: ArrayLike) -> Poses:
+    """Poses whose scores are multiplied, by those of their boxes for example.
+
+    Args:
+        poses: N poses.
+        factors: ``(N,)`` finite numbers. What is beyond single precision becomes its largest
+            number: networks that learned nothing give 1e20, and some files have such scores, too.
+    """
+    most = np.finfo(np.float32).max
+    products = _double(poses.scores) * _double(factors)
+    return replace(poses, scores=products.clip(-most, most).astype(np.float32))
 
 
 def oks_nms(poses: Poses, sigmas: Sequence[float], *, threshold: float = 0.9) -> Poses:
@@ -161,6 +174,27 @@ def soft_oks_nms(
             f"soft OKS-NMS got threshold {threshold} and max_per_image {max_per_image}; "
             "give a threshold above 0, and at least 1 pose per image or None for all"
         )
+    kept, scores = decayed_scores(poses, sigmas, threshold=threshold, max_per_image=max_per_image)
+    if not decay_scores:
+        return poses[kept]
+    return replace(poses[kept], scores=scores[kept].astype(np.float32))
+
+
+def decayed_scores(
+    poses: Poses, sigmas: Sequence[float], *, threshold: float, max_per_image: int | None = None
+) -> tuple[Rows, Float64]:
+    """What soft NMS takes, and the scores that it leaves.
+
+    Args:
+        poses: As of `soft_oks_nms`, like the other arguments.
+        sigmas: K standard deviations of the skeleton.
+        threshold: The Gaussian's width.
+        max_per_image: Poses taken in each image at most; ``None`` takes all.
+
+    Returns:
+        ``(M,)`` the taken rows, images in order of first appearance, in the order taken within
+        each; and ``(N,)`` the scores of all rows, decayed by those that were taken before them.
+    """
     taken, scores = [], _double(poses.scores).copy()
     for rows in _equal_counts(poses):
         keypoints, areas = _double(poses.keypoints_image[rows]), _double(poses.areas[rows])
@@ -173,10 +207,7 @@ def soft_oks_nms(
             oks = oks_matrix(*best, keypoints, areas, sigmas)[:, 0]
             scores[rows] *= np.where(waiting, np.exp(-(oks**2) / threshold), 1.0)
         taken.append(order.ravel())
-    kept = _by_image(poses, taken)
-    if not decay_scores:
-        return poses[kept]
-    return replace(poses[kept], scores=scores[kept].astype(np.float32))
+    return _by_image(poses, taken), scores
 
 
 def remove_duplicates(

@@ -9,14 +9,27 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import NoReturn
 
 from pose_hrnet.system.progress import SILENT, Progress
-from pose_hrnet.system.transfer import Fault, Source, check_address, shown_url, transfer
+from pose_hrnet.system.text import gigabytes
+from pose_hrnet.system.transfer import (
+    Fault,
+    Source,
+    announced,
+    blocks,
+    check_address,
+    open_address,
+    shown_url,
+    transfer,
+)
 
 log = logging.getLogger(__name__)
 
 _OFFLINE = "POSE_HRNET_OFFLINE"
+_LONGEST = 300.0
+"""Seconds that a file may take which is read into memory."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +62,48 @@ def offline() -> Iterator[None]:
 def is_offline() -> bool:
     """Whether ``POSE_HRNET_OFFLINE`` forbids downloads; 0, false, no and nothing do not."""
     return os.environ.get(_OFFLINE, "").strip().lower() not in ("", "0", "false", "no", "off")
+
+
+def read_address(url: str, most: int) -> bytes:
+    """A file of the web, in memory; nothing is kept. http is taken, too: no code is in it.
+
+    Args:
+        url: Its address.
+        most: Bytes that it may have.
+
+    Raises:
+        ConnectionError: If it is not given in time, is larger, or downloads are forbidden.
+        ValueError: If it is no address that is taken.
+    """
+    check_address(url, encrypted=False)
+    if is_offline():
+        raise ConnectionError(
+            f"{shown_url(url)} is not opened, because nothing is downloaded (--offline, "
+            f"{_OFFLINE}); allow it, or fetch it by other means and give its path"
+        )
+    began, data = monotonic(), bytearray()
+    try:
+        with open_address(url, encrypted=False) as response:
+            coming = announced(response)
+            _check_size(coming or 0, most)
+            for block in blocks(response, coming):
+                data += block
+                _check_size(len(data), most)
+                if monotonic() - began > _LONGEST:
+                    raise Fault(f"takes longer than {_LONGEST:.0f} s")
+        if coming is not None and len(data) < coming:
+            raise Fault(f"broke off after {len(data):,} of {coming:,} bytes")
+    except Fault as fault:
+        raise ConnectionError(
+            f"{shown_url(url)} {fault}; check the address, try again later, or fetch it by other "
+            "means and give its path"
+        ) from None
+    return bytes(data)
+
+
+def _check_size(size: int, most: int) -> None:
+    if size > most:
+        raise Fault(f"has {gigabytes(size)} or more, and at most {gigabytes(most)} are read")
 
 
 def sha256_of(path: Path) -> str:

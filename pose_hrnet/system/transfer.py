@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from http.client import HTTPException, HTTPResponse
@@ -14,7 +14,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, NoReturn
 from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from pose_hrnet.system.extras import __version__
@@ -31,6 +31,10 @@ ATTEMPTS = 8
 """Of one address, each of which must have brought the file on."""
 
 _BLOCK = 1 << 18
+_LONGEST_NAME = 120
+"""Characters of a file's name."""
+# Also as pathlib shortens it, https:/host.
+_ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):/{1,2}(?=[^/])", re.IGNORECASE)
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
@@ -55,11 +59,34 @@ class _Broken(Fault):
     """The connection ended before the file did."""
 
 
-def check_address(url: str) -> None:
+class _WrongRange(Fault):
+    """The file does not reach as far as the part that was asked for."""
+
+
+def address_in(text: str | Path) -> str | None:
+    """The address that a text is, of any scheme, also when a `Path` was made of it; else None."""
+    found = _ADDRESS.match(str(text))
+    return None if found is None else f"{found['scheme'].lower()}://{str(text)[found.end() :]}"
+
+
+def file_name_in(url: str, usual: str) -> str:
+    """The name of an address's file, of characters that every disk takes; `usual` if it has none.
+
+    Of a long name the end is kept.
+    """
+    last = unquote(urlsplit(url).path).rsplit("/", 1)[-1]
+    return re.sub(r"[^\w.+-]", "_", last).lstrip(".")[-_LONGEST_NAME:] or usual
+
+
+def check_address(url: str, *, encrypted: bool = True) -> None:
     """Refuse addresses whose file anyone on the way could change, and those with a password.
 
+    Args:
+        url: The address.
+        encrypted: Whether http of other machines is refused.
+
     Raises:
-        ValueError: If it is none of https, nor of http on this machine.
+        ValueError: If it is none of https, nor of http where that is taken.
     """
     try:
         parts = urlsplit(url)
@@ -68,13 +95,14 @@ def check_address(url: str) -> None:
     except ValueError as error:
         raise ValueError(f"{shown(url)} is no address ({error}); give https://...") from None
     if not host or parts.scheme not in ("http", "https"):
-        raise ValueError(f"{shown(url)} is no https address; give https://host/file")
+        wanted = "https" if encrypted else "http or https"
+        raise ValueError(f"{shown(url)} is no {wanted} address; give https://host/file")
     if secret:
         raise ValueError(
             f"the address of {host} holds a user's name or password, which would be kept; "
             "download the file by other means and give its path"
         )
-    if parts.scheme == "http" and host not in _THIS_MACHINE:
+    if encrypted and parts.scheme == "http" and host not in _THIS_MACHINE:
         raise ValueError(
             f"{shown_url(url)} is not encrypted, so that anyone on the way could change the file; "
             "give https://"
@@ -132,13 +160,16 @@ def _size(path: Path) -> int:
 
 
 class _Redirects(HTTPRedirectHandler):
-    """Follows where the way stays as safe as it began."""
+    """Follows where the way stays as safe as it began; arguments as of `check_address`."""
+
+    def __init__(self, *, encrypted: bool) -> None:
+        self.encrypted = encrypted
 
     def redirect_request(
         self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> Request | None:
         try:
-            check_address(newurl)
+            check_address(newurl, encrypted=self.encrypted)
         except ValueError as error:
             raise Fault(f"leads on to a place that is not taken: {error}") from None
         if req.type == "https" and not newurl.lower().startswith("https:"):
@@ -147,21 +178,42 @@ class _Redirects(HTTPRedirectHandler):
 
 
 def _open(source: Source, offset: int, validator: str) -> HTTPResponse:
-    headers = {"User-Agent": f"pose_hrnet/{__version__}", "Accept-Encoding": "identity"}
+    headers = {}
     if offset:
         headers["Range"] = f"bytes={offset}-"
         if source.sha256 is None:
             headers["If-Range"] = validator
-    url = quote(source.url.partition("#")[0], safe="%/:=&?~+!$,;'@()*[]")
     try:
-        response = build_opener(_Redirects).open(Request(url, headers=headers), timeout=TIMEOUT)
+        return open_address(source.url, headers)
+    except _WrongRange:  # what is there is as long as the file, or longer
+        return _open(source, 0, validator)
+
+
+def open_address(
+    url: str, headers: Mapping[str, str] | None = None, *, encrypted: bool = True
+) -> HTTPResponse:
+    """Ask for a file; redirects are followed.
+
+    Args:
+        url: Its address, which `check_address` takes.
+        headers: Of the request, beside the usual ones.
+        encrypted: As of `check_address`.
+
+    Raises:
+        Fault: If it is not given, or a web page comes in its place.
+    """
+    usual = {"User-Agent": f"pose_hrnet/{__version__}", "Accept-Encoding": "identity"}
+    quoted = quote(url.partition("#")[0], safe="%/:=&?~+!$,;'@()*[]")
+    request = Request(quoted, headers={**usual, **(headers or {})})
+    try:
+        response = build_opener(_Redirects(encrypted=encrypted)).open(request, timeout=TIMEOUT)
     except HTTPError as error:
-        if error.code == 416 and offset:  # what is there is as long as the file, or longer
-            error.close()
-            return _open(source, 0, validator)
-        reason = "has no such file" if error.code in (404, 410) else "refused to give the file"
+        said = f"({error.code} {one_line(error.reason, 100)})"
         error.close()
-        raise Fault(f"{reason} ({error.code} {error.reason})") from None
+        if error.code == 416 and headers:
+            raise _WrongRange(f"has no such part {said}") from None
+        reason = "has no such file" if error.code in (404, 410) else "refused to give the file"
+        raise Fault(f"{reason} {said}") from None
     except (OSError, HTTPException, UnicodeError) as error:
         raise Fault(f"could not be reached ({_reason(error)})") from None
     kind = response.headers.get_content_type()
@@ -190,8 +242,7 @@ def _append(name: str, response: HTTPResponse, part: Path, progress: Progress) -
     if response.status == 206 and offset != _size(part):
         part.unlink(missing_ok=True)
         raise Fault("answered with another part of the file than was asked for")
-    length = response.headers.get("Content-Length", "")
-    coming = int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None
+    coming = announced(response)
     total = 0 if coming is None else offset + coming
     free = shutil.disk_usage(part.parent).free
     if coming is not None and coming > free:
@@ -205,7 +256,7 @@ def _append(name: str, response: HTTPResponse, part: Path, progress: Progress) -
         with part.open("ab" if offset else "wb") as file, progress.task(
             name, max(1, round(total / 1e6)), "MB"
         ) as bar:  # fmt: skip
-            for block in _blocks(response, coming):
+            for block in blocks(response, coming):
                 file.write(block)
                 done += len(block)
                 bar.advance_to(round(done / 1e6))
@@ -225,8 +276,18 @@ def _disk_full(name: str, part: Path, what: str) -> NoReturn:
     )
 
 
-def _blocks(response: HTTPResponse, coming: int | None) -> Iterator[bytes]:
-    """What arrives, until the announced bytes or the end."""
+def announced(response: HTTPResponse) -> int | None:
+    """How many bytes an answer says that it has; None: it does not say it."""
+    length = response.headers.get("Content-Length", "")
+    return int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None
+
+
+def blocks(response: HTTPResponse, coming: int | None) -> Iterator[bytes]:
+    """What arrives, until the announced bytes or the end.
+
+    Raises:
+        Fault: If the connection breaks, or next to nothing comes for `TIMEOUT`.
+    """
     since, lately = monotonic(), 0
     while coming is None or coming > 0:
         try:

@@ -18,8 +18,9 @@ from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.records import Image, People, Poses
 from pose_hrnet.models.card import ModelCard
+from pose_hrnet.visualize.heatmaps import draw_heatmaps
 from pose_hrnet.visualize.pictures import add_title, enlarged, picture_grid
-from pose_hrnet.visualize.poses import draw_heatmaps, draw_poses
+from pose_hrnet.visualize.poses import draw_poses
 
 log = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from tests.helpers.builders import make_people, write_annotations, write_images
 from tests.helpers.command_line import run_here
 from tests.helpers.detectors import official_yolox
 from tests.helpers.networks import card_of, tiny
+from tests.helpers.web import serve
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,30 @@ def test_boxes_of_detect_are_what_predict_and_evaluate_read(files, tmp_path):
     assert len(json.loads((tmp_path / "new/results.json").read_text())) == len(rows)
 
 
+def test_addresses_and_patterns_are_inputs_of_both_commands(files, tmp_path, monkeypatch):
+    monkeypatch.chdir(files)
+    model = ("-c", files / "tiny.safetensors", "--backend", "eager", "-o", tmp_path / "out")
+    found = ("--detector", files / "yolox.pth", "--backend", "eager")
+    with serve() as web:
+        address = web.put("one/photo", (files / "images/000001.png").read_bytes())
+        run_here("predict", address, "images/*2.png", "--whole-image", *model)
+        rows = json.loads((tmp_path / "out/results.json").read_text())
+        assert [row["file_name"] for row in rows] == ["photo.png", "000002.png"]
+        assert (tmp_path / "out/downloads/photo.png").is_file()
+        assert (tmp_path / "out/overlays/photo.jpg").is_file()
+        run_here("detect", address, "images/*2.png", *found, "-o", tmp_path / "boxes.json")
+        named = {row["file_name"] for row in json.loads((tmp_path / "boxes.json").read_text())}
+        assert named == {"photo.png", "000002.png"}
+        new = tmp_path / "new"
+        for what in (f"{web.url}/gone.jpg", address):
+            offline = ("--offline",) if what == address else ()
+            _, error = run_here("predict", what, *model[:-1], new, *offline, code=2)
+            assert ("has no such file (404" in error) != (what == address)
+        assert not new.exists()
+    _, error = run_here("predict", "images/*.jpg", *model, code=2)
+    assert "no file is found by images/*.jpg; correct it" in error
+
+
 def test_no_person_is_said_and_no_error(files, tmp_path):
     blind = ("--detector", files / "blind.pth", "--backend", "eager")
     said, _ = run_here("detect", files / "images", *blind, "-o", tmp_path / "boxes.json")
@@ -84,7 +109,13 @@ def test_evaluate_says_what_a_detectors_boxes_cost(files, tmp_path):
     assert plain["AP"] == best
     said, _ = run_here("evaluate", *data, *model[:-1], tmp_path / "no", *found[2:],
                        "--detector", files / "blind.pth")  # fmt: skip
-    assert "nothing is left to predict, and AP is 0" in said
+    assert "0 persons in 2 images, none in 2 of them" in said
+    metrics = json.loads((tmp_path / "no/metrics.json").read_text())
+    assert metrics["AP"] == metrics["AR"] == 0
+    assert metrics["evaluated"]["persons_predicted"] == 0
+    assert metrics["evaluated"]["with_annotated_boxes"]["AP"] == best
+    assert json.loads((tmp_path / "no/results.json").read_text()) == []
+    assert f"AP 0.000 with the detector's boxes, {best:.3f} with the annotated" in said
     _, error = run_here("evaluate", *data, *model, *found, "--boxes", "b.json", code=2)
     assert "--boxes and --detector both say where persons are" in error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,12 @@ import pytest
 from PIL import Image
 
 from pose_hrnet.data.formats.detections import load_boxes, load_detections
+from pose_hrnet.data.people import people_to_predict, read_annotations
+from pose_hrnet.data.validation.validate import validate
 from pose_hrnet.inference.sources import identify
 from pose_hrnet.keypoints.records import Images
+from pose_hrnet.keypoints.skeleton import COCO17
+from tests.helpers.builders import make_people, write_annotations
 
 CORNERS = [10.0, 20.0, 50.0, 80.0]
 XYWH = [10.0, 20.0, 40.0, 60.0]
@@ -76,6 +81,24 @@ def test_a_folder_of_yolos_labels_is_read_by_evaluate_too(tmp_path: Path) -> Non
     assert people.scores.tolist() == [0.5]
 
 
+@pytest.mark.parametrize("name", [name for name in FORMS if name != "other.json"])
+def test_every_form_is_read_by_evaluate_and_validate(tmp_path: Path, name: str) -> None:
+    text, box_format = FORMS[name]
+    (tmp_path / name).write_text(text)
+    people = make_people(2)
+    people = replace(
+        people, images=Images((7,), ("a.jpg",), np.array([SIZE], np.int32)),
+        boxes_xywh=np.array([XYWH, XYWH], np.float32),
+    )  # fmt: skip
+    annotations = write_annotations(people, tmp_path / "people.json")
+    found = people_to_predict(
+        read_annotations(annotations), tmp_path / name, COCO17, box_format=box_format
+    )
+    np.testing.assert_allclose(found.boxes_xywh, [XYWH], rtol=1e-6)
+    report = validate(annotations, detections=tmp_path / name, box_format=box_format)
+    assert not [each for each in report if each.kind.startswith("detection")]
+
+
 def test_a_turned_photograph_is_as_wide_as_it_is_seen(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -91,6 +114,8 @@ def test_a_file_without_boxes_has_no_persons(tmp_path: Path, text: str) -> None:
     (tmp_path / "boxes.json").write_text(text)
     assert load_boxes(tmp_path / "boxes.json") == []
     assert identify([tmp_path / "a.jpg"], tmp_path / "boxes.json").boxes == {}
+    people = load_detections(tmp_path / "boxes.json", make_people(2).images)
+    assert len(people) == 0
 
 
 @pytest.mark.parametrize(
@@ -100,6 +125,7 @@ def test_a_file_without_boxes_has_no_persons(tmp_path: Path, text: str) -> None:
         ("a.csv", "", "has the columns none; expected"),
         ("a.csv", "file_name\n" + "a" * 200_000, "is no CSV .field larger than field limit"),
         ("a.csv", CSV.format("x,y,w,h", "10,20,forty,60"), "line 2 has a box or score that is no"),
+        ("a.csv", "file_name,x,y,w,h\n\n\na.jpg,1,2,k,4\n", "line 4 has a box or"),
         ("a.txt", "0 0.3 0.25", "line 1 has 3 values; expected YOLO's class, x, y, width, height"),
         ("a.txt", "person 0.3 0.2 0.1 0.1", "line 1 has 5 values; expected YOLO's"),
         ("a.json", "[{}]", "cannot be read"),

@@ -282,8 +282,19 @@ BAD = {
     "json min": (bad_file("a.json", '[{"image": "a.jpg"}]'), "export as JSON, not as JSON-MIN"),
     "no mat": (bad_file("a.mat", "joints"), "is not LSP's joints.mat"),
     "dlc": (bad_file("a.csv", "a,b\n1,2\n"), "is not DeepLabCut's CollectedData CSV"),
-    "half": (bad_file("a.csv", DLC.replace("20.5", "")), "row 4, snout has one coordinate of two"),
-    "short": (bad_file("a.csv", DLC + "img3.png,1\n"), "row 6 has 2 columns; expected 5"),
+    "half": (
+        bad_file("a.csv", DLC.replace("20.5", "")),
+        "line 4, snout has one coordinate",
+    ),
+    "short": (bad_file("a.csv", DLC + "img3.png,1\n"), "line 6 has 2 columns; the header has 5"),
+    "later": (
+        bad_file("a.csv", DLC + "\n\nimg3.png,1\n"),
+        "line 8 has 2 columns; the head",
+    ),
+    "nul": (
+        bad_file("a.csv", DLC.replace("snout", "sn\0out")),
+        r"names a keypoint or category 'sn.x00out'; expected words without control",
+    ),
     "likelihood": (
         bad_file("a.csv", "scorer,m,m\nbodyparts,a,a\ncoords,x,likelihood\n0,1,1\n"),
         "likelihood is of predictions",

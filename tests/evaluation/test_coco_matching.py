@@ -167,9 +167,9 @@ def test_every_oks_is_that_of_pycocotools(cases, monkeypatch):
         evaluation.params.imgIds, evaluation.params.kpt_oks_sigmas = images, sigmas
         evaluation._prepare()
         persons = coco_matching._persons_of(truth.persons, 1, images)
-        found, _ = coco_matching._best_results(results, 1, evaluation.params)
-        result, person = coco_matching._pairs(found.image_numbers, persons.image_numbers)
-        oks = coco_matching._oks(persons, found, person, result, sigmas)
+        found = results[results.category_numbers == 1]
+        found = found[coco_matching.best_results(found, evaluation.params.maxDets[-1])[0]]
+        oks = coco_matching.pair_up(persons, found, sigmas).oks
         expected = [evaluation.computeOks(image, 1) for image in images]
         expected = np.concatenate([np.ravel(values) for values in expected])
         np.testing.assert_array_equal(oks, expected)

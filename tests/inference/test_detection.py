@@ -10,8 +10,8 @@ from pose_hrnet import load_model
 from pose_hrnet.inference.detection.boxes import (
     Canvas,
     PersonBoxes,
+    nms_scores,
     overlap,
-    suppress,
     to_image,
 )
 from pose_hrnet.inference.detection.card import read_detector_card
@@ -142,12 +142,12 @@ def test_nms_is_the_greedy_one_in_every_image():
     boxes = torch.cat([corners, corners + 5 + 30 * torch.rand(3, 60, 2, generator=generator)], -1)
     scores = torch.rand(3, 60, generator=generator)
     scores[2, 5:] = 0  # an image with few
-    kept = suppress(boxes, scores, threshold=0.2, iou=0.5)
+    kept = nms_scores(boxes, scores, threshold=0.2, iou=0.5)
     for image in range(3):
         rows = (scores[image] >= 0.2).nonzero()[:, 0]
         expected = rows[greedy(boxes[image, rows], scores[image, rows], 0.5)]
         assert kept[image].nonzero()[:, 0].tolist() == expected.tolist()
-    assert suppress(boxes[:, :0], scores[:, :0], threshold=0.2, iou=0.5).shape == (3, 0)
+    assert nms_scores(boxes[:, :0], scores[:, :0], threshold=0.2, iou=0.5).shape == (3, 0)
 
 
 def test_boxes_are_clipped_and_sorted_and_empty_ones_left_out():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 
 from pose_hrnet import PoseEstimator
 from pose_hrnet.inference.model import PoseModel
+from tests.helpers.web import serve
 
 
 @pytest.fixture
@@ -132,6 +134,12 @@ def pictures(images):
 def test_pictures_come_as_paths_and_of_pillow_too(estimator, images, tmp_path):
     expected, path = estimator(images[0], BOXES[0]).keypoints_image, tmp_path / "photo.png"
     cv2.imwrite(str(path), images[0][..., ::-1])
+    with serve() as web:
+        address = web.put("photo.png", path.read_bytes())
+        for picture in (address, Path(address)):  # which pathlib shortens
+            np.testing.assert_array_equal(estimator(picture, BOXES[0]).keypoints_image, expected)
+        with pytest.raises(ConnectionError, match="has no such file"):
+            estimator(f"{web.url}/gone.png")
     with PIL.Image.open(path) as opened:
         for picture in (path, str(path), opened, opened.convert("RGBA")):
             np.testing.assert_array_equal(estimator(picture, BOXES[0]).keypoints_image, expected)

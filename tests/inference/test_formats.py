@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ def some_poses(n=2, seed=0):
     )
 
 
-def files(output, names=("a.jpg",), formats=EVERY, skeleton=COCO17, ids=None):
+def files(output, names=("a.jpg",), formats=EVERY, skeleton=COCO17, ids=None, **options):
     paths = [Path(name) for name in names]
     output.mkdir(exist_ok=True)
     return FormatFiles(
@@ -51,6 +52,7 @@ def files(output, names=("a.jpg",), formats=EVERY, skeleton=COCO17, ids=None):
         names={path: path.stem for path in paths},
         ids=ids or {path: path.name for path in paths},
         min_score=0.3,
+        **options,
     )
 
 
@@ -141,7 +143,7 @@ def test_mmpose_instances():
 
 def test_label_studio_takes_percents_and_persons():
     poses = some_poses()
-    task = labelstudio_task(poses, "a.jpg", SIZE, COCO17, min_score=0.3)
+    task = labelstudio_task(poses, "a.jpg", SIZE, COCO17, min_score=0.3, categories={1: "person"})
     assert task["data"] == {"image": "a.jpg"}
     regions = task["predictions"][0]["result"]
     boxes = [region for region in regions if region["type"] == "rectanglelabels"]
@@ -191,6 +193,42 @@ def test_what_another_run_made_stays(tmp_path):
         assert made.read_bytes() == before
 
 
+def test_categories_keep_their_ids_and_names_and_are_the_classes_in_order(tmp_path):
+    poses = replace(some_poses(), category_ids=object_array(["b", 7]))
+    known = {7: "cat", 2: "dog", "b": "bird"}
+    formats = ("yolo", "coco-annotations", "labelstudio")
+    with finished(files(tmp_path / "out", formats=formats, categories=known)) as written:
+        written.add(Path("a.jpg"), poses, SIZE)
+    lines = (tmp_path / "out/yolo/a.txt").read_text().splitlines()
+    assert [line.split()[0] for line in lines] == ["2", "0"]
+    content = json.loads((tmp_path / "out/annotations.json").read_bytes())
+    assert {each["id"]: each["name"] for each in content["categories"]} == known
+    assert [row["category_id"] for row in content["annotations"]] == ["b", 7]
+    (task,) = json.loads((tmp_path / "out/labelstudio.json").read_bytes())
+    regions = task["predictions"][0]["result"]
+    labels = [each["value"].get("rectanglelabels") for each in regions]
+    assert [each for each in labels if each] == [["bird"], ["cat"]]
+
+
+def test_a_prediction_takes_the_categories_of_the_annotations(estimator, tmp_path):
+    photos = write_images(make_people(2), tmp_path / "photos")
+    names = sorted(path.name for path in photos.iterdir())
+    kinds = [{"id": i, "name": n, "keypoints": list(COCO17.keypoint_names)}
+             for i, n in ((4, "cat"), (9, "dog"))]  # fmt: skip
+    images = [{"id": i, "file_name": name} for i, name in enumerate(names)]
+    (tmp_path / "all.json").write_text(
+        json.dumps({"images": images, "annotations": [], "categories": kinds})
+    )
+    boxes = [{"file_name": names[0], "bbox": [5, 5, 50, 60], "category_id": i} for i in (9, 4)]
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    predict_files(
+        estimator, [photos], tmp_path / "out", boxes=tmp_path / "boxes.json",
+        annotations=tmp_path / "all.json", outputs=Outputs(None, formats=("yolo",)),
+    )  # fmt: skip
+    lines = (tmp_path / f"out/yolo/{Path(names[0]).stem}.txt").read_text().splitlines()
+    assert [line.split()[0] for line in lines] == ["1", "0"]
+
+
 def test_an_end_in_between_keeps_what_was_added(tmp_path):
     def ended():
         with finished(files(tmp_path / "out")) as written:
@@ -210,7 +248,7 @@ def test_a_prediction_writes_all_of_them_below_its_folder(estimator, tmp_path):
     (photos / "..png").write_bytes((photos / "000001.png").read_bytes())
     before = {path for path in tmp_path.rglob("*") if path.is_file()}
     out = tmp_path / "out"
-    done = predict_files(estimator, [photos], out, outputs=Outputs(None, EVERY))
+    done = predict_files(estimator, [photos], out, outputs=Outputs(None, formats=EVERY))
     assert done.images == count + 2
     new = {path for path in tmp_path.rglob("*") if path.is_file()} - before
     assert all(out in path.parents for path in new)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
 from pathlib import Path
 
 import pytest
-from PIL import Image, features
+from PIL import Image
 
-from pose_hrnet.inference.sources import find_images, identify, image_suffixes
+from pose_hrnet.inference.image_files import find_images
+from pose_hrnet.inference.sources import identify
 from tests.helpers.builders import make_people, write_images
 
 BOX = [10, 10, 50, 80]
@@ -48,6 +48,26 @@ def places(paths, boxes, annotations=None):
 
 def boxed(*keys):
     return [{**key, "bbox": [place, 10, 50, 80]} for place, key in enumerate(keys)]
+
+
+def test_a_category_is_chosen_among_boxes(tmp_path, numbered):
+    """By name where annotations know names, else by id."""
+    boxes = boxed(*({"file_name": "1.png", "category_id": number} for number in (1, 5, 6)))
+    path = write_boxes(tmp_path / "boxes.json", *boxes)
+    assert places(numbered, path) == {"1.png": [0.0]}
+    for category, expected in (("5", [1.0]), ("5, 6", [1.0, 2.0])):
+        found = identify(numbered, path, category=category)
+        assert found.boxes[numbered[0]][:, 0].tolist() == expected
+    assert found.category_ids[numbered[0]] == [5, 6]
+    annotations = tmp_path / "numbered.json"
+    named = write_boxes(tmp_path / "named.json", *({**b, "category_id": "dog"} for b in boxes))
+    assert len(identify(numbered, named, category="dog").boxes[numbered[0]]) == 3
+    found = identify(numbered, path, annotations, category="person")
+    assert found.boxes[numbered[0]][:, 0].tolist() == [1.0]
+    with pytest.raises(ValueError, match="has the categories 'person' \\(id 5\\); expected one"):
+        identify(numbered, path, annotations, category="dog")
+    with pytest.raises(ValueError, match="3 entries, 0 with category_id 'dog' or none"):
+        identify(numbered, path, category="dog")
 
 
 def test_annotations_say_which_image_has_which_id(tmp_path, numbered, caplog):
@@ -113,40 +133,3 @@ def test_what_does_not_fit_is_said(tmp_path, numbered, caplog):
     Image.new("RGB", (8, 8)).save(twice)
     with pytest.raises(ValueError, match=r"are both image 1 \(1.png\)"):
         identify([*numbered, twice], None, annotations)
-
-
-def test_an_image_given_twice_is_found_once(folder, monkeypatch):
-    monkeypatch.chdir(folder)
-    (folder / "folder.png").mkdir()
-    first = folder / "000002.png"
-    found = find_images([first, folder, first.relative_to(folder), folder / "../photos"])
-    assert [path.name for path in found] == ["000002.png", "000001.png", "000003.png"]
-
-
-def test_folders_are_searched_for_everything_that_opens_by_name(tmp_path, caplog):
-    formats = {"a.jfif": "JPEG", "b.JPG": "JPEG", "c.gif": "GIF", "d.jp2": "JPEG2000"}
-    formats |= {"e.ppm": "PPM", "f.tif": "TIFF", "g.webp": "WEBP"}
-    if features.check("avif"):
-        formats["h.avif"] = "AVIF"
-    for name, kind in formats.items():
-        Image.new("RGB", (32, 32)).save(tmp_path / name, kind)
-    for name in ("notes.txt", "film.mp4", "photo.heic", "more.txt"):
-        (tmp_path / name).write_text("not looked at")
-    with caplog.at_level(logging.INFO):
-        assert [path.name for path in find_images([tmp_path])] == sorted(formats)
-    (told,) = caplog.messages
-    assert "4 files that are no images by their suffix: 2 .txt, 1 .mp4, 1 .heic" in told
-    assert {".eps", ".pdf"} & image_suffixes() == set()
-
-
-def test_what_an_earlier_prediction_drew_is_no_input(tmp_path):
-    folder = write_images(make_people(2), tmp_path / "photos")
-    images = find_images([folder])
-    out = folder / "first" / "out"
-    (out / "overlays").mkdir(parents=True)
-    Image.new("RGB", (8, 8)).save(out / "overlays" / "a.jpg")
-    assert len(find_images([folder])) == len(images) + 1  # a folder of that name may be anyone's
-    for name in ("results.json", "keypoints.csv"):
-        (out / name).write_text("")
-    assert find_images([folder]) == images
-    assert find_images([out / "overlays" / "a.jpg"]) == [out / "overlays" / "a.jpg"]

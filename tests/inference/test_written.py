@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pose_hrnet.inference.files import LOCK, predict_files
+from pose_hrnet.data.formats.results import RESULTS_LOCK
+from pose_hrnet.inference.files import predict_files
 from pose_hrnet.inference.formats.writer import Outputs
 from pose_hrnet.inference.written import GrowingFile, overlay_names
 from pose_hrnet.system.folders import FolderBusy, NotWritten, owned
@@ -76,7 +77,7 @@ def test_every_name_and_size_costs_itself_alone(estimator, folder, tmp_path, cap
     assert str(folder / "caf\\xe9.png") in names
     overlays = {path.name for path in (tmp_path / "out/overlays").iterdir()}
     assert len(overlays) == 6
-    (missing,) = done.overlays_missing
+    (missing,) = done.pictures_missing
     assert "wide.jpg cannot be written as an image of 65,600 x 2 pixels; JPEG takes" in missing
     assert missing in caplog.text
 
@@ -100,8 +101,8 @@ def test_a_disk_that_fills_up_keeps_what_is_there(estimator, folder, tmp_path, m
     done = predict_files(estimator, [folder], tmp_path / "out")
     assert ids_in(tmp_path / "out") == NAMES
     assert len(asked) == 1
-    (said,) = done.overlays_missing
-    assert said.endswith("choose another --output; no more overlays are drawn")
+    (said,) = done.pictures_missing
+    assert said.endswith("choose another --output; no more pictures are drawn")
 
     add = GrowingFile.add
     pieces = []
@@ -129,7 +130,10 @@ def test_without_any_readable_image_the_results_are_empty(estimator, tmp_path):
 
 
 def test_two_predictions_do_not_share_a_folder(estimator, folder, tmp_path):
-    with owned(tmp_path / "out", LOCK), pytest.raises(FolderBusy, match="another process works"):
+    with (
+        owned(tmp_path / "out", RESULTS_LOCK),
+        pytest.raises(FolderBusy, match="another process works"),
+    ):
         predict_files(estimator, [folder], tmp_path / "out")
     predict_files(estimator, [folder], tmp_path / "out")
     names = {path.name for path in (tmp_path / "out").iterdir()}

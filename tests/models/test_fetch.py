@@ -20,7 +20,7 @@ from pose_hrnet.models.weights.fetch import checkpoint_path, fetch
 from pose_hrnet.models.weights.files import read_checkpoint
 from pose_hrnet.models.weights.inspect import inspect_weights
 from pose_hrnet.models.weights.load import initialise, load_network, save_model
-from pose_hrnet.models.weights.zoo import Entry, find_entry, kept_file
+from pose_hrnet.models.weights.zoo import Entry, find_entry, kept_at, kept_file
 from pose_hrnet.system import transfer as web_module
 from pose_hrnet.system.transfer import Source
 from tests.helpers.mmpose_files import CONFIG_1X, META_1X, UDP_1X, changed, data_set, in_mmpose
@@ -196,7 +196,7 @@ def test_a_full_disk_while_it_is_kept_leaves_no_half_file(
 
     url = published(web, mmpose_file(tiny()))
     monkeypatch.setattr(module, "write_checkpoint", full)
-    with pytest.raises(OSError, match=r"takes no more \(No space left on device\); make room"):
+    with pytest.raises(OSError, match=r"kept in .* \(No space left on device\); see to its room"):
         checkpoint_path(url)
     assert [name for name in kept(tmp_path) if name.endswith(".safetensors")] == []
     monkeypatch.undo()
@@ -230,6 +230,17 @@ def test_a_cache_that_is_a_file_is_said(web: Web, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("")
     with pytest.raises(OSError, match=r"cannot be kept in .*cache.*set POSE_HRNET_CACHE"):
         checkpoint_path(published(web, mmpose_file(tiny())))
+
+
+def test_a_folder_that_cannot_be_made_is_said_and_no_lock_stays(web: Web) -> None:
+    entry = listed(web, mmpose_file(tiny()))
+    folder = kept_at(entry)
+    folder.mkdir(parents=True)
+    (folder / "incoming").write_text("in the way")
+    with pytest.raises(OSError, match=r"cannot be kept in .*File exists.*set POSE_HRNET_CACHE"):
+        fetch(entry)
+    (folder / "incoming").unlink()
+    assert fetch(entry) == kept_file(entry)
 
 
 def test_offline_what_is_kept_is_used_and_nothing_else(

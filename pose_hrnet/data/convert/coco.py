@@ -18,8 +18,8 @@ from pose_hrnet.data.convert.labelled import (
     safe_name,
     told,
 )
-from pose_hrnet.data.convert.text import LARGEST
-from pose_hrnet.data.formats.coco import AnnotationFile, read_coco
+from pose_hrnet.data.formats.coco import AnnotationFile, category_row, read_coco
+from pose_hrnet.data.formats.rows import LARGEST
 from pose_hrnet.data.formats.skeletons import skeleton_of
 
 
@@ -39,7 +39,6 @@ def read_coco_set(path: Path, category: str | int | None = None) -> LabelledSet:
         raise ValueError(f"{path}: {file.problems[0].sentence}; correct it")
     chosen = file.category(category)
     skeleton = skeleton_of(chosen, path)
-    names = {each.id: each.name for each in file.categories}
     persons = _persons(file, list(chosen.ids), skeleton.num_keypoints)
     images = tuple(
         LabelledImage(
@@ -56,7 +55,7 @@ def read_coco_set(path: Path, category: str | int | None = None) -> LabelledSet:
         "annotations",
         skeleton.keypoint_names,
         images,
-        tuple(names.get(each) or str(each) for each in chosen.ids),
+        tuple(file.names_of(chosen).values()),
         skeleton.links,
         skeleton.flip_pairs,
     )
@@ -140,13 +139,7 @@ def coco_content(labelled: LabelledSet) -> dict[str, Any]:
                 }
             )
     categories = [
-        {
-            "id": at,
-            "name": kind,
-            "supercategory": kind,
-            "keypoints": list(labelled.keypoint_names),
-            "skeleton": [[a + 1, b + 1] for a, b in labelled.links],
-        }
+        category_row(at, kind, labelled.keypoint_names, labelled.links)
         for at, kind in enumerate(labelled.kinds, start=1)
     ]
     return {"images": images, "annotations": annotations, "categories": categories}

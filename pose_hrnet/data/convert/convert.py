@@ -15,7 +15,7 @@ import yaml
 from pose_hrnet.data.convert.coco import coco_content, read_coco_set
 from pose_hrnet.data.convert.cvat import read_cvat, read_cvat_zip
 from pose_hrnet.data.convert.deeplabcut import read_deeplabcut
-from pose_hrnet.data.convert.labelled import LabelledSet, with_sizes
+from pose_hrnet.data.convert.labelled import LabelledSet, check_printable, with_sizes
 from pose_hrnet.data.convert.labelstudio import read_labelstudio
 from pose_hrnet.data.convert.lsp import read_lsp
 from pose_hrnet.data.convert.yolo import DATA, read_yolo
@@ -97,6 +97,8 @@ def convert(
         labelled if images is None or kind == "yolo" else with_sizes(labelled, images)
         for labelled in _read(source, kind, category)
     ]
+    for labelled in sets:
+        check_printable((*labelled.keypoint_names, *labelled.kinds), source)
     if to == "yolo":
         texts = _yolo_files(sets, source)
     else:

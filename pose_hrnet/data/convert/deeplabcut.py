@@ -35,7 +35,8 @@ def read_deeplabcut(path: Path) -> LabelledSet:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not DeepLabCut's.
     """
-    rows = _rows(path)
+    lines = _lines(path)
+    rows = [row for _, row in lines]
     header = {row[0]: row for row in rows[:4] if row[0] in _HEADERS}
     if not {"scorer", "bodyparts", "coords"} <= {*header}:
         raise ValueError(
@@ -60,17 +61,17 @@ def read_deeplabcut(path: Path) -> LabelledSet:
         for at in range(first, min(len(coords), len(parts), len(individuals)))
     }
     images = []
-    for line, row in enumerate(rows[len(header) :], start=len(header) + 1):
+    for line, row in lines[len(header) :]:
         if len(row) != len(coords):
             raise ValueError(
-                f"{path}, row {line} has {len(row)} columns; expected {len(coords)}, as the header"
+                f"{path}, line {line} has {len(row)} columns; the header has {len(coords)}"
             )
         persons = []
         for owner in owners:
             keypoints = np.zeros((len(names), 3))
             for k, name in enumerate(names):
                 at = [columns.get((owner, name, axis)) for axis in ("x", "y")]
-                _place(keypoints[k], row, at, f"{path}, row {line}, {name}")
+                _place(keypoints[k], row, at, f"{path}, line {line}, {name}")
             if keypoints[:, 2].any():
                 persons.append(Person(keypoints))
         name = safe_name("/".join(part for part in row[:first] if part), path)
@@ -90,10 +91,12 @@ def _place(keypoint: Float64, row: list[str], at: list[int | None], where: str) 
     keypoint[:] = number(said[0], f"{where}, x"), number(said[1], f"{where}, y"), 2
 
 
-def _rows(path: Path) -> list[list[str]]:
+def _lines(path: Path) -> list[tuple[int, list[str]]]:
+    """The rows that are not blank, and the line of the file where each ends."""
     try:
         text = read_input(path).decode("utf-8-sig")
-        rows = [row for row in csv.reader(StringIO(text, newline="")) if row]
+        reader = csv.reader(StringIO(text, newline=""))
+        rows = [(reader.line_num, row) for row in reader if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} is not a CSV in UTF-8 ({error}); export it again") from None
     if not rows:

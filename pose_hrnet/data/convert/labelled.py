@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -164,6 +165,20 @@ def check_names(images: Sequence[LabelledImage], owner: Path) -> None:
             f"{owner} has {counted(len(twice), 'image')} twice, such as {few(twice)}; give each "
             "image its own name"
         )
+
+
+def check_printable(names: Sequence[str], owner: Path) -> None:
+    """Refuse names of keypoints and categories that no program shows as they are.
+
+    Raises:
+        ValueError: If one is empty, or has control characters.
+    """
+    for name in names:
+        if not name or any(unicodedata.category(sign) == "Cc" for sign in name):
+            raise ValueError(
+                f"{owner} names a keypoint or category {shown(name)}; expected words without "
+                "control characters"
+            )
 
 
 def told(left_out: Counter[str], owner: Path) -> None:

@@ -73,6 +73,14 @@ def read_box_rows(
     return _encoded(_rows_by_file(path, content, box_format))
 
 
+def names_nobody(path: Path) -> bool:
+    """Whether a file holds no box at all, as a detector writes that found nobody.
+
+    Of YOLO's labels, which nobody can tell from a folder of others' notes, it is not said.
+    """
+    return path.is_file() and path.suffix.lower() != ".txt" and not read_box_rows(path)
+
+
 def _encoded(rows: Iterable[dict[str, Any]]) -> list[msgspec.Raw]:
     return [msgspec.Raw(msgspec.json.encode(row)) for row in rows]
 
@@ -136,7 +144,7 @@ def _csv_rows(path: Path, box_format: BoxFormat) -> Iterator[dict[str, Any]]:
         delimiter = ";"
     table = csv.DictReader(io.StringIO(text), delimiter=delimiter)
     try:
-        lines = list(table)
+        lines = [(table.line_num, line) for line in table]  # blank lines count, too
     except csv.Error as error:
         raise ValueError(f"{path} is no CSV ({error}); expected {FORMS}") from None
     columns = {(name or "").strip().lower(): name for name in table.fieldnames or ()}
@@ -153,7 +161,7 @@ def _csv_rows(path: Path, box_format: BoxFormat) -> Iterator[dict[str, Any]]:
             f"{path} has the columns {few(columns) or 'none'}; expected file_name or image_id, "
             "x, y, width, height or x1, y1, x2, y2, and if there is one the score"
         )
-    for number, line in enumerate(lines, start=2):
+    for number, line in lines:
         try:
             box = [float(line[columns[side]]) for side in sides]
             score = float(line[named["score"]]) if named["score"] else 1.0

@@ -54,6 +54,29 @@ class Category:
         return (self.id, *self.others)
 
 
+def category_row(
+    category_id: ImageId,
+    name: str,
+    keypoint_names: Sequence[str],
+    links: Sequence[tuple[int, int]],
+) -> dict[str, Any]:
+    """A category as a file has it, whose limbs count from 1.
+
+    Args:
+        category_id: Its id.
+        name: Its name.
+        keypoint_names: K names.
+        links: Pairs of indices, from 0, that a limb joins.
+    """
+    return {
+        "id": category_id,
+        "name": name,
+        "supercategory": name,
+        "keypoints": list(keypoint_names),
+        "skeleton": [[a + 1, b + 1] for a, b in links],
+    }
+
+
 @dataclass(frozen=True, eq=False)
 class AnnotationRows:
     """A rows of the annotations list, as columns; NaN stands for what is missing or not finite.
@@ -161,6 +184,11 @@ class AnnotationFile:
             categories = (Category(first, "person", (), (), tuple(others)),)
         return _choose_category(categories, wanted, self.path)
 
+    def names_of(self, category: Category) -> dict[ImageId, str]:
+        """What the ids of a category, or of several, are called; where it is not said, the id."""
+        names = {each.id: each.name for each in self.categories}
+        return {each: names.get(each) or str(each) for each in category.ids}
+
 
 def read_coco(path: Path) -> AnnotationFile:
     """Decode an annotation file, row by row: one malformed row does not spoil it.
@@ -201,7 +229,7 @@ class _Lists(msgspec.Struct):
 
 class _Category(msgspec.Struct):
     id: ImageId
-    name: str = ""
+    name: str | int | None = ""
     keypoints: list[str] | None = None
     skeleton: Any = None
 
@@ -231,7 +259,8 @@ def _decode_categories(raws: Sequence[msgspec.Raw], path: Path) -> tuple[Categor
     if problems:
         raise ValueError(f"{path} is not {_EXPECTED}: {problems[0].sentence}")
     return tuple(
-        Category(row.id, row.name, tuple(row.keypoints or ()), row.skeleton) for row in rows
+        Category(row.id, str(row.name or ""), tuple(row.keypoints or ()), row.skeleton)
+        for row in rows
     )
 
 

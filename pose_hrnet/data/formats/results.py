@@ -49,6 +49,8 @@ POSE_BYTES = 1500
 """About what the results of a person take on the disk: 17 keypoints, in JSON."""
 RESULTS_FILE = "results.json"
 """What the file of a prediction or an evaluation is called."""
+RESULTS_LOCK = ".results.lock"
+"""Keeps two that write it out of one folder, not a prediction out of a training's."""
 
 
 def read_results(source: Path | list[dict[str, Any]], num_keypoints: int) -> Results:

@@ -26,12 +26,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from pose_hrnet.data.formats.coco import category_row
 from pose_hrnet.data.formats.rows import read_json
 from pose_hrnet.data.synthetic.backdrops import draw_background, photograph
 from pose_hrnet.data.synthetic.canvas import CODES_PER_PERSON, Part
 from pose_hrnet.data.synthetic.figures import Figure
 from pose_hrnet.data.synthetic.scenes import Cast, paint_cast, person_mask, sample_cast
-from pose_hrnet.keypoints.records import Float64, Image
+from pose_hrnet.keypoints.records import PERSON, Float64, Image
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.system.files import replace_file, write_text
 from pose_hrnet.system.folders import check_room, owned, remove_temporaries
@@ -342,15 +343,7 @@ def _write_json(
     content = {
         "info": data_set_info(len(images), seed),
         "licenses": [],
-        "categories": [
-            {
-                "id": 1,
-                "name": "person",
-                "supercategory": "person",
-                "keypoints": list(COCO17.keypoint_names),
-                "skeleton": [[a + 1, b + 1] for a, b in COCO17.links],
-            }
-        ],
+        "categories": [category_row(PERSON, "person", COCO17.keypoint_names, COCO17.links)],
         "images": images,
         "annotations": annotations,
     }

@@ -14,6 +14,7 @@ import copy
 import io
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,52 @@ COCO_METRICS: tuple[str, ...] = (
     "AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL"
 )  # fmt: skip
 """Names of the ten numbers, in pycocotools' order."""
+
+
+@dataclass(frozen=True, eq=False)
+class Matched:
+    """Results matched with the persons of their images: what the ten numbers are counted from.
+
+    Attributes:
+        truth: The ground truth.
+        found: The results, with its numbers for their images and categories.
+        images: Numbers of the images that count, rising.
+        sigmas: ``(K,)`` OKS standard deviations.
+        evaluation: pycocotools', evaluated, accumulated and summarised.
+        evaluator: What matched.
+        notes: What was mended or does not count, one sentence each.
+    """
+
+    truth: Truth
+    found: Found
+    images: list[int]
+    sigmas: Float64
+    evaluation: COCOeval
+    evaluator: str
+    notes: tuple[str, ...]
+
+
+def match_results(
+    annotations: Path | Truth,
+    results: Path | list[dict[str, Any]] | Results,
+    *,
+    sigmas: Sequence[float] | None = None,
+    image_ids: Iterable[ImageId] | None = None,
+    evaluator: Evaluator = "fast",
+) -> Matched:
+    """Match results with annotated persons; takes and raises what `score_results` does."""
+    oks_sigmas = _sigmas(sigmas)
+    count = len(oks_sigmas)
+    truth = annotations
+    if not isinstance(truth, Truth):
+        truth = Truth.of(read_coco(truth), count)
+    notes = list(truth.notes)
+    if not isinstance(results, Results):
+        results = read_results(results, count)
+    found = number_results(results, truth, count, notes)
+    images = _choose_images(truth, image_ids)
+    evaluation, told = _evaluate(truth, found, images, oks_sigmas, evaluator)
+    return Matched(truth, found, images, oks_sigmas, evaluation, told, tuple(notes))
 
 
 def score_results(
@@ -75,20 +122,12 @@ def score_results(
             on an image that the annotations lack or has another number of keypoints than there
             are sigmas, or no result has a category of the annotations.
     """
-    oks_sigmas = _sigmas(sigmas)
-    count = len(oks_sigmas)
-    truth = annotations
-    if not isinstance(truth, Truth):
-        truth = Truth.of(read_coco(truth), count)
-    notes = list(truth.notes)
-    if not isinstance(results, Results):
-        results = read_results(results, count)
-    found = number_results(results, truth, count, notes)
-    images = _choose_images(truth, image_ids)
-    evaluation, told = _evaluate(truth, found, images, oks_sigmas, evaluator)
-    numbers = dict(zip(COCO_METRICS, map(float, evaluation.stats), strict=True))
+    matched = match_results(
+        annotations, results, sigmas=sigmas, image_ids=image_ids, evaluator=evaluator
+    )
+    found, persons, images = matched.found, matched.truth.persons, matched.images
+    numbers = dict(zip(COCO_METRICS, map(float, matched.evaluation.stats), strict=True))
     values = {name: numbers[name] for name in metrics}
-    persons = truth.persons
     scored = (persons.num_keypoints > 0) & ~persons.is_crowd
     with_results = found.image_numbers[np.isin(found.image_numbers, images)]
     counts = {
@@ -97,7 +136,8 @@ def score_results(
         "results": len(with_results),
         "images_with_results": len(np.unique(with_results)),
     }
-    return Scores(values, counts, (*notes, *_explain_missing(values)), told)
+    notes = (*matched.notes, *_explain_missing(values))
+    return Scores(values, counts, notes, matched.evaluator)
 
 
 def score_poses(

@@ -52,6 +52,11 @@ class Persons:
     def __len__(self) -> int:
         return len(self.areas)
 
+    @property
+    def never_count(self) -> NDArray[np.bool_]:
+        """``(G,)`` whether nobody has to find a person: crowds, and those without keypoints."""
+        return np.asarray(self.is_crowd | (self.num_keypoints == 0))
+
     def __getitem__(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Persons:
         return Persons(*(getattr(self, field.name)[rows] for field in fields(self)))
 
@@ -101,19 +106,19 @@ def match_images(
     entries: list[dict[str, Any] | None] = []
     for category in params.catIds:
         truth = _persons_of(persons, category, params.imgIds)
-        found, ranks = _best_results(results, category, params)
-        result, person = _pairs(found.image_numbers, truth.image_numbers)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            oks = _oks(truth, found, person, result, params.kpt_oks_sigmas)
-        if np.isnan(oks).any():
+        found = results[results.category_numbers == category]
+        best, ranks = best_results(found, params.maxDets[-1])
+        found = found[best]
+        pairs = pair_up(truth, found, params.kpt_oks_sigmas)
+        if np.isnan(pairs.oks).any():
             return None
-        ignored = (truth.is_crowd | (truth.num_keypoints == 0))[:, None] | _outside(
-            truth.areas, params
-        )
-        matched, ignored_match = _match(
-            oks, result, person, ranks, ignored, truth.is_crowd, params
-        )
-        passed_over = ignored_match | ~matched & _outside(found.areas, params)[..., None]
+        ignored = truth.never_count[:, None] | outside(truth.areas, params.areaRng)
+        taken = match_pairs(pairs, ranks, ignored, truth.is_crowd, params.iouThrs)
+        matched = taken >= 0
+        # Of nobody, -1, it is the last person's; it does not count.
+        areas = np.arange(ignored.shape[1])[None, :, None]
+        ignored_match = matched & ignored[taken, areas] if len(ignored) else matched
+        passed_over = ignored_match | ~matched & outside(found.areas, params.areaRng)[..., None]
         entries += _by_image(truth, found, ignored, matched, passed_over, params.imgIds)
     return entries
 
@@ -125,19 +130,48 @@ def _persons_of(persons: Persons, category: int, images: Sequence[int]) -> Perso
     return persons[rows[np.argsort(persons.image_numbers[rows], kind="stable")]]
 
 
-def _best_results(results: Found, category: int, params: Params) -> tuple[Found, Rows]:
-    """The results of a category that count, by image and falling score; their ranks there."""
-    rows = np.flatnonzero(results.category_numbers == category)
-    # Stable like pycocotools' merge sort: equal scores stay in the order of the file.
-    rows = rows[np.lexsort((-results.scores[rows], results.image_numbers[rows]))]
+def best_results(results: Found, most: int) -> tuple[Rows, Rows]:
+    """Rows ``(D,)`` of the best `most` results of each image; their ranks there, from 0.
+
+    By image and falling score; equal scores stay in the order of the file, as in pycocotools'
+    merge sort.
+    """
+    rows = np.lexsort((-results.scores, results.image_numbers))
     images = results.image_numbers[rows]
     ranks = np.arange(len(rows)) - np.searchsorted(images, images)
-    best = ranks < params.maxDets[-1]
-    return results[rows[best]], ranks[best]
+    best = ranks < most
+    return rows[best], ranks[best]
 
 
-def _pairs(result_images: Rows, person_images: Rows) -> tuple[Rows, Rows]:
-    """Rows ``(P,)`` of result and person of all pairs that stand in the same image."""
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Every result with every person of its image, result by result.
+
+    Attributes:
+        result: ``(P,)`` row of the result.
+        person: ``(P,)`` row of the person.
+        oks: ``(P,)`` similarity of the two.
+    """
+
+    result: Rows
+    person: Rows
+    oks: Float64
+
+
+def pair_up(truth: Persons, found: Found, sigmas: Float64) -> Pairs:
+    """Pairs of persons and results, both in the order of their images; `sigmas` are ``(K,)``."""
+    result, person = pairs_within_images(found.image_numbers, truth.image_numbers)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return Pairs(result, person, _oks(truth, found, person, result, sigmas))
+
+
+def pairs_within_images(result_images: Rows, person_images: Rows) -> tuple[Rows, Rows]:
+    """Rows ``(P,)`` of result and person of all pairs that stand in the same image.
+
+    Args:
+        result_images: ``(D,)`` rising numbers of images.
+        person_images: ``(G,)`` the same.
+    """
     first = np.searchsorted(person_images, result_images)
     counts = np.searchsorted(person_images, result_images, side="right") - first
     result = np.repeat(np.arange(len(counts)), counts)
@@ -180,47 +214,51 @@ def _equally_visible(counts: Rows, person: Rows) -> Iterator[tuple[int, Rows]]:
         yield from ((count, pairs[i : i + _CHUNK]) for i in range(0, len(pairs), _CHUNK))
 
 
-def _outside(areas: Float64, params: Params) -> Bools:
-    """Whether an area lies outside of each of A size ranges, ``(N, A)``."""
-    low, high = np.array(params.areaRng, np.float64).T
-    outside: Bools = (areas[:, None] < low) | (areas[:, None] > high)
-    return outside
+def outside(areas: Float64, ranges: Sequence[Sequence[float]]) -> Bools:
+    """Whether each of ``(N,)`` areas lies outside of each of A size ranges, ``(N, A)``."""
+    low, high = np.array(ranges, np.float64).T
+    beyond: Bools = (areas[:, None] < low) | (areas[:, None] > high)
+    return beyond
 
 
-def _match(
-    oks: Float64,
-    result: Rows,
-    person: Rows,
-    ranks: Rows,
-    ignored: Bools,
-    is_crowd: Bools,
-    params: Params,
-) -> tuple[Bools, Bools]:
-    """Whether each result has a person, and one that is ignored there: two ``(D, A, T)``."""
-    thresholds = params.iouThrs
+def match_pairs(
+    pairs: Pairs, ranks: Rows, ignored: Bools, is_crowd: Bools, thresholds: Float64
+) -> Rows:
+    """The person that each result takes, by COCO's greedy rule.
+
+    Args:
+        pairs: Of D results with G persons.
+        ranks: ``(D,)`` of the results in their images, from `best_results`.
+        ignored: ``(G, A)`` whether a person does not count, for each of A size ranges.
+        is_crowd: ``(G,)`` whether any number of results may take it.
+        thresholds: ``(T,)`` least OKS.
+
+    Returns:
+        ``(D, A, T)`` rows of persons; -1: of nobody.
+    """
+    oks, result, person = pairs.oks, pairs.result, pairs.person
     shape = ignored.shape[1], len(thresholds)
-    matched, ignored_match = np.zeros((2, len(ranks), *shape), np.bool_)
+    taken_by = np.full((len(ranks), *shape), -1, np.intp)
     taken = np.zeros((len(ignored), *shape), np.bool_)
     near = np.flatnonzero(oks >= thresholds.min())
     # By rank and result; the best person of a result, and of equal ones the last, stands last.
     near = near[np.lexsort((person[near], oks[near], result[near], ranks[result[near]]))]
-    limits = np.searchsorted(ranks[result[near]], np.arange(params.maxDets[-1] + 1))
+    limits = np.searchsorted(ranks[result[near]], np.arange(ranks.max(initial=-1) + 2))
     for start, stop in pairwise(limits.tolist()):
         if start == stop:
             continue
-        pairs = near[start:stop]
-        g = person[pairs]
-        free = (oks[pairs, None, None] >= thresholds) & ~taken[g]
+        now = near[start:stop]
+        g = person[now]
+        free = (oks[now, None, None] >= thresholds) & ~taken[g]
         # Counted from 1, so that 0 is nobody; persons that count stand above the ignored ones.
-        places = np.arange(1, len(pairs) + 1)[:, None] + len(pairs) * ~ignored[g]
-        d, starts = np.unique(result[pairs], return_index=True)
+        places = np.arange(1, len(now) + 1)[:, None] + len(now) * ~ignored[g]
+        d, starts = np.unique(result[now], return_index=True)
         best = np.maximum.reduceat(np.where(free, places[..., None], 0), starts, axis=0)
         at, area, threshold = np.nonzero(best)
-        chosen = g[(best[at, area, threshold] - 1) % len(pairs)]
-        matched[d[at], area, threshold] = True
-        ignored_match[d[at], area, threshold] = ignored[chosen, area]
+        chosen = g[(best[at, area, threshold] - 1) % len(now)]
+        taken_by[d[at], area, threshold] = chosen
         taken[chosen, area, threshold] = ~is_crowd[chosen]
-    return matched, ignored_match
+    return taken_by
 
 
 def _by_image(
@@ -251,4 +289,7 @@ def _by_image(
             )
 
 
-__all__ = ["match_images"]
+__all__ = [
+    "Found", "Pairs", "Persons", "best_results", "match_images", "match_pairs", "outside",
+    "pair_up", "pairs_within_images",
+]  # fmt: skip

@@ -106,7 +106,7 @@ def to_image(boxes_input: Float64, placed: Float64) -> Float64:
     return moved
 
 
-def suppress(boxes: Tensor, scores: Tensor, *, threshold: float, iou: float) -> Tensor:
+def nms_scores(boxes: Tensor, scores: Tensor, *, threshold: float, iou: float) -> Tensor:
     """Greedy NMS in every image of a batch: a box goes when a better kept one overlaps it.
 
     Written here because `torchvision.ops` takes 170 MB and 1.4 s to import.

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from pose_hrnet.config.base import Positive, Probability, Section, Side, read_section
 from pose_hrnet.models.card_file import Deviation, Mean
-from pose_hrnet.system.choices import AxisOrder, ColourOrder, DetectorLayout, Fit
+from pose_hrnet.system.choices import Activation, AxisOrder, ColourOrder, DetectorLayout, Fit
 from pose_hrnet.system.text import few
 
 _USUAL: Mapping[str, Mapping[str, Any]] = {
@@ -52,7 +52,7 @@ class DetectorCard(Section):
     person: Annotated[int, Field(ge=0)] | None = None
     """The class of persons; null: 1 where classes are COCO's own ids (torchvision, and detr of 90
     classes and more), else 0."""
-    activation: str = Field("sigmoid", pattern="^(sigmoid|softmax)$")
+    activation: Activation = "sigmoid"
     """Of detr's logits."""
     nms: Probability | None = None
     """Overlap (IoU) above which the weaker box goes; null: none. yolox_raw: 0.65, yolo: 0.7."""

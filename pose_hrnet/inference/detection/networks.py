@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pose_hrnet.inference.backends.networks import foreign_pixels, run_parts
 from pose_hrnet.inference.backends.sessions import Session
-from pose_hrnet.inference.detection.boxes import Canvas, PersonBoxes, suppress, to_image
+from pose_hrnet.inference.detection.boxes import Canvas, PersonBoxes, nms_scores, to_image
 from pose_hrnet.inference.detection.card import DetectorCard
 from pose_hrnet.inference.detection.layouts import read_outputs
 from pose_hrnet.keypoints.records import Float64, Image
@@ -60,7 +60,7 @@ class NetworkDetector:
             outputs = [output.float() for output in outputs]
             boxes, scores = read_outputs(self.card, outputs, canvas.input_wh)
             if self.card.nms is not None:
-                scores = suppress(boxes, scores, threshold=self.threshold, iou=self.card.nms)
+                scores = nms_scores(boxes, scores, threshold=self.threshold, iou=self.card.nms)
             rows += zip(boxes.double().cpu().numpy(), scores.double().cpu().numpy(), strict=True)
         # Boxes that NMS took out have score 0.
         least = max(self.threshold, 1e-6)

@@ -1,6 +1,6 @@
 """What `predict --format` writes for other programs, one format a module.
 
-boxes             the boxes of poses, clipped to their image
+inside            what of poses is inside their image: boxes, and keypoints that are labels
 coco_annotations  COCO annotations, to be corrected by hand
 openpose          a JSON an image, in OpenPose's layout
 yolo              a text file an image, as Ultralytics writes poses

@@ -10,24 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from pose_hrnet.inference.formats.boxes import clipped_boxes
-from pose_hrnet.keypoints.records import PERSON, ImageId, Poses
-from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.inference.formats.inside import are_labels, clipped_boxes
+from pose_hrnet.keypoints.records import Poses
 from pose_hrnet.system.files import few_digits
 
 DECIMALS = 3
 """Of a pixel: annotators do not see less."""
-
-
-def coco_category(skeleton: Skeleton, category_id: ImageId = PERSON) -> dict[str, Any]:
-    """The category that names a skeleton's keypoints; its limbs count from 1, as COCO's do."""
-    return {
-        "id": category_id,
-        "name": "person",
-        "supercategory": "person",
-        "keypoints": list(skeleton.keypoint_names),
-        "skeleton": [[a + 1, b + 1] for a, b in skeleton.links],
-    }
 
 
 def coco_annotations(
@@ -43,8 +31,7 @@ def coco_annotations(
         min_score: Keypoints of this score and above are labelled, with visibility 2.
     """
     points = poses.keypoints_image.astype(np.float64)
-    inside = ((points >= 0) & (points <= np.array(size_wh) - 1)).all(axis=2)
-    labelled = (poses.keypoint_scores >= min_score) & inside
+    labelled = are_labels(poses, size_wh, min_score)
     triples = np.concatenate([points, np.full((*labelled.shape, 1), 2.0)], axis=2)
     triples = np.where(labelled[..., None], triples.round(DECIMALS), 0.0)
     scores = few_digits(poses.scores).tolist()

@@ -9,12 +9,13 @@ toName="image">``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from pose_hrnet.inference.formats.boxes import clipped_boxes
-from pose_hrnet.keypoints.records import Poses
+from pose_hrnet.inference.formats.inside import are_labels, clipped_boxes
+from pose_hrnet.keypoints.records import ImageId, Poses
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.files import few_digits
 
@@ -23,7 +24,13 @@ _DOT = 0.5
 
 
 def labelstudio_task(
-    poses: Poses, name: str, size_wh: tuple[int, int], skeleton: Skeleton, *, min_score: float
+    poses: Poses,
+    name: str,
+    size_wh: tuple[int, int],
+    skeleton: Skeleton,
+    *,
+    min_score: float,
+    categories: Mapping[ImageId, str],
 ) -> dict[str, Any]:
     """The task of an image, with one prediction.
 
@@ -34,12 +41,12 @@ def labelstudio_task(
         size_wh: Its width and height.
         skeleton: Names the keypoints.
         min_score: Keypoints of this score and above are given, if they are in the image.
+        categories: Name of each ``category_id``; the labels of the rectangles.
     """
     percent = 100 / np.array(size_wh, np.float64)
     corners = clipped_boxes(poses, size_wh).reshape(-1, 2, 2) * percent
     points = poses.keypoints_image.astype(np.float64)
-    inside = ((points >= 0) & (points <= np.array(size_wh) - 1)).all(axis=2)
-    shown = (poses.keypoint_scores >= min_score) & inside
+    shown = are_labels(poses, size_wh, min_score)
     pose_scores, scores = few_digits(poses.scores), few_digits(poses.keypoint_scores)
     about = {
         "to_name": "image",
@@ -49,6 +56,7 @@ def labelstudio_task(
     }
     regions: list[dict[str, Any]] = []
     for person, ((left, top), (right, bottom)) in enumerate(corners.tolist()):
+        kind = categories[poses.category_ids[person]]
         box = {"x": left, "y": top, "width": right - left, "height": bottom - top, "rotation": 0}
         regions.append(
             {
@@ -56,7 +64,7 @@ def labelstudio_task(
                 "type": "rectanglelabels",
                 "from_name": "person",
                 **about,
-                "value": {**box, "rectanglelabels": ["person"]},
+                "value": {**box, "rectanglelabels": [kind]},
                 "score": float(pose_scores[person]),
             }
         )

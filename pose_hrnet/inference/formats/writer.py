@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from pose_hrnet.inference.formats.coco_annotations import coco_annotations, coco_category
+from pose_hrnet.data.formats.coco import category_row
+from pose_hrnet.inference.formats.coco_annotations import coco_annotations
 from pose_hrnet.inference.formats.labelstudio import labelstudio_task
 from pose_hrnet.inference.formats.mmpose import mmpose_instances
 from pose_hrnet.inference.formats.openpose import Order, check_body25, openpose_people
 from pose_hrnet.inference.formats.parquet import ParquetTable
 from pose_hrnet.inference.formats.yolo import yolo_lines
-from pose_hrnet.inference.sources import own_names
+from pose_hrnet.inference.sources import PERSONS, own_names
 from pose_hrnet.keypoints.records import ImageId, Poses
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.choices import PoseFormat
+from pose_hrnet.system.defaults import LOWEST_SCORE
 from pose_hrnet.system.extras import import_extra
 from pose_hrnet.system.files import encode_json, replace_file
 
@@ -39,13 +41,15 @@ class Outputs:
 
     Attributes:
         draw_above: Keypoints of this score and above are drawn on the images; None: no overlays.
+        heatmaps: Whether the heatmaps of the surest person in each image are drawn.
         formats: Files for other programs.
         label_above: Keypoints of this score and above are labels in them, where they have labels.
     """
 
-    draw_above: float | None = 0.2
+    draw_above: float | None = LOWEST_SCORE
+    heatmaps: bool = False
     formats: tuple[PoseFormat, ...] = ()
-    label_above: float = 0.2
+    label_above: float = LOWEST_SCORE
 
 
 USUAL_OUTPUTS = Outputs()
@@ -89,6 +93,7 @@ class FormatFiles:
         names: Of each image, a name without suffix that is clear in one folder.
         ids: Of each image, what the results call it.
         min_score: Keypoints of this score and above are labels, where a format has labels.
+        categories: Name of each ``category_id`` that the poses may have.
 
     Raises:
         FileExistsError: If a format's file or folder is there already.
@@ -104,6 +109,7 @@ class FormatFiles:
         names: Mapping[Path, str],
         ids: Mapping[Path, ImageId],
         min_score: float,
+        categories: Mapping[ImageId, str] = PERSONS,
     ) -> None:
         self._names = names
         self._own_names = own_names(names)
@@ -113,7 +119,8 @@ class FormatFiles:
         }
         check_formats(output, formats)
         self._writers = [
-            _writer(name, output / PLACES[name], skeleton, min_score) for name in formats
+            _writer(name, output / PLACES[name], skeleton, min_score, categories)
+            for name in formats
         ]
 
     def add(self, path: Path, poses: Poses, size_wh: tuple[int, int]) -> None:
@@ -139,7 +146,7 @@ def finished(files: FormatFiles) -> Iterator[FormatFiles]:
     try:
         yield files
     except BaseException:
-        with suppress(OSError):
+        with suppress(Exception):  # what ended the block is what is told
             files.finish()
         raise
     files.finish()
@@ -168,15 +175,22 @@ def _check_free(place: Path) -> None:
         )
 
 
-def _writer(name: PoseFormat, place: Path, skeleton: Skeleton, min_score: float) -> _Writer:
+def _writer(
+    name: PoseFormat,
+    place: Path,
+    skeleton: Skeleton,
+    min_score: float,
+    categories: Mapping[ImageId, str],
+) -> _Writer:
     if name == "coco-annotations":
-        return _CocoFile(place, skeleton, min_score)
+        return _CocoFile(place, skeleton, min_score, categories)
     if name == "labelstudio":
-        return _TaskFile(place, skeleton, min_score)
+        return _TaskFile(place, skeleton, min_score, categories)
     if name == "parquet":
         return _ParquetFile(place, skeleton)
     if name == "yolo":
-        return _FileEach(place, ".txt", lambda i: yolo_lines(i.poses, i.size_wh).encode())
+        ids = list(categories)
+        return _FileEach(place, ".txt", lambda i: yolo_lines(i.poses, i.size_wh, ids).encode())
     if name == "mmpose":
         return _FileEach(place, ".json", lambda i: encode_json(mmpose_instances(i.poses)))
     order: Order = "body25" if name == "openpose-body25" else "own"
@@ -204,8 +218,11 @@ class _FileEach:
 
 
 class _CocoFile:
-    def __init__(self, path: Path, skeleton: Skeleton, min_score: float) -> None:
+    def __init__(
+        self, path: Path, skeleton: Skeleton, min_score: float, categories: Mapping[ImageId, str]
+    ) -> None:
         self.path, self.skeleton, self.min_score = path, skeleton, min_score
+        self.categories = categories
         self.images: list[dict[str, Any]] = []
         self.rows: list[dict[str, Any]] = []
 
@@ -223,21 +240,31 @@ class _CocoFile:
         )
 
     def finish(self) -> None:
-        ids = dict.fromkeys(row["category_id"] for row in self.rows) or {1: None}
-        categories = [coco_category(self.skeleton, each) for each in ids]
+        names, links = self.skeleton.keypoint_names, self.skeleton.links
+        categories = [
+            category_row(each, name, names, links) for each, name in self.categories.items()
+        ]
         content = {"images": self.images, "annotations": self.rows, "categories": categories}
         _write(self.path, encode_json(content))
 
 
 class _TaskFile:
-    def __init__(self, path: Path, skeleton: Skeleton, min_score: float) -> None:
+    def __init__(
+        self, path: Path, skeleton: Skeleton, min_score: float, categories: Mapping[ImageId, str]
+    ) -> None:
         self.path, self.skeleton, self.min_score = path, skeleton, min_score
+        self.categories = categories
         self.tasks: list[dict[str, Any]] = []
 
     def add(self, image: PosedImage) -> None:
         self.tasks.append(
             labelstudio_task(
-                image.poses, image.name, image.size_wh, self.skeleton, min_score=self.min_score
+                image.poses,
+                image.name,
+                image.size_wh,
+                self.skeleton,
+                min_score=self.min_score,
+                categories=self.categories,
             )
         )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,12 +30,10 @@ from pose_hrnet.models.weights.zoo import (
 from pose_hrnet.system.download import Origin, download
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import one_line, shown
-from pose_hrnet.system.transfer import Source, check_address
+from pose_hrnet.system.transfer import Source, address_in, check_address
 
 log = logging.getLogger(__name__)
 
-# Also as pathlib shortens it, https:/host.
-_ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):/{1,2}(?=[^/])", re.IGNORECASE)
 _INCOMING = "incoming"
 """Where what is being downloaded lies."""
 _ONNX = ".onnx", b"\x08"
@@ -94,11 +91,10 @@ def entry_meant(what: str | Path) -> Entry | None:
     Raises:
         ValueError: If it is an address that is not taken.
     """
-    text = str(what)
-    address = _ADDRESS.match(text)
+    address = address_in(what)
     if address is not None:
-        return entry_of_address(f"{address['scheme'].lower()}://{text[address.end() :]}")
-    return None if Path(what).exists() else zoo().get(text)
+        return entry_of_address(address)
+    return None if Path(what).exists() else zoo().get(str(what))
 
 
 def fetch(entry: Entry, *, progress: Progress = SILENT) -> Path:
@@ -127,7 +123,6 @@ def fetch(entry: Entry, *, progress: Progress = SILENT) -> Path:
             return kept
         # Apart from the folder where others look for it, until it is whole and converted.
         raw = folder / _INCOMING / entry.file
-        raw.parent.mkdir(exist_ok=True)
         origin = download(entry.name, _sources(entry), raw, progress=progress)
         if entry.sources[0].sha256 is None:
             log.warning(
@@ -158,21 +153,22 @@ def _sources(entry: Entry) -> list[Source]:
 @contextmanager
 def _alone(folder: Path, name: str) -> Iterator[None]:
     """One process at a time; folders that stay empty go."""
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+        folder.parent.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=0)
         except Timeout:
             log.info("%s: another process is downloading it; waiting", name)
             lock.acquire()
+        (folder / _INCOMING).mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        lock.release()
         raise OSError(
             f"{name} cannot be kept in {folder.parent} ({error.strerror or one_line(error)}); set "
             "POSE_HRNET_CACHE to a folder that can be written to"
         ) from None
     try:
-        folder.mkdir(exist_ok=True)
         yield
     finally:
         for empty in (folder / _INCOMING, folder):
@@ -203,8 +199,8 @@ def _convert(entry: Entry, raw: Path, origin: Origin) -> Path:
         raise ValueError(f"{origin.url}: {str(error).removeprefix(f'{raw}: ')}") from None
     except OSError as error:
         raise OSError(
-            f"{entry.name} was downloaded, but could not be converted: {folder} takes no more "
-            f"({_reason(error)}); make room, or set POSE_HRNET_CACHE to a folder on another disk"
+            f"{entry.name} was downloaded, but could not be kept in {folder} ({_reason(error)}); "
+            "see to its room and permissions, or set POSE_HRNET_CACHE to another folder"
         ) from None
 
 

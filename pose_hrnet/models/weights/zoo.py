@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
-from urllib.parse import unquote, urlsplit
 
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.choices import CodecName
 from pose_hrnet.system.files import cache_folder
 from pose_hrnet.system.strict_yaml import read_yaml
 from pose_hrnet.system.text import shown
-from pose_hrnet.system.transfer import Source, check_address, shown_url
+from pose_hrnet.system.transfer import Source, check_address, file_name_in, shown_url
 
 Kind = Literal["pose", "backbone", "detector"]
 """Predicts keypoints; is there to start training from; finds persons."""
@@ -34,8 +33,6 @@ _TABLE = Path(__file__).with_name("zoo.yaml")
 _NAME = re.compile(r".+?_(?P<net>w|res)(?P<size>\d+)(?:_(?P<input>\d+x\d+))?(?:_(?P<more>\w+))?")
 # As in hrnet_w32-36af842e.pth, and MMPose's ...-256x192-81c58e40_20220909.pth.
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8})(?:_\d{8})?\.\w+$")
-_LONGEST = 120
-"""Characters of a file's name."""
 _SEVERAL_FILES = (".xml", ".yaml", ".yml", ".json", ".zip")
 """Endings of what is no single file of weights."""
 
@@ -134,8 +131,7 @@ def entry_of_address(address: str) -> Entry:
             f"the address ends in #{shown(fragment)}; expected #sha256= and 64 hexadecimal "
             "digits, or nothing"
         )
-    last = unquote(urlsplit(url).path).rsplit("/", 1)[-1]
-    file = re.sub(r"[^\w.+-]", "_", last).lstrip(".")[-_LONGEST:] or "file"
+    file = file_name_in(url, "file")
     if Path(file).suffix.lower() in _SEVERAL_FILES:
         raise ValueError(
             f"{shown_url(url)} does not stand alone, but names files beside it; download them all "
