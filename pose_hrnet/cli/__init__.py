@@ -17,6 +17,7 @@ track       pose-hrnet track
 export      pose-hrnet export
 data        pose-hrnet data ...
 weights     pose-hrnet weights ...
+runs        pose-hrnet runs
 recipes     pose-hrnet recipes
 benchmark   pose-hrnet benchmark
 app         all of them

@@ -31,6 +31,7 @@ from pose_hrnet.cli.options import (
 )
 from pose_hrnet.cli.predict import predict
 from pose_hrnet.cli.report import report
+from pose_hrnet.cli.runs import runs
 from pose_hrnet.cli.tables import print_scores
 from pose_hrnet.cli.track import track
 from pose_hrnet.cli.train import train
@@ -100,6 +101,7 @@ app.command()(detect)
 app.command()(track)
 app.command()(export)
 app.command()(benchmark)
+app.command()(runs)
 app.command()(recipes.recipes)
 
 
