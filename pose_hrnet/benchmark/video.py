@@ -1,7 +1,7 @@
 """A video from its file to its results and its overlay, beside detector and network alone.
 
-The frames are photographs, fitted into 640x480; the persons that are posed are the annotated ones,
-as of `pose_hrnet.benchmark.pipeline`. Stages are measured by themselves, too: they say where time
+The frames are photographs, fitted into 640x480, over which a camera moves; the persons that are
+posed are the annotated ones, as of `pose_hrnet.benchmark.pipeline`. Stages are measured by themselves, too: they say where time
 goes, and what of it happens beside the network.
 """
 
@@ -39,6 +39,10 @@ DECODING, DRAWING = "decoding alone", "drawing and encoding alone"
 
 SIZE_WH = (640, 480)
 RATE = 25
+SHOTS = 6
+"""Frames of each photograph."""
+PAN = 3
+"""Pixels from each to the next."""
 
 
 class _Annotated:
@@ -145,7 +149,7 @@ def benchmark_video(
     width, height = SIZE_WH
     return Measurement(
         "video",
-        f"{Path(detector).name} and {model_name}: a video of {counted(len(jobs), 'frame')} of "
+        f"{Path(detector).name} and {model_name}: a video of {counted(len(clip.boxes), 'frame')} of "
         f"{width}x{height} with {counted(persons, 'person')}, read from {suffix()}",
         "crop",
         persons,
@@ -161,11 +165,15 @@ def _made(choice: ModelChoice, jobs: Sequence[Job], detector: str | Path, work: 
     path = work / f"clip{suffix()}"
     path.unlink(missing_ok=True)
     recording, boxes = open_recording(path, Facts(rate=RATE)), []
-    for number, (file, boxes_xywh) in enumerate(jobs):
+    for file, boxes_xywh in jobs[: -(-len(jobs) // SHOTS)]:
         image = read_rgb(file)
-        recording.add(fitted(image, SIZE_WH), number / RATE)
         placed = _fitted_boxes(xywh_to_xyxy(boxes_xywh), image)
-        boxes.append(PersonBoxes.inside(fitted(image, SIZE_WH), placed, np.ones(len(placed)), 0))
+        wide = fitted(image, SIZE_WH)
+        for shot in range(SHOTS):
+            frame = np.roll(wide, PAN * shot, axis=1)
+            recording.add(frame, len(boxes) / RATE)
+            moved = placed + [PAN * shot, 0, PAN * shot, 0]
+            boxes.append(PersonBoxes.inside(frame, moved, np.ones(len(moved)), 0))
     recording.finish()
     frames = [frame.image for frame in open_source(path)]
     loaded: list[PoseEstimator] = []
