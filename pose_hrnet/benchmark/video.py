@@ -1,8 +1,8 @@
 """A video from its file to its results and its overlay, beside detector and network alone.
 
 The frames are photographs, fitted into 640x480, over which a camera moves; the persons that are
-posed are the annotated ones, as of `pose_hrnet.benchmark.pipeline`. Stages are measured by themselves, too: they say where time
-goes, and what of it happens beside the network.
+posed are the annotated ones, as of `pose_hrnet.benchmark.pipeline`. Stages are measured by
+themselves, too: they say where time goes, and what of it happens beside the network.
 """
 
 from __future__ import annotations
@@ -149,8 +149,9 @@ def benchmark_video(
     width, height = SIZE_WH
     return Measurement(
         "video",
-        f"{Path(detector).name} and {model_name}: a video of {counted(len(clip.boxes), 'frame')} of "
-        f"{width}x{height} with {counted(persons, 'person')}, read from {suffix()}",
+        f"{Path(detector).name} and {model_name}: a video ({suffix()}) of "
+        f"{counted(len(clip.boxes), 'frame')} of {width}x{height} with "
+        f"{counted(persons, 'person')}",
         "crop",
         persons,
         ALONE,
@@ -172,7 +173,7 @@ def _made(choice: ModelChoice, jobs: Sequence[Job], detector: str | Path, work: 
         for shot in range(SHOTS):
             frame = np.roll(wide, PAN * shot, axis=1)
             recording.add(frame, len(boxes) / RATE)
-            moved = placed + [PAN * shot, 0, PAN * shot, 0]
+            moved = placed + np.tile([PAN * shot, 0], 2)
             boxes.append(PersonBoxes.inside(frame, moved, np.ones(len(moved)), 0))
     recording.finish()
     frames = [frame.image for frame in open_source(path)]
