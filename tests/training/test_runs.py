@@ -12,6 +12,7 @@ import yaml
 from pose_hrnet.config.files import load_config
 from pose_hrnet.evaluation.scorer import score_file
 from pose_hrnet.training.runs import read_runs, told_apart
+from tests.helpers.browser import browse, check_sorted
 from tests.helpers.coco_files import make_results, make_truth
 from tests.helpers.command_line import run_here
 from tests.helpers.training_runs import tiny_settings
@@ -169,3 +170,30 @@ def test_the_table_shows_them(tmp_path):
     assert "5 min" in out
     out, _ = run_here("runs", tmp_path / "runs/a", tmp_path / "runs/a")
     assert "no setting differs" not in out  # it is one run, named twice
+
+
+def test_the_page_lays_the_curves_over_one_another(tmp_path):
+    """Nine runs, one of them before its first epoch, one with a name that is no HTML."""
+    for at in range(8):
+        make_run(tmp_path / f"runs/<b>{at}", f"optimizer.lr=0.00{at + 1}", ap=(0.1 * at, 0.6))
+    make_run(tmp_path / "runs/new", ap=())
+    evaluated(tmp_path / "runs/<b>0/val")
+    page = tmp_path / "runs.html"
+    out, _ = run_here("runs", tmp_path / "runs", "--html", page)
+    assert str(page) in out
+    text = page.read_text()
+    assert "<b>0" not in text
+    assert "nan" not in text.lower().replace("tenant", "")
+    assert text.count("<polyline") == 8 * 4
+    seen = browse(page, tmp_path)
+    assert seen["errors"] == seen["blocked"] == seen["loaded"] == []
+    assert all(seen["charts"])
+    assert len(seen["charts"]) == 4
+    for table in seen["tables"]:
+        check_sorted(table)
+
+
+def test_runs_without_any_epoch_make_a_page_without_charts(tmp_path):
+    make_run(tmp_path / "a", ap=())
+    run_here("runs", tmp_path / "a", "--html", tmp_path / "runs.html")
+    assert "<svg" not in (tmp_path / "runs.html").read_text()
