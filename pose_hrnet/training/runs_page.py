@@ -27,7 +27,7 @@ def runs_page(found: Runs) -> str:
     lead = f"{counted(len(runs), 'training run')}; {numbers or 'none evaluated yet'}"
     sections = [
         html.Section("Runs", (_overview(runs),)),
-        html.Section("Curves", (html.charts(*_charts(runs)),)),
+        html.Section("Curves", _curves(runs)),
         html.Section("Settings that differ", (_settings(found),)),
     ]
     if found.notes:
@@ -51,9 +51,7 @@ def _overview(runs: Sequence[Run]) -> str:
                 html.number(best),
                 html.number(None if run.best is None else run.best["epoch"], 0),
                 run.epochs,
-                html.Cell(
-                    words or html.NOTHING, None if scored is None else scored.interval.value
-                ),
+                evaluated,
                 html.number(run.seconds / 3600 if run.lines else None, 2),
                 run.commit or html.NOTHING,
                 run.data,
@@ -61,13 +59,25 @@ def _overview(runs: Sequence[Run]) -> str:
         )
     headings = [
         "run", "number", "best in training", "in epoch", "of", "evaluated [95 % interval]",
-        "hours of learning", "commit", "data: learned from; validated on",
+        "hours of learning", "commit", "learned from; validated on",
     ]  # fmt: skip
     note = (
         "Best in training: the highest of the evaluations during training, on its validation "
         "data. Evaluated: a results file in the run's folder, with its interval over images."
     )
     return html.table(headings, rows, caption=note)
+
+
+def _curves(runs: Sequence[Run]) -> tuple[str, ...]:
+    """One legend for all charts."""
+    legend = [
+        (COLOURS[at % len(COLOURS)], run.name + " (dashed)" * (at >= len(COLOURS)))
+        for at, run in enumerate(runs)
+        if run.lines
+    ]
+    if not legend:
+        return (html.paragraph("No run has finished an epoch."),)
+    return html.legend_of(legend), html.charts(*_charts(runs))
 
 
 def _charts(runs: Sequence[Run]) -> list[str]:
@@ -112,7 +122,7 @@ def _figure(
     dots: bool = False,
 ) -> str:
     """A chart with a line for each run that has such values."""
-    lines, legend = [], []
+    lines = []
     for at, run in enumerate(runs):
         heights = np.array([value(line) for line in run.lines])
         known = np.isfinite(heights)
@@ -120,9 +130,8 @@ def _figure(
             colour, again = COLOURS[at % len(COLOURS)], at >= len(COLOURS)
             along = np.array(by(run))[known]
             lines.append(svg.Line(run.name, along, heights[known], colour, dots, again))
-            legend.append((colour, run.name + " (dashed)" * again))
     chart = svg.line_chart(lines, x, y, title=title)
-    return html.figure(chart, title.capitalize() if title[0].islower() else title, legend)
+    return html.figure(chart, title[0].upper() + title[1:])
 
 
 def _settings(found: Runs) -> str:

@@ -32,15 +32,16 @@ def make_run(folder, *settings, ap=(0.4, 0.6, 0.5), number="AP", seconds=100.0):
     return folder
 
 
-def evaluated(folder, noise=3, **changed):
-    """What `evaluate` leaves in a folder."""
+def evaluated(folder, weights, noise=3, **changed):
+    """What `evaluate` leaves in a folder, of a run's weights."""
     folder.mkdir(exist_ok=True)
     truth = make_truth(images=30)
     results = make_results(truth, noise)
     (folder.parent / "truth.json").write_text(json.dumps(truth))
     (folder / "results.json").write_text(json.dumps(results))
     values = score_file(folder.parent / "truth.json", folder / "results.json")[0].values
-    facts = {"evaluated": {"annotations": str(folder.parent / "truth.json")}}
+    facts = {"annotations": str(folder.parent / "truth.json"), "checkpoint": str(weights)}
+    facts = {"evaluated": facts | changed.pop("facts", {})}
     (folder / "metrics.json").write_text(json.dumps(values | facts | changed))
     return values
 
@@ -73,7 +74,7 @@ def test_a_setting_of_a_later_version_had_its_default(tmp_path):
 
 def test_results_of_evaluate_have_their_interval(tmp_path):
     folder = make_run(tmp_path / "a")
-    expected = evaluated(folder / "val")
+    expected = evaluated(folder / "val", folder / "best.safetensors")
     (run,) = read_runs([folder]).runs
     (each,) = run.evaluated
     assert each.interval.value == pytest.approx(expected["AP"])
@@ -86,12 +87,12 @@ def test_results_of_evaluate_have_their_interval(tmp_path):
     ("changed", "told"),
     [
         ({"AP": 0.123}, "its AP against .* is not that of the metrics.json beside it"),
-        ({"evaluated": {"annotations": "nowhere.json"}}, "nowhere.json does not exist"),
+        ({"facts": {"annotations": "nowhere.json"}}, "nowhere.json does not exist"),
     ],
 )
 def test_an_interval_that_cannot_be_is_told_of(tmp_path, changed, told):
     folder = make_run(tmp_path / "a")
-    evaluated(folder / "val", **changed)
+    evaluated(folder / "val", folder / "best.safetensors", **changed)
     found = read_runs([folder])
     (each,) = found.runs[0].evaluated
     assert each.interval.low is None
@@ -99,13 +100,17 @@ def test_an_interval_that_cannot_be_is_told_of(tmp_path, changed, told):
     assert re.search(told, found.notes[0])
 
 
-def test_what_demo_evaluates_beside_its_training(tmp_path):
-    make_run(tmp_path / "demo/training")
-    evaluated(tmp_path / "demo")
-    (run,) = read_runs([tmp_path / "demo"]).runs
-    assert [each.folder for each in run.evaluated] == [tmp_path / "demo"]
+def test_results_count_for_the_run_whose_weights_they_are_of(tmp_path):
+    training = make_run(tmp_path / "demo/training")
     make_run(tmp_path / "demo/other")
-    assert [run.evaluated for run in read_runs([tmp_path / "demo"]).runs] == [(), ()]
+    (training / "best.safetensors").write_bytes(b"")
+    evaluated(tmp_path / "demo", training / "best.safetensors")
+    evaluated(tmp_path / "demo/other/val", "training/best.safetensors")
+    evaluated(training / "val", "demo/training/best.safetensors")
+    evaluated(training / "test", "elsewhere/training/best.safetensors")
+    other, run = read_runs([tmp_path / "demo"], intervals=False).runs
+    assert [each.folder for each in run.evaluated] == [training / "val", tmp_path / "demo"]
+    assert other.evaluated == ()
 
 
 def test_a_damaged_run_is_left_out_with_a_note(tmp_path):
@@ -134,7 +139,10 @@ def test_a_run_before_its_first_epoch_has_no_numbers(tmp_path):
 def test_pckh_has_no_interval(tmp_path):
     folder = make_run(tmp_path / "a", number="PCKh", ap=(88.0, 90.0))
     (folder / "results.json").write_text("[]")
-    facts = {"PCKh": 0.9, "evaluated": {"annotations": "mpii.json"}}
+    facts = {
+        "PCKh": 0.9,
+        "evaluated": {"annotations": "mpii.json", "checkpoint": str(folder / "best.safetensors")},
+    }
     (folder / "metrics.json").write_text(json.dumps(facts))
     found = read_runs([folder])
     assert found.runs[0].number == "PCKh"
@@ -161,7 +169,8 @@ def test_names_tell_runs_apart():
 
 
 def test_the_table_shows_them(tmp_path):
-    evaluated(make_run(tmp_path / "runs/a", "optimizer.lr=0.001") / "val")
+    folder = make_run(tmp_path / "runs/a", "optimizer.lr=0.001")
+    evaluated(folder / "val", folder / "best.safetensors")
     make_run(tmp_path / "runs/b", "optimizer.lr=0.002", ap=(0.3, None))
     out, _ = run_here("runs", tmp_path / "runs")
     assert "optimizer.lr" in out
@@ -177,7 +186,7 @@ def test_the_page_lays_the_curves_over_one_another(tmp_path):
     for at in range(8):
         make_run(tmp_path / f"runs/<b>{at}", f"optimizer.lr=0.00{at + 1}", ap=(0.1 * at, 0.6))
     make_run(tmp_path / "runs/new", ap=())
-    evaluated(tmp_path / "runs/<b>0/val")
+    evaluated(tmp_path / "runs/<b>0/val", tmp_path / "runs/<b>0/best.safetensors")
     page = tmp_path / "runs.html"
     out, _ = run_here("runs", tmp_path / "runs", "--html", page)
     assert str(page) in out
