@@ -140,6 +140,6 @@ def _share(rows: Sequence[Row]) -> tuple[str, ...]:
     return (
         f"together they reach {100 * median(shares):.0f} % of the images a second that the slower "
         "of the two reaches alone (median of the rounds)",
-        f"and {100 * median(sums):.0f} % of what both reach one after the other, which is the limit "
-        "where each alone keeps all cores busy",
+        f"and {100 * median(sums):.0f} % of what both reach one after the other, which is about "
+        "the limit where each alone keeps all cores busy",
     )
