@@ -2,9 +2,9 @@ from .config.data import DataSet
 from .config.files import load_config
 from .config.recipe import Config
 from .deploy.export import export_model
-from .evaluation.compare import compare
 from .evaluation.evaluate import evaluate
 from .evaluation.scorer import score_file
+from .evaluation.settings import compare_settings
 from .inference.estimator import PoseEstimator
 from .inference.load import load_model
 from .inference.model import PoseModel
@@ -29,7 +29,7 @@ __all__ = [
     "Poses",
     "Skeleton",
     "__version__",
-    "compare",
+    "compare_settings",
     "draw_poses",
     "evaluate",
     "export_model",

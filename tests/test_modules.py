@@ -22,9 +22,11 @@ COVERED_BY = {
         "benchmark/made_up benchmark/model benchmark/pipeline benchmark/prediction "
         "benchmark/report benchmark/timing cli/benchmark"
     ),
-    "cli/test_options": "system/choices",
+    "cli/test_options": "system/choices system/defaults",
     "cli/test_weights": "models/weights/inspect",
-    "config/test_files": "config/base config/data config/recipe config/skeleton config/training",
+    "config/test_files": (
+        "config/base config/codec config/data config/recipe config/skeleton config/training"
+    ),
     "data/test_coco": "data/formats/broken_json data/formats/persons data/formats/rows",
     "data/test_images": "data/image_facts",
     "data/test_jpeg": "data/pictures",
@@ -33,13 +35,13 @@ COVERED_BY = {
     "data/test_validate": "data/validation/checks",
     "deploy/test_export": "deploy/check",
     "evaluation/test_evaluate": "evaluation/metrics/scores",
-    "inference/test_choose": (
-        "inference/backends/convert inference/backends/networks inference/backends/sessions"
-    ),
+    "inference/test_choose": "inference/backends/convert inference/backends/networks",
+    "inference/test_estimator": "inference/pictures",
     "inference/test_model": "inference/load",
     "models/test_hrnet": "models/layers",
     "models/test_load": "models/card models/weights/read",
     "system/test_download": "system/transfer",
+    "training/test_runs": "cli/runs",
     "training/test_train": "training/data training/report",
 }
 

@@ -11,7 +11,7 @@ import pose_hrnet
 
 NAMES = {
     "load_model", "PoseModel", "PoseEstimator",
-    "evaluate", "compare", "score_file", "DataSet",
+    "evaluate", "compare_settings", "score_file", "DataSet",
     "train", "Config", "load_config",
     "export_model",
     "HRNet", "HeatmapCodec", "Skeleton", "COCO17", "MPII16",

@@ -20,6 +20,14 @@ from pose_hrnet.config.recipe import Config
 from pose_hrnet.data.synthetic.dataset import synthesize
 from pose_hrnet.models.card import CARD_SUFFIXES, SUFFIXES
 from pose_hrnet.system.choices import Backend, Precision, SectionName
+from pose_hrnet.system.defaults import (
+    BACKENDS,
+    BATCHES,
+    BENCHMARK_RECIPE,
+    LOADER_PROCESSES,
+    MADE_UP_POSES,
+    PRECISIONS,
+)
 from pose_hrnet.system.progress import SILENT, Progress
 
 _MAX_PERSONS = 600
@@ -51,20 +59,20 @@ class Plan:
     """
 
     sections: Sequence[SectionName] = get_args(SectionName)
-    recipe: str = "coco_w32_256x192"
+    recipe: str = BENCHMARK_RECIPE
     checkpoint: Path | None = None
     exported: Sequence[Path] = ()
     detector: str | None = None
-    backends: Sequence[Backend] = ("eager", "compile", "openvino", "onnx")
-    precisions: Sequence[Precision] = ("fp32", "bf16")
-    batches: Sequence[int] = (1, 8, 32)
+    backends: Sequence[Backend] = BACKENDS
+    precisions: Sequence[Precision] = PRECISIONS
+    batches: Sequence[int] = BATCHES
     flip_test: bool | None = None
     device: str = "auto"
     annotations: Path | None = None
     images: Path | None = None
     drawn_images: int = 240
-    workers: Sequence[int] = (0, 1, 2, 4)
-    poses: int = 100_000
+    workers: Sequence[int] = LOADER_PROCESSES
+    poses: int = MADE_UP_POSES
     pace: Pace = field(default_factory=Pace)
 
 

@@ -15,6 +15,7 @@ from statistics import median, quantiles
 from time import perf_counter
 from typing import Any, TypeAlias
 
+from pose_hrnet.system.defaults import ROUNDS
 from pose_hrnet.system.progress import SILENT, Bar, Progress
 from pose_hrnet.system.text import one_line
 
@@ -31,7 +32,7 @@ class Pace:
         turn_seconds: What a turn lasts at least; short calls are repeated in it.
     """
 
-    rounds: int = 7
+    rounds: int = ROUNDS
     turn_seconds: float = 0.5
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -11,10 +12,23 @@ import typer
 from pose_hrnet.cli.console import RichProgress, one_sentence_errors, print_table, say
 from pose_hrnet.cli.options import Device, Offline, checkpoint_file, file_to_write, given, one_of
 from pose_hrnet.system.choices import Backend, Precision, SectionName
+from pose_hrnet.system.defaults import (
+    BATCHES,
+    BENCHMARK_RECIPE,
+    LOADER_PROCESSES,
+    MADE_UP_POSES,
+    PRECISIONS,
+    ROUNDS,
+)
 from pose_hrnet.system.text import parse_names
 
 if TYPE_CHECKING:
     from pose_hrnet.benchmark.timing import Measurement
+
+
+def _list(values: Sequence[object]) -> str:
+    """Values as the options take them."""
+    return ",".join(map(str, values))
 
 
 @one_sentence_errors
@@ -30,7 +44,8 @@ def benchmark(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Recipe or YAML: input size, and network without --checkpoint; coco_w32_256x192."
+            help="Recipe or YAML: input size, and network without --checkpoint; "
+            f"{BENCHMARK_RECIPE}."
         ),
     ] = None,
     exported: Annotated[
@@ -41,12 +56,13 @@ def benchmark(
         str | None, typer.Option(help="Of pipeline: a card, weights or a name; else random ones.")
     ] = None,
     backends: Annotated[
-        str | None, typer.Option(help=f"Some of {','.join(get_args(Backend))}; all but auto.")
+        str | None, typer.Option(help=f"Some of {_list(get_args(Backend))}; all but auto.")
     ] = None,
     precisions: Annotated[
-        str | None, typer.Option(help=f"Some of {','.join(get_args(Precision))}; fp32,bf16.")
+        str | None,
+        typer.Option(help=f"Some of {_list(get_args(Precision))}; {_list(PRECISIONS)}."),
     ] = None,
-    batches: Annotated[str | None, typer.Option(help="Crops per call; 1,8,32.")] = None,
+    batches: Annotated[str | None, typer.Option(help=f"Crops per call; {_list(BATCHES)}.")] = None,
     flip_test: Annotated[
         bool | None,
         typer.Option("--flip-test/--no-flip-test", help="Average with the mirrored crop; off."),
@@ -57,9 +73,15 @@ def benchmark(
     images: Annotated[
         Path | None, typer.Option("--images", help="Folder of the JSON's file names.")
     ] = None,
-    workers: Annotated[str | None, typer.Option(help="Loader processes; 0,1,2,4.")] = None,
-    poses: Annotated[int | None, typer.Option(min=1, help="Made up to be scored; 100000.")] = None,
-    rounds: Annotated[int | None, typer.Option(min=1, help="Turns of each variant; 7.")] = None,
+    workers: Annotated[
+        str | None, typer.Option(help=f"Loader processes; {_list(LOADER_PROCESSES)}.")
+    ] = None,
+    poses: Annotated[
+        int | None, typer.Option(min=1, help=f"Made up to be scored; {MADE_UP_POSES}.")
+    ] = None,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help=f"Turns of each variant; {ROUNDS}.")
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Seconds instead of minutes: to see that it runs.")
     ] = False,

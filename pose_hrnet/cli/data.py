@@ -10,6 +10,7 @@ import typer
 from pose_hrnet.cli.console import RichProgress, one_sentence_errors, print_table, say
 from pose_hrnet.cli.options import (
     Annotations,
+    BoxFormatOption,
     CategoryOption,
     Output,
     SkeletonOption,
@@ -18,6 +19,12 @@ from pose_hrnet.cli.options import (
     output_option,
 )
 from pose_hrnet.system.choices import ForeignFormat, LabelFormat
+from pose_hrnet.system.defaults import (
+    DETAIL,
+    PERSONS_PER_SHARD,
+    PREVIEW_CROPS,
+    QUALITY,
+)
 from pose_hrnet.system.text import counted, parse_size
 
 app = typer.Typer(
@@ -95,7 +102,10 @@ def validate(
     images: Annotated[
         Path | None, typer.Option("--images", help="Folder of images, each of which is opened.")
     ] = None,
-    boxes: Annotated[Path | None, typer.Option(help="Detection JSON to check, too.")] = None,
+    boxes: Annotated[
+        Path | None, typer.Option(help="Box file, as of predict, to check, too.")
+    ] = None,
+    box_format: BoxFormatOption = "xywh",
     workers: Annotated[int | None, typer.Option(min=1, help="Threads that open images.")] = None,
     skeleton: SkeletonOption = None,
     category: CategoryOption = None,
@@ -111,6 +121,7 @@ def validate(
         annotations,
         images,
         detections=boxes,
+        box_format=box_format,
         skeleton=None if skeleton is None else find_skeleton(skeleton, annotations, category),
         category=category,
         progress=RichProgress(),
@@ -145,7 +156,7 @@ def validate(
 def preview(
     config: Annotated[str, typer.Argument(help="YAML file, or the name of a recipe.")],
     output: Annotated[Path, output_option(file_to_write, "PNG or JPEG to write.")],
-    count: Annotated[int | None, typer.Option(min=1, help="Crops; 12.")] = None,
+    count: Annotated[int, typer.Option(min=1, help="Crops.")] = PREVIEW_CROPS,
     seed: Annotated[
         int | None, typer.Option(min=0, help="In place of train.seed: other persons, other draws.")
     ] = None,
@@ -168,7 +179,7 @@ def preview(
     if seed is not None:
         changes.append(f"train.seed={seed}")
     draw = preview_each if each else preview_training
-    draw(load_config(config, changes), output, **given(count=count, epoch=epoch))
+    draw(load_config(config, changes), output, count=count, **given(epoch=epoch))
     say(f"{output}")
 
 
@@ -191,11 +202,10 @@ def shard(
         ),
     ] = None,
     detail: Annotated[
-        float | None,
-        typer.Option(min=0.1, help="Largest stored resolution, in that of the input; 1."),
-    ] = None,
-    quality: Annotated[int | None, typer.Option(min=1, max=100, help="Of the JPEGs; 90.")] = None,
-    persons: Annotated[int | None, typer.Option(min=1, help="Per shard, at most; 1000.")] = None,
+        float, typer.Option(min=0.1, help="Largest stored resolution, in that of the input.")
+    ] = DETAIL,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of the JPEGs.")] = QUALITY,
+    persons: Annotated[int, typer.Option(min=1, help="Per shard, at most.")] = PERSONS_PER_SHARD,
     seed: Annotated[int | None, typer.Option(min=0, help="Of the order of the persons.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes.")] = None,
 ) -> None:
@@ -205,9 +215,9 @@ def shard(
 
     Example: `pose-hrnet data shard coco_w32_256x192 --output data/shards`
     """
+    from pose_hrnet.config.codec import CodecConfig
     from pose_hrnet.config.data import TrainingSet
     from pose_hrnet.config.files import load_config
-    from pose_hrnet.config.model import CodecConfig
     from pose_hrnet.config.training import AugmentConfig
     from pose_hrnet.data.formats.skeletons import find_skeleton
     from pose_hrnet.data.shards.reader import read_index
@@ -232,12 +242,10 @@ def shard(
         codec.input_wh if size is None else parse_size(size, "--size"),
         augment,
         skeleton,
-        **given(
-            box_padding=None if settings is None else settings.data.box_padding,
-            detail=detail,
-            quality=quality,
-            persons_per_shard=persons,
-        ),
+        detail=detail,
+        quality=quality,
+        persons_per_shard=persons,
+        **given(box_padding=None if settings is None else settings.data.box_padding),
     )
     index = write_shards(
         people,

@@ -17,6 +17,7 @@ from pose_hrnet.cli.options import (
     given,
     output_option,
 )
+from pose_hrnet.system.defaults import DETECTOR, PICTURES, SCORING
 
 if TYPE_CHECKING:
     from pose_hrnet.inference.detector import Detector
@@ -25,8 +26,8 @@ DetectorOption = Annotated[
     str | None,
     typer.Option(
         "--detector",
-        help="A name of weights list, yolox_s without it; a YAML card of a detector that others "
-        "exported; a file of YOLOX's or torchvision's weights.",
+        help=f"A name of weights list, {DETECTOR} without it; a YAML card of a detector that "
+        "others exported; a file of YOLOX's or torchvision's weights.",
     ),
 ]
 DetectorThreshold = Annotated[
@@ -35,7 +36,7 @@ DetectorThreshold = Annotated[
         "--detector-threshold",
         min=0,
         max=1,
-        help="Lowest score of a box: 0.4 for pictures, 0.02 where AP is scored.",
+        help=f"Lowest score of a box: {PICTURES} for pictures, {SCORING} where AP is scored.",
     ),
 ]
 
@@ -90,12 +91,12 @@ def loaded_detector(
     Raises:
         ValueError: If there is none at hand, or it cannot be used.
     """
-    from pose_hrnet.inference.detector import DEFAULT, PICTURES, SCORING, load_detector
+    from pose_hrnet.inference.detector import load_detector
 
     usual, other = (SCORING, PICTURES) if scoring else (PICTURES, SCORING)
     try:
         loaded = load_detector(
-            DEFAULT if name is None else name,
+            DETECTOR if name is None else name,
             threshold=usual if threshold is None else threshold,
             progress=RichProgress(),
             **options,

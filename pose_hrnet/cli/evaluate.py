@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -17,6 +18,8 @@ from pose_hrnet.cli.detect import DetectorOption, DetectorThreshold, loaded_dete
 from pose_hrnet.cli.options import (
     Annotations,
     BackendOption,
+    BoxFormatOption,
+    Calibrated,
     Card,
     CategoryOption,
     Checkpoint,
@@ -35,7 +38,7 @@ from pose_hrnet.cli.options import (
 )
 from pose_hrnet.cli.tables import print_comparison, print_evaluation, print_scores
 from pose_hrnet.system.choices import CompareItem, NmsName
-from pose_hrnet.system.folders import check_room
+from pose_hrnet.system.folders import check_room, owned
 from pose_hrnet.system.text import parse_names
 from pose_hrnet.system.transfer import address_in
 
@@ -55,6 +58,7 @@ def evaluate(
     boxes: Annotated[
         Path | None, typer.Option(help="Box file, as of predict; without it, annotated boxes.")
     ] = None,
+    box_format: BoxFormatOption = "xywh",
     detector: DetectorOption = None,
     detector_threshold: DetectorThreshold = None,
     flip_test: FlipTest = None,
@@ -84,6 +88,7 @@ def evaluate(
     category: CategoryOption = None,
     head_sizes: Annotated[Path | None, typer.Option(help="MPII's gt_valid.mat.")] = None,
     card: Card = None,
+    calibrated: Calibrated = False,
     backend: BackendOption = "auto",
     offline: Offline = False,
 ) -> None:
@@ -104,12 +109,13 @@ def evaluate(
     from pose_hrnet.cli.processes import distributed_command
     from pose_hrnet.config.data import DataSet
     from pose_hrnet.config.recipe import EvaluateConfig
-    from pose_hrnet.data.formats.results import POSE_BYTES, RESULTS_FILE
-    from pose_hrnet.evaluation.compare import compare as run_comparison
+    from pose_hrnet.data.formats.results import POSE_BYTES, RESULTS_FILE, RESULTS_LOCK
+    from pose_hrnet.evaluation.evaluate import COMPARISON_FILE
     from pose_hrnet.evaluation.evaluate import evaluate as run_evaluation
+    from pose_hrnet.evaluation.settings import compare_settings
     from pose_hrnet.inference.load import load_model
 
-    with distributed_command(device) as world:
+    with distributed_command(device) as world, ExitStack() as held:
         compared: tuple[CompareItem, ...] = ()
         if compare is not None:
             compared = parse_names(compare, "--compare", get_args(CompareItem))
@@ -128,10 +134,13 @@ def evaluate(
             crops=crops,
             **given(precision=precision),
         ).with_test_settings(flip_shift=flip_shift)
+        if calibrated:
+            model = model.calibrated()
         data = DataSet(
             annotations=annotations,
             images=images,
             boxes=boxes,
+            box_format=box_format,
             metric=metric,
             category=category,
             head_sizes=head_sizes,
@@ -152,12 +161,13 @@ def evaluate(
             "backend": model.choice.backend,
         }
         bars = RichProgress()
+        world.on_main(lambda: held.enter_context(owned(output, RESULTS_LOCK)))
         say(f"{model.summary}\n{model.choice.summary}")
         annotated = None
         if detector not in (None, "none"):
             loaded = loaded_detector(detector, detector_threshold, scoring=True, device=device)
             facts |= {"detector": loaded.summary, "detector_threshold": loaded.threshold}
-            boxed = data.model_copy(update={"boxes": output / "boxes.json"})
+            boxed = data.model_copy(update={"boxes": output / "boxes.json", "box_format": "xywh"})
             _detect(loaded, boxed, world)
             annotated = run_evaluation(
                 model, data, test, workers=workers,
@@ -166,7 +176,7 @@ def evaluate(
             facts["with_annotated_boxes"] = dict(annotated.scores.values)
             data = boxed
         if compared:
-            comparison = run_comparison(
+            comparison = compare_settings(
                 model, data, test, compared, workers=workers,
                 evaluator=evaluator, world=world, progress=bars,
             ).with_provenance(facts)  # fmt: skip
@@ -175,7 +185,7 @@ def evaluate(
             evaluation = comparison.own
             print_evaluation(evaluation)
             print_comparison(comparison)
-            say(f"{output / 'comparison.json'}: the scores of all {len(comparison.rows)}")
+            say(f"{output / COMPARISON_FILE}: the scores of all {len(comparison.rows)}")
             say("and of the own one, whose poses alone are kept:")
         else:
             evaluation = run_evaluation(

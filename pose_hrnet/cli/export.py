@@ -9,6 +9,8 @@ import typer
 
 from pose_hrnet.cli.console import RichProgress, one_sentence_errors, say
 from pose_hrnet.cli.options import (
+    BoxFormatOption,
+    CategoryOption,
     Checkpoint,
     Offline,
     check_there,
@@ -19,6 +21,7 @@ from pose_hrnet.cli.options import (
 )
 from pose_hrnet.cli.tables import print_quantisation
 from pose_hrnet.system.choices import ExportFormat
+from pose_hrnet.system.defaults import CALIBRATION_CROPS, MAX_DIFFERENCE, MAX_DROP
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,11 +57,13 @@ def export(
         Path | None, typer.Option("--images", help="Folder of the JSON's file names.")
     ] = None,
     max_difference: Annotated[
-        float | None, typer.Option(min=0, help="Input pixels that a keypoint may differ by; 0.1.")
-    ] = None,
+        float, typer.Option(min=0, help="Input pixels that a keypoint may differ by.")
+    ] = MAX_DIFFERENCE,
     boxes: Annotated[
-        Path | None, typer.Option(help="Detection JSON; without it, annotated boxes.")
+        Path | None, typer.Option(help="Box file, as of predict; without it, annotated boxes.")
     ] = None,
+    box_format: BoxFormatOption = "xywh",
+    category: CategoryOption = None,
     int8: Annotated[
         bool,
         typer.Option("--int8", help="Format openvino: quantise, and score on the annotations."),
@@ -66,11 +71,13 @@ def export(
     max_drop: Annotated[
         float | None,
         typer.Option(
-            min=0, help="--int8: AP (or PCKh) that may be lost, layers that hurt stay; 0.002."
+            min=0,
+            help=f"--int8: AP (or PCKh) that may be lost, layers that hurt stay; {MAX_DROP}.",
         ),
     ] = None,
     calibration_crops: Annotated[
-        int | None, typer.Option(min=1, help="--int8: crops that set the ranges; 300.")
+        int | None,
+        typer.Option(min=1, help=f"--int8: crops that set the ranges; {CALIBRATION_CROPS}."),
     ] = None,
     calibration_annotations: Annotated[
         Path | None,
@@ -108,6 +115,8 @@ def export(
             workers=workers,
         )
     data = _data(annotations, images, boxes, "--")
+    if data is not None:
+        data = data.model_copy(update={"box_format": box_format, "category": category})
     calibration = _data(calibration_annotations, calibration_images, None, "--calibration-")
     if int8 and fmt != "openvino":
         raise ValueError(f"--int8 needs --format openvino, and the format is {fmt}")
@@ -136,7 +145,7 @@ def export(
             heatmaps=heatmaps,
             check_crops=crops,
             progress=RichProgress(),
-            **given(bound=max_difference),
+            bound=max_difference,
         )
     else:
         done = export_model(
@@ -145,7 +154,7 @@ def export(
             fmt,
             heatmaps=heatmaps,
             check_crops=crops,
-            **given(bound=max_difference),
+            bound=max_difference,
         )
     say(model.summary)
     if done.difference is not None:

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from pose_hrnet.cli.console import BAD_INPUT, HERE, RichProgress, print_error
-from pose_hrnet.system.choices import Backend, Evaluator, MetricName, Precision, Resume
+from pose_hrnet.system.choices import Backend, BoxFormat, Evaluator, MetricName, Precision, Resume
 from pose_hrnet.system.folders import check_file, check_room
 from pose_hrnet.system.text import printable
 
@@ -33,16 +33,40 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """As of any group; Typer reads options with pydantic, and passes on what that says."""
         given = [*ctx._protected_args, *ctx.args]
+        _refuse_empty(given)
         try:
             return super().invoke(ctx)
         except typer.BadParameter as error:
             from pose_hrnet.config.base import in_sentence
 
             error.message = printable(in_sentence(error.message))
+            _say_what_is_missing(error)
             raise
         except Exception as error:
             _name_all_unknown(error, given)
             raise
+
+
+def _refuse_empty(given: list[str]) -> None:
+    """An empty value, of a variable that is not set, would be the current folder.
+
+    Raises:
+        typer.Exit: After a sentence, if there is one.
+    """
+    for before, word in zip(["", *given], given, strict=False):
+        if not word or (word.startswith("--") and word.find("=") == len(word) - 1 > 2):
+            name = word.removesuffix("=") or (before if before.startswith("-") else "an argument")
+            print_error(f"{name} is empty; give a value, or . for this folder")
+            raise typer.Exit(BAD_INPUT)
+
+
+def _say_what_is_missing(error: Any) -> None:
+    """The help on a missing option, where Typer would name its Python type."""
+    if not hasattr(error, "param_type") or error.param is None:
+        return  # not typer's MissingParameter, whose class has no public name
+    error.param_hint = error.param.get_error_hint()
+    error.param_type = error.param.param_type_name
+    error.message, error.param = error.param.help or "", None
 
 
 def _name_all_unknown(error: Any, given: list[str]) -> None:
@@ -92,8 +116,6 @@ def _checked(value: str | Path, check: Callable[[Path], None]) -> Path:
         typer.Exit: After a sentence, if nothing can be written there.
     """
     try:
-        if not str(value):
-            raise ValueError("the name to write to is empty; give a path, or . for this folder")
         if HERE.is_main:
             check(Path(value))
     except (ValueError, OSError) as error:
@@ -155,6 +177,26 @@ Inputs = Annotated[
         "https addresses of images."
     ),
 ]
+
+
+def results_file(path: Path) -> Path:
+    """A results file, or the one in a folder that `evaluate` wrote.
+
+    Raises:
+        FileNotFoundError: If a folder has none.
+    """
+    from pose_hrnet.data.formats.results import RESULTS_FILE
+
+    if not path.is_dir():
+        return path
+    if not (path / RESULTS_FILE).is_file():
+        raise FileNotFoundError(
+            f"{path} is a folder without {RESULTS_FILE}; give a results file, or the folder that "
+            "pose-hrnet evaluate wrote one to"
+        )
+    return path / RESULTS_FILE
+
+
 Output = Annotated[Path, output_option(folder_to_write, "Folder to write to.")]
 Checkpoint = Annotated[
     str,
@@ -217,6 +259,21 @@ CategoryOption = Annotated[
 MetricOption = Annotated[
     MetricName, typer.Option("--metric", help="auto: the one that the annotations are known by.")
 ]
+BoxFormatOption = Annotated[
+    BoxFormat,
+    typer.Option(
+        "--box-format",
+        help="Of --boxes: left, top, width, height, as COCO; or left, top, right, bottom.",
+    ),
+]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        help="Draw these together instead of images: a field of the images or their annotations, "
+        "such as video_id or subject, or folder, that of the image files.",
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 PrecisionOption = Annotated[
     Precision | None,
@@ -234,6 +291,14 @@ FlipTest = Annotated[
     typer.Option(
         "--flip-test/--no-flip-test",
         help="Average with the mirrored crop; on, but for exports, which have it built in or not.",
+    ),
+]
+Calibrated = Annotated[
+    bool,
+    typer.Option(
+        "--calibrated",
+        help="Scores of keypoints as probabilities that they are at their places; the card says "
+        "how, once weights calibrate has measured it.",
     ),
 ]
 Card = Annotated[

@@ -10,9 +10,9 @@ from pose_hrnet.system.text import counted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pose_hrnet.evaluation.compare import Comparison
     from pose_hrnet.evaluation.evaluate import Evaluation
     from pose_hrnet.evaluation.metrics.scores import Scores
+    from pose_hrnet.evaluation.settings import Comparison
     from pose_hrnet.system.choices import AnnotationKind
     from pose_hrnet.training.dry_run import Check
     from pose_hrnet.training.summary import Facts

@@ -15,7 +15,14 @@ from pose_hrnet.cli.console import (
     say,
     say_columns,
 )
-from pose_hrnet.cli.options import Offline, checkpoint_file, file_to_write, output_option
+from pose_hrnet.cli.options import (
+    Annotations,
+    Offline,
+    check_there,
+    checkpoint_file,
+    file_to_write,
+    output_option,
+)
 from pose_hrnet.system.choices import CodecName, ColourOrder
 from pose_hrnet.system.text import parse_size
 from pose_hrnet.system.transfer import address_in
@@ -192,6 +199,69 @@ def convert(
     if rows:
         print_table("what the card says", ["setting", "value", "from"], rows)
     say(f"{loaded.report.kind}: {len(loaded.report.used)} entries written to {output}")
+
+
+@app.command()
+@one_sentence_errors
+def calibrate(
+    file: Annotated[
+        str, typer.Argument(help="A checkpoint, or the .yaml card of a heatmap model of others.")
+    ],
+    annotations: Annotations,
+    images: Annotated[Path, typer.Option("--images", help="Folder of the JSON's file names.")],
+    output: Annotated[
+        Path,
+        output_option(file_to_write, "The .safetensors to write; of a card the .yaml."),
+    ],
+    workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 1,
+    offline: Offline = False,
+) -> None:
+    """Measure what a model's scores mean, and write it into its card, for --calibrated.
+
+    The images should be others than those that it was trained on. Keypoints that are found at
+    their places are counted by score; the curve through that gives each score a probability.
+
+    Example: `pose-hrnet weights calibrate default --annotations val.json --images val
+    --output default_calibrated.safetensors`
+    """
+    from pose_hrnet.config.data import DataSet
+    from pose_hrnet.evaluation.calibration import calibrate as measure
+    from pose_hrnet.inference.load import load_model
+    from pose_hrnet.models.card import CARD_SUFFIXES, RUN_SUFFIXES, write_calibrated
+    from pose_hrnet.models.weights.load import load_network, save_model
+
+    path = checkpoint_file(file)
+    if path.suffix.lower() in RUN_SUFFIXES:
+        raise ValueError(
+            f"{path} is an exported model; give the checkpoint that it was made from, and export "
+            "the calibrated one, or give the .yaml card of a model of others"
+        )
+    is_card = path.suffix.lower() in CARD_SUFFIXES
+    wanted = CARD_SUFFIXES if is_card else (".safetensors",)
+    if output.suffix.lower() not in wanted:
+        raise ValueError(
+            f"--output is {output}, but {file} becomes a {wanted[0]} file; name it "
+            f"{output.with_suffix(wanted[0]).name}"
+        )
+    check_there(annotations, images)
+    calibration, evaluation = measure(
+        load_model(path),
+        DataSet(annotations=annotations, images=images),
+        workers=workers,
+        progress=RichProgress(),
+    )
+    if is_card:
+        write_calibrated(path, output, calibration)
+    else:
+        loaded = load_network(path)
+        card = replace(loaded.card, calibration=calibration)
+        save_model(output, loaded.network.state_dict(), card)
+    shown = [
+        [f"{score:.2f}", f"{value:.3f}"]
+        for score, value in zip(calibration.scores, calibration.probabilities, strict=True)
+    ]
+    print_table("score", ["score", "at its place"], shown[:: max(1, len(shown) // 9)])
+    say(f"{len(evaluation.poses)} persons of {annotations.name}; written to {output}")
 
 
 def _entry(name: str) -> Entry:

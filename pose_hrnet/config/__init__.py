@@ -2,7 +2,8 @@
 
 base       what sections are made of
 data       which persons are learned from and scored, and how they are read
-model      the network, and what its heatmaps mean
+networks   one class of settings for each network
+codec      what heatmaps mean
 training   augmentation, loss, optimiser, run
 skeleton   keypoints as cards and indexes of shards have them
 recipe     evaluation, notes, and all sections together: Config

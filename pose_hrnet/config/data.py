@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from pose_hrnet.config.base import Padding, Section
 from pose_hrnet.keypoints.geometry import BOX_PADDING
-from pose_hrnet.system.choices import Decode, MetricName, Order
+from pose_hrnet.system.choices import BoxFormat, Decode, MetricName, Order
 
 
 class AnnotatedImages(Section):
@@ -81,6 +81,9 @@ class DataSet(AnnotatedImages):
     boxes: Path | None = None
     """Detection JSON ``[{image_id, category_id, bbox, score}]``, which COCO's published numbers
     come from; null: the annotated boxes."""
+    box_format: BoxFormat = "xywh"
+    """Of these boxes, where neither key nor heading says it: left, top, width, height, or xyxy:
+    left, top, right, bottom."""
     metric: MetricName = "auto"
     """What scores the poses; auto: the one that the kind of annotations is known by."""
     head_sizes: Path | None = None

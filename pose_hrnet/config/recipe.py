@@ -12,8 +12,9 @@ from typing import Annotated
 from pydantic import Field
 
 from pose_hrnet.config.base import Positive, PositiveInt, Section, Shift
+from pose_hrnet.config.codec import CodecConfig
 from pose_hrnet.config.data import DataConfig
-from pose_hrnet.config.model import CodecConfig, HRNetConfig, ModelConfig
+from pose_hrnet.config.networks import HRNetConfig, ModelConfig
 from pose_hrnet.config.training import AugmentConfig, LossConfig, OptimizerConfig, TrainConfig
 from pose_hrnet.system.choices import NmsName
 

@@ -19,6 +19,7 @@ from pose_hrnet.data.formats.skeletons import find_skeleton
 from pose_hrnet.data.formats.suspicions import suspect_people, warn_of
 from pose_hrnet.keypoints.records import People
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton, spelling_of
+from pose_hrnet.system.choices import BoxFormat
 from pose_hrnet.system.text import counted, few
 
 log = logging.getLogger(__name__)
@@ -156,6 +157,7 @@ def people_to_predict(
     *,
     category: str | int | None = None,
     min_box_score: float = 0.0,
+    box_format: BoxFormat = "xywh",
 ) -> People:
     """The persons whose crops are predicted: the detections, or the official ground-truth boxes.
 
@@ -167,6 +169,7 @@ def people_to_predict(
         skeleton: The keypoints.
         category: As `AnnotationFile.category` takes it.
         min_box_score: Weaker detections are left out.
+        box_format: What four numbers are where the box file does not say it.
 
     Raises:
         ValueError: If a file is malformed, has other keypoints or leaves no person.
@@ -185,6 +188,7 @@ def people_to_predict(
             annotated.images,
             skeleton=skeleton,
             min_score=min_box_score,
+            box_format=box_format,
             category_ids=file.category(category).ids,
         )
     if not len(people) and boxes is None:

@@ -15,10 +15,8 @@ from pose_hrnet.data.synthetic.dataset import draw_scene
 from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.models.card import ModelCard
+from pose_hrnet.system.defaults import MAX_DIFFERENCE
 from pose_hrnet.system.text import counted
-
-MAX_DIFFERENCE = 0.1
-"""Input pixels by which a keypoint of an export may differ from the checkpoint's."""
 
 _MAX_MEDIAN = 0.01
 _MAX_SCORE_DIFFERENCE = 1e-3
@@ -114,7 +112,11 @@ def annotated_crops(card: ModelCard, data: DataSet, count: int | None = 64) -> T
         FileNotFoundError: If the annotations are missing.
     """
     people = people_to_predict(
-        read_annotations(data.annotations), data.boxes, card.skeleton, category=data.category
+        read_annotations(data.annotations),
+        data.boxes,
+        card.skeleton,
+        category=data.category,
+        box_format=data.box_format,
     )
     dataset = CropDataset(people, data.images, card.codec, card.box_padding)
     rows = np.linspace(0, len(people) - 1, min(count or len(people), len(people))).astype(int)

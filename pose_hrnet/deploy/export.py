@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from pose_hrnet.deploy.check import MAX_DIFFERENCE, Difference, difference
+from pose_hrnet.deploy.check import Difference, difference
 from pose_hrnet.inference.backends.convert import (
     PACKAGES,
     import_packages,
@@ -36,6 +36,7 @@ from pose_hrnet.inference.model import Decoder, PoseModel
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.models.card import SUFFIXES, ExportFacts, ModelCard
 from pose_hrnet.system.choices import ExportFormat
+from pose_hrnet.system.defaults import MAX_DIFFERENCE
 from pose_hrnet.system.extras import import_extra
 from pose_hrnet.system.folders import LEAST, check_room, draft_folder, naming, put_in_place
 from pose_hrnet.system.text import counted, one_line

@@ -16,7 +16,7 @@ from pose_hrnet.config.data import DataSet
 from pose_hrnet.data.crops import CropDataset
 from pose_hrnet.data.formats.rows import read_json
 from pose_hrnet.data.people import check_keypoints, people_to_predict, read_annotations
-from pose_hrnet.deploy.check import MAX_DIFFERENCE, difference
+from pose_hrnet.deploy.check import difference
 from pose_hrnet.deploy.export import WEIGHTS, Export, export_model, graph_card, weight_bytes
 from pose_hrnet.deploy.quantise import import_nncf, quantise
 from pose_hrnet.evaluation.evaluate import evaluate
@@ -25,6 +25,7 @@ from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints.records import ImageId, People
 from pose_hrnet.models.card import ModelCard
+from pose_hrnet.system.defaults import CALIBRATION_CROPS, MAX_DIFFERENCE, MAX_DROP
 from pose_hrnet.system.files import write_json
 from pose_hrnet.system.folders import check_room, draft_folder, put_in_place
 from pose_hrnet.system.progress import SILENT, Progress
@@ -72,7 +73,13 @@ def prepare(
     source = calibration or data
     file = read_annotations(source.annotations)
     check_keypoints(file, card.skeleton, source.category)
-    people = people_to_predict(file, source.boxes, card.skeleton, category=source.category)
+    people = people_to_predict(
+        file,
+        source.boxes,
+        card.skeleton,
+        category=source.category,
+        box_format=source.box_format,
+    )
     rng = np.random.default_rng(_SEED)
     images = rng.permutation(np.unique(people.image_index))
     if calibration is None:
@@ -103,8 +110,8 @@ class Int8Settings:
     """
 
     calibration: DataSet | None = None
-    count: int = 300
-    max_drop: float = 0.002
+    count: int = CALIBRATION_CROPS
+    max_drop: float = MAX_DROP
     workers: int = 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,12 @@ from pose_hrnet.system.choices import AnnotationKind, Evaluator
 from pose_hrnet.system.device import arithmetic
 from pose_hrnet.system.distributed import World
 from pose_hrnet.system.files import write_json
+from pose_hrnet.system.folders import move_aside
 from pose_hrnet.system.progress import SILENT, Progress
 
+log = logging.getLogger(__name__)
+
+COMPARISON_FILE = "comparison.json"
 USUAL = EvaluateConfig()
 """The settings of an evaluation unless others are given."""
 
@@ -75,6 +80,7 @@ class Evaluation:
             "backend": "eager",
             "weights": "fp32",
             "unreadable_images": 0,
+            "calibrated": False,
         }
         if METRICS[self.metric].by_person:
             usual["nms"] = "none"
@@ -106,8 +112,15 @@ class Evaluation:
         }
 
     def write(self, output: Path) -> None:
-        """Write ``metrics.json`` and ``results.json`` (COCO results format) into a folder."""
+        """Write ``metrics.json`` and ``results.json`` (COCO results format) into a folder.
+
+        An earlier `pose_hrnet.evaluation.settings.Comparison` there, of other poses, is moved
+        aside.
+        """
         output.mkdir(parents=True, exist_ok=True)
+        if (output / COMPARISON_FILE).exists():
+            aside = move_aside(output / COMPARISON_FILE)
+            log.warning("the comparison of an earlier evaluation is moved to %s", aside)
         write_json(output / RESULTS_FILE, self.results)
         write_json(output / "metrics.json", self.metrics())
 
@@ -149,7 +162,12 @@ def load_evaluation_set(
     check_keypoints(file, skeleton, data.category)
     scorer = Scorer.of(file, data, skeleton)
     people = people_to_predict(
-        file, data.boxes, skeleton, category=data.category, min_box_score=min_box_score
+        file,
+        data.boxes,
+        skeleton,
+        category=data.category,
+        min_box_score=min_box_score,
+        box_format=data.box_format,
     )
     return EvaluationSet(data, people, scorer)
 
@@ -238,7 +256,7 @@ def score_inference(
     people, scorer = chosen.people, chosen.scorer
     if METRICS[scorer.metric].by_person:
         test = test.model_copy(update={"nms": "none"})
-    poses = postprocess(inference.poses, card.skeleton, test)
+    poses = model.finish(postprocess(inference.poses, card.skeleton, test))
     scores = scorer.score(poses, people, inference, evaluator=evaluator)
     keypoint_metrics = scorer.keypoint_metrics(people, inference)
     provenance = {
@@ -257,6 +275,7 @@ def score_inference(
         "nms_area": "padded crop (official)",
         "keypoint_threshold": test.keypoint_threshold,
         "min_box_score": test.min_box_score,
+        "calibrated": model.calibration is not None,
         "precision": arithmetic(model.device, decoder.precision),
         "processes": processes,
         "evaluator": scores.evaluator,

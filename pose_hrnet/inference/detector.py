@@ -32,18 +32,11 @@ from pose_hrnet.models.weights.files import CheckpointFile, read_checkpoint
 from pose_hrnet.models.weights.zoo import Entry, zoo
 from pose_hrnet.models.yolox import YOLOX
 from pose_hrnet.system.choices import Backend, Precision
+from pose_hrnet.system.defaults import PICTURES
 from pose_hrnet.system.device import pick_device
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import parse_size
 from pose_hrnet.system.threads import ahead
-
-DEFAULT = "yolox_s"
-"""The detector that is taken where none is named, of the list of weights."""
-
-SCORING = 0.02
-"""Lowest score of a box where AP is scored, which counts what is unsure, too."""
-PICTURES = 0.4
-"""Lowest score of a box for pictures."""
 
 BATCH_IMAGES = 8
 """Images that a detector is given at once."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pose_hrnet.config.recipe import EvaluateConfig
-from pose_hrnet.data.formats.results import POSE_BYTES
+from pose_hrnet.data.formats.results import POSE_BYTES, RESULTS_LOCK
 from pose_hrnet.data.images import ImageError, read_rgb
 from pose_hrnet.inference.detector import Detector, detect_stream
 from pose_hrnet.inference.estimator import BATCH_BYTES, PoseEstimator
@@ -21,6 +21,7 @@ from pose_hrnet.inference.image_files import find_images
 from pose_hrnet.inference.model import postprocess
 from pose_hrnet.inference.sources import Sources, identify, own_names
 from pose_hrnet.inference.written import DRAWN, HEATMAPS, PredictionFiles, overlay_names
+from pose_hrnet.keypoints.oks import times
 from pose_hrnet.keypoints.records import PERSON, Float32, Float64, Image, object_array
 from pose_hrnet.system.folders import check_room, owned
 from pose_hrnet.system.progress import SILENT, Bar, Progress
@@ -30,8 +31,6 @@ log = logging.getLogger(__name__)
 
 DOWNLOADS = "downloads"
 """Folder of the images that were given by their addresses."""
-LOCK = ".results.lock"
-"""Keeps two predictions out of one folder, not a prediction out of a training's."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ def predict_files(
     names, own = overlay_names(paths), own_names(paths)
     images = empty = 0
     failures: list[str] = []
-    with owned(output, LOCK):
+    with owned(output, RESULTS_LOCK):
         foreign = FormatFiles(
             output,
             outputs.formats,
@@ -130,15 +129,15 @@ def predict_files(
             for (path, box_scores), image, found in estimator.predict_stream(persons):
                 categories = sources.category_ids.get(path, [PERSON])
                 poses = replace(
-                    found,
+                    times(found, box_scores),
                     image_ids=object_array([sources.image_ids[path]] * len(found)),
-                    scores=found.scores * box_scores,
                     category_ids=object_array((categories * len(found))[: len(found)]),
                 )
                 if test is not None:
                     poses = postprocess(
                         replace(poses, scores=box_scores), estimator.skeleton, test
                     )
+                poses = estimator.model.finish(poses)
                 written.add(path, poses, own[path])
                 foreign.add(path, poses, (image.shape[1], image.shape[0]))
                 if (lowest := outputs.draw_above) is not None:

@@ -92,8 +92,6 @@ def load_model(
         check_input(path)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: there is no such model file; check the path") from None
-    if path.suffix.lower() == SUFFIXES["openvino"] and path.with_suffix(".bin").exists():
-        check_input(path.with_suffix(".bin"))
     if card is None and card_path(path).exists():
         exported = ModelCard.read_beside(path)
         quantised = exported.export is not None and exported.export.weights == "int8"

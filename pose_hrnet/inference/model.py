@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.inference.backends.choose import Choice
+from pose_hrnet.keypoints.calibration import Calibration
 from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.oks import remove_duplicates, rescore
 from pose_hrnet.keypoints.records import Float32, ImageId, Poses, object_array
@@ -135,6 +136,8 @@ class PoseModel:
         device: Where the network takes its crops.
         choice: What runs it, in which arithmetic, and why.
         summary: What was loaded, in plain words.
+        calibration: What makes probabilities of keypoint scores in the end; None: they stay
+            heatmap maxima.
     """
 
     network: nn.Module
@@ -143,6 +146,7 @@ class PoseModel:
     device: torch.device
     choice: Choice = PLAIN
     summary: str = ""
+    calibration: Calibration | None = None
 
     @property
     def weights(self) -> WeightType | None:
@@ -218,6 +222,28 @@ class PoseModel:
             self._check_built_in(changes)
             return self
         return replace(self, decoder=replace(self.decoder, **changes))
+
+    def calibrated(self) -> PoseModel:
+        """The same model, with poses whose keypoint scores are probabilities in the end.
+
+        Raises:
+            ValueError: If its card does not say what its scores mean.
+        """
+        if self.card.calibration is None:
+            raise ValueError(
+                "the model's card does not say what its scores mean; pose-hrnet weights calibrate "
+                "measures that on annotated images, and writes it into the card"
+            )
+        return replace(self, calibration=self.card.calibration)
+
+    def finish(self, poses: Poses) -> Poses:
+        """Finished poses as they are written: with probabilities, if the model is `calibrated`.
+
+        The poses' own scores, by which AP ranks them, come from what heatmaps give, and stay.
+        """
+        if self.calibration is None:
+            return poses
+        return replace(poses, keypoint_scores=self.calibration(poses.keypoint_scores))
 
     @contextmanager
     def evaluating(self) -> Iterator[PoseModel]:

@@ -52,6 +52,7 @@ def identify(
     boxes: Path | None = None,
     annotations: Path | None = None,
     *,
+    category: str | None = None,
     min_box_score: float = 0.0,
     box_format: BoxFormat = "xywh",
 ) -> Sources:
@@ -64,6 +65,8 @@ def identify(
         paths: The image files.
         boxes: A detector's boxes (see `load_boxes`).
         annotations: Whose ids the results, and the boxes, go by.
+        category: Whose boxes, and what the results say: as `AnnotationFile.category` takes it,
+            or without annotations what the box file says, with commas between; None: persons.
         min_box_score: Boxes below it are left out.
         box_format: What four numbers are where the box file does not say it.
 
@@ -71,7 +74,7 @@ def identify(
         FileNotFoundError: If a file is missing.
         ValueError: If a file is malformed, lists none of the images, or takes two for one.
     """
-    listed, categories = _listed(annotations)
+    listed, categories = _listed(annotations, category)
     known = _annotated(paths, listed, annotations)
     found: list[PersonBox] = []
     if boxes is not None:
@@ -135,14 +138,23 @@ def _size_of(paths: Mapping[str, Path], name: str) -> tuple[int, int] | None:
     return (height, width) if facts.orientation >= 5 else (width, height)
 
 
-def _listed(annotations: Path | None) -> tuple[Images, Mapping[ImageId, str]]:
-    """The images that annotations list, and their categories of persons."""
+def _listed(
+    annotations: Path | None, category: str | None
+) -> tuple[Images, Mapping[ImageId, str]]:
+    """The images that annotations list, and the categories that are asked for, or of persons."""
     if annotations is None:
-        return Images((), (), np.empty((0, 2), np.int32)), PERSONS
+        return Images((), (), np.empty((0, 2), np.int32)), _named(category) or PERSONS
     file = read_annotations(annotations)
     if isinstance(file, MpiiFile):
         return file.people.images, PERSONS
-    return file.images, file.names_of(file.category())
+    return file.images, file.names_of(file.category(category))
+
+
+def _named(category: str | None) -> dict[ImageId, str]:
+    """Ids, or names in place of ids, with commas between."""
+    parts = [] if category is None else [part.strip() for part in category.split(",")]
+    whole = [part.isdecimal() and part.isascii() and len(part) <= 18 for part in parts]
+    return {int(p) if is_id else p: p for p, is_id in zip(parts, whole, strict=True) if p}
 
 
 def _annotated(

@@ -92,7 +92,20 @@ def rescore(poses: Poses, *, keypoint_threshold: float = 0.2) -> Poses:
     scores = _double(poses.keypoint_scores)
     counted = scores > keypoint_threshold
     means = (scores * counted).sum(axis=1) / np.maximum(counted.sum(axis=1), 1)
-    return replace(poses, scores=(poses.scores * means).astype(np.float32))
+    return times(poses, means)
+
+
+def times(poses: Poses, factors: ArrayLike) -> Poses:
+    """Poses whose scores are multiplied, by those of their boxes for example.
+
+    Args:
+        poses: N poses.
+        factors: ``(N,)`` finite numbers. What is beyond single precision becomes its largest
+            number: networks that learned nothing give 1e20, and some files have such scores, too.
+    """
+    most = np.finfo(np.float32).max
+    products = _double(poses.scores) * _double(factors)
+    return replace(poses, scores=products.clip(-most, most).astype(np.float32))
 
 
 def oks_nms(poses: Poses, sigmas: Sequence[float], *, threshold: float = 0.9) -> Poses:

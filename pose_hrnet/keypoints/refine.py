@@ -105,7 +105,7 @@ def border_true_steps(steps: Tensor, heatmaps: Tensor, cells: Tensor, blur_kerne
     lies on the border, are blurred along each axis only as far as the heatmap goes on both sides,
     by a kernel that stays symmetric: the logarithm of a Gaussian is a parabola up to the border,
     and its Newton step finds a centre beyond the border as well. No step is taken where that
-    parabola has no maximum.
+    parabola has no maximum, or has it far out of the blur's reach, as noise does.
 
     Args:
         steps: ``(B, K, 2)`` of `dark_steps` or `udp_steps`.
@@ -136,8 +136,9 @@ def border_true_steps(steps: Tensor, heatmaps: Tensor, cells: Tensor, blur_kerne
     xx, yy = right - 2 * here + left, below - 2 * here + above
     xy = (log[..., 2, 2] - log[..., 0, 2] - log[..., 2, 0] + log[..., 0, 0]) / 4
     found, solvable = _newton((right - left) / 2, (below - above) / 2, xx, yy, xy)
+    near_by = (found.abs() <= reach + 3).all(dim=-1)
     found = torch.where(
-        (solvable & (xx < 0) & (xx * yy > xy * xy))[..., None],
+        (solvable & (xx < 0) & (xx * yy > xy * xy) & near_by)[..., None],
         found + torch.stack([x - peak_x, y - peak_y], dim=-1),
         torch.zeros_like(found),
     )

@@ -6,15 +6,49 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pose_hrnet.config.skeleton import MOST_KEYPOINTS
+from pose_hrnet.models.dilated.deeplab import DeepLabV2, DeepLabV3, DeepLabV3Plus
+from pose_hrnet.models.dilated.deeplab_v1 import DeepLabV1
+from pose_hrnet.models.dilated.dilated_net import DilatedNet
+from pose_hrnet.models.dilated.pspnet import PSPNet
+from pose_hrnet.models.encoder_decoder.deconvnet import DeconvNet
+from pose_hrnet.models.encoder_decoder.fc_densenet import FCDenseNet
+from pose_hrnet.models.encoder_decoder.fcn import FCN, FCNResNet
+from pose_hrnet.models.encoder_decoder.hourglass import StackedHourglass
+from pose_hrnet.models.encoder_decoder.segnet import SegNet
+from pose_hrnet.models.encoder_decoder.unet import UNet
+from pose_hrnet.models.high_resolution.attention import HRNetPSA
+from pose_hrnet.models.high_resolution.context import HRNetOCR
+from pose_hrnet.models.high_resolution.lite_hrnet import LiteHRNet
 from pose_hrnet.models.hrnet import HRNet
 from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD, HeatmapNetwork
 from pose_hrnet.models.simple_baseline import SimpleBaseline
+from pose_hrnet.models.vit_pose import ViTPose
 from pose_hrnet.system.text import one_line, shown
 
 LARGEST_NUMBER = 1_000_000
 """In an architecture."""
 
-NETWORKS: Mapping[str, type[HeatmapNetwork]] = {"hrnet": HRNet, "resnet": SimpleBaseline}
+NETWORKS: Mapping[str, type[HeatmapNetwork]] = {
+    "hrnet": HRNet,
+    "resnet": SimpleBaseline,
+    "hrnet_psa": HRNetPSA,
+    "hrnet_ocr": HRNetOCR,
+    "lite_hrnet": LiteHRNet,
+    "hourglass": StackedHourglass,
+    "fcn": FCN,
+    "fcn_resnet": FCNResNet,
+    "unet": UNet,
+    "deconvnet": DeconvNet,
+    "segnet": SegNet,
+    "fc_densenet": FCDenseNet,
+    "dilated_net": DilatedNet,
+    "deeplab_v1": DeepLabV1,
+    "deeplab_v2": DeepLabV2,
+    "deeplab_v3": DeepLabV3,
+    "deeplab_v3plus": DeepLabV3Plus,
+    "pspnet": PSPNet,
+    "vitpose": ViTPose,
+}
 """Every network, by the name that architectures and configurations give it."""
 
 

@@ -7,14 +7,17 @@ exported are described by a card in YAML, written by hand.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import ValidationError
 
 from pose_hrnet.config.base import explain_faults, read_section
+from pose_hrnet.keypoints.calibration import Calibration
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import BOX_PADDING
 from pose_hrnet.keypoints.simcc import Codec
@@ -23,6 +26,7 @@ from pose_hrnet.models.build import build_network
 from pose_hrnet.models.card_file import (
     CARD_FORMAT,
     EXPORT_FORMAT,
+    CalibrationFile,
     CheckpointCard,
     ExportCard,
     OutputName,
@@ -38,6 +42,7 @@ from pose_hrnet.system.choices import (
 )
 from pose_hrnet.system.files import write_text
 from pose_hrnet.system.inputs import parse_json, read_input
+from pose_hrnet.system.strict_yaml import read_yaml
 from pose_hrnet.system.text import format_size
 
 SUFFIXES: Mapping[ExportFormat, str] = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
@@ -107,6 +112,7 @@ class ModelCard:
         output: Position or name of the output that holds the heatmaps, in a model of others; of
             SimCC two, the vectors of x and of y.
         export: What is built into an export of ours; None for all else.
+        calibration: What its scores mean, if that was measured.
 
     Raises:
         ValueError: If skeleton and architecture disagree, or a value is not one that is known.
@@ -123,6 +129,7 @@ class ModelCard:
     scale: float = 1 / 255
     output: OutputName | tuple[OutputName, OutputName] = 0
     export: ExportFacts | None = None
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         if self.architecture is None:
@@ -177,6 +184,7 @@ class ModelCard:
             "std": list(self.std),
             "colour": self.colour,
             "box_padding": self.box_padding,
+            **({} if self.calibration is None else {"calibration": self.calibration.to_dict()}),
         }
 
     @classmethod
@@ -209,6 +217,7 @@ class ModelCard:
             colour=card.colour,
             box_padding=card.box_padding,
             export=export,
+            calibration=_calibration(card.calibration),
         )
 
     def write_beside(self, model_path: Path) -> None:
@@ -271,6 +280,28 @@ class ModelCard:
         return _read_yaml(path)[1]
 
 
+def _calibration(said: CalibrationFile | None) -> Calibration | None:
+    return None if said is None else said.calibration()
+
+
+def write_calibrated(path: Path, output: Path, calibration: Calibration) -> None:
+    """Write a YAML card once more, with what the model's scores mean.
+
+    Args:
+        path: The card as it is.
+        output: Where to; the model is named from there.
+        calibration: What the scores mean.
+
+    Raises:
+        ValueError: As `read_yaml` and `described_model`.
+    """
+    named = described_model(path).resolve()
+    values = read_yaml(path)
+    values["model"] = os.path.relpath(named, output.resolve().parent)
+    values["calibration"] = calibration.to_dict()
+    write_text(output, yaml.safe_dump(values, sort_keys=False, default_flow_style=None))
+
+
 def described_model(path: Path) -> Path:
     """The model file that a YAML card names, or that has the card's name.
 
@@ -312,6 +343,7 @@ def _read_yaml(path: Path) -> tuple[Path | None, ModelCard]:
             card.layout,
             card.scale,
             card.outputs,
+            calibration=_calibration(card.calibration),
         )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None

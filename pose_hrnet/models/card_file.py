@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from pydantic import BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from pose_hrnet.config.base import BlurKernel, Cells, Padding, Section, Shift, Side
 from pose_hrnet.config.skeleton import SkeletonFile
+from pose_hrnet.keypoints.calibration import Calibration
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.geometry import BOX_PADDING
 from pose_hrnet.keypoints.simcc import Codec, SimccCodec
@@ -63,6 +64,26 @@ class CodecFile(Section):
         return HeatmapCodec(**self.model_dump())
 
 
+Score: TypeAlias = Annotated[float, Field(ge=-1e6, le=1e6)]
+Probability: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+
+
+class CalibrationFile(Section):
+    """The fields of a `Calibration`, which checks that they rise."""
+
+    scores: Annotated[tuple[Score, ...], Field(min_length=1, max_length=1000)]
+    probabilities: Annotated[tuple[Probability, ...], Field(min_length=1, max_length=1000)]
+
+    @model_validator(mode="after")
+    def _rises(self) -> CalibrationFile:
+        self.calibration()
+        return self
+
+    def calibration(self) -> Calibration:
+        """What the scores mean."""
+        return Calibration(self.scores, self.probabilities)
+
+
 class CheckpointCard(_OwnFile):
     """The card in a checkpoint of ours."""
 
@@ -75,6 +96,7 @@ class CheckpointCard(_OwnFile):
     std: tuple[Deviation, Deviation, Deviation]
     colour: ColourOrder
     box_padding: Padding
+    calibration: CalibrationFile | None = None
 
 
 class ExportCard(_OwnFile):
@@ -158,6 +180,8 @@ class YamlCard(Section):
     output: Output | tuple[Output, Output] | None = None
     """Position or name of the output that holds the heatmaps, 0; of ``simcc`` two, the vectors of
     x and y, [simcc_x, simcc_y]."""
+    calibration: CalibrationFile | None = None
+    """What the scores mean, from ``weights calibrate``; null: not known."""
 
     @field_validator("layout", mode="before")
     @classmethod

@@ -55,12 +55,13 @@ class BasicBlock(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
+        self.deattn: nn.Module = nn.Identity()  # for `high_resolution.attention`
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, channels, H, W)`` to the same shape."""
-        y = relu(self.bn1(self.conv1(x)), inplace=True)
+        y = self.deattn(relu(self.bn1(self.conv1(x)), inplace=True))
         return relu(self.bn2(self.conv2(y)) + x, inplace=True)
 
 
@@ -79,6 +80,7 @@ class Bottleneck(nn.Module):
         self.bn1 = nn.BatchNorm2d(planes)
         self.conv2 = nn.Conv2d(planes, planes, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(planes)
+        self.deattn: nn.Module = nn.Identity()
         self.conv3 = nn.Conv2d(planes, out_channels, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(out_channels)
         widens = in_channels != out_channels
@@ -87,7 +89,7 @@ class Bottleneck(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(B, in_channels, H, W)`` to ``(B, 4 * planes, H, W)``."""
         y = relu(self.bn1(self.conv1(x)), inplace=True)
-        y = relu(self.bn2(self.conv2(y)), inplace=True)
+        y = self.deattn(relu(self.bn2(self.conv2(y)), inplace=True))
         return relu(self.bn3(self.conv3(y)) + self.downsample(x), inplace=True)
 
 
@@ -316,11 +318,6 @@ class HRNet(HRNetBackbone, HeatmapNetwork):
                 *conv_bn_relu(15 * width, 15 * width), nn.Conv2d(15 * width, num_keypoints, 1)
             )
         self.apply(initialise_convolution)
-
-    @property
-    def architecture(self) -> dict[str, Any]:
-        """What rebuilds this network, `build_network(architecture)`, in the types of JSON."""
-        return {**self._architecture, "stage_modules": [*self._architecture["stage_modules"]]}
 
     @property
     def label(self) -> str:

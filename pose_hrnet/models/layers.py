@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, batch_norm, interpolate, max_pool2d, pad
 
 MOST_BLOCKS = 1000
 """Of an HRNet; the official ones have 108."""
@@ -20,10 +21,73 @@ def conv_bn(
     return nn.Sequential(conv, nn.BatchNorm2d(out_channels), *after)
 
 
+class PooledBatchNorm(nn.BatchNorm2d):
+    """Batch norm behind a mean over the whole image: ``(B, C, 1, 1)`` to the same shape.
+
+    Of one image alone, as the last batch of an epoch may be, there is no variance; it is then
+    normalised by the running statistics, also in training.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H, W)`` to the same shape."""
+        if self.training and x.shape[0] * x.shape[2] * x.shape[3] == 1:
+            return batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias)
+        return super().forward(x)
+
+
 def conv_bn_relu(in_channels: int, out_channels: int) -> list[nn.Module]:
     """A 1x1 convolution with a bias, as heads have them, batch norm and ReLU."""
     conv = nn.Conv2d(in_channels, out_channels, 1)
     return [conv, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True)]
+
+
+def heatmap_layer(channels: int, num_keypoints: int, kernel: int = 1) -> nn.Conv2d:
+    """The last convolution of a network, which starts as the official code's: next to nothing."""
+    layer = nn.Conv2d(channels, num_keypoints, kernel, padding=kernel // 2)
+    initialise_convolution(layer)
+    return layer
+
+
+def at_heatmap_size(features: Tensor, images: Tensor) -> Tensor:
+    """Features at the stride of all heatmaps, 4, whatever stride their network ends with.
+
+    Coarser ones are interpolated bilinearly, as their papers do up to the image; of finer ones
+    each cell is the mean of those within it.
+
+    Args:
+        features: ``(B, C, h, w)``, at a stride of 1, 2 or 4 of the images, or a coarser one.
+        images: ``(B, 3, H, W)``, H and W multiples of 4.
+
+    Returns:
+        ``(B, C, H/4, W/4)``.
+    """
+    height, width = images.shape[2] // 4, images.shape[3] // 4
+    if features.shape[2:] == (height, width):
+        return features
+    if features.shape[2] >= height:
+        return avg_pool2d(features, features.shape[2] // height)
+    return interpolate(features, (height, width), mode="bilinear", align_corners=False)
+
+
+def padded_to(images: Tensor, multiple: int) -> Tensor:
+    """Images with zeros, the mean colour, at the right and below, so that a number divides them.
+
+    Args:
+        images: ``(B, C, H, W)``, normalised.
+        multiple: Of height and width.
+
+    Returns:
+        ``(B, C, H + y, W + x)``, y and x below `multiple`.
+    """
+    height, width = images.shape[2:]
+    if height % multiple == 0 and width % multiple == 0:
+        return images
+    return pad(images, (0, -width % multiple, 0, -height % multiple))
+
+
+def halved(x: Tensor) -> Tensor:
+    """2x2 max pooling that rounds up: ``(B, C, H, W)`` to ``(B, C, H/2, W/2)``."""
+    return max_pool2d(x, 2, ceil_mode=True)
 
 
 def initialise_convolution(module: nn.Module) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any, ClassVar, TypeAlias
 
 import torch
@@ -67,16 +68,23 @@ class HeatmapNetwork(PixelNetwork, ABC):
     """Crops to one heatmap per keypoint, at a quarter of their size.
 
     A new network is a subclass whose constructor takes what `architecture` gives, one class of
-    settings in `pose_hrnet.config.model`, and one entry in `pose_hrnet.models.build`.
+    settings in `pose_hrnet.config.networks`, and one entry in `pose_hrnet.models.build`.
+
+    Attributes:
+        supervision: What the loss of each output counts in training, the last of them 1; more
+            than one number where the network is supervised on its way, as `forward` says.
     """
 
     backbone: ClassVar[str] = ""
     """What files of the backbone alone are called, where `recognises` finds them."""
+    supervision: tuple[float, ...] = (1.0,)
+    _architecture: dict[str, Any]
+    """Set by the constructor: its name in `pose_hrnet.models.build`, and its arguments."""
 
     @property
-    @abstractmethod
     def architecture(self) -> dict[str, Any]:
         """What rebuilds this network, `build_network(architecture)`, in the types of JSON."""
+        return deepcopy(self._architecture)
 
     @property
     @abstractmethod
@@ -108,7 +116,9 @@ class HeatmapNetwork(PixelNetwork, ABC):
                 then already normalised with `mean` and `std`.
 
         Returns:
-            ``(B, K, H/4, W/4)`` heatmaps.
+            ``(B, K, H/4, W/4)`` heatmaps; in training mode, of a network that is supervised on
+            its way, those of every output, the last one's last: ``(S, B, K, H/4, W/4)``, S as
+            many as `supervision` has numbers.
 
         Raises:
             ValueError: If shape or type of the images are others.

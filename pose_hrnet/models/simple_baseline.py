@@ -79,11 +79,6 @@ class SimpleBaseline(HeatmapNetwork):
         nn.init.zeros_(self.final_layer.bias)
 
     @property
-    def architecture(self) -> dict[str, Any]:
-        """What rebuilds this network, `build_network(architecture)`, in the types of JSON."""
-        return dict(self._architecture)
-
-    @property
     def label(self) -> str:
         """``SimpleBaseline-50``."""
         return f"SimpleBaseline-{self._architecture['depth']}"

@@ -15,5 +15,6 @@ threads       work ahead and behind
 progress      what watches long work
 text          counts, durations, bytes, rates and sizes as text
 extras        optional packages, or the command that installs them
+defaults      numbers that functions and the options of commands share
 choices       the Literals that settings and options are made of
 """

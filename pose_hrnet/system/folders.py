@@ -162,7 +162,7 @@ def put_in_place(draft: Path, folder: Path) -> None:
 
 
 def move_aside(folder: Path) -> Path:
-    """Rename a folder: a number behind its name that is free; returns the new path."""
+    """Rename a folder, or a file: a number behind its name that is free; returns the new path."""
     names = (folder.with_name(f"{folder.name}.{number}") for number in count(1))
     aside = next(path for path in names if not os.path.lexists(path))
     folder.rename(aside)

@@ -29,7 +29,7 @@ from pose_hrnet.training.data import (
     training_crops,
     training_data,
 )
-from pose_hrnet.training.losses import HeatmapLoss, build_loss
+from pose_hrnet.training.losses import HeatmapLoss, build_loss, on_every_output
 from pose_hrnet.training.optimizer import build_optimizer, rate_schedule, scaled_rate
 from pose_hrnet.training.pictures import Showcase
 from pose_hrnet.training.run_folder import crops_per_step
@@ -73,13 +73,14 @@ class Assembly:
     def loss(self) -> HeatmapLoss:
         """What is lowered."""
         settings = self.config.loss
-        return build_loss(
+        loss = build_loss(
             settings.name,
             self.card.skeleton,
             top_k=settings.top_k,
             keypoint_weights=settings.keypoint_weights,
             device=self.device,
         )
+        return on_every_output(loss, self.model.supervision)
 
     @cached_property
     def data(self) -> TrainingData:

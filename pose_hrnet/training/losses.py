@@ -114,6 +114,28 @@ def adaptive_wing(
     return (losses * weights[..., None, None]).mean()
 
 
+def on_every_output(loss: HeatmapLoss, supervision: Sequence[float]) -> HeatmapLoss:
+    """A loss of all outputs of a network: the sum of each one's, times what it counts.
+
+    Args:
+        loss: Of one output.
+        supervision: What each counts: `pose_hrnet.models.network.HeatmapNetwork.supervision`.
+
+    Returns:
+        A loss of heatmaps ``(S, B, K, H, W)``, S as many as `supervision` has numbers; of one
+        output, `loss` itself.
+    """
+    if len(supervision) == 1:
+        return loss
+
+    def total(heatmaps: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        losses = [loss(output, targets, weights) for output in heatmaps]
+        shares = torch.tensor(supervision, device=heatmaps.device)
+        return (torch.stack(losses) * shares).sum()
+
+    return total
+
+
 def build_loss(
     name: LossName,
     skeleton: Skeleton,

@@ -15,6 +15,7 @@ from pose_hrnet.keypoints.geometry import image_to_input, resampled
 from pose_hrnet.keypoints.records import Image
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.card import ModelCard
+from pose_hrnet.system.defaults import PREVIEW_CROPS
 from pose_hrnet.training.assemble import build_model
 from pose_hrnet.training.data import TrainingData, training_crops, training_data
 from pose_hrnet.visualize.heatmaps import draw_heatmaps
@@ -29,7 +30,9 @@ GAP = 4
 """Pixels around a picture in the grid."""
 
 
-def preview_training(config: Config, path: Path, *, count: int = 12, epoch: int = 0) -> None:
+def preview_training(
+    config: Config, path: Path, *, count: int = PREVIEW_CROPS, epoch: int = 0
+) -> None:
     """Draw the first crops of a training epoch, each beside its target heatmaps.
 
     Args:
@@ -60,7 +63,9 @@ def preview_training(config: Config, path: Path, *, count: int = 12, epoch: int 
     _write_grid(path, tiles, columns=min(PAIRS_PER_ROW, len(tiles)))
 
 
-def preview_each(config: Config, path: Path, *, count: int = 12, epoch: int = 0) -> None:
+def preview_each(
+    config: Config, path: Path, *, count: int = PREVIEW_CROPS, epoch: int = 0
+) -> None:
     """Draw a row for each crop: as it is, then under each augmentation alone, at probability 1.
 
     Args:

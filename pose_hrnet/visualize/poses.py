@@ -31,6 +31,8 @@ BLACK: Color = (0, 0, 0)
 
 _BITS = 4
 """Fractional bits of OpenCV's coordinates: small persons are not drawn on whole pixels."""
+_FAR = 2**15
+"""Pixels: a box or a limb may end far outside the image, where OpenCV's integers do."""
 _EXTENT_PER_WIDTH = 110.0
 """A limb is as wide as a standing person is high, divided by this."""
 _THINNEST, _THICKEST = 1.3, 10.0
@@ -65,7 +67,7 @@ def draw_poses(
     min_score: float = 0.2,
     thickness: float | None = None,
     boxes_xyxy: ArrayLike | None = None,
-    labels: Sequence[str] | None = None,
+    labels: Sequence[str] | Sequence[int] | None = None,
 ) -> Image:
     """Draw skeletons: limbs coloured by side and faded by score, the largest persons first.
 
@@ -77,7 +79,8 @@ def draw_poses(
         min_score: Keypoints below it are not drawn.
         thickness: Width of the limbs in pixels; by the size of each person if None.
         boxes_xyxy: ``(N, 4)`` image pixels, drawn in each person's colour.
-        labels: N words such as a track's number, above the box or the highest keypoint.
+        labels: N words, above the box or the highest keypoint; or N numbers, as of tracks, whose
+            colours stay with them, and of which those below 0 are not written.
 
     Returns:
         A new ``(H, W, 3)`` image.
@@ -87,7 +90,8 @@ def draw_poses(
     scores = np.asarray(keypoint_scores, dtype=np.float64)
     extents = np.array([_extent(p[s >= min_score]) for p, s in zip(points, scores, strict=True)])
     for person in np.argsort(-extents, kind="stable"):
-        own = PERSONS[person % len(PERSONS)]
+        label = None if labels is None else labels[person]
+        own = PERSONS[(label if isinstance(label, int) else person) % len(PERSONS)]
         width = thickness or float(
             np.clip(extents[person] / _EXTENT_PER_WIDTH, _THINNEST, _THICKEST)
         )
@@ -97,12 +101,12 @@ def draw_poses(
         seen = scores[person] >= min_score
         _draw_limbs(canvas, points[person], scores[person], seen, skeleton, style)
         _draw_joints(canvas, points[person], scores[person], seen, style)
-        if labels is not None:
+        if isinstance(label, str) or (label is not None and label >= 0):
             corner = points[person][seen].min(axis=0) if seen.any() else None
             if boxes_xyxy is not None:
                 corner = np.asarray(boxes_xyxy, np.float64)[person, :2]
             if corner is not None:
-                _label(canvas, labels[person], corner, own)
+                _label(canvas, str(label), corner, own)
     return canvas
 
 
@@ -190,6 +194,7 @@ def _dot(canvas: Image, center: Float64, color: Color, radius: float, opacity: f
 
 def _fill(canvas: Image, outline: Float64, color: Color, opacity: float) -> None:
     """Blend a convex shape, ``(P, 2)`` pixels around it, into the canvas."""
+    outline = outline.clip(-_FAR, _FAR)
     low = np.maximum(np.floor(outline.min(axis=0)).astype(int) - 1, 0)
     high = np.minimum(np.ceil(outline.max(axis=0)).astype(int) + 2, canvas.shape[1::-1])
     if (low >= high).any():
@@ -202,8 +207,7 @@ def _fill(canvas: Image, outline: Float64, color: Color, opacity: float) -> None
 
 
 def _outline(canvas: Image, box_xyxy: Float64, color: Color, width: float) -> None:
-    limit = 2**15  # a box may end far outside, where OpenCV's integers do
-    left, top, right, bottom = np.clip(np.round(box_xyxy), -limit, limit).astype(int).tolist()
+    left, top, right, bottom = np.clip(np.round(box_xyxy), -_FAR, _FAR).astype(int).tolist()
     cv2.rectangle(canvas, (left, top), (right, bottom), color, max(1, round(0.4 * width)))
 
 

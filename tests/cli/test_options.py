@@ -13,6 +13,7 @@ from pose_hrnet import __version__
 from pose_hrnet.cli.app import app
 from pose_hrnet.cli.options import given
 from pose_hrnet.config.recipe import EvaluateConfig
+from pose_hrnet.system import defaults
 from tests.helpers.command_line import run_here
 
 
@@ -26,6 +27,22 @@ def test_the_help_of_evaluate_tells_the_defaults_of_the_settings(setting):
     words = " ".join(out.replace("│", " ").split()).split(f"--{setting.replace('_', '-')} ")[1]
     default = EvaluateConfig.model_fields[setting].default
     assert re.search(rf"\[default: {default}[;\]]", words.split(" --")[0])
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "said"),
+    [
+        ("predict", "--batch-size", f"[default: {defaults.CROPS_PER_PASS};"),
+        ("predict", "--detector-threshold", f"{defaults.PICTURES} for pictures"),
+        ("data shard", "--quality", f"[default: {defaults.QUALITY};"),
+        ("data preview", "--count", f"[default: {defaults.PREVIEW_CROPS};"),
+        ("export", "--max-drop", f"hurt stay; {defaults.MAX_DROP}."),
+        ("benchmark", "--batches", "per call; 1,8,32."),
+    ],
+)
+def test_the_help_tells_the_defaults_of_what_does_the_work(command, option, said):
+    out, _ = run_here(*command.split(), "--help")
+    assert said in " ".join(out.split()).split(f"{option} <")[1][:200]
 
 
 @pytest.mark.parametrize(
@@ -58,6 +75,29 @@ def test_options_that_would_do_nothing_are_refused(tmp_path):
 def test_a_command_line_that_lacks_something_gets_no_traceback(arguments):
     _, error = run_here(*arguments, code=2)
     assert not arguments or error.startswith("Usage: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["predict", "", "--output", "x"], "an argument"),
+        (["predict", "a", "--output", "x", "--boxes="], "--boxes"),
+        (["data", "validate", "--annotations", "x", "--images", ""], "--images"),
+        (["train", "demo", "--set", ""], "--set"),
+    ],
+)
+def test_an_empty_value_is_not_the_current_folder(arguments, name):
+    _, error = run_here(*arguments, code=2)
+    assert error == f"error: {name} is empty; give a value, or . for this folder"
+
+
+def test_what_is_missing_is_told_in_the_words_of_the_help():
+    _, error = run_here("predict", "x", code=2)
+    assert "Missing option '--output' / '-o'. Folder to write to." in error
+    _, error = run_here("data", "validate", code=2)
+    assert "Missing option '--annotations'. COCO, CrowdPose or MPII keypoint JSON." in error
+    _, error = run_here("predict", code=2)
+    assert "Missing argument 'inputs'. Images, folders of images, patterns" in error
 
 
 def test_every_unknown_option_is_named():
@@ -95,6 +135,7 @@ WRITERS = [
     ["detect", "x", "-o"],
     ["export", "-c", "x", "-o"],
     ["weights", "convert", "x", "-o"],
+    ["weights", "calibrate", "x", "--annotations", "x", "--images", "x", "-o"],
     ["data", "preview", "demo", "-o"],
     ["data", "shard", "-o"],
     ["data", "convert", "x", "-o"],
@@ -121,7 +162,7 @@ def test_where_nothing_can_be_written_no_work_is_begun(arguments, tmp_path):
     (tmp_path / "file").touch()
     before = sorted(tmp_path.rglob("*"))
     for place, said in (
-        ("", "the name to write to is empty; give a path, or . for this folder"),
+        ("", " is empty; give a value, or . for this folder"),
         (tmp_path / "file/out/x.png", "file is a file, not a folder; choose another --output"),
     ):
         _, error = run_here(*arguments, place, code=2)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pose_hrnet.config.model import HRNetConfig
+from pose_hrnet.config.networks import HRNetConfig
 from pose_hrnet.models.weights.load import save_model
 from pose_hrnet.models.weights.zoo import Entry, zoo
 from pose_hrnet.system.download import is_offline

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,12 @@ import pytest
 from PIL import Image
 
 from pose_hrnet.data.formats.detections import load_boxes, load_detections
+from pose_hrnet.data.people import people_to_predict, read_annotations
+from pose_hrnet.data.validation.validate import validate
 from pose_hrnet.inference.sources import identify
 from pose_hrnet.keypoints.records import Images
-from tests.helpers.builders import make_people
+from pose_hrnet.keypoints.skeleton import COCO17
+from tests.helpers.builders import make_people, write_annotations
 
 CORNERS = [10.0, 20.0, 50.0, 80.0]
 XYWH = [10.0, 20.0, 40.0, 60.0]
@@ -75,6 +79,24 @@ def test_a_folder_of_yolos_labels_is_read_by_evaluate_too(tmp_path: Path) -> Non
     people = load_detections(labels, images)
     np.testing.assert_allclose(people.boxes_xywh, [XYWH], rtol=1e-6)
     assert people.scores.tolist() == [0.5]
+
+
+@pytest.mark.parametrize("name", [name for name in FORMS if name != "other.json"])
+def test_every_form_is_read_by_evaluate_and_validate(tmp_path: Path, name: str) -> None:
+    text, box_format = FORMS[name]
+    (tmp_path / name).write_text(text)
+    people = make_people(2)
+    people = replace(
+        people, images=Images((7,), ("a.jpg",), np.array([SIZE], np.int32)),
+        boxes_xywh=np.array([XYWH, XYWH], np.float32),
+    )  # fmt: skip
+    annotations = write_annotations(people, tmp_path / "people.json")
+    found = people_to_predict(
+        read_annotations(annotations), tmp_path / name, COCO17, box_format=box_format
+    )
+    np.testing.assert_allclose(found.boxes_xywh, [XYWH], rtol=1e-6)
+    report = validate(annotations, detections=tmp_path / name, box_format=box_format)
+    assert not [each for each in report if each.kind.startswith("detection")]
 
 
 def test_a_turned_photograph_is_as_wide_as_it_is_seen(tmp_path: Path) -> None:

@@ -131,15 +131,16 @@ def test_bad_detections_are_counted(tmp_path, images, caplog):
         detection(score=NAN),
         detection(score=1e300),
         detection(bbox=[0, 0, 1e300, 5]),
+        detection(bbox=[0, 0, 8e25, 8e25]),
         detection(bbox=None),
         detection(bbox=[1, 2, 0, 5]),
     )
     assert len(load_detections(path, images)) == 1
     (warning,) = caplog.messages
     for part in (
-        "8 rows",
+        "9 rows",
         "unknown image id (2: 8, 9)",
-        "malformed detection (5:",
+        "malformed detection (6:",
         "empty (1: 7)",
     ):
         assert part in warning

@@ -19,15 +19,14 @@ from pose_hrnet import HRNet, PoseEstimator
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.deploy.check import (
-    MAX_DIFFERENCE,
     Difference,
     annotated_crops,
     difference,
     drawn_crops,
 )
 from pose_hrnet.deploy.export import export_model, export_path, trace
-from pose_hrnet.evaluation.compare import compare
 from pose_hrnet.evaluation.evaluate import evaluate
+from pose_hrnet.evaluation.settings import compare_settings
 from pose_hrnet.inference.backends.convert import PACKAGES
 from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import decode_each
@@ -37,6 +36,7 @@ from pose_hrnet.models.card import SUFFIXES, ModelCard
 from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD
 from pose_hrnet.models.simple_baseline import SimpleBaseline
 from pose_hrnet.models.weights.load import save_model
+from pose_hrnet.system.defaults import MAX_DIFFERENCE
 from pose_hrnet.system.folders import NotWritten
 from tests.helpers.builders import make_people, write_annotations, write_images
 from tests.helpers.command_line import run
@@ -157,7 +157,7 @@ def test_predict_and_evaluate_take_exports(exported, crops, tmp_path):
         results.append(evaluation.poses.keypoints_image)
     np.testing.assert_allclose(*results, atol=0.05)
     with pytest.raises(ValueError, match="no heatmaps, so that there is nothing to compare"):
-        compare(model, data, settings, ("flip",))
+        compare_settings(model, data, settings, ("flip",))
     with pytest.raises(ValueError, match="gives no heatmaps to decode in other ways"):
         list(decode_each(model, [model.decoder] * 2, crops))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import pkgutil
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pose_hrnet
-from tests.fuzz.children import end_of, faults
+from tests.fuzz.children import command_line, end_of, faults
 from tests.fuzz.mutators import (
     mutate_arguments,
     mutate_bytes,
@@ -69,6 +70,9 @@ def import_all() -> None:
             importlib.import_module(module.name)
     for name in ("matplotlib.pyplot", "onnxruntime", "scipy.io", "torchvision.transforms.v2"):
         importlib.import_module(name)
+    command_line()
+    gc.collect()
+    gc.freeze()  # or each child that collects its garbage would go through all that, and copy it
 
 
 def try_seed(seed: int, kit: Path, folder: Path) -> Tried:
@@ -154,6 +158,8 @@ def _commands(kind: str, name: str) -> list[list[str]]:
     predict = ["predict", "images", "--output=out", "--backend=eager"]
     ours = [*predict, "--checkpoint=model.safetensors"]
     score = ["score", "results.json", "--annotations=people.json"]
+    compare = ["compare", "results.json", "before.json", "--annotations=people.json",
+               "--replicates=20"]  # fmt: skip
     validate = ["data", "validate", "--annotations=people.json", "--workers=1"]
     train = ["train", "recipe.yaml", "--output=out"]
     if kind == "annotations":
@@ -166,6 +172,7 @@ def _commands(kind: str, name: str) -> list[list[str]]:
             ["weights", "convert", "model.pth", "--output=x.safetensors",
              "--annotations=people.json", "--input-size=64x32"],
             ["data", "preview", "recipe.yaml", "--output=out.png"],
+            compare, [*compare, "--cluster=folder"], [*compare, "--cluster=id"],
         ]  # fmt: skip
     if kind == "detections":
         return [
@@ -175,7 +182,8 @@ def _commands(kind: str, name: str) -> list[list[str]]:
             [*validate, "--boxes=boxes.json", "--images=images"],
         ]  # fmt: skip
     if kind == "results":
-        return [score, [*score, "--evaluator=pycocotools"], [*score, "--skeleton=coco17"]]
+        return [score, [*score, "--evaluator=pycocotools"], [*score, "--skeleton=coco17"],
+                compare]  # fmt: skip
     if kind == "images":
         formats = "--format=yolo,openpose,labelstudio,mmpose,coco-annotations"
         pictures = ["predict", "pictures", *ours[2:]]

@@ -16,10 +16,13 @@ import time
 import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import PIL.Image
 from safetensors import safe_open
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from pose_hrnet.cli.app import app
 
@@ -31,6 +34,14 @@ WALL_SECONDS = 300
 LONGEST_LINE = 1500
 _WARNING = re.compile(r"^.*\.py:\d+: \w*Warning: .*$", re.MULTILINE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x9b]")
+
+
+@cache
+def command_line() -> TyperGroup:
+    """The program, whose options are read from its functions once, for all children."""
+    command = get_command(app)
+    assert isinstance(command, TyperGroup)
+    return command
 
 
 def end_of(
@@ -97,7 +108,7 @@ def _be_the_child(arguments: Sequence[str], log: Path, before: Callable[[], None
         if before is not None:
             before()
         try:
-            app(list(arguments), prog_name="pose-hrnet")
+            command_line()(list(arguments), prog_name="pose-hrnet")
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
         except BaseException:

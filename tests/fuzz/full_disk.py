@@ -34,6 +34,8 @@ COMMANDS: dict[str, list[str]] = {
     "predict": ["predict", "images", "--whole-image", "--checkpoint=model.safetensors",
                 "--backend=eager", "--output=disk/out",
                 "--format=yolo,openpose,labelstudio,mmpose,coco-annotations"],
+    "compare": ["compare", "results.json", "before.json", "--annotations=people.json",
+                "--replicates=20", "--output=disk/compared.json"],
     "convert": ["weights", "convert", "model.pth", "--output=disk/x.safetensors",
                 "--input-size=64x32"],
     "shard": ["data", "shard", "--annotations=people.json", "--images=images",

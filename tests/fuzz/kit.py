@@ -45,6 +45,7 @@ def make_kit(folder: Path) -> Path:
     ]
     (folder / "boxes.json").write_text(json.dumps(boxes))
     (folder / "results.json").write_text(json.dumps(results))
+    (folder / "before.json").write_text(json.dumps(results[::-1]))
     _write_pictures(folder / "pictures")
     _write_models(folder)
     _write_export(folder)

@@ -68,3 +68,38 @@ class ColourMix(torch.nn.Module):
 
     def forward(self, images):
         return self.mix(images.float() / 255)
+
+
+_TINY_HRNET: dict[str, Any] = {
+    "width": 8, "stem_width": 8, "stem_blocks": 1, "stage_modules": [1, 1, 1], "branch_blocks": 1
+}  # fmt: skip
+TINY_NETWORKS: dict[str, dict[str, Any]] = {
+    "hrnet": {"name": "hrnet", **_TINY_HRNET},
+    "hrnet_v2": {"name": "hrnet", "head": "v2", **_TINY_HRNET},
+    "resnet": {"name": "resnet", "depth": 18},
+    "hrnet_psa_p": {"name": "hrnet_psa", **_TINY_HRNET},
+    "hrnet_psa_s": {"name": "hrnet_psa", "attention": "sequential", **_TINY_HRNET},
+    "hrnet_ocr": {"name": "hrnet_ocr", "context_width": 16, **_TINY_HRNET},
+    "lite_hrnet": {"name": "lite_hrnet", "width": 8},
+    "hourglass": {"name": "hourglass", "stacks": 2, "width": 16},
+    "fcn_8s": {"name": "fcn", "width": 4},
+    "fcn_32s": {"name": "fcn", "variant": "32s", "width": 4},
+    "fcn_resnet_16s": {"name": "fcn_resnet", "variant": "16s", "width": 4},
+    "fcn_resnet_dilated": {"name": "fcn_resnet", "variant": "dilated", "width": 4},
+    "unet": {"name": "unet", "width": 4},
+    "unet_valid": {"name": "unet", "padding": "valid", "width": 4},
+    "deconvnet": {"name": "deconvnet", "width": 4},
+    "segnet": {"name": "segnet", "width": 4},
+    "fc_densenet": {"name": "fc_densenet", "depth": 56, "growth": 2},
+    "dilated_net": {"name": "dilated_net", "width": 4},
+    "deeplab_v1": {"name": "deeplab_v1", "width": 4},
+    "deeplab_v2": {"name": "deeplab_v2", "depth": 50, "width": 4},
+    "deeplab_v3": {"name": "deeplab_v3", "width": 4},
+    "deeplab_v3plus": {"name": "deeplab_v3plus", "width": 4},
+    "pspnet": {"name": "pspnet", "width": 4},
+    "vitpose": {"name": "vitpose", "width": 24, "depth": 2, "heads": 2},
+    "vitpose_simple": {
+        "name": "vitpose", "width": 24, "depth": 2, "heads": 2, "decoder": "simple"
+    },
+}  # fmt: skip
+"""Every network, and each way in which one is built, as small as it gets."""

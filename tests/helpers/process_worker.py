@@ -14,7 +14,7 @@ from pose_hrnet.cli.console import one_sentence_errors_of_all
 from pose_hrnet.cli.processes import distributed_command
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
-from pose_hrnet.evaluation.compare import compare
+from pose_hrnet.evaluation.settings import compare_settings
 from pose_hrnet.inference.model import Decoder, PoseModel
 from pose_hrnet.models.build import build_network
 from pose_hrnet.models.weights.load import load_network
@@ -101,10 +101,10 @@ def learns(world):
 
 
 def compares(world, folder):
-    """`compare`, of a few choices; the last image cannot be read."""
+    """`compare_settings`, of a few choices; the last image cannot be read."""
     loaded = load_network(folder / "model.safetensors")
     data = DataSet(annotations=folder / "people.json", images=folder / "images")
-    comparison = compare(
+    comparison = compare_settings(
         PoseModel(loaded.network, loaded.card, Decoder.of(loaded.card), CPU),
         data,
         EvaluateConfig(batch_size=4),

@@ -12,8 +12,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from pose_hrnet.inference.detected import detect_files
-from pose_hrnet.inference.detector import SCORING, load_detector
+from pose_hrnet.inference.detector import load_detector
 from pose_hrnet.inference.sources import identify
+from pose_hrnet.system.defaults import SCORING
 from tests.helpers.builders import make_people, write_images
 
 

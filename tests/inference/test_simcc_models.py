@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from pose_hrnet import PoseEstimator, load_model
-from pose_hrnet.evaluation.compare import compare
+from pose_hrnet.evaluation.settings import compare_settings
 from pose_hrnet.keypoints.skeleton import COCO17, SKELETONS
 from pose_hrnet.models.network import IMAGENET_MEAN, IMAGENET_STD
 
@@ -173,4 +173,4 @@ def test_heatmaps_of_it_are_not_compared(model):
     loaded = load_model(model.card, backend="onnx")
     with pytest.raises(ValueError, match="this needs heatmaps; predict and evaluate take it"):
         _ = loaded.card.heatmap_codec
-    assert callable(compare)
+    assert callable(compare_settings)

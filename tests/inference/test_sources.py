@@ -50,6 +50,26 @@ def boxed(*keys):
     return [{**key, "bbox": [place, 10, 50, 80]} for place, key in enumerate(keys)]
 
 
+def test_a_category_is_chosen_among_boxes(tmp_path, numbered):
+    """By name where annotations know names, else by id."""
+    boxes = boxed(*({"file_name": "1.png", "category_id": number} for number in (1, 5, 6)))
+    path = write_boxes(tmp_path / "boxes.json", *boxes)
+    assert places(numbered, path) == {"1.png": [0.0]}
+    for category, expected in (("5", [1.0]), ("5, 6", [1.0, 2.0])):
+        found = identify(numbered, path, category=category)
+        assert found.boxes[numbered[0]][:, 0].tolist() == expected
+    assert found.category_ids[numbered[0]] == [5, 6]
+    annotations = tmp_path / "numbered.json"
+    named = write_boxes(tmp_path / "named.json", *({**b, "category_id": "dog"} for b in boxes))
+    assert len(identify(numbered, named, category="dog").boxes[numbered[0]]) == 3
+    found = identify(numbered, path, annotations, category="person")
+    assert found.boxes[numbered[0]][:, 0].tolist() == [1.0]
+    with pytest.raises(ValueError, match="has the categories 'person' \\(id 5\\); expected one"):
+        identify(numbered, path, annotations, category="dog")
+    with pytest.raises(ValueError, match="3 entries, 0 with category_id 'dog' or none"):
+        identify(numbered, path, category="dog")
+
+
 def test_annotations_say_which_image_has_which_id(tmp_path, numbered, caplog):
     annotations = tmp_path / "numbered.json"
     sources = identify(numbered, annotations=annotations)

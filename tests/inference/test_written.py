@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pose_hrnet.inference.files import LOCK, predict_files
+from pose_hrnet.data.formats.results import RESULTS_LOCK
+from pose_hrnet.inference.files import predict_files
 from pose_hrnet.inference.formats.writer import Outputs
 from pose_hrnet.inference.written import GrowingFile, overlay_names
 from pose_hrnet.system.folders import FolderBusy, NotWritten, owned
@@ -129,7 +130,10 @@ def test_without_any_readable_image_the_results_are_empty(estimator, tmp_path):
 
 
 def test_two_predictions_do_not_share_a_folder(estimator, folder, tmp_path):
-    with owned(tmp_path / "out", LOCK), pytest.raises(FolderBusy, match="another process works"):
+    with (
+        owned(tmp_path / "out", RESULTS_LOCK),
+        pytest.raises(FolderBusy, match="another process works"),
+    ):
         predict_files(estimator, [folder], tmp_path / "out")
     predict_files(estimator, [folder], tmp_path / "out")
     names = {path.name for path in (tmp_path / "out").iterdir()}

@@ -10,7 +10,7 @@ import pytest
 from pycocotools.cocoeval import COCOeval
 
 from pose_hrnet.evaluation.metrics.coco_ap import score_results
-from pose_hrnet.keypoints.oks import oks_matrix, oks_nms, rescore, soft_oks_nms
+from pose_hrnet.keypoints.oks import oks_matrix, oks_nms, rescore, soft_oks_nms, times
 from pose_hrnet.keypoints.records import Poses, object_array
 from pose_hrnet.keypoints.skeleton import COCO17
 
@@ -177,6 +177,17 @@ def test_rescore_is_box_score_times_the_mean_above_the_threshold():
     assert after.scores.dtype == np.float32
     assert before.scores[0] == 0.5
     np.testing.assert_allclose(rescore(before, keypoint_threshold=0).scores[0], 0.25, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+def test_scores_beyond_single_precision_stay_numbers():
+    poses = replace(draw_poses(5)[:3], scores=np.array([1e30, -1e30, 0.5], np.float32))
+    scores = times(poses, [1e20, 1e20, 0.5]).scores
+    assert scores.dtype == np.float32
+    most = np.finfo(np.float32).max
+    assert scores.tolist() == [most, -most, 0.25]
+    high = replace(poses, keypoint_scores=np.full((3, 17), 1e20, np.float32))
+    assert np.isfinite(rescore(high).scores).all()
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.9])

@@ -135,3 +135,16 @@ def test_border_true_steps_leave_what_is_no_peak_alone():
         assert not border_true_steps(torch.zeros(1, 4, 2), heatmaps, cells, 11).any()
     noise = torch.rand(1, 4, 64, 48, generator=generator)
     assert border_true_steps(torch.zeros(1, 4, 2), noise, cells, 11).isfinite().all()
+
+
+def test_border_true_steps_stay_within_reach_of_the_blur():
+    """A parabola that is nearly flat has its maximum anywhere: outside, it is noise."""
+    x, y = torch.meshgrid(torch.arange(48.0), torch.arange(64.0), indexing="xy")
+    far = torch.exp(-((x + 40) ** 2 + (y - 20) ** 2) / 2000)[None, None]
+    cells = torch.tensor([[[0, 20]]])
+    assert not border_true_steps(torch.zeros(1, 1, 2), far, cells, 3).any()
+    near = torch.exp(-((x + 1) ** 2 + (y - 20) ** 2) / 8)[None, None]
+    torch.testing.assert_close(
+        border_true_steps(torch.zeros(1, 1, 2), near, cells, 3),
+        torch.tensor([[[-1.0, 0.0]]]), atol=0.02, rtol=0,
+    )  # fmt: skip

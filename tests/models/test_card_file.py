@@ -34,6 +34,10 @@ HOSTILE: dict[str, Any] = {
     "architecture.branch_blocks": 1_000_000, "architecture.stage_modules": [[1], 1, 1],
     "architecture.num_keypoints": "17", "architecture.name": ["hrnet"],
     "architecture.stem_width": 10**5000, "mean ": LAUGHS, "std ": DEEP,
+    "calibration": [1, 2], "calibration ": {"scores": [0.1, 0.1], "probabilities": [0, 1]},
+    "calibration  ": {"scores": [0, 1], "probabilities": [0.5, 0.4]},
+    "calibration   ": {"scores": [0.0] * 9999, "probabilities": [0.0] * 9999},
+    "calibration    ": {"scores": [0, 1], "probabilities": [0, 1], "code": "x"},
 }  # fmt: skip
 """Values by the dotted key of a card that they stand at."""
 

@@ -92,11 +92,13 @@ def test_joints_stand_out_of_their_limbs(image):
     assert across > (drawn[60, 10:31] != 0).any(axis=1).sum()
 
 
+@pytest.mark.filterwarnings("error")
 def test_poses_outside_the_image_do_not_fail(image):
     points, scores = arms()
     boxes = np.array([[-1e9, -20, 1e9, 50]])
     draw_poses(image, points + 1000, scores, boxes_xyxy=boxes, labels=["1"])
     draw_poses(image, points - 60, scores, labels=["1"])
+    draw_poses(image, np.where(np.arange(2) > 0, points * 1e28, points), scores)
     draw_poses(image, np.empty((0, 17, 2)), np.empty((0, 17)))
 
 

@@ -18,8 +18,8 @@ from pose_hrnet.data.convert.labelled import (
     safe_name,
     told,
 )
-from pose_hrnet.data.convert.text import LARGEST
 from pose_hrnet.data.formats.coco import AnnotationFile, category_row, read_coco
+from pose_hrnet.data.formats.rows import LARGEST
 from pose_hrnet.data.formats.skeletons import skeleton_of
 
 

@@ -7,10 +7,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.parsers import expat
 
+from pose_hrnet.data.formats.rows import LARGEST
 from pose_hrnet.system.text import one_line, shown
-
-LARGEST = 1e9
-"""No coordinate in any image is larger."""
 
 
 def number(text: object, where: str) -> float:

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from pose_hrnet.data.formats.box_files import SizeOf, names_nobody, read_box_rows
 from pose_hrnet.data.formats.identity import ImageIndex
 from pose_hrnet.data.formats.rows import (
+    LARGEST,
     Problem,
     decode_rows,
     explain_strays,
@@ -31,9 +32,6 @@ from pose_hrnet.system.choices import BoxFormat
 from pose_hrnet.system.text import counted, few
 
 log = logging.getLogger(__name__)
-
-_LARGEST = 1e30
-"""Of a number: single precision holds it, times what scores are multiplied by."""
 
 
 class Detection(msgspec.Struct, gc=False):
@@ -66,7 +64,7 @@ class Detection(msgspec.Struct, gc=False):
     def numbers(self) -> list[float]:
         """x, y, width, height and score; NaN for what is not finite, or beyond reason."""
         values = (*self.bbox, self.score)
-        return [v if v is not None and abs(v) <= _LARGEST else math.nan for v in values]
+        return [v if v is not None and abs(v) <= LARGEST else math.nan for v in values]
 
 
 def decode_detections(
@@ -98,6 +96,7 @@ def load_detections(
     skeleton: Skeleton = COCO17,
     min_score: float = 0.0,
     category_ids: Sequence[ImageId] = (PERSON,),
+    box_format: BoxFormat = "xywh",
 ) -> People:
     """Load the boxes of a person detector, ``[{image_id, category_id, bbox, score}, ...]``.
 
@@ -112,6 +111,7 @@ def load_detections(
         skeleton: Its number of keypoints gives the (unlabelled) keypoint columns their length.
         min_score: Boxes with this score and above are kept (official ``image_thre``: 0).
         category_ids: The categories of persons.
+        box_format: As of `read_box_rows`.
 
     Returns:
         N detected persons in the file's order; boxes are not clipped, as in the official code.
@@ -122,7 +122,12 @@ def load_detections(
         ValueError: If it is no list of detections, or has some, of which none is left.
     """
     people, problems = read_detections(
-        path, images, skeleton=skeleton, min_score=min_score, category_ids=category_ids
+        path,
+        images,
+        skeleton=skeleton,
+        min_score=min_score,
+        category_ids=category_ids,
+        box_format=box_format,
     )
     if not len(people) and not problems and names_nobody(path):
         log.warning("%s has no box: nobody was found", path)
@@ -147,6 +152,7 @@ def read_detections(
     skeleton: Skeleton = COCO17,
     min_score: float = 0.0,
     category_ids: Sequence[ImageId] = (PERSON,),
+    box_format: BoxFormat = "xywh",
 ) -> tuple[People, tuple[Problem, ...]]:
     """As `load_detections`, but hands the problems back, and may find nothing.
 
@@ -163,7 +169,7 @@ def read_detections(
         width, height = (0, 0) if row is None else images.sizes_wh[row].tolist()
         return (width, height) if width and height else None
 
-    for row in decode_detections(path, problems, size_of=size_of):
+    for row in decode_detections(path, problems, box_format, size_of):
         if row.category_id not in (None, *category_ids):
             continue
         image = index.row(row.image_id, row.file_name)

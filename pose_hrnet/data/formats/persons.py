@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose_hrnet.data.formats.coco import AnnotationFile, AnnotationRows, Category
-from pose_hrnet.data.formats.rows import Problem
+from pose_hrnet.data.formats.rows import LARGEST, Problem
 from pose_hrnet.keypoints.records import Float32, Float64, Images, People
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.text import counted
@@ -28,7 +28,7 @@ RULES = {
     "height",
     "wrong number of keypoints": "{name} has {length} keypoint values; expected {expected}, x, y "
     "and visibility of {keypoints}",
-    "box is not finite": "{name} has the box {box}; give four finite numbers",
+    "box is not finite": "{name} has the box {box}; give four finite numbers of pixels",
     "box is empty": "{name} has the box {box}; give a width and height above 0",
     "box is outside the image": "{name} has the box {box} (x, y, width, height), which lies "
     "outside its image of {height}x{width} (height x width) pixels",
@@ -205,7 +205,7 @@ def _masks(
         no_category,
         no_box,
         no_keypoints,
-        ~np.isfinite(boxes).all(axis=1),
+        ~(np.abs(boxes) <= LARGEST).all(axis=1),
         (boxes[:, 2:] <= 0).any(axis=1),
         beyond.any(axis=1),
         ~np.isin(visibility, (0, 1, 2)).all(axis=1),

@@ -38,6 +38,7 @@ from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.geometry import BOX_PADDING, CropFrames
 from pose_hrnet.keypoints.records import Float64, Image, People
 from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.system.defaults import DETAIL, PERSONS_PER_SHARD, QUALITY
 from pose_hrnet.system.files import replace_file, write_json
 from pose_hrnet.system.folders import check_room, draft_folder, owned, put_in_place
 from pose_hrnet.system.inputs import read_input
@@ -46,8 +47,6 @@ from pose_hrnet.system.text import counted
 
 log = logging.getLogger(__name__)
 
-QUALITY = 90
-PERSONS_PER_SHARD = 1000
 _SEAM = 2
 """Pixels around the reach, for bilinear sampling at its border."""
 
@@ -70,7 +69,7 @@ class StoredCrops:
     augmentation: AugmentConfig
     skeleton: Skeleton
     box_padding: float = BOX_PADDING
-    detail: float = 1.0
+    detail: float = DETAIL
     quality: int = QUALITY
     persons_per_shard: int = PERSONS_PER_SHARD
 
@@ -290,4 +289,4 @@ def _cut_out(image: Image, reach_xyxy: Float64, factor: float) -> tuple[Image, F
     return pixels.astype(np.uint8, copy=False), geometry.resampled(scale, low)
 
 
-__all__ = ["PERSONS_PER_SHARD", "QUALITY", "StoredCrops", "write_shards"]
+__all__ = ["StoredCrops", "write_shards"]

@@ -29,6 +29,7 @@ from pose_hrnet.data.validation.checks import (
 )
 from pose_hrnet.keypoints.records import Images
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
+from pose_hrnet.system.choices import BoxFormat
 from pose_hrnet.system.progress import SILENT, Progress
 
 _ORDER: tuple[Severity, ...] = ("error", "warning", "info")
@@ -68,6 +69,7 @@ def validate(
     images: Path | None = None,
     *,
     detections: Path | None = None,
+    box_format: BoxFormat = "xywh",
     skeleton: Skeleton | None = None,
     category: str | int | None = None,
     workers: int = 4,
@@ -78,7 +80,8 @@ def validate(
     Args:
         annotations: COCO keypoint JSON.
         images: Folder of the images, each of which is decoded; None: they are not opened.
-        detections: COCO detection results JSON.
+        detections: COCO detection results JSON, or another box file.
+        box_format: What four numbers are where the box file does not say it.
         skeleton: The keypoints of the category; None: those that it names, which are
             COCO's if they are missing or only spelt in another way.
         category: As `pose_hrnet.data.people.load_people` takes it.
@@ -114,7 +117,7 @@ def validate(
             "none has a labelled keypoint, an area, and a box of more than a pixel in the image",
         )
     if detections is not None:
-        findings += _check_detections(detections, persons, skeleton)
+        findings += _check_detections(detections, box_format, persons, skeleton)
     if images is not None:
         findings += _check_images(images, listed, max(1, workers), progress)
     missing = sum(finding.count for finding in findings if finding.kind == MISSING_IMAGE)
@@ -127,10 +130,16 @@ def validate(
     )
 
 
-def _check_detections(path: Path, persons: AnnotatedPersons, skeleton: Skeleton) -> list[Finding]:
+def _check_detections(
+    path: Path, box_format: BoxFormat, persons: AnnotatedPersons, skeleton: Skeleton
+) -> list[Finding]:
     images = persons.people.images
     people, problems = read_detections(
-        path, images, skeleton=skeleton, category_ids=persons.category.ids
+        path,
+        images,
+        skeleton=skeleton,
+        category_ids=persons.category.ids,
+        box_format=box_format,
     )
     strays = [problem for problem in problems if problem.stray_image_id is not None]
     bad = [problem for problem in problems if problem.stray_image_id is None]

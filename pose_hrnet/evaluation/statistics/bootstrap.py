@@ -93,7 +93,7 @@ class Intervals:
     def in_words(self) -> str:
         """How they came about, in a line."""
         return (
-            f"[{100 * self.level:g} % interval], {counted(self.replicates, 'draw')} of "
+            f"[{100 * self.level:g} % intervals] by {counted(self.replicates, 'draw')} of "
             f"{counted(self.units, self.unit)}: {WHAT_IT_IS}"
         )
 
@@ -190,7 +190,7 @@ def bootstrap(
     """
     if replicates < 1:
         raise ValueError(f"a bootstrap got {replicates} draws; give at least 1, usually 1000")
-    labels = _numbered(clusters, statistic.images)
+    labels = clusters_numbered(clusters, statistic.images)
     count = int(labels.max()) + 1
     rng, shares = np.random.default_rng(seed), np.full(count, 1 / count)
     step = max(1, _COUNTS_AT_ONCE // statistic.images)
@@ -202,7 +202,7 @@ def bootstrap(
     return Draws(statistic.names, values, np.concatenate(draws), count, unit, seed)
 
 
-def _numbered(clusters: Sequence[object] | None, images: int) -> NDArray[np.intp]:
+def clusters_numbered(clusters: Sequence[object] | None, images: int) -> NDArray[np.intp]:
     """``(I,)`` numbers of the labels, in the order in which they first appear."""
     if clusters is None:
         return np.arange(images)

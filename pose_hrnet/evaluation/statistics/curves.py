@@ -43,6 +43,7 @@ class Ranking:
 
     Attributes:
         images: ``(D,)`` column of the weights that says how often each result counts.
+        scores: ``(D,)``, falling.
         right: ``(A, T, D)`` whether it has found a person, for each size range and OKS threshold.
         wrong: ``(A, T, D)`` whether it has not; neither: it is passed over.
         persons: ``(A, I)`` how many there are to be found.
@@ -51,6 +52,7 @@ class Ranking:
     """
 
     images: Rows
+    scores: Float64
     right: Bools
     wrong: Bools
     persons: NDArray[np.int64]
@@ -72,7 +74,32 @@ class Ranking:
         if len(at):
             some_right, some_wrong = (np.maximum.reduceat(x, at, axis=2) for x in (right, wrong))
             mixed = np.asarray((some_right & some_wrong).any(axis=(0, 1)))
-        return cls(images, right, wrong, persons, np.where(mixed[group], group, -1))
+        return cls(images, scores, right, wrong, persons, np.where(mixed[group], group, -1))
+
+    @classmethod
+    def empty(cls, areas: int, thresholds: int, images: int) -> Ranking:
+        """Of a category without persons and results."""
+        none, nothing = np.zeros(0, np.intp), np.zeros((areas, thresholds, 0), np.bool_)
+        return cls(none, np.zeros(0), nothing, nothing, np.zeros((areas, images), np.int64), none)
+
+    @classmethod
+    def joined(cls, rankings: Sequence[Ranking]) -> Ranking:
+        """The results of F files in one list.
+
+        The weights have F * I columns: image i of file f is column ``f * I + i``. Equal scores
+        stand in the order of their images, and those of an image in the order of the files.
+        """
+        count = rankings[0].persons.shape[1]
+        image = np.concatenate([each.images for each in rankings])
+        file = np.repeat(np.arange(len(rankings)), [len(each.images) for each in rankings])
+        order = np.lexsort((file, image))
+        return cls.of(
+            (file * count + image)[order],
+            np.concatenate([each.scores for each in rankings])[order],
+            np.concatenate([each.right for each in rankings], axis=2)[..., order],
+            np.concatenate([each.wrong for each in rankings], axis=2)[..., order],
+            np.concatenate([each.persons for each in rankings], axis=1),
+        )
 
     def copied(self, most: int) -> tuple[Rows, Rows]:
         """``(E,)`` rows, those of ties `most` times; ``(E,)`` which copy it is, -1: all."""
@@ -120,7 +147,8 @@ class Curves:
         for every in of_category:
             by_area = [every[i : i + count] for i in range(0, count * areas, count)]
             there = [i for i, entry in enumerate(by_area[0]) if entry is not None]
-            if not there:
+            if not there:  # nor anything in another size range
+                rankings.append(Ranking.empty(areas, len(params.iouThrs), count))
                 continue
             columns = [[area[i] for i in there] for area in by_area]
             matches, passed = (
@@ -141,6 +169,13 @@ class Curves:
                 )
             )
         return cls(tuple(names), tuple(rankings), np.asarray(params.recThrs), count)
+
+    @classmethod
+    def joined(cls, files: Sequence[Curves]) -> Curves:
+        """The curves of F files on the same images as one, as `Ranking.joined` does."""
+        by_category = zip(*(each.categories for each in files), strict=True)
+        rankings = tuple(Ranking.joined(each) for each in by_category)
+        return replace(files[0], categories=rankings, images=len(files) * files[0].images)
 
     def only(self, *names: str) -> Curves:
         """The same with fewer numbers, which take less time."""

@@ -17,6 +17,10 @@ from pose_hrnet.evaluation.statistics.keypoints import BestPoses
 from pose_hrnet.evaluation.statistics.weighted import Joined, Part, Statistic
 from pose_hrnet.keypoints.records import ImageId
 from pose_hrnet.system.choices import Evaluator
+from pose_hrnet.system.text import counted
+
+NEAR = 0.1
+"""OKS from which a result is near a person (Ronchi and Perona, ICCV 2017)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +63,27 @@ class MatchedFile:
     def name(self) -> str:
         """The file."""
         return self.results.name
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of the file, one sentence each; nothing of ordinary ones."""
+        notes, found, best = list(self.matched.notes), self.matched.found, self.best
+        if not len(found):
+            notes.append(f"{self.name} has no result: every person counts as missed")
+        elif len(best.oks) and best.oks.max() < NEAR:
+            notes.append(
+                f"no result of {self.name} comes near a person of {self.truth.name} (the highest "
+                f"OKS is {best.oks.max():.2g}): are they of the same images, in pixels of these?"
+            )
+        rows = np.column_stack(
+            [found.image_numbers, found.category_numbers, found.scores, found.keypoints]
+        )
+        if twice := len(rows) - len(np.unique(rows, axis=0)):
+            notes.append(
+                f"{twice} of {counted(len(rows), 'result')} of {self.name} stand there before, "
+                "equal in every number; each counts as a false one"
+            )
+        return tuple(notes)
 
     @property
     def image_ids(self) -> tuple[ImageId, ...]:

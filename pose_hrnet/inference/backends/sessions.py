@@ -5,6 +5,9 @@ Each opener returns a `Session`, a function on tensors and what the file says ab
 
 from __future__ import annotations
 
+import mmap
+import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,7 +22,8 @@ from torch import Tensor
 
 from pose_hrnet.system.choices import Precision, Runner
 from pose_hrnet.system.extras import import_extra
-from pose_hrnet.system.text import one_line
+from pose_hrnet.system.inputs import check_input, open_input
+from pose_hrnet.system.text import one_line, shown
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,42 @@ Rows: TypeAlias = Mapping[str, Sequence[int]]
 NO_ROWS: Rows = {}
 
 
+_LOCATION = re.compile(rb"\n\x08location(?:\x12(.)(.{0,128}))?", re.DOTALL)
+"""ONNX's name of a file with weights: key and value of a `StringStringEntryProto`."""
+
+
+def check_parts(path: Path) -> None:
+    """Refuse a model file that is no regular one, or has its weights in such, or elsewhere.
+
+    A runtime opens what an ONNX file names as it is: another user's file, or a FIFO, for ever.
+
+    Args:
+        path: An ONNX file, or OpenVINO's .xml, which has its .bin beside it.
+
+    Raises:
+        OSError: If a file is missing, or no regular one.
+        ValueError: If weights are in no file of the model's folder.
+    """
+    check_input(path)
+    if path.suffix.lower() != ".onnx":
+        if os.path.lexists(weights := path.with_suffix(".bin")):
+            check_input(weights)
+        return
+    with open_input(path) as file:
+        if not os.fstat(file.fileno()).st_size:
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            found = {(each[1], each[2]) for each in _LOCATION.finditer(content)}
+    for length, value in found:
+        name = None if length is None else value[: length[0]].decode("utf-8", "replace")
+        if name is None or Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ValueError(
+                f"{path} has weights in {'another file' if name is None else shown(name)}, and "
+                "only files in its folder are read; save it with its weights in one file"
+            )
+        check_input(path.parent / name)
+
+
 def open_onnx(path: Path, device: str = "auto", rows: Rows = NO_ROWS) -> Session:
     """Open an ONNX file with ONNX Runtime.
 
@@ -77,6 +117,7 @@ def open_onnx(path: Path, device: str = "auto", rows: Rows = NO_ROWS) -> Session
     if cuda and wanted != "cpu":
         number = device.partition(":")[2] or "0"
         providers.insert(0, ("CUDAExecutionProvider", {"device_id": number}))
+    check_parts(path)
     options = ort.SessionOptions()
     options.log_severity_level = 3
     try:
@@ -148,6 +189,8 @@ def open_openvino(
     kind = {"bf16": "bf16", "fp16": "f16"}.get(precision, "f32")
     hint = {"INFERENCE_PRECISION_HINT": kind}
     path = source if isinstance(source, Path) else Path("the converted network")
+    if source is path:
+        check_parts(path)
     try:
         model = core.read_model(source) if isinstance(source, Path) else source
         only = _one_input(path, _images_of(model, rows))

@@ -19,6 +19,7 @@ from pose_hrnet.inference.sources import PERSONS, own_names
 from pose_hrnet.keypoints.records import ImageId, Poses
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.choices import PoseFormat
+from pose_hrnet.system.defaults import LOWEST_SCORE
 from pose_hrnet.system.extras import import_extra
 from pose_hrnet.system.files import encode_json, replace_file
 
@@ -45,10 +46,10 @@ class Outputs:
         label_above: Keypoints of this score and above are labels in them, where they have labels.
     """
 
-    draw_above: float | None = 0.2
+    draw_above: float | None = LOWEST_SCORE
     heatmaps: bool = False
     formats: tuple[PoseFormat, ...] = ()
-    label_above: float = 0.2
+    label_above: float = LOWEST_SCORE
 
 
 USUAL_OUTPUTS = Outputs()

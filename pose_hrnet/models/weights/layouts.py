@@ -83,8 +83,9 @@ def identify(shapes: Shapes) -> Layout:
 
 
 def recognised(shapes: Shapes) -> dict[str, Any] | None:
-    """The architecture of the first of our networks that knows a state dict, by our names."""
-    found = (network.recognises(shapes) for network in NETWORKS.values())
+    """The architecture of the network of ours that knows a state dict, by our names."""
+    # Later ones extend earlier ones: an HRNet with attention has every entry of an HRNet.
+    found = (network.recognises(shapes) for network in reversed(list(NETWORKS.values())))
     return next((architecture for architecture in found if architecture is not None), None)
 
 

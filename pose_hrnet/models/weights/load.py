@@ -29,8 +29,9 @@ from pose_hrnet.system.text import counted, few
 
 log = logging.getLogger(__name__)
 
-# What no ImageNet file has: V1's and SimpleBaseline's, V2's, and SimpleBaseline's way up.
-_NEW_PARTS = ("final_layer.", "head.", "deconv_layers.")
+# What no ImageNet file has: the last layer, what stands before it, and the way up to it.
+_NEW_PARTS = ("final_layer.", "head.", "skips.", "pyramid.", "auxiliary.", "context.",
+              "decoder.", "deconv_layers.")  # fmt: skip
 
 
 class LoadedNetwork(NamedTuple):

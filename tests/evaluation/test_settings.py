@@ -13,8 +13,8 @@ from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.crops import CropDataset
 from pose_hrnet.data.people import labelled_people, load_people
-from pose_hrnet.evaluation.compare import Combination, combinations, compare
 from pose_hrnet.evaluation.evaluate import evaluate
+from pose_hrnet.evaluation.settings import Combination, combinations, compare_settings
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.card import ModelCard
@@ -83,7 +83,7 @@ def run(data, trained_for, card, compared, **settings):
     """Compare a perfect network of one codec under a card that may say another."""
     network = PerfectNetwork(data, HeatmapCodec(trained_for, card.codec.input_wh, sigma=1.5))
     test = EvaluateConfig(**{"batch_size": 6, **settings})
-    return compare(pose_model(network, card), data, test, compared), network
+    return compare_settings(pose_model(network, card), data, test, compared), network
 
 
 def same(a, b):
@@ -107,7 +107,7 @@ def test_the_own_row_is_what_evaluate_gives_to_the_bit(data, codec, settings):
     model = pose_model(network.train(), card, **settings)
     test = EvaluateConfig(batch_size=6, nms="oks" if settings else "none")
     expected = evaluate(model, data, test)
-    comparison = compare(model, data, test, ALL)
+    comparison = compare_settings(model, data, test, ALL)
     assert same(comparison.own, expected)
     (own,) = [row for row in comparison.rows if row.combination == comparison.own_combination]
     assert own.scores == expected.scores

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.evaluation.evaluate import (
+    COMPARISON_FILE,
     Evaluation,
     load_evaluation_set,
     score_inference,
@@ -156,7 +157,7 @@ class Comparison:
     def write(self, output: Path) -> None:
         """Write ``comparison.json``, and `Evaluation.write`'s files of the own settings."""
         self.own.write(output)
-        write_json(output / "comparison.json", self.to_dict())
+        write_json(output / COMPARISON_FILE, self.to_dict())
 
 
 def combinations(
@@ -204,7 +205,7 @@ def combinations(
     return tuple(dict.fromkeys([own, *found]))
 
 
-def compare(
+def compare_settings(
     model: PoseModel,
     data: DataSet,
     test: EvaluateConfig,

@@ -1,0 +1,71 @@
+"""Dilated networks: published parameters, stride 8, and what the papers say of their layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from pose_hrnet.models.build import build_network
+from pose_hrnet.models.dilated.deeplab_v1 import DeepLabV1
+from pose_hrnet.models.dilated.dilated_net import DilatedNet
+from pose_hrnet.models.dilated.pspnet import PSPNet
+from pose_hrnet.models.layers import PooledBatchNorm
+
+
+# Published: 20.5 (DeepLab-LargeFOV), 134.3 (DilatedNet's front end); torchvision 39.6 (V3), which
+# tests/models/test_backbones.py holds exactly.
+@pytest.mark.parametrize(
+    ("architecture", "parameters"),
+    [
+        ({"name": "dilated_net"}, 134_357_273),
+        ({"name": "deeplab_v1"}, 20_509_777),
+        ({"name": "deeplab_v2", "depth": 101}, 43_753_604),
+        ({"name": "deeplab_v3"}, 39_637_841),
+        ({"name": "deeplab_v3plus"}, 40_351_153),
+        ({"name": "pspnet"}, 48_954_722),
+    ],
+)
+def test_parameters(architecture: dict[str, Any], parameters: int) -> None:
+    with torch.device("meta"):
+        model = build_network({"num_keypoints": 17, **architecture})
+    assert sum(p.numel() for p in model.parameters()) == parameters
+
+
+def test_the_context_module_starts_as_the_identity() -> None:
+    model = DilatedNet(4, 3).eval()
+    scores = torch.rand(1, 3, 40, 40)
+    with torch.inference_mode():
+        torch.testing.assert_close(model.final_layer(model.context(scores)), scores)
+    spreads = [layer.dilation[0] for layer in model.context if isinstance(layer, nn.Conv2d)]
+    assert spreads == [1, 1, 2, 4, 8, 16, 1]
+
+
+@pytest.mark.parametrize("network", [DilatedNet, DeepLabV1])
+def test_a_dilated_vgg_stays_at_stride_8(network: Any) -> None:
+    model = network(4, 2).eval()
+    smooth = network is DeepLabV1
+    with torch.inference_mode():
+        features = model.dilated_features(torch.zeros(1, 3, 64, 96), smooth=smooth)
+    assert features.shape == (1, 32, 8, 12)
+    spreads = [layer.dilation for layer in model.features if isinstance(layer, nn.Conv2d)]
+    assert spreads == [(1, 1)] * 10 + [(2, 2)] * 3
+
+
+def test_a_regions_mean_of_one_crop_is_normalised_in_training() -> None:
+    norm = PooledBatchNorm(3).train()
+    x = torch.randn(1, 3, 1, 1)
+    torch.testing.assert_close(norm(x), x / (1 + norm.eps) ** 0.5)
+    assert not norm.running_mean.any()
+    plain = nn.BatchNorm2d(3)
+    torch.testing.assert_close(norm(x.expand(2, 3, 1, 1)), plain(x.expand(2, 3, 1, 1)))
+
+
+def test_pspnet_is_supervised_at_layer3_in_training_alone() -> None:
+    model = PSPNet(50, 4, 5)
+    assert model.supervision == (0.4, 1.0)
+    images = torch.randn(2, 3, 64, 64)
+    assert model(images).shape == (2, 2, 5, 16, 16)
+    assert model.eval()(images).shape == (2, 5, 16, 16)

@@ -1,0 +1,101 @@
+"""What holds for every network: crops in, heatmaps at stride 4 out, in each way that it is run."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from pose_hrnet.models.build import NETWORKS, build_network
+from pose_hrnet.models.network import HeatmapNetwork
+from tests.helpers.networks import TINY_NETWORKS
+
+every_network = pytest.mark.parametrize("name", TINY_NETWORKS)
+
+
+def built(name: str, keypoints: int = 5) -> HeatmapNetwork:
+    torch.manual_seed(0)
+    return build_network({**TINY_NETWORKS[name], "num_keypoints": keypoints})
+
+
+def crops(count: int = 2, height: int = 96, width: int = 96) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (count, 3, height, width), dtype=torch.uint8, generator=generator)
+
+
+def test_every_network_is_among_them() -> None:
+    assert {architecture["name"] for architecture in TINY_NETWORKS.values()} == set(NETWORKS)
+
+
+@every_network
+def test_every_parameter_gets_a_gradient(name: str) -> None:
+    """Also of one crop, as the last batch of an epoch may be; of each output in training."""
+    model = built(name)
+    output = model(crops())
+    assert output.shape[-4:] == (2, 5, 24, 24)
+    assert len(model.supervision) == (len(output) if output.ndim == 5 else 1)
+    assert model.supervision[-1] == 1
+    output.square().sum().backward()
+    without = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert without == []
+    assert model(crops(1)).isfinite().all()
+
+
+@every_network
+def test_channels_last_and_bf16_give_the_same(name: str) -> None:
+    model, images = built(name).eval(), crops()
+    with torch.inference_mode():
+        expected = model(images)
+        assert expected.shape == (2, 5, 24, 24)
+        assert expected.isfinite().all()
+        last = model.to(memory_format=torch.channels_last)
+        found = last(images.to(memory_format=torch.channels_last))
+        assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
+        with torch.autocast("cpu", torch.bfloat16):
+            found = model(images).float()
+        # Not cell by cell: where two maxima are as good as equal, unpooling exchanges them.
+        scaled = [x.flatten() / expected.abs().max() for x in (found, expected)]
+        assert cosine_similarity(*scaled, dim=0) > 0.98
+
+
+@every_network
+def test_the_architecture_rebuilds_the_network(name: str) -> None:
+    with torch.device("meta"):
+        model = built(name)
+        again = build_network(json.loads(json.dumps(model.architecture)))
+    assert type(again) is type(model) is NETWORKS[TINY_NETWORKS[name]["name"]]
+    assert again.architecture == model.architecture
+    assert again.label == model.label
+    assert list(again.state_dict()) == list(model.state_dict())
+    assert model.label
+    model.architecture.clear()
+    assert model.architecture == again.architecture
+
+
+@every_network
+def test_sides_that_32_does_not_divide_are_padded_or_refused_in_one_sentence(name: str) -> None:
+    model = built(name).eval()
+    with torch.inference_mode():
+        if name.startswith("vitpose"):
+            message = (
+                "height 100 and width 108; both must be multiples of 16, the sides of a patch$"
+            )
+            with pytest.raises(ValueError, match=message):
+                model(crops(1, 100, 108))
+        else:
+            assert model(crops(1, 100, 108)).shape == (1, 5, 25, 27)
+        with pytest.raises(ValueError, match="height 96 and width 110; both must be multiples of"):
+            model(crops(1, 96, 110))
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+@pytest.mark.parametrize("wrong", [{"num_keypoints": 0}, {"width": 0}, {"width": 10**5}])
+def test_sizes_that_cannot_be_built_are_refused(name: str, wrong: dict[str, Any]) -> None:
+    if name in ("resnet", "fc_densenet") and "width" in wrong:
+        wrong = {{"resnet": "depth", "fc_densenet": "growth"}[name]: wrong["width"]}
+    with torch.device("meta"), pytest.raises(ValueError, match=r"give|expected|at most"):
+        build_network({"name": name, **wrong})
