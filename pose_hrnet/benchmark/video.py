@@ -165,7 +165,8 @@ def _made(choice: ModelChoice, jobs: Sequence[Job], detector: str | Path, work: 
     """Write the clip, and read it back."""
     path = work / f"clip{suffix()}"
     path.unlink(missing_ok=True)
-    recording, boxes = open_recording(path, Facts(rate=RATE)), []
+    recording = open_recording(path, Facts(rate=RATE))
+    boxes: list[PersonBoxes] = []
     for file, boxes_xywh in jobs[: -(-len(jobs) // SHOTS)]:
         image = read_rgb(file)
         placed = _fitted_boxes(xywh_to_xyxy(boxes_xywh), image)
