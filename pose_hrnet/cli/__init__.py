@@ -11,10 +11,12 @@ evaluate    pose-hrnet evaluate, score
 compare     pose-hrnet compare
 report      pose-hrnet report
 predict     pose-hrnet predict
+video       what of it is about videos, cameras and streams
 detect      pose-hrnet detect
 export      pose-hrnet export
 data        pose-hrnet data ...
 weights     pose-hrnet weights ...
+runs        pose-hrnet runs
 recipes     pose-hrnet recipes
 benchmark   pose-hrnet benchmark
 app         all of them

@@ -31,6 +31,7 @@ from pose_hrnet.cli.options import (
 )
 from pose_hrnet.cli.predict import predict
 from pose_hrnet.cli.report import report
+from pose_hrnet.cli.runs import runs
 from pose_hrnet.cli.tables import print_scores
 from pose_hrnet.cli.train import train
 
@@ -98,6 +99,7 @@ app.command()(predict)
 app.command()(detect)
 app.command()(export)
 app.command()(benchmark)
+app.command()(runs)
 app.command()(recipes.recipes)
 
 

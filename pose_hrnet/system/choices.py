@@ -36,6 +36,8 @@ PoseFormat: TypeAlias = Literal[
     "coco-annotations", "openpose", "openpose-body25", "yolo", "mmpose", "labelstudio", "parquet"
 ]
 """What `predict` writes for other programs; see pose_hrnet.inference.formats."""
+VideoFormat: TypeAlias = Literal["openpose", "openpose-body25", "parquet"]
+"""What of these there is for videos; see pose_hrnet.inference.video.results."""
 ForeignFormat: TypeAlias = Literal["yolo", "cvat", "labelstudio", "lsp", "deeplabcut", "coco"]
 """What `data convert` reads; see pose_hrnet.data.convert."""
 LabelFormat: TypeAlias = Literal["coco", "yolo"]

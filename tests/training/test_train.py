@@ -92,7 +92,7 @@ def test_run_leaves_what_it_promises(settings, tmp_path):
     best = train(load_config("demo", settings), tmp_path / "run", device="cpu")
     names = {path.name for path in (tmp_path / "run").iterdir()} - {"tensorboard", ".lock"}
     pictures = {"curve.png", "best_predictions.png", "worst_predictions.png"}
-    scored = {"results.json", "metrics.json", "report.html"}
+    scored = {"results.json", "metrics.json", "report.html", "origin.json"}
     assert names == {"best.safetensors", "config.yaml", "last.pt", "metrics.jsonl",
                      "last.previous.pt", *scored, *pictures}  # fmt: skip
     lines = read_metrics(tmp_path / "run/metrics.jsonl")
