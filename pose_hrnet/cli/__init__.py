@@ -13,6 +13,7 @@ report      pose-hrnet report
 predict     pose-hrnet predict
 video       what of it is about videos, cameras and streams
 detect      pose-hrnet detect
+track       pose-hrnet track
 export      pose-hrnet export
 data        pose-hrnet data ...
 weights     pose-hrnet weights ...

@@ -132,3 +132,17 @@ def test_the_report_is_written_on_request(files, tmp_path):
     assert f"AP is {metrics['AP']:.3f}" in page
     assert str(files / "tiny.safetensors") in page
     assert "data:image/jpeg" in page
+
+
+def test_intervals_of_an_evaluation_and_of_a_results_file(files, tmp_path):
+    said, metrics = evaluate(files, tmp_path, "--intervals")
+    assert f"AP │ {metrics['AP']:.3f} [" in said
+    assert "2 images are few: under 100" in said
+    assert "not with another training seed" in said
+    score = ("score", tmp_path / "results.json", "--annotations", files / "three.json")
+    out, _ = run_here(*score, "--intervals", "--cluster", "folder", code=2)
+    out, _ = run_here(*score, "--intervals")
+    assert f"AP │ {metrics['AP']:.3f} [" in " ".join(out.split())
+    assert "PCK@0.2" in out
+    _, err = run_here(*score, "--cluster", "folder", code=2)
+    assert "--cluster says what intervals are drawn of; give --intervals, too" in err
