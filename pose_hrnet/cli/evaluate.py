@@ -141,10 +141,10 @@ def evaluate(
         world.on_main(lambda: check_room(output, POSE_BYTES * (crops or 0), "results"))
         file = checkpoint_file(checkpoint)
         check_there(annotations, images, boxes, head_sizes)
-        truth: list[FileTruth] = []
+        reported: list[FileTruth] = []
         if report:  # what it cannot be written of is said before any work
             named = given(metric=metric, category=category)
-            world.on_main(lambda: truth.append(FileTruth.of(annotations, **named)))
+            world.on_main(lambda: reported.append(FileTruth.of(annotations, **named)))
         model = load_model(
             file,
             card=card,
@@ -216,8 +216,6 @@ def evaluate(
                 evaluation.write(output)
             print_evaluation(evaluation)
         if intervals and world.is_main:
-            from pose_hrnet.evaluation.scorer import FileTruth
-
             try:
                 truth = FileTruth.of(annotations, category=category, metric=metric)
                 print_intervals(_intervals(truth, annotations, output / RESULTS_FILE, None))
@@ -226,10 +224,13 @@ def evaluate(
         if annotated is not None:
             say(_cost(evaluation, annotated))
         say(f"{output / 'metrics.json'}\n{output / RESULTS_FILE}")
-        if truth:
+        for known in reported:
             page = output / REPORT_FILE
-            write_report(output / RESULTS_FILE, truth[0], page, images=images, progress=bars)
-            say(str(page))
+            try:
+                write_report(output / RESULTS_FILE, known, page, images=images, progress=bars)
+                say(str(page))
+            except ValueError as error:
+                say(f"note: there is no report: {error}")
 
 
 def _detect(detector: Detector, data: DataSet, world: World) -> None:
