@@ -15,8 +15,10 @@ from pose_hrnet.cli import data, recipes, weights
 from pose_hrnet.cli.benchmark import benchmark
 from pose_hrnet.cli.compare import compare
 from pose_hrnet.cli.console import (
+    BAD_INPUT,
     RichProgress,
     one_sentence_errors,
+    print_error,
     print_table,
     say,
 )
@@ -103,4 +105,8 @@ app.command()(recipes.recipes)
 
 def main() -> None:
     """Entry point of the installed command."""
-    app()
+    try:
+        app()
+    except OSError as error:  # of Typer's own printing: commands tell theirs themselves
+        print_error(f"standard output could not be written ({error.strerror or error})")
+        raise SystemExit(BAD_INPUT) from None
