@@ -35,6 +35,7 @@ from pose_hrnet.cli.predict import predict
 from pose_hrnet.cli.report import report
 from pose_hrnet.cli.tables import print_scores
 from pose_hrnet.cli.train import train
+from pose_hrnet.system.interrupts import end_at_once_on_interrupt
 
 app = typer.Typer(
     cls=Commands,
@@ -105,6 +106,7 @@ app.command()(recipes.recipes)
 
 def main() -> None:
     """Entry point of the installed command."""
+    end_at_once_on_interrupt()
     try:
         app()
     except OSError as error:  # of Typer's own printing: commands tell theirs themselves

@@ -29,7 +29,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pose_hrnet.cli.streams import ERRORS, OUTPUT, as_stream
-from pose_hrnet.system.interrupts import Interrupted, exit_code
+from pose_hrnet.system.interrupts import Interrupted, exit_code, take_interrupts
 from pose_hrnet.system.launch import Rank
 from pose_hrnet.system.progress import SILENT, Bar
 from pose_hrnet.system.text import duration, printable, shown
@@ -128,6 +128,7 @@ def _one_sentence_errors(command: _Command, *, alone: bool) -> _Command:
         set_up_logging()
         if alone and HERE.size > 1:
             refuse_several(command.__name__)
+        take_interrupts()
         try:
             if not _is_folder_there():
                 raise ValueError("the current folder was removed; go to one that is there")
