@@ -13,9 +13,11 @@ report      pose-hrnet report
 predict     pose-hrnet predict
 video       what of it is about videos, cameras and streams
 detect      pose-hrnet detect
+track       pose-hrnet track
 export      pose-hrnet export
 data        pose-hrnet data ...
 weights     pose-hrnet weights ...
+runs        pose-hrnet runs
 recipes     pose-hrnet recipes
 benchmark   pose-hrnet benchmark
 app         all of them

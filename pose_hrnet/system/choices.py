@@ -61,8 +61,11 @@ NmsName: TypeAlias = Literal["oks", "soft_oks", "soft_oks_decayed", "none"]
 Evaluator: TypeAlias = Literal["fast", "pycocotools"]
 """fast: pycocotools with our matching of all images at once; pycocotools: its own loop. The ten
 numbers are the same to the last bit."""
+OfflineFilter: TypeAlias = Literal["savgol", "butterworth"]
+"""Smoothing of a whole recording; see pose_hrnet.inference.video.offline."""
+SmoothName: TypeAlias = Literal["one_euro", OfflineFilter, "none"]
 CompareItem: TypeAlias = Literal["flip", "shift", "codec", "nms"]
 SectionName: TypeAlias = Literal[
-    "loading", "codec", "evaluation", "prediction", "pipeline", "model"
+    "loading", "codec", "evaluation", "prediction", "pipeline", "video", "model"
 ]
 """What is benchmarked, in this order."""
