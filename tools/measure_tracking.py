@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import matplotlib.pyplot as plt
 import numpy as np
 import typer
 
@@ -49,8 +50,12 @@ def main(
     coco: Annotated[Path | None, typer.Option(help="Photographs; without it, drawn.")] = None,
     model: Annotated[Path | None, typer.Option(help="What predicts poses in them.")] = None,
     clips: Annotated[int, typer.Option(help="Of persons who cross.")] = 9,
+    picture: Annotated[Path | None, typer.Option(help="Draw drawn persons instead.")] = None,
 ) -> None:
-    """Print two tables."""
+    """Print two tables, or draw the picture of docs/tracking.md."""
+    if picture is not None:
+        draw(picture)
+        return
     photographs: list[Clip] = []
     if coco is None:
         layers, background = drawn_set()
@@ -89,6 +94,43 @@ def main(
         position, shake = errors(persons, smoother)
         lag = lag_frames(walker, smoother)
         say(f"| {name} | {100 * position:.2f} | {shake:.1f} | {lag:.2f} |")
+
+
+def draw(path: Path) -> None:
+    """Frames of two who meet, with their ids, and a wrist that shakes, before and after."""
+    layers, background = drawn_set()
+    clip = crossing(layers, background, 1)[0]
+    (played,) = _played([clip], simulate)
+    at = ("12", "24", "30", "36", "48")
+    figure, axes = plt.subplot_mosaic(
+        [[*at], ["wrist"] * 5], figsize=(10, 4.8), layout="constrained", height_ratios=(1, 1.2)
+    )
+    tracker = Tracker()
+    for f, (image, poses) in enumerate(zip(clip.frames(), played.poses, strict=True)):
+        tracked = tracker.update(poses, float(clip.times[f]))
+        if str(f) not in at:
+            continue
+        axis = axes[str(f)]
+        axis.imshow(image[100:, 60:580])
+        axis.set_title(f"{clip.times[f]:.2f} s", fontsize=9)
+        axis.axis("off")
+        assert tracked.track_ids is not None
+        boxes = tracked.boxes_xyxy - np.array((60, 100, 60, 100))
+        for box, number in zip(boxes, tracked.track_ids.tolist(), strict=True):
+            colour = f"C{number}"
+            left, top, right, bottom = box
+            axis.plot((left, right, right, left, left), (top, top, bottom, bottom, top), colour)
+            axis.text(left, top - 8, str(number), color="w", fontsize=8, backgroundcolor=colour)
+    (still,) = _played([separate(layers, background)[1]], simulate)
+    person, axis = persons_of(still)[1], axes["wrist"]
+    axis.axhline(0, color="k", lw=0.8)
+    for name, style in (("none", "C7.-"), ("one_euro", "C0"), ("savgol", "C3")):
+        off = (SMOOTHERS[name](person) - person.truth)[:, 9, 0]
+        label = "as predicted" if name == "none" else name
+        axis.plot(person.times, off, style, lw=0.6 if name == "none" else 2, ms=4, label=label)
+    axis.set(xlabel="seconds", ylabel="left wrist, pixels off in x")
+    axis.legend(ncols=3, frameon=False, fontsize=9)
+    figure.savefig(path, dpi=90, pil_kwargs={"quality": 88})
 
 
 def _played(clips: Sequence[Clip], poses_of: PosesOf) -> list[Played]:

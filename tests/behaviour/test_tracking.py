@@ -49,12 +49,17 @@ def drawn():
     return drawn_set()
 
 
+@pytest.fixture(scope="module")
+def still(drawn):
+    return played(separate(*drawn), simulate)
+
+
 def mean(ids, name):
     return np.mean([getattr(each, name) for each in ids])
 
 
-def test_drawn_persons_who_are_separate_keep_their_ids_whatever_the_camera_does(drawn):
-    for each in played(separate(*drawn), simulate):
+def test_drawn_persons_who_are_separate_keep_their_ids_whatever_the_camera_does(still):
+    for each in still:
         ids = judge_ids(each, Tracker())
         assert (ids.switches, ids.idf1 > 0.95, ids.hota > 0.95) == (0, True, True), each.clip.name
 
