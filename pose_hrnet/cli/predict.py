@@ -50,12 +50,11 @@ from pose_hrnet.cli.video import (
     videos_in,
 )
 from pose_hrnet.system.choices import NmsName, PoseFormat
-from pose_hrnet.system.defaults import CROPS_PER_PASS, LOWEST_SCORE
+from pose_hrnet.system.defaults import CROPS_PER_PASS, DEFAULT_WEIGHTS, LOWEST_SCORE
 from pose_hrnet.system.text import counted, parse_names
 
 log = logging.getLogger(__name__)
 
-DEFAULT = "default"
 
 WAYS = (
     "the three ways on are --boxes FILE, --detector CARD (docs/detection.md), and --whole-image, "
@@ -67,7 +66,7 @@ WAYS = (
 def predict(
     inputs: PredictInputs,
     output: Output,
-    checkpoint: Checkpoint = DEFAULT,
+    checkpoint: Checkpoint = DEFAULT_WEIGHTS,
     boxes: Annotated[
         Path | None,
         typer.Option(
@@ -155,7 +154,7 @@ def predict(
     from pose_hrnet.inference.formats.writer import Outputs, check_formats
     from pose_hrnet.inference.load import load_model
     from pose_hrnet.inference.sources import identify
-    from pose_hrnet.models.weights.zoo import find_entry
+    from pose_hrnet.models.weights.zoo import default_in_words
 
     asked = {
         "--boxes": boxes is not None,
@@ -229,12 +228,8 @@ def predict(
     )
     if calibrated:
         model = model.calibrated()
-    if checkpoint == DEFAULT:
-        weights = find_entry(DEFAULT)
-        log.info(
-            "default: a small HRNet, %s %.3f on %s; pose-hrnet weights list has better ones, for "
-            "--checkpoint", weights.metric, weights.score, weights.measured_on,
-        )  # fmt: skip
+    if checkpoint == DEFAULT_WEIGHTS:
+        log.info("%s, for --checkpoint", default_in_words())
     log.info("%s", model.choice.summary)
     estimator = PoseEstimator(model, detector=found_by, batch_size=batch_size)
     if videos:

@@ -24,8 +24,9 @@ from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.oks import times
 from pose_hrnet.keypoints.records import Float32, Float64, Image, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.models.weights.zoo import default_in_words
 from pose_hrnet.system.choices import Backend, Precision
-from pose_hrnet.system.defaults import CROPS_PER_PASS
+from pose_hrnet.system.defaults import CROPS_PER_PASS, DEFAULT_WEIGHTS
 from pose_hrnet.system.text import counted
 from pose_hrnet.system.threads import ahead
 
@@ -158,6 +159,8 @@ class PoseEstimator:
         model = load_model(
             name, backend=backend, precision=precision, device=device, flip_test=flip_test
         )
+        if name == DEFAULT_WEIGHTS:
+            log.info("%s", default_in_words())
         return cls(model, batch_size=batch_size, detector=detector)
 
     from_checkpoint = from_pretrained

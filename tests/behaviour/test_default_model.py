@@ -66,6 +66,18 @@ def test_predict_takes_them_where_nothing_else_is_named(drawn, tmp_path):
     assert len(json.loads((tmp_path / "out/results.json").read_bytes())) == 1
 
 
+def test_from_pretrained_says_what_it_took(caplog):
+    with caplog.at_level("INFO", logger="pose_hrnet"):
+        PoseEstimator.from_pretrained(backend="eager", device="cpu")
+    assert "default: a small HRNet, AP 0.534 on 200 images" in caplog.text
+    assert "pose-hrnet weights list has better ones" in caplog.text
+
+
+def test_the_list_says_what_its_ap_does_not_mean():
+    told, _ = run_here("weights", "list", "default")
+    assert "its AP there means nothing" in " ".join(told.split())
+
+
 def test_a_file_of_that_name_counts_more(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "default").write_text("no weights")

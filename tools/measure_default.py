@@ -1,6 +1,6 @@
 """AP over crops/s: small HRNets of several widths and input sizes, learnt equally long.
 
-Run: ``python tools/measure_networks.py train SHARDS VAL_ANNOTATIONS VAL_IMAGES``, then ``speed``.
+Run: ``python tools/measure_default.py train SHARDS VAL_ANNOTATIONS VAL_IMAGES``, then ``speed``.
 The first trains every network of `CANDIDATES` on the same crops and says its AP (an interrupted
 run goes on where it was); ``inputs`` scores the default model at smaller inputs; the last
 times all that was scored in turns on this machine, and plots.
@@ -12,13 +12,14 @@ import json
 from functools import partial
 from itertools import product
 from pathlib import Path
+from time import process_time
 from typing import Annotated, Any, get_args
 
 import torch
 import typer
 
 from pose_hrnet import DataSet, evaluate, load_config, load_model, train
-from pose_hrnet.benchmark.timing import Pace, Row, Variant, Work, measure
+from pose_hrnet.benchmark.timing import Work
 from pose_hrnet.cli.console import RichProgress, say
 from pose_hrnet.models.complexity import complexity
 from pose_hrnet.models.weights.load import load_network, save_model
@@ -142,26 +143,18 @@ def speed(
             parse_names(precisions, "--precisions", get_args(Precision)),
         )
     )
-    variants = [
-        Variant(f"{run.name} {way[0]} {way[1]}", partial(ready, run, way, batch))
-        for run, way in product(runs, ways)
-    ]
-    rows = {
-        row.variant: row
-        for row in measure(
-            variants, variants[0].name, Pace(rounds), name="speed", progress=RichProgress()
-        )
-    }
+    works = {(run, way): ready(run, way, batch) for run, way in product(runs, ways)}
+    seconds = processor_seconds(works, rounds)
     heads = " | ".join(f"{backend} {precision}" for backend, precision in ways)
-    say(f"{torch.get_num_threads()} threads, crops/s, batch {batch}")
+    say(f"crops per processor second, batch {batch}; so many cores, so many times as many at most")
     say(f"| run | AP | {heads} |\n" + "| --- " * (2 + len(ways)) + "|")
     points: dict[str, tuple[float, float]] = {}
     for run in runs:
         ap = float(last_line(run)["AP"])
-        found = [rate(rows[f"{run.name} {b} {p}"], batch) for b, p in ways]
-        cells = " | ".join("-" if value is None else f"{value:.0f}" for value in found)
+        found = [batch / seconds[run, way] for way in ways]
+        cells = " | ".join(f"{value:.1f}" for value in found)
         say(f"| {run.name} | {ap:.3f} | {cells} |")
-        points[run.name] = (max(value or 0 for value in found), ap)
+        points[run.name] = (max(found), ap)
     if plot is not None:
         draw(points, plot)
 
@@ -179,9 +172,18 @@ def ready(run: Path, way: tuple[Backend, Precision], batch: int) -> Work:
     return partial(model, torch.randint(0, 256, (batch, height, width, 3), dtype=torch.uint8))
 
 
-def rate(row: Row, batch: int) -> float | None:
-    """Crops per second in the fastest round: other work on the machine slows the others."""
-    return batch / min(row.round_seconds) if row.round_seconds else None
+def processor_seconds(works: dict[Any, Work], rounds: int) -> dict[Any, float]:
+    """Of a call in the fastest of the rounds, in which all take turns.
+
+    Seconds of the processor, not of the clock, which other work on the machine stretches.
+    """
+    fastest = dict.fromkeys(works, float("inf"))
+    for _ in range(rounds + 1):
+        for key, work in works.items():
+            began = process_time()
+            work()
+            fastest[key] = min(fastest[key], process_time() - began)
+    return fastest
 
 
 def draw(points: dict[str, tuple[float, float]], path: Path) -> None:
@@ -197,7 +199,7 @@ def draw(points: dict[str, tuple[float, float]], path: Path) -> None:
             text = " ".join(name.split("_")[:2])
             axes.annotate(text, point, xytext=(4, 5), textcoords="offset points", fontsize=8)
         title = "short trainings" if start == "null" else "the default model, other inputs"
-        axes.set(title=title, xlabel="crops/s, no flip test", ylabel="AP", ylim=(0, None))
+        axes.set(title=title, xlabel="crops per processor second", ylabel="AP", ylim=(0, None))
         axes.margins(x=0.15)
         axes.grid(alpha=0.3)
     path.parent.mkdir(parents=True, exist_ok=True)
