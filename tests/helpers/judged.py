@@ -147,14 +147,11 @@ def errors(persons: Sequence[Person], smoother: Smoother) -> tuple[float, float]
 
 
 def lag_frames(person: Person, smoother: Smoother) -> float:
-    """By how many frames smoothed keypoints are behind the raw ones, whichever fits best."""
-    points, before = smoother(person), raw(person)
-    step = float(np.median(np.diff(person.times)))
-    lags = np.arange(-1, 4.01, 0.05)
-    inner = slice(len(points) // 4, -5)
-    fits = []
-    for lag in lags:
-        at = person.times - lag * step
-        moved = [np.interp(at, person.times, each) for each in before.reshape(len(at), -1).T]
-        fits.append(np.square(np.array(moved).T - points.reshape(len(at), -1))[inner].mean())
-    return float(lags[int(np.argmin(fits))])
+    """By how many frames smoothed keypoints of who moves are behind the predicted ones.
+
+    The mean of what they are behind by along the true motion, over the motion of a frame; shaking,
+    which has no direction, does not count.
+    """
+    step = np.gradient(person.truth, axis=0)
+    behind = ((raw(person) - smoother(person)) * step).sum()
+    return float(behind / np.square(step).sum())
