@@ -37,6 +37,8 @@ COMMANDS: dict[str, list[str]] = {
     "compare": ["compare", "results.json", "before.json", "--annotations=people.json",
                 "--replicates=20", "--output=disk/compared.json"],
     "track": ["track", "results.json", "--fps=25", "--smooth=savgol", "--output=disk/x.json"],
+    "predict video": ["predict", "clip.mp4", "--whole-image", "--checkpoint=model.safetensors",
+                      "--backend=eager", "--output=disk/out", "--format=openpose"],
     "convert": ["weights", "convert", "model.pth", "--output=disk/x.safetensors",
                 "--input-size=64x32"],
     "shard": ["data", "shard", "--annotations=people.json", "--images=images",
