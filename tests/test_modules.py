@@ -36,10 +36,12 @@ COVERED_BY = {
     "deploy/test_export": "deploy/check",
     "evaluation/test_evaluate": "evaluation/metrics/scores",
     "inference/test_choose": "inference/backends/convert inference/backends/networks",
+    "inference/test_estimator": "inference/pictures",
     "inference/test_model": "inference/load",
     "models/test_hrnet": "models/layers",
     "models/test_load": "models/card models/weights/read",
     "system/test_download": "system/transfer",
+    "training/test_runs": "cli/runs",
     "training/test_train": "training/data training/report",
 }
 

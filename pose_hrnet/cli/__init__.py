@@ -9,11 +9,15 @@ demo        the pipeline itself, on drawn people; its command stands in app
 train       pose-hrnet train
 evaluate    pose-hrnet evaluate, score
 compare     pose-hrnet compare
+report      pose-hrnet report
 predict     pose-hrnet predict
+video       what of it is about videos, cameras and streams
 detect      pose-hrnet detect
+track       pose-hrnet track
 export      pose-hrnet export
 data        pose-hrnet data ...
 weights     pose-hrnet weights ...
+runs        pose-hrnet runs
 recipes     pose-hrnet recipes
 benchmark   pose-hrnet benchmark
 app         all of them

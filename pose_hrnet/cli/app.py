@@ -1,4 +1,4 @@
-"""The command line: ``pose-hrnet demo | train | evaluate | predict | detect | export | ...``.
+"""The command line: ``pose-hrnet demo | train | evaluate | predict | track | export | ...``.
 
 A command turns its arguments into plain values, calls the rooms below, and prints what comes back.
 Modules that need torch are imported inside the commands, so that ``--help`` answers at once.
@@ -30,7 +30,10 @@ from pose_hrnet.cli.options import (
     ShowsDefaults,
 )
 from pose_hrnet.cli.predict import predict
+from pose_hrnet.cli.report import report
+from pose_hrnet.cli.runs import runs
 from pose_hrnet.cli.tables import print_scores
+from pose_hrnet.cli.track import track
 from pose_hrnet.cli.train import train
 
 app = typer.Typer(
@@ -92,10 +95,13 @@ app.command(cls=ResumeAlone)(train)
 app.command(cls=ShowsDefaults)(evaluate)
 app.command()(score)
 app.command()(compare)
+app.command()(report)
 app.command()(predict)
 app.command()(detect)
+app.command()(track)
 app.command()(export)
 app.command()(benchmark)
+app.command()(runs)
 app.command()(recipes.recipes)
 
 

@@ -16,6 +16,7 @@ from pose_hrnet.cli.options import (
     SkeletonOption,
     file_to_write,
     output_option,
+    results_file,
 )
 from pose_hrnet.system.text import counted
 
@@ -96,7 +97,7 @@ def sides_of(arguments: list[str]) -> list[list[Path]]:
         if argument == AGAINST:
             sides.append([])
         else:
-            sides[-1].append(_file(Path(argument)))
+            sides[-1].append(results_file(Path(argument)))
     if AGAINST not in arguments:
         sides = [[path] for path in sides[0]]
     if len(sides) < 2 or not all(sides):
@@ -109,20 +110,6 @@ def sides_of(arguments: list[str]) -> list[list[Path]]:
         if every.count(path) > 1:
             raise ValueError(f"{path} is given twice; give the results of different models")
     return sides
-
-
-def _file(path: Path) -> Path:
-    """A results file, or the one in a folder that `evaluate` wrote."""
-    from pose_hrnet.data.formats.results import RESULTS_FILE
-
-    if not path.is_dir():
-        return path
-    if not (path / RESULTS_FILE).is_file():
-        raise FileNotFoundError(
-            f"{path} is a folder without {RESULTS_FILE}; give a results file, or the folder that "
-            "pose-hrnet evaluate wrote one to"
-        )
-    return path / RESULTS_FILE
 
 
 def _print(found: ResultsComparison) -> None:

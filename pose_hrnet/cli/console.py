@@ -31,7 +31,7 @@ from pose_hrnet.cli.streams import ERRORS, OUTPUT
 from pose_hrnet.system.interrupts import Interrupted, exit_code
 from pose_hrnet.system.launch import Rank
 from pose_hrnet.system.progress import SILENT, Bar
-from pose_hrnet.system.text import printable, shown
+from pose_hrnet.system.text import duration, printable, shown
 
 HERE = Rank.from_environment()
 UNFOLDED = 10_000
@@ -204,7 +204,11 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f} {task.fields['unit']}/s")
+        return Text("" if speed is None else f"{_rate(speed)} {task.fields['unit']}/s")
+
+
+def _rate(speed: float) -> str:
+    return f"{speed:,.1f}" if speed < 10 else f"{speed:,.0f}"
 
 
 class _Bar:
@@ -221,7 +225,7 @@ class _Bar:
 class _Lines:
     """A line now and then, where a bar cannot be drawn."""
 
-    def __init__(self, name: str, total: int, unit: str) -> None:
+    def __init__(self, name: str, total: int | None, unit: str) -> None:
         self.name, self.total, self.unit = name, total, unit
         self.done = 0
         self.began = self.told = time.monotonic()
@@ -232,7 +236,10 @@ class _Lines:
         if now - self.told >= SECONDS_BETWEEN_LINES:
             self.told = now
             rate = self.done / max(now - self.began, 1e-9)
-            words = f"{self.name}: {self.done:,} of {self.total:,} {self.unit}, {rate:,.0f}/s"
+            of = "" if self.total is None else f" of {self.total:,}"
+            words = f"{self.name}: {self.done:,}{of} {self.unit}, {_rate(rate)}/s"
+            if self.total is not None and self.total > self.done > 0:
+                words += f", {duration((self.total - self.done) / rate)} left"
             _print_plain(f"{words}, {note}" if note else words)
 
     def advance_to(self, done: int) -> None:
@@ -247,7 +254,7 @@ class RichProgress:
     """
 
     @contextmanager
-    def task(self, name: str, total: int, unit: str) -> Iterator[Bar]:
+    def task(self, name: str, total: int | None, unit: str) -> Iterator[Bar]:
         if not HERE.is_main:
             with SILENT.task(name, total, unit) as bar:
                 yield bar

@@ -33,6 +33,7 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """As of any group; Typer reads options with pydantic, and passes on what that says."""
         given = [*ctx._protected_args, *ctx.args]
+        _refuse_empty(given)
         try:
             return super().invoke(ctx)
         except typer.BadParameter as error:
@@ -44,6 +45,19 @@ class Commands(TyperGroup):
         except Exception as error:
             _name_all_unknown(error, given)
             raise
+
+
+def _refuse_empty(given: list[str]) -> None:
+    """An empty value, of a variable that is not set, would be the current folder.
+
+    Raises:
+        typer.Exit: After a sentence, if there is one.
+    """
+    for before, word in zip(["", *given], given, strict=False):
+        if not word or (word.startswith("--") and word.find("=") == len(word) - 1 > 2):
+            name = word.removesuffix("=") or (before if before.startswith("-") else "an argument")
+            print_error(f"{name} is empty; give a value, or . for this folder")
+            raise typer.Exit(BAD_INPUT)
 
 
 def _say_what_is_missing(error: Any) -> None:
@@ -102,8 +116,6 @@ def _checked(value: str | Path, check: Callable[[Path], None]) -> Path:
         typer.Exit: After a sentence, if nothing can be written there.
     """
     try:
-        if not str(value):
-            raise ValueError("the name to write to is empty; give a path, or . for this folder")
         if HERE.is_main:
             check(Path(value))
     except (ValueError, OSError) as error:
@@ -165,6 +177,26 @@ Inputs = Annotated[
         "https addresses of images."
     ),
 ]
+
+
+def results_file(path: Path) -> Path:
+    """A results file, or the one in a folder that `evaluate` wrote.
+
+    Raises:
+        FileNotFoundError: If a folder has none.
+    """
+    from pose_hrnet.data.formats.results import RESULTS_FILE
+
+    if not path.is_dir():
+        return path
+    if not (path / RESULTS_FILE).is_file():
+        raise FileNotFoundError(
+            f"{path} is a folder without {RESULTS_FILE}; give a results file, or the folder that "
+            "pose-hrnet evaluate wrote one to"
+        )
+    return path / RESULTS_FILE
+
+
 Output = Annotated[Path, output_option(folder_to_write, "Folder to write to.")]
 Checkpoint = Annotated[
     str,

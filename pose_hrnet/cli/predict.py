@@ -1,4 +1,4 @@
-"""``pose-hrnet predict``: poses in images and folders."""
+"""``pose-hrnet predict``: poses in images, folders and videos."""
 
 from __future__ import annotations
 
@@ -24,20 +24,37 @@ from pose_hrnet.cli.options import (
     Checkpoint,
     Device,
     FlipTest,
-    Inputs,
     Offline,
     Output,
     PrecisionOption,
     checkpoint_file,
     given,
 )
+from pose_hrnet.cli.video import (
+    DetectEvery,
+    End,
+    Every,
+    MaxLatency,
+    Overwrite,
+    PredictInputs,
+    Rate,
+    Reconnect,
+    Show,
+    Smooth,
+    Start,
+    Track,
+    VideoJob,
+    VideoOptions,
+    check_suits,
+    video_outputs,
+    videos_in,
+)
 from pose_hrnet.system.choices import NmsName, PoseFormat
-from pose_hrnet.system.defaults import CROPS_PER_PASS, LOWEST_SCORE
+from pose_hrnet.system.defaults import CROPS_PER_PASS, DEFAULT_WEIGHTS, LOWEST_SCORE
 from pose_hrnet.system.text import counted, parse_names
 
 log = logging.getLogger(__name__)
 
-DEFAULT = "default"
 
 WAYS = (
     "the three ways on are --boxes FILE, --detector CARD (docs/detection.md), and --whole-image, "
@@ -47,9 +64,9 @@ WAYS = (
 
 @one_sentence_errors
 def predict(
-    inputs: Inputs,
+    inputs: PredictInputs,
     output: Output,
-    checkpoint: Checkpoint = DEFAULT,
+    checkpoint: Checkpoint = DEFAULT_WEIGHTS,
     boxes: Annotated[
         Path | None,
         typer.Option(
@@ -109,15 +126,27 @@ def predict(
     calibrated: Calibrated = False,
     backend: BackendOption = "auto",
     offline: Offline = False,
+    start: Start = None,
+    end: End = None,
+    every: Every = None,
+    detect_every: DetectEvery = None,
+    track: Track = None,
+    smooth: Smooth = None,
+    show: Show = False,
+    overwrite: Overwrite = False,
+    rate: Rate = None,
+    max_latency: MaxLatency = None,
+    reconnect: Reconnect = None,
 ) -> None:
-    """Predict poses in images and folders: COCO results JSON, CSV, and overlays.
+    """Predict poses in images, videos and cameras: COCO results JSON, CSV, and overlays.
 
-    The persons are found by a detector, or are those of --boxes.
+    The persons are found by a detector, or are those of --boxes. In videos they have ids that
+    stay, and are smoothed.
 
-    Exit code 1 if some image could not be read, or some overlay not be written; the rest is done
-    all the same.
+    Exit code 1 if some image or a part of a video could not be read, or some overlay not be
+    written; the rest is done all the same.
 
-    Example: `pose-hrnet predict photos/ --output out`
+    Example: `pose-hrnet predict photos/ --output out`, or `pose-hrnet predict clip.mp4 -o out`
     """
     from pose_hrnet.config.recipe import EvaluateConfig
     from pose_hrnet.inference.estimator import PoseEstimator
@@ -125,7 +154,7 @@ def predict(
     from pose_hrnet.inference.formats.writer import Outputs, check_formats
     from pose_hrnet.inference.load import load_model
     from pose_hrnet.inference.sources import identify
-    from pose_hrnet.models.weights.zoo import find_entry
+    from pose_hrnet.models.weights.zoo import default_in_words
 
     asked = {
         "--boxes": boxes is not None,
@@ -141,28 +170,43 @@ def predict(
     wanted: tuple[PoseFormat, ...] = ()
     if formats is not None:
         wanted = parse_names(formats, "--format", get_args(PoseFormat))
-    outputs = Outputs(
-        heatmaps=show_heatmaps, formats=wanted, draw_above=min_score, label_above=min_score
-    )
-    check_formats(output, wanted)
     if min_box_score is not None and boxes is None:
         raise ValueError(
             "--min-box-score does nothing without --boxes; a detector takes --detector-threshold"
         )
     if category is not None and boxes is None and annotations is None:
         raise ValueError("--category does nothing without --boxes or --annotations; leave it out")
-    sources = identify(
-        images_for(inputs, output),
-        boxes,
-        annotations,
-        box_format=box_format,
-        category=category,
-        **given(min_box_score=min_box_score),
-    )
+    test = None if nms is None else EvaluateConfig(nms=nms)
+    options = VideoOptions(
+        start, end, every, detect_every, track, smooth, show, overwrite, rate, max_latency,
+        reconnect,
+    )  # fmt: skip
+    videos = videos_in(inputs, output, options)
+    crops = None
+    if videos:
+        images_alone = {"--annotations": annotations is not None, "--show-heatmaps": show_heatmaps}
+        check_suits({"--boxes": boxes is not None, **images_alone})
+        written = video_outputs(options, wanted, min_score, overlays)
+        job = VideoJob(videos, output, options, test, written)
+    else:
+        outputs = Outputs(
+            heatmaps=show_heatmaps, formats=wanted, draw_above=min_score, label_above=min_score
+        )
+        check_formats(output, wanted)
+        sources = identify(
+            images_for(inputs, output),
+            boxes,
+            annotations,
+            box_format=box_format,
+            category=category,
+            **given(min_box_score=min_box_score),
+        )
+        known = (sources.boxes or {}).values()
+        crops = len(sources.image_ids) if boxes is None else sum(map(len, known))
     file = checkpoint_file(checkpoint)
     found_by = None
     if whole_image:
-        say("each image is taken for one person, as asked for")
+        say(f"each {'frame' if videos else 'image'} is taken for one person, as asked for")
     elif boxes is None:
         found_by = loaded_detector(
             detector,
@@ -173,8 +217,6 @@ def predict(
             backend=backend,
             precision="fp32" if precision == "fp32" else "auto",
         )
-    known = (sources.boxes or {}).values()
-    crops = len(sources.image_ids) if boxes is None else sum(map(len, known))
     model = load_model(
         file,
         backend=backend,
@@ -186,20 +228,19 @@ def predict(
     )
     if calibrated:
         model = model.calibrated()
-    if checkpoint == DEFAULT:
-        weights = find_entry(DEFAULT)
-        log.info(
-            "default: a small HRNet, %s %.3f on %s; pose-hrnet weights list has better ones, for "
-            "--checkpoint", weights.metric, weights.score, weights.measured_on,
-        )  # fmt: skip
+    if checkpoint == DEFAULT_WEIGHTS:
+        log.info("%s, for --checkpoint", default_in_words())
     log.info("%s", model.choice.summary)
-    estimator = PoseEstimator(model, batch_size=batch_size)
+    estimator = PoseEstimator(model, detector=found_by, batch_size=batch_size)
+    if videos:
+        job.run(estimator)
+        return
     done = predict_files(
         estimator,
         sources,
         output,
         boxes=found_by,
-        test=None if nms is None else EvaluateConfig(nms=nms),
+        test=test,
         outputs=outputs if overlays else replace(outputs, draw_above=None),
         progress=RichProgress(),
     )

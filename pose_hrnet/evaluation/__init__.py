@@ -8,4 +8,5 @@ matching     which pose is whose
 statistics   how sure a number is, and whether B is better than A
 diagnosis    what a network gets wrong, and what that costs
 calibration  whether scores say how sure a prediction is
+report       all of it as a page, with pictures
 """

@@ -7,9 +7,10 @@ dataset      a data set's persons -> Poses
 detection    what detectors of persons take and give
 detector     any file, name or function -> a detector; streams of images -> boxes
 detected     images, folders and data sets -> a box file
+pictures     images and boxes in the forms in which they are given
 estimator    arrays and streams of images -> Poses
 heatmaps     a person's heatmaps -> a picture
-video        tracks and smoothing of frames that come one by one
+video        videos, cameras and streams -> Poses with ids that stay, and without jitter
 formats      what other programs read of a prediction
 written      what that leaves on the disk, image by image: JSON, CSV, overlays
 image_files  what a user names -> image files

@@ -6,39 +6,39 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
 
 from pose_hrnet.data.crops import cut
-from pose_hrnet.data.images import decode_rgb, pillow_rgb, read_rgb
-from pose_hrnet.data.web_images import read_web_image
 from pose_hrnet.inference.detector import Source, detect_stream, load_detector
 from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import PoseModel, poses_of
+from pose_hrnet.inference.pictures import Picture, checked_boxes, rgb_of
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.oks import times
 from pose_hrnet.keypoints.records import Float32, Float64, Image, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.models.weights.zoo import default_in_words
 from pose_hrnet.system.choices import Backend, Precision
-from pose_hrnet.system.defaults import CROPS_PER_PASS
-from pose_hrnet.system.text import counted, one_line
+from pose_hrnet.system.defaults import CROPS_PER_PASS, DEFAULT_WEIGHTS
+from pose_hrnet.system.text import counted
 from pose_hrnet.system.threads import ahead
-from pose_hrnet.system.transfer import address_in, shown_url
+
+if TYPE_CHECKING:
+    from pose_hrnet.inference.video.frames import Source as VideoSource
+    from pose_hrnet.inference.video.sources import Given
+    from pose_hrnet.inference.video.stream import PosedFrame
 
 log = logging.getLogger(__name__)
 
 BATCH_BYTES = 2**28
 """Images of so many bytes are a full batch: two dozen photographs of a telephone would be 1 GB."""
-
-Picture: TypeAlias = Image | Tensor | str | Path | bytes | PIL.Image.Image
-"""An image as it is given: an array or tensor, a file or its bytes, or opened by Pillow."""
 
 Key = TypeVar("Key")
 
@@ -159,6 +159,8 @@ class PoseEstimator:
         model = load_model(
             name, backend=backend, precision=precision, device=device, flip_test=flip_test
         )
+        if name == DEFAULT_WEIGHTS:
+            log.info("%s", default_in_words())
         return cls(model, batch_size=batch_size, detector=detector)
 
     from_checkpoint = from_pretrained
@@ -283,6 +285,53 @@ class PoseEstimator:
             for pending in batch.finished:
                 yield pending.key, pending.image, pending.poses(self.skeleton)
 
+    def stream(
+        self,
+        source: Given | VideoSource,
+        *,
+        start: float = 0.0,
+        end: float | None = None,
+        every: int = 1,
+        rate: float | None = None,
+        detect_every: int = 1,
+        track: bool = True,
+        smooth: bool = True,
+    ) -> Iterator[PosedFrame]:
+        """Predict a video, a camera or a stream, frame by frame (docs/video.md).
+
+        Args:
+            source: A file, an address, the number of a camera, image files in the order of time,
+                or what `open_source` gave.
+            start: Seconds; frames before it are left out.
+            end: Seconds; likewise from it on.
+            every: Each so many-th frame is predicted.
+            rate: Frames a second of image files; 25.
+            detect_every: Frames from one detection to the next at most; in between boxes come
+                from the last keypoints.
+            track: Whether persons have the same `Poses.track_ids` in all frames.
+            smooth: Whether their keypoints are smoothed; the raw ones are kept beside.
+
+        Returns:
+            Frames with ``index``, ``time_s``, ``image`` and ``poses``; of live sources the newest
+            one each time.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            VideoError: If it is no video, or gives no frame.
+
+        Example:
+            >>> for frame in estimator.stream("clip.mp4"):  # doctest: +SKIP
+            ...     print(frame.time_s, frame.poses.track_ids)
+        """
+        from pose_hrnet.inference.video.frames import Window
+        from pose_hrnet.inference.video.sources import open_source
+        from pose_hrnet.inference.video.stream import Following, pose_frames
+
+        how = Following(detect_every, track, smooth and track)
+        if isinstance(source, str | int | Path | Sequence):
+            source = open_source(source, Window(start, end, every), rate=rate)
+        return pose_frames(self, source, how)
+
     def _batches(self, pictures: Iterable[tuple[Key, Image, ArrayLike]]) -> Iterator[_Batch[Key]]:
         """Crops in batches that go on over the ends of images."""
         batch: _Batch[Key] = _Batch([], [], [])
@@ -305,7 +354,7 @@ class PoseEstimator:
             yield batch
 
     def _pending(self, key: Key, image: Image, boxes_xyxy: ArrayLike) -> _PendingImage[Key]:
-        codec, boxes = self.model.decoder.codec, _checked_boxes(boxes_xyxy)
+        codec, boxes = self.model.decoder.codec, checked_boxes(boxes_xyxy)
         frames = CropFrames.of_boxes(
             geometry.xyxy_to_xywh(boxes),
             codec.input_wh,
@@ -330,60 +379,3 @@ class PoseEstimator:
         ):
             pending.keypoints_input[row] = points
             pending.keypoint_scores[row] = values
-
-
-def rgb_of(image: Picture, *, bgr: bool = False) -> Image:
-    """``(H, W, 3)`` uint8 RGB of an image in memory or in a file, upright.
-
-    Args:
-        image: As of `PoseEstimator.__call__`.
-        bgr: Whether arrays and tensors have blue first.
-
-    Raises:
-        ConnectionError: If an address does not give its image.
-        FileNotFoundError: If there is no such file.
-        ImageError: If the file holds no image.
-        ValueError: If it is neither a path, an image of Pillow, nor such an array.
-    """
-    if isinstance(image, str | Path):
-        address = address_in(image)
-        if address is not None:
-            return decode_rgb(shown_url(address), read_web_image(address))
-        return read_rgb(image)
-    if isinstance(image, bytes):
-        return decode_rgb("the image", image)
-    if isinstance(image, PIL.Image.Image):
-        return pillow_rgb(PIL.ImageOps.exif_transpose(image))
-    if isinstance(image, Tensor):
-        rows_first = image.permute(1, 2, 0) if image.ndim == 3 and image.shape[2] != 3 else image
-        image = rows_first.detach().cpu().numpy()
-    if not isinstance(image, np.ndarray):
-        raise ValueError(
-            f"the image is a {type(image).__name__}; expected (H, W, 3) uint8 RGB, a path, an "
-            "address, bytes of a file, or an image of Pillow"
-        )
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise ValueError(
-            f"the image has shape {image.shape} and type {image.dtype}; "
-            "expected (H, W, 3) uint8 RGB"
-        )
-    return np.ascontiguousarray(image[..., ::-1]) if bgr else image
-
-
-def _checked_boxes(boxes_xyxy: ArrayLike) -> Float64:
-    try:
-        boxes = np.asarray(boxes_xyxy, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"boxes_xyxy are no rows of four numbers ({one_line(error, 80)}); expected (N, 4)"
-        ) from None
-    boxes = boxes.reshape(-1, 4) if boxes.size == 0 else boxes
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise ValueError(f"boxes_xyxy has shape {boxes.shape}; expected (N, 4)")
-    wrong = ~(np.isfinite(boxes).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1))
-    if wrong.any():
-        raise ValueError(
-            f"box {int(np.flatnonzero(wrong)[0])} is {boxes[wrong][0].tolist()}; expected finite "
-            "left, top, right, bottom with right > left and bottom > top"
-        )
-    return boxes

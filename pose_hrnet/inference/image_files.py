@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from glob import glob
 from pathlib import Path
 
 from pose_hrnet.data.web_images import image_suffixes, keep_web_image
@@ -72,16 +71,19 @@ def find_images(
 
 def _inside(folder: Path, others: list[Path], drawn: list[Path]) -> list[Path]:
     """The images below a folder, sorted; takes what is passed over to the other lists."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    files = sorted(file for file in folder.rglob("*") if not file.is_dir())
     return _images_among(files, others, drawn)
 
 
 def _images_among(files: Sequence[Path], others: list[Path], drawn: list[Path]) -> list[Path]:
     overlays = {folder: holds_drawn(folder) for folder in {file.parent for file in files}}
     drawn += [file for file in files if overlays[file.parent]]
-    photographs = [file for file in files if not overlays[file.parent]]
-    others += [file for file in photographs if file.suffix.lower() not in image_suffixes()]
-    return [file for file in photographs if file.suffix.lower() in image_suffixes()]
+    photographs: list[Path] = []
+    for file in (file for file in files if not overlays[file.parent]):
+        # A hidden one, such as ._a.jpg, holds what macOS knows of the image a.jpg.
+        is_image = file.suffix.lower() in image_suffixes() and not file.name.startswith(".")
+        (photographs if is_image else others).append(file)
+    return photographs
 
 
 def _matching(pattern: str, others: list[Path], drawn: list[Path]) -> list[Path]:
@@ -91,12 +93,15 @@ def _matching(pattern: str, others: list[Path], drawn: list[Path]) -> list[Path]
             f"{shown_path(pattern)} does not exist; give image files, folders of them, "
             "patterns or addresses"
         )
-    matches = [Path(name) for name in sorted(glob(pattern, recursive=True))]
+    # Of pathlib, which does not follow links to folders for ever, as glob.glob does.
+    start = Path(Path(pattern).anchor)
+    matches = sorted(start.glob(str(Path(pattern).relative_to(start))))
     if not matches:
         raise FileNotFoundError(f"no file is found by {shown_path(pattern)}; correct it")
-    images = _images_among([path for path in matches if path.is_file()], others, drawn)
-    if "**" not in pattern:  # which goes into folders by itself
-        for folder in (path for path in matches if path.is_dir()):
+    folders = [path for path in matches if path.is_dir()]
+    images = _images_among([path for path in matches if path not in folders], others, drawn)
+    for folder in folders:
+        if not any(above in folders for above in folder.parents):
             images += _inside(folder, others, drawn)
     return images
 

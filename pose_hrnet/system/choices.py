@@ -36,6 +36,8 @@ PoseFormat: TypeAlias = Literal[
     "coco-annotations", "openpose", "openpose-body25", "yolo", "mmpose", "labelstudio", "parquet"
 ]
 """What `predict` writes for other programs; see pose_hrnet.inference.formats."""
+VideoFormat: TypeAlias = Literal["openpose", "openpose-body25", "parquet"]
+"""What of these there is for videos; see pose_hrnet.inference.video.results."""
 ForeignFormat: TypeAlias = Literal["yolo", "cvat", "labelstudio", "lsp", "deeplabcut", "coco"]
 """What `data convert` reads; see pose_hrnet.data.convert."""
 LabelFormat: TypeAlias = Literal["coco", "yolo"]
@@ -59,6 +61,9 @@ NmsName: TypeAlias = Literal["oks", "soft_oks", "soft_oks_decayed", "none"]
 Evaluator: TypeAlias = Literal["fast", "pycocotools"]
 """fast: pycocotools with our matching of all images at once; pycocotools: its own loop. The ten
 numbers are the same to the last bit."""
+OfflineFilter: TypeAlias = Literal["savgol", "butterworth"]
+"""Smoothing of a whole recording; see pose_hrnet.inference.video.offline."""
+SmoothName: TypeAlias = Literal["one_euro", OfflineFilter, "none"]
 CompareItem: TypeAlias = Literal["flip", "shift", "codec", "nms"]
 SectionName: TypeAlias = Literal[
     "loading", "codec", "evaluation", "prediction", "pipeline", "model"

@@ -51,3 +51,6 @@ MADE_UP_POSES = 100_000
 """To measure the evaluation on."""
 ROUNDS = 7
 """Turns of each variant."""
+
+DEFAULT_WEIGHTS = "default"
+"""Those inside the package."""

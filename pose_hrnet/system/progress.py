@@ -24,8 +24,11 @@ class Bar(Protocol):
 class Progress(Protocol):
     """Makes a `Bar` for each task."""
 
-    def task(self, name: str, total: int, unit: str) -> AbstractContextManager[Bar]:
-        """A bar that lives inside a ``with`` block; `total` counts `unit` (plural noun)."""
+    def task(self, name: str, total: int | None, unit: str) -> AbstractContextManager[Bar]:
+        """A bar that lives inside a ``with`` block; `total` counts `unit` (plural noun).
+
+        None: nobody knows how many there will be.
+        """
 
 
 class _Silent:
@@ -36,7 +39,7 @@ class _Silent:
         pass
 
     @contextmanager
-    def task(self, name: str, total: int, unit: str) -> Iterator[Bar]:
+    def task(self, name: str, total: int | None, unit: str) -> Iterator[Bar]:
         yield self
 
 

@@ -2,7 +2,8 @@
 
 ``config.yaml`` as it was run, ``last.pt`` (everything needed to resume) and the one before it,
 ``last.previous.pt``, ``best.safetensors`` (the weights of the best AP, or PCKh), ``metrics.jsonl``
-(a line per epoch), ``curve.png``, ``best_predictions.png`` and ``worst_predictions.png`` (of the
+(a line per epoch), ``origin.json`` (what it was made with), ``curve.png``,
+``best_predictions.png`` and ``worst_predictions.png`` (of the
 last evaluation), what loggers leave: ``tensorboard/``, and the ids of remote runs in
 ``loggers.json``; and ``.lock``, locked by the process that owns the folder.
 """

@@ -21,6 +21,7 @@ from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.training.assemble import Assembly
 from pose_hrnet.training.loggers import check_loggers, open_loggers
 from pose_hrnet.training.loop import TrainingRun
+from pose_hrnet.training.origin import add_origin
 from pose_hrnet.training.report import Report
 from pose_hrnet.training.run_folder import (
     STATES,
@@ -93,6 +94,7 @@ def train(
         opened = []
         if world.is_main:
             write_text(output / "config.yaml", yaml.safe_dump(settings))
+            add_origin(output, str(parts.device))
             opened = open_loggers(loggers, output, settings, done.epoch)
         report = Report(
             output,

@@ -67,7 +67,7 @@ def draw_poses(
     min_score: float = 0.2,
     thickness: float | None = None,
     boxes_xyxy: ArrayLike | None = None,
-    labels: Sequence[str] | None = None,
+    labels: Sequence[str] | Sequence[int] | None = None,
 ) -> Image:
     """Draw skeletons: limbs coloured by side and faded by score, the largest persons first.
 
@@ -79,7 +79,8 @@ def draw_poses(
         min_score: Keypoints below it are not drawn.
         thickness: Width of the limbs in pixels; by the size of each person if None.
         boxes_xyxy: ``(N, 4)`` image pixels, drawn in each person's colour.
-        labels: N words such as a track's number, above the box or the highest keypoint.
+        labels: N words, above the box or the highest keypoint; or N numbers, as of tracks, whose
+            colours stay with them, and of which those below 0 are not written.
 
     Returns:
         A new ``(H, W, 3)`` image.
@@ -89,7 +90,8 @@ def draw_poses(
     scores = np.asarray(keypoint_scores, dtype=np.float64)
     extents = np.array([_extent(p[s >= min_score]) for p, s in zip(points, scores, strict=True)])
     for person in np.argsort(-extents, kind="stable"):
-        own = PERSONS[person % len(PERSONS)]
+        label = None if labels is None else labels[person]
+        own = PERSONS[(label if isinstance(label, int) else person) % len(PERSONS)]
         width = thickness or float(
             np.clip(extents[person] / _EXTENT_PER_WIDTH, _THINNEST, _THICKEST)
         )
@@ -99,12 +101,12 @@ def draw_poses(
         seen = scores[person] >= min_score
         _draw_limbs(canvas, points[person], scores[person], seen, skeleton, style)
         _draw_joints(canvas, points[person], scores[person], seen, style)
-        if labels is not None:
+        if isinstance(label, str) or (label is not None and label >= 0):
             corner = points[person][seen].min(axis=0) if seen.any() else None
             if boxes_xyxy is not None:
                 corner = np.asarray(boxes_xyxy, np.float64)[person, :2]
             if corner is not None:
-                _label(canvas, labels[person], corner, own)
+                _label(canvas, str(label), corner, own)
     return canvas
 
 

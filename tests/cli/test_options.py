@@ -77,13 +77,27 @@ def test_a_command_line_that_lacks_something_gets_no_traceback(arguments):
     assert not arguments or error.startswith("Usage: ")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["predict", "", "--output", "x"], "an argument"),
+        (["predict", "a", "--output", "x", "--boxes="], "--boxes"),
+        (["data", "validate", "--annotations", "x", "--images", ""], "--images"),
+        (["train", "demo", "--set", ""], "--set"),
+    ],
+)
+def test_an_empty_value_is_not_the_current_folder(arguments, name):
+    _, error = run_here(*arguments, code=2)
+    assert error == f"error: {name} is empty; give a value, or . for this folder"
+
+
 def test_what_is_missing_is_told_in_the_words_of_the_help():
     _, error = run_here("predict", "x", code=2)
     assert "Missing option '--output' / '-o'. Folder to write to." in error
     _, error = run_here("data", "validate", code=2)
     assert "Missing option '--annotations'. COCO, CrowdPose or MPII keypoint JSON." in error
     _, error = run_here("predict", code=2)
-    assert "Missing argument 'inputs'. Images, and folders of images." in error
+    assert "Missing argument 'inputs'. Images, folders of images, patterns" in error
 
 
 def test_every_unknown_option_is_named():
@@ -121,6 +135,7 @@ WRITERS = [
     ["detect", "x", "-o"],
     ["export", "-c", "x", "-o"],
     ["weights", "convert", "x", "-o"],
+    ["weights", "calibrate", "x", "--annotations", "x", "--images", "x", "-o"],
     ["data", "preview", "demo", "-o"],
     ["data", "shard", "-o"],
     ["data", "convert", "x", "-o"],
@@ -147,7 +162,7 @@ def test_where_nothing_can_be_written_no_work_is_begun(arguments, tmp_path):
     (tmp_path / "file").touch()
     before = sorted(tmp_path.rglob("*"))
     for place, said in (
-        ("", "the name to write to is empty; give a path, or . for this folder"),
+        ("", " is empty; give a value, or . for this folder"),
         (tmp_path / "file/out/x.png", "file is a file, not a folder; choose another --output"),
     ):
         _, error = run_here(*arguments, place, code=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import re
 
@@ -10,6 +11,7 @@ import pytest
 
 from pose_hrnet.data.formats.coco import read_coco
 from pose_hrnet.data.formats.persons import read_persons
+from pose_hrnet.data.formats.rows import is_list
 from pose_hrnet.data.people import labelled_people, load_people
 from pose_hrnet.keypoints.skeleton import COCO17
 from tests.helpers.annotation_files import CATEGORY, IMAGES, NAN, keypoints, person, write
@@ -171,6 +173,28 @@ def test_a_file_that_is_no_annotation_file_is_one_sentence(tmp_path, text):
     with pytest.raises(ValueError, match=r"people\.json is not a COCO annotation file") as error:
         load_people(path)
     assert "\n" not in str(error.value)
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path):
+    path = write(tmp_path, person(), categories=[CATEGORY | {"name": 5}])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert len(load_people(path, category="5")) == 1
+    path.write_text("\ufeff[]", encoding="utf-8")
+    assert is_list(path)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        ("{}".encode("utf-16"), "it is in UTF-16; save it in UTF-8"),
+        (gzip.compress(b"{}"), "it is compressed with gzip; unpack it"),
+        (b"PK\x03\x04", "it is a zip archive; unpack it"),
+    ],
+)
+def test_what_is_no_text_is_told_by_its_first_bytes(tmp_path, data, reason):
+    (tmp_path / "people.json").write_bytes(data)
+    with pytest.raises(ValueError, match=rf"is not a COCO .*categories\): {reason}$"):
+        load_people(tmp_path / "people.json")
 
 
 def test_a_missing_file_is_named(tmp_path):

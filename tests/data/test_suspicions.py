@@ -29,8 +29,8 @@ def test_good_boxes_are_not_suspected():
 def test_all_boxes_of_another_format_are_one_suspicion():
     corners = [[300, 200, 500, 400], [10, 200, 630, 470]]
     assert kinds(corners, SIZES[:2]) == [("box looks like x1, y1, x2, y2", 2)]
-    parts = GOOD[[0, 3]] / [640, 480, 640, 480]
-    assert kinds(parts, SIZES[:2]) == [("box in parts of the image, not pixels", 2)]
+    parts = GOOD[[0, 2, 3]] / [640, 480, 640, 480]
+    assert kinds(parts, SIZES[:3]) == [("box in parts of the image, not pixels", 3)]
 
 
 def test_single_odd_boxes_are_counted():

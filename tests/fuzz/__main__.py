@@ -48,6 +48,8 @@ def main() -> int:
                 print("".join(f"    {fault!r}\n" for fault in tried.faults), end="", flush=True)
             if asked.inputs == 1:
                 print(tried.said)
+            elif (done := sum(kinds.values())) % 500 == 0:
+                print(f"{done} tried, {bad} with faults", file=sys.stderr, flush=True)
     print(f"{sum(kinds.values())} inputs, {bad} with faults; {dict(kinds)}")
     return int(bad > 0)
 

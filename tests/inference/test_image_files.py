@@ -76,6 +76,27 @@ def test_a_pattern_finds_what_a_shell_would_find(folder, monkeypatch):
     assert names("photos/b[1].png") == ["b[1].png"]  # a file of that name counts first
 
 
+def test_links_to_folders_above_end_no_search(folder, monkeypatch):
+    """Two of them would be followed 2 ** 40 times."""
+    for name in ("up", "again"):
+        (folder / name).symlink_to("..")
+    monkeypatch.chdir(folder)
+    found = [path.name for path in find_images(["**"])]
+    assert found == [path.name for path in find_images([folder])]
+    assert [path.name for path in find_images(["../*/**/*.png"])] == found
+    assert [path.name for path in find_images([f"{folder}/**/*.png"])] == found
+
+
+def test_hidden_files_are_passed_over_and_broken_ones_are_not(folder, caplog):
+    """macOS writes one beside each image; what a broken link lacks is told when it is read."""
+    caplog.set_level("INFO")
+    before = find_images([folder])
+    (folder / "._000001.png").touch()
+    (folder / "gone.png").symlink_to("nowhere.png")
+    assert [path for path in find_images([folder]) if path not in before] == [folder / "gone.png"]
+    assert "passed over 1 file" in caplog.text
+
+
 def test_a_pattern_that_finds_nothing_is_told(folder):
     with pytest.raises(FileNotFoundError, match=r"no file is found by .*\*\.webp"):
         find_images([f"{folder}/*.webp"])

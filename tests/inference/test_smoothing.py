@@ -25,11 +25,30 @@ def lefts(smoother, path, times, score=0.9):
 
 def test_who_stands_still_shakes_less():
     rng = np.random.default_rng(0)
-    times = np.arange(60) / 30
-    path = 100 + rng.normal(0, 1, 60)
-    smooth = lefts(OneEuro(), path, times)
-    assert np.diff(smooth, 2).std() < 0.5 * np.diff(path, 2).std()
-    assert abs(smooth[20:] - 100).mean() < 0.7 * abs(path[20:] - 100).mean()
+    smoother, raw, smooth = OneEuro(), [], []
+    for number in range(60):
+        poses = one(100)
+        shaken = poses.keypoints_image + rng.normal(0, 1, (1, 17, 2)).astype(np.float32)
+        raw.append(shaken[0])
+        shaken = replace(poses, keypoints_image=shaken)
+        smooth.append(smoother.update(shaken, number / 30).keypoints_image[0])
+    raw, smooth = (np.array(each) - one(100).keypoints_image[0] for each in (raw, smooth))
+    assert np.diff(smooth, 2, axis=0).std() < 0.4 * np.diff(raw, 2, axis=0).std()
+    assert abs(smooth[20:]).mean() < 0.75 * abs(raw[20:]).mean()
+
+
+def test_an_arm_that_swings_is_followed_within_a_frame():
+    """0.25 heights to and fro in a second, as of somebody who walks."""
+    smoother, times, swing, smooth = OneEuro(), np.arange(75) / 25, [], []
+    for t in times:
+        poses = one(100)
+        poses.keypoints_image[0, 9, 0] += 0.125 * 160 * np.sin(2 * np.pi * t)
+        swing.append(poses.keypoints_image[0, 9, 0])
+        smooth.append(smoother.update(poses, t).keypoints_image[0, 9, 0])
+    lags = np.arange(0, 3, 0.1)
+    earlier = [np.interp(times - lag / 25, times, swing)[25:] for lag in lags]
+    errors = [abs(np.array(smooth)[25:] - each).mean() for each in earlier]
+    assert lags[int(np.argmin(errors))] < 1
 
 
 @pytest.mark.parametrize("rate", [10, 25, 60])
@@ -60,7 +79,7 @@ def test_predicted_keypoints_are_kept_beside_and_the_filter_is_named():
     assert smooth.raw_keypoints_image is poses.keypoints_image
     assert not np.array_equal(smooth.keypoints_image, poses.keypoints_image)
     (row,) = smooth.to_coco()
-    assert row["smoothing"].startswith("one_euro min_cutoff=")
+    assert row["smoothing"].startswith("one_euro min_cutoff_hz=")
     assert row["raw_keypoints"] == poses.to_coco()[0]["keypoints"]
 
 

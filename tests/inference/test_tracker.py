@@ -58,7 +58,7 @@ def test_seconds_and_not_frames_decide_who_is_forgotten():
 
 
 def test_a_low_score_continues_a_track_and_begins_none():
-    low = 0.2
+    low = 0.1
     ids = walk(Tracker(), [[10, (300, low)], [10, (300, low)], [(10, low), (300, low)]])
     assert ids == [[-1, -1], [1, -1], [1, -1]]
     assert walk(Tracker(), [[10], [10], [(10, 0.01)]])[-1] == [-1]

@@ -91,7 +91,7 @@ def test_run_leaves_what_it_promises(settings, tmp_path):
     best = train(load_config("demo", settings), tmp_path / "run", device="cpu")
     names = {path.name for path in (tmp_path / "run").iterdir()} - {"tensorboard", ".lock"}
     pictures = {"curve.png", "best_predictions.png", "worst_predictions.png"}
-    assert names == {"best.safetensors", "config.yaml", "last.pt", "metrics.jsonl",
+    assert names == {"best.safetensors", "config.yaml", "last.pt", "metrics.jsonl", "origin.json",
                      "last.previous.pt", *pictures}  # fmt: skip
     lines = read_metrics(tmp_path / "run/metrics.jsonl")
     assert [line["epoch"] for line in lines] == [1, 2, 3]

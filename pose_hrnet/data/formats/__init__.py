@@ -11,4 +11,5 @@ skeletons    the keypoints that an annotation file or a YAML file names
 box_files    box files of every common form, as COCO's rows
 detections   boxes of person detectors, in
 results      COCO keypoint results, in and out
+frames       COCO keypoint results of a recording, in the order of its frames
 """

@@ -43,7 +43,7 @@ def mended(data: bytes) -> bytes:
     Python's NaN and Infinity become null. What is broken between the parts stays so.
     """
     pieces: list[bytes] = []
-    begin = data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    begin = data.lstrip(b" \t\r\n")[:1]
     if begin not in (b"[", b"{"):
         return data
     for before, value, after in _parts(data):

@@ -229,7 +229,7 @@ class _Lists(msgspec.Struct):
 
 class _Category(msgspec.Struct):
     id: ImageId
-    name: str = ""
+    name: str | int | None = ""
     keypoints: list[str] | None = None
     skeleton: Any = None
 
@@ -259,7 +259,8 @@ def _decode_categories(raws: Sequence[msgspec.Raw], path: Path) -> tuple[Categor
     if problems:
         raise ValueError(f"{path} is not {_EXPECTED}: {problems[0].sentence}")
     return tuple(
-        Category(row.id, row.name, tuple(row.keypoints or ()), row.skeleton) for row in rows
+        Category(row.id, str(row.name or ""), tuple(row.keypoints or ()), row.skeleton)
+        for row in rows
     )
 
 

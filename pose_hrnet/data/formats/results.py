@@ -5,10 +5,10 @@ Format: https://cocodataset.org/#format-results (Lin et al., ECCV 2014).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -17,7 +17,10 @@ from pose_hrnet.data.formats.broken_json import UNDECODABLE, fault_of
 from pose_hrnet.data.formats.rows import lenient, read_json
 from pose_hrnet.keypoints.records import Float64, ImageId
 
-_EXPECTED = "a list of COCO keypoint results {image_id, category_id, keypoints, score}"
+EXPECTED = "a list of COCO keypoint results {image_id, category_id, keypoints, score}"
+"""What a results file holds."""
+
+_Row = TypeVar("_Row")
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,23 +114,39 @@ def _rows(source: Path | list[dict[str, Any]], name: str) -> tuple[int, Iterable
         try:
             return len(source), msgspec.convert(source, list[_Result], strict=False)
         except msgspec.ValidationError as error:
-            raise ValueError(f"{name} is not {_EXPECTED}: {error}") from error
-    raws = read_json(source, list[msgspec.Raw], _EXPECTED)
+            raise ValueError(f"{name} is not {EXPECTED}: {error}") from error
+    raws = read_json(source, list[msgspec.Raw], EXPECTED)
     return len(raws), _decode(raws, source)
 
 
 def _decode(raws: list[msgspec.Raw], path: Path) -> Iterator[_Result]:
     """Row by row: twice as fast as the whole list, whose numbers would fill the memory."""
     decode = lenient(_Result)
-    for at, raw in enumerate(raws):
-        try:
-            yield decode(raw)
-        except UNDECODABLE as error:
-            reason = fault_of(raw, error)[1].replace("`$", f"`$[{at}]")
-            if "got `null`" in reason:
-                reason = f"{reason} (JSON has no NaN; it was read as null)"
-            where = "" if "`$" in reason else f" - at `$[{at}]`"
-            raise ValueError(f"{path} is not {_EXPECTED}: {reason}{where}") from None
+    return (decode_row(decode, raw, at, path) for at, raw in enumerate(raws))
+
+
+def decode_row(
+    decode: Callable[[msgspec.Raw], _Row], raw: msgspec.Raw, at: int, path: Path
+) -> _Row:
+    """A row of a results file.
+
+    Args:
+        decode: See `pose_hrnet.data.formats.rows.lenient`.
+        raw: The row.
+        at: Which one, from 0.
+        path: The file, for messages.
+
+    Raises:
+        ValueError: If it is malformed.
+    """
+    try:
+        return decode(raw)
+    except UNDECODABLE as error:
+        reason = fault_of(raw, error)[1].replace("`$", f"`$[{at}]")
+        if "got `null`" in reason:
+            reason = f"{reason} (JSON has no NaN; it was read as null)"
+        where = "" if "`$" in reason else f" - at `$[{at}]`"
+        raise ValueError(f"{path} is not {EXPECTED}: {reason}{where}") from None
 
 
 __all__ = ["Results", "malformed_result", "read_results"]

@@ -23,6 +23,16 @@ MALFORMED = "malformed"
 """How the kinds of problems begin whose sentences say more than the kind."""
 
 
+_BOM = b"\xef\xbb\xbf"
+"""What programs of Windows write before UTF-8."""
+_NOT_TEXT = {
+    b"\xff\xfe": "it is in UTF-16; save it in UTF-8",
+    b"\xfe\xff": "it is in UTF-16; save it in UTF-8",
+    b"\x1f\x8b": "it is compressed with gzip; unpack it",
+    b"PK\x03\x04": "it is a zip archive; unpack it",
+}
+
+
 @dataclass(frozen=True)
 class Problem:
     """A row that was left out.
@@ -44,6 +54,8 @@ class Problem:
 def read_json(path: Path, kind: type[_T], expected: str) -> _T:
     """Decode a JSON file into a msgspec type; Python's NaN and Infinity become null.
 
+    A byte order mark before it is passed over.
+
     Args:
         path: The file.
         kind: What it holds; a `msgspec.Raw` within stays undecoded.
@@ -62,6 +74,10 @@ def read_json(path: Path, kind: type[_T], expected: str) -> _T:
         raise FileNotFoundError(f"{path} does not exist; {advice}") from None
     except UnreadableFile as error:
         raise OSError(f"{path} cannot be read ({error.reason}); expected {expected}") from None
+    data = data.removeprefix(_BOM)
+    for begin, reason in _NOT_TEXT.items():
+        if data.startswith(begin):
+            raise ValueError(f"{path} is not {expected}: {reason}")
     try:
         return msgspec.json.decode(data, type=kind, strict=False)
     except msgspec.ValidationError as error:
@@ -83,7 +99,7 @@ def is_list(path: Path) -> bool:
     """Whether a JSON file holds a list, as MPII's do, by its first sign; False without a file."""
     try:
         with open_input(path) as file:
-            return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
+            return file.read(64).removeprefix(_BOM).lstrip(b" \t\r\n").startswith(b"[")
     except OSError:
         return False  # whoever reads it says what is wrong
 

@@ -48,8 +48,8 @@ def suspect_boxes(boxes_xywh: Float32 | Float64, sizes_wh: NDArray[np.integer]) 
     every = np.ones(len(boxes), np.bool_)
     if not len(boxes):
         return []
-    if ((boxes >= 0) & (boxes <= 1)).all():
-        meaning = "all box coordinates lie within 0 to 1: they look normalised; write pixels"
+    if _in_parts(boxes):
+        meaning = "all box coordinates lie about 0 to 1: they look normalised; write pixels"
         return [Suspicion("box in parts of the image, not pixels", every, meaning)]
     low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
     allowed = np.maximum(BEYOND * boxes[:, 2:], BEYOND_PIXELS)
@@ -80,13 +80,18 @@ def suspect_boxes(boxes_xywh: Float32 | Float64, sizes_wh: NDArray[np.integer]) 
     return [each for each in found if each.rows.any()]
 
 
+def _in_parts(values: NDArray[np.floating]) -> bool:
+    """Whether all lie within 0 to 1, or a little outside, as persons do that the border cuts."""
+    return bool(((values >= -0.5) & (values <= 1.5)).all())
+
+
 def suspect_people(people: People) -> list[Suspicion]:
     """What looks wrong with boxes and labelled keypoints of persons."""
     found = suspect_boxes(people.boxes_xywh, people.images.sizes_wh[people.image_index])
     labelled = people.visibility > 0
     points = people.keypoints_image[labelled]
-    if len(points) > 1 and ((points >= 0) & (points <= 1)).all():
-        meaning = "all labelled keypoints lie within 0 to 1: they look normalised; write pixels"
+    if len(points) > 1 and _in_parts(points):
+        meaning = "all labelled keypoints lie about 0 to 1: they look normalised; write pixels"
         kind = "keypoints in parts of the image, not pixels"
         found.append(Suspicion(kind, np.asarray(labelled.any(axis=1)), meaning))
     return found

@@ -40,6 +40,7 @@ class KeypointErrors:
         kinds: ``(M, K)`` int8, of `KINDS`; `UNLABELLED` where nothing is annotated.
         own: ``(M, K)`` similarity to the right place; NaN where nothing is annotated.
         best: ``(M, K)`` similarity to the most similar place; likewise.
+        background: ``(F,)`` rows of the results that count and are of nobody.
     """
 
     result: Rows
@@ -48,6 +49,7 @@ class KeypointErrors:
     kinds: NDArray[np.int8]
     own: Float64
     best: Float64
+    background: Rows
 
     def __len__(self) -> int:
         return len(self.result)
@@ -86,9 +88,9 @@ def keypoint_errors(scene: Scene, *, crowds: bool = False) -> KeypointErrors:
     ).astype(np.int8)
     own = np.where(labelled, places[0], np.nan)
     oks = np.nanmean(own, axis=1) if len(own) else np.empty(0)
-    return KeypointErrors(
-        result, person, oks, kinds, own, np.where(labelled, np.maximum(best, 0), np.nan)
-    )
+    best = np.where(labelled, np.maximum(best, 0), np.nan)
+    nobody = (taken.person[:, 0] < 0) & ~taken.passed_over[:, 0]
+    return KeypointErrors(result, person, oks, kinds, own, best, taken.rows[nobody])
 
 
 def _found(scene: Scene, taken: Taken, crowds: bool) -> tuple[Rows, Rows]:

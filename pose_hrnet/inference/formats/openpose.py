@@ -48,10 +48,11 @@ def openpose_people(poses: Poses, skeleton: Skeleton, order: Order = "own") -> d
     triples: Float64 = np.concatenate([points, scores[..., None]], axis=2)
     if order == "body25":
         triples = _in_body25(triples, skeleton)
+    ids = [-1] * len(poses) if poses.track_ids is None else poses.track_ids.tolist()
     people = [
-        {"person_id": [-1], "pose_keypoints_2d": row.ravel().tolist()}
+        {"person_id": [number], "pose_keypoints_2d": row.ravel().tolist()}
         | {name: [] for name in _EMPTY}
-        for row in triples
+        for number, row in zip(ids, triples, strict=True)
     ]
     return {"version": 1.3, "people": people}
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pose_hrnet.inference.video.tracker import SEEN_KEYPOINT, UNCONFIRMED, Track, Tracker
+from pose_hrnet.inference.video.similarity import SEEN_KEYPOINT
+from pose_hrnet.inference.video.tracker import UNCONFIRMED, Track, Tracker
 from pose_hrnet.keypoints.geometry import iou_matrix
 from pose_hrnet.keypoints.records import Float32, Float64
 

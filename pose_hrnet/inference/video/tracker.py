@@ -2,31 +2,32 @@
 
 ByteTrack (Zhang et al., ECCV 2022): poses of high score are matched with all tracks, those of low
 score with the tracks that are left, so that a person who is half hidden keeps the id, while no
-track begins with a doubtful pose. The cost of a pair is 1 - max(IoU, OKS): IoU of the boxes where
-the person is expected and is, OKS of the keypoints likewise. Where persons cross, their boxes are
-much the same, and their keypoints are not.
+track begins with a doubtful pose. Here a pose may be a track's if 1 - max(IoU, OKS) is low enough:
+IoU of its box with the one where the person is expected, OKS of the keypoints likewise. Among
+those that may be, the mean of both decides: where persons cross, all of their boxes are much the
+same, and the larger of the two would be IoU, which then says nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from pose_hrnet.inference.video.motion import BoxMotion
-from pose_hrnet.keypoints.geometry import iou_matrix
-from pose_hrnet.keypoints.oks import oks_matrix
+from pose_hrnet.inference.video.similarity import SEEN_KEYPOINT, moved, similarities, within_reach
 from pose_hrnet.keypoints.records import Float32, Float64, Poses
 
 UNCONFIRMED = -1
 """The id of a pose that belongs to no track, or to one that has been seen once."""
-SEEN_KEYPOINT = 0.2
-"""Keypoints of a lower score do not count in similarities, as they do not in pose scores."""
-_SIGMA = 0.08
-"""Of keypoints whose skeleton is not known: about the mean of COCO's."""
+_USUAL_S = 4.0
+"""Seconds in which a score that is usual for a person falls by half, if it is not seen again."""
+
+Rows: TypeAlias = NDArray[np.intp]
 
 
 @dataclass
@@ -38,8 +39,8 @@ class Track:
         motion: Where its box is expected.
         keypoints_image: ``(K, 2)`` where they were last seen, image pixels.
         keypoint_scores: ``(K,)`` then.
-        box_xyxy: ``(4,)`` then, image pixels.
         score: Of the pose then.
+        usual_score: The best of late: what falls below it is hidden in part.
         row: Of the poses of the frame in which it was last seen.
     """
 
@@ -47,9 +48,17 @@ class Track:
     motion: BoxMotion
     keypoints_image: Float32
     keypoint_scores: Float32
-    box_xyxy: Float64
     score: float
+    usual_score: float
     row: int
+
+    @classmethod
+    def begun(cls, poses: Poses, row: int, time_s: float) -> Track:
+        """A track that has been seen once."""
+        points, scores = poses.keypoints_image[row], poses.keypoint_scores[row]
+        score = float(poses.scores[row])
+        motion = BoxMotion(poses.boxes_xyxy[row].astype(np.float64), time_s)
+        return cls(UNCONFIRMED, motion, points, scores, score, score, row)
 
     @property
     def seen_s(self) -> float:
@@ -63,6 +72,24 @@ class Track:
         share = (self.keypoints_image - low) / np.maximum(high - low, 1e-6)
         return new_low + share * (new_high - new_low)
 
+    def see(self, poses: Poses, row: int, time_s: float, *, keypoints: bool) -> None:
+        """Take in the pose that is this track's in a frame.
+
+        A low score, for this person, says that something is in front, which pulls box and
+        keypoints to itself: they are trusted by the square of it.
+        """
+        self.score = float(poses.scores[row])
+        faded = self.usual_score * 0.5 ** ((time_s - self.seen_s) / _USUAL_S)
+        self.usual_score = max(self.score, faded)
+        sure = (self.score / self.usual_score) ** 2 if self.usual_score > 0 else 1.0
+        points, scores = poses.keypoints_image[row], poses.keypoint_scores[row]
+        by = None
+        if keypoints:
+            both_seen = np.minimum(self.keypoint_scores, scores) >= SEEN_KEYPOINT
+            by = moved(self.keypoints_image, points, both_seen)
+        self.motion.update(poses.boxes_xyxy[row].astype(np.float64), time_s, by, sure)
+        self.keypoints_image, self.keypoint_scores, self.row = points, scores, row
+
 
 class Tracker:
     """Gives each person an id that stays.
@@ -72,8 +99,8 @@ class Tracker:
         low_score: Poses of this score and above continue them.
         max_unseen: Seconds after which a person who is not seen is forgotten; whoever comes later
             is somebody else.
-        min_similarity: Of a pose and where a track expects it, so that they are the same person.
-        keypoints: Whether OKS counts beside IoU.
+        min_similarity: Of a pose and where a track expects it, so that they may be one person.
+        keypoints: Whether keypoints count beside boxes.
 
     Attributes:
         tracks: Those that are not forgotten.
@@ -88,13 +115,14 @@ class Tracker:
     def __init__(
         self,
         *,
-        high_score: float = 0.4,
-        low_score: float = 0.1,
+        high_score: float = 0.2,
+        low_score: float = 0.05,
         max_unseen: float = 2.0,
         min_similarity: float = 0.2,
         keypoints: bool = True,
     ) -> None:
-        if not 0 <= low_score <= high_score or max_unseen < 0 or not 0 < min_similarity < 1:
+        sensible = 0 <= low_score <= high_score < np.inf and 0 <= max_unseen < np.inf
+        if not (sensible and 0 < min_similarity < 1):
             raise ValueError(
                 f"a tracker got scores {low_score} to {high_score}, {max_unseen} s and similarity "
                 f"{min_similarity}; expected 0 <= low_score <= high_score, max_unseen >= 0 and a "
@@ -104,8 +132,8 @@ class Tracker:
         self.max_unseen, self.min_similarity = max_unseen, min_similarity
         self.keypoints = keypoints
         self.tracks: list[Track] = []
-        self.first_hits: dict[int, int] = {}
         self.time_s = -np.inf
+        self.first_hits: dict[int, int] = {}
         self._next_id = 1
 
     def update(self, poses: Poses, time_s: float) -> Poses:
@@ -129,24 +157,25 @@ class Tracker:
         tentative = [track for track in alive if track.id == UNCONFIRMED]
         high = np.flatnonzero(poses.scores >= self.high_score)
         low = np.flatnonzero((poses.scores < self.high_score) & (poses.scores >= self.low_score))
-        ids = np.full(len(poses), UNCONFIRMED, np.int64)
 
-        hits, lost, new = self._match(confirmed, poses, high, self.min_similarity)
-        more, lost, _ = self._match(lost, poses, low, max(self.min_similarity, 0.5))
-        second, _, new = self._match(tentative, poses, new, max(self.min_similarity, 0.3))
-        for track, row in [*hits, *more, *second]:
+        first, left, new = self._match(confirmed, poses, high, self.min_similarity)
+        weak, left, _ = self._match(left, poses, low, max(self.min_similarity, 0.5))
+        again, _, new = self._match(tentative, poses, new, max(self.min_similarity, 0.3))
+        back, left, new = _paired(left, new, within_reach(left, poses[new], time_s), 0.6)
+        ids = np.full(len(poses), UNCONFIRMED, np.int64)
+        hits = [*first, *weak, *again, *back]
+        for track, row in hits:
             if track.id == UNCONFIRMED:
                 track.id, self._next_id = self._next_id, self._next_id + 1
                 self.first_hits[track.row] = track.id
-            track.motion.update(_double(poses.boxes_xyxy[row]), time_s)
-            _see(track, poses, row)
+            track.see(poses, row, time_s, keypoints=self.keypoints)
             ids[row] = track.id
-        begun = [_begin(poses, row, time_s) for row in new]
-        self.tracks = [*(track for track, _ in (*hits, *more, *second)), *lost, *begun]
+        begun = [Track.begun(poses, int(row), time_s) for row in new]
+        self.tracks = [*(track for track, _ in hits), *left, *begun]
         return replace(poses, track_ids=ids, time_s=np.full(len(poses), time_s))
 
     def _check(self, poses: Poses, time_s: float) -> None:
-        if not time_s > self.time_s:
+        if not (time_s > self.time_s and np.isfinite(time_s)):
             raise ValueError(
                 f"a frame at {time_s} s follows one at {self.time_s} s; expected later times"
             )
@@ -158,58 +187,36 @@ class Tracker:
             )
 
     def _match(
-        self, tracks: Sequence[Track], poses: Poses, rows: NDArray[np.intp], least: float
-    ) -> tuple[list[tuple[Track, int]], list[Track], NDArray[np.intp]]:
+        self, tracks: Sequence[Track], poses: Poses, rows: Rows, least: float
+    ) -> tuple[list[tuple[Track, int]], list[Track], Rows]:
         """Pairs of tracks and rows, tracks that are left, and rows that are left."""
         if not tracks or not len(rows):
             return [], list(tracks), rows
-        similarity = self._similarity(tracks, poses[rows])
-        # Pairs that cannot be count for nothing, so that none is made at the cost of a good one.
-        possible = np.where(similarity >= least, similarity, 0.0)
-        pairs = [(t, r) for t, r in zip(*linear_sum_assignment(-possible), strict=True)]
-        pairs = [(t, r) for t, r in pairs if similarity[t, r] >= least]
-        taken = {t for t, _ in pairs}
-        left = np.delete(rows, [r for _, r in pairs])
-        return (
-            [(tracks[t], int(rows[r])) for t, r in pairs],
-            [track for t, track in enumerate(tracks) if t not in taken],
-            left,
-        )
-
-    def _similarity(self, tracks: Sequence[Track], poses: Poses) -> Float64:
-        """``(tracks, N)``: the larger of IoU and OKS."""
-        boxes = np.stack([track.motion.box_at(self.time_s) for track in tracks])
-        iou = iou_matrix(boxes, _double(poses.boxes_xyxy))
+        iou, oks = similarities(tracks, poses[rows], self.time_s)
         if not self.keypoints:
-            return iou
-        sigmas = poses.skeleton.sigmas if poses.skeleton else None
-        size = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0)
-        oks = oks_matrix(
-            np.stack([track.keypoints_at(self.time_s) for track in tracks]),
-            size.prod(axis=1),
-            poses.keypoints_image,
-            None,
-            sigmas or [_SIGMA] * poses.keypoint_scores.shape[1],
-            np.stack([track.keypoint_scores for track in tracks]) >= SEEN_KEYPOINT,
-        )
-        return np.maximum(iou, oks)
+            oks = iou
+        # Pairs that cannot be count for nothing, so that none is made at the cost of a good one.
+        possible = np.maximum(iou, oks) >= least
+        return _paired(tracks, rows, np.where(possible, 0.2 + 0.4 * (iou + oks), 0.0), 0.2)
 
 
-def _begin(poses: Poses, row: int, time_s: float) -> Track:
-    """A track that has been seen once."""
-    box = _double(poses.boxes_xyxy[row])
-    points, scores = poses.keypoints_image[row], poses.keypoint_scores[row]
-    motion = BoxMotion(box, time_s)
-    return Track(UNCONFIRMED, motion, points, scores, box, float(poses.scores[row]), row)
+def _paired(
+    tracks: Sequence[Track], rows: Rows, worth: Float64, least: float
+) -> tuple[list[tuple[Track, int]], list[Track], Rows]:
+    """The pairs that are worth most together, each at least so much; and what is left.
 
-
-def _see(track: Track, poses: Poses, row: int) -> None:
-    """What a track keeps of the pose that it was last seen with."""
-    track.keypoints_image = poses.keypoints_image[row]
-    track.keypoint_scores = poses.keypoint_scores[row]
-    track.box_xyxy = _double(poses.boxes_xyxy[row])
-    track.score, track.row = float(poses.scores[row]), row
-
-
-def _double(values: NDArray[np.float32]) -> Float64:
-    return values.astype(np.float64)
+    Args:
+        tracks: T of them.
+        rows: N of them.
+        worth: ``(T, N)``.
+        least: Of a pair.
+    """
+    pairs = [
+        (t, r) for t, r in zip(*linear_sum_assignment(-worth), strict=True) if worth[t, r] >= least
+    ]
+    taken = {t for t, _ in pairs}
+    return (
+        [(tracks[t], int(rows[r])) for t, r in pairs],
+        [track for t, track in enumerate(tracks) if t not in taken],
+        np.delete(rows, [r for _, r in pairs]),
+    )

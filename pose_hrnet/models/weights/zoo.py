@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args
 
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.choices import CodecName
+from pose_hrnet.system.defaults import DEFAULT_WEIGHTS
 from pose_hrnet.system.files import cache_folder
 from pose_hrnet.system.strict_yaml import read_yaml
 from pose_hrnet.system.text import shown
@@ -100,6 +101,15 @@ def find_entry(name: str) -> Entry:
     if entry is None:
         raise ValueError(f"there are no published weights of the name {shown(name)}; {near(name)}")
     return entry
+
+
+def default_in_words() -> str:
+    """What the weights inside the package are, and that better ones can be had."""
+    weights = find_entry(DEFAULT_WEIGHTS)
+    return (
+        f"{DEFAULT_WEIGHTS}: a small HRNet, {weights.metric} {weights.score:.3f} on "
+        f"{weights.measured_on}; pose-hrnet weights list has better ones"
+    )
 
 
 def by_file(file: str) -> Entry | None:

@@ -1,0 +1,60 @@
+"""How a pose is compared with what a track expects."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pose_hrnet.inference.video.similarity import moved, similarities, within_reach
+from pose_hrnet.inference.video.tracker import Track
+from tests.helpers.motion import poses_at, standing
+
+
+def seen(left):
+    """A track of somebody who stood there at 0 s."""
+    return Track.begun(poses_at([standing(left)]), 0, 0.0)
+
+
+def test_boxes_and_keypoints_are_compared_where_they_are_expected():
+    iou, oks = similarities([seen(100), seen(400)], poses_at([standing(100), standing(130)]), 0.04)
+    np.testing.assert_allclose(iou, [[1, 1 / 3], [0, 0]])
+    assert oks[0, 0] == 1
+    assert oks[0, 1] < 0.5
+    assert oks[1].max() < 1e-3
+
+
+def test_keypoints_that_the_track_has_not_seen_do_not_count():
+    track = seen(100)
+    poses = poses_at([standing(100)])
+    poses.keypoints_image[0, 9] += 500
+    assert similarities([track], poses, 0.04)[1] < 1
+    track.keypoint_scores = track.keypoint_scores.copy()
+    track.keypoint_scores[9] = 0.1
+    assert similarities([track], poses, 0.04)[1] == 1
+
+
+def test_a_skeleton_that_is_not_known_is_compared_too():
+    poses = replace(poses_at([standing(100)]), skeleton=None)
+    assert similarities([seen(100)], poses, 0.04)[1] == 1
+
+
+def test_who_was_hidden_is_looked_for_farther_the_longer():
+    away = poses_at([standing(100 + 100)])  # 0.6 heights
+    assert within_reach([seen(100)], away, 0.05) == 0
+    assert within_reach([seen(100)], away, 0.3) < 0.6
+    assert within_reach([seen(100)], away, 1.0) > 0.6
+    assert within_reach([seen(100)], poses_at([standing(500)]), 1.5) <= 0
+    half = standing(100)
+    half.box[0] = 145  # a part of it is as good
+    assert within_reach([seen(100)], poses_at([half]), 0.3) > 0.9
+
+
+def test_motion_is_that_of_most_keypoints():
+    before = standing(100).keypoints
+    after = before + np.float32((3, -2))
+    after[:5] += 50
+    every = np.ones(17, bool)
+    assert moved(before, after, every).tolist() == pytest.approx([3, -2], abs=1e-4)
+    assert moved(before, after, np.arange(17) < 5) is None

@@ -1,0 +1,220 @@
+"""Cameras and streams: the newest frame alone, drops counted, stalls outlived. No clocks."""
+
+from __future__ import annotations
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import cv2
+import numpy as np
+import pytest
+
+from pose_hrnet.inference.video.frames import EVERYTHING, Window
+from pose_hrnet.inference.video.live import LiveSource
+from pose_hrnet.inference.video.sources import names_video, open_source
+from tests.helpers.videos import number_of, picture
+
+
+class Clock:
+    """Seconds that a test says."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+class Script:
+    """A capture that gives what a test puts into it, and waits for it in between."""
+
+    def __init__(self, clock, opens=True):
+        self.clock, self.opens = clock, opens
+        self.frames, self.stamp = [], 0.0
+        self.change, self.waits = threading.Condition(), False
+
+    def isOpened(self):
+        return self.opens
+
+    def read(self):
+        with self.change:
+            self.waits = True
+            self.change.notify_all()
+            self.change.wait_for(lambda: self.frames)
+            self.waits = False
+            image, self.stamp = self.frames.pop(0)
+            self.change.notify_all()
+        return image is not None, image
+
+    def get(self, what):
+        return 1000 * self.stamp
+
+    def release(self):
+        pass
+
+    def give(self, *numbers, stamp=0.0):
+        """Hand over frames, and wait until they are taken in; None: it stalls."""
+        with self.change:
+            for number in numbers:
+                image = None if number is None else picture(number)[..., ::-1].copy()
+                self.frames.append((image, stamp))
+                self.change.notify_all()
+                self.change.wait_for(lambda: not self.frames)
+                if number is not None:  # it asks for the next one: this one is there
+                    self.change.wait_for(lambda: self.waits)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def live(clock, *captures, window=EVERYTHING, **options):
+    coming = iter(captures)
+    return LiveSource(
+        0, name="camera 0", stem="camera_0", window=window, clock=clock,
+        capture=lambda _: next(coming), **options,
+    )  # fmt: skip
+
+
+def test_the_newest_frame_is_given_and_the_others_are_counted(clock):
+    camera = Script(clock)
+    source = live(clock, camera)
+    frames = iter(source)
+    camera.give(0)
+    first = next(frames)
+    clock.now += 0.5
+    camera.give(1, 2, 3)
+    last = next(frames)
+    assert [number_of(frame.image) for frame in (first, last)] == [0, 3]
+    assert [(frame.index, frame.time_s) for frame in (first, last)] == [(0, 0.0), (3, 0.5)]
+    assert source.dropped == 2
+    assert source.state() == "2 dropped, 0 ms old"
+    source.close()
+
+
+def test_a_frame_that_waited_too_long_is_left_out(clock):
+    camera = Script(clock)
+    source = live(clock, camera, max_latency=0.2)
+    frames = iter(source)
+    camera.give(0)
+    clock.now += 0.3
+    later = threading.Timer(0.05, camera.give, args=(1,))
+    later.start()
+    assert next(frames).index == 1
+    assert source.dropped == 1
+    source.close()
+
+
+def test_a_stall_is_outlived(clock, caplog):
+    first, dead, second = Script(clock), Script(clock, opens=False), Script(clock)
+    source = live(clock, first, second)
+    frames = iter(source)
+    first.give(0)
+    assert next(frames).index == 0
+    clock.now += 3
+    first.give(None)
+    second.give(1)
+    frame = next(frames)
+    assert (frame.index, frame.time_s, number_of(frame.image)) == (1, 3.0, 1)
+    assert source.reconnects == 1
+    assert "camera 0: no frame comes; it is opened anew" in caplog.text
+    source.close()
+    assert dead.isOpened() is False
+
+
+def test_a_source_that_does_not_come_back_has_ended(clock):
+    camera = Script(clock)
+    source = live(clock, camera, patience=5)
+    frames = iter(source)
+    camera.give(0)
+    assert next(frames).index == 0
+    clock.now += 6
+    camera.give(None)
+    assert list(frames) == []
+    assert source.remarks == ["camera 0: no frame for 5 s; it has ended"]
+
+
+def test_a_source_that_gives_nothing_is_one_sentence(clock):
+    camera = Script(clock)
+    frames = iter(live(clock, camera, patience=5))
+    clock.now += 6
+    camera.give(None)
+    with pytest.raises(ValueError, match="camera 0 was opened and gave no frame in 5 s"):
+        next(frames)
+
+
+def test_what_waits_in_a_socket_is_let_go(clock):
+    """Frames that come ever later than they were sent: another connection has none of them."""
+    slow, fresh = Script(clock), Script(clock)
+    source = live(clock, slow, fresh, max_latency=0.5)
+    frames = iter(source)
+    slow.give(0, stamp=1.0)
+    for number in range(1, 40):
+        clock.now += 0.2
+        image = picture(number % 15)[..., ::-1].copy()
+        with slow.change:
+            slow.frames.append((image, 1.0 + 0.1 * number))
+            slow.change.notify_all()
+    fresh.give(7)
+    assert number_of(next(frames).image) == 7
+    assert source.reconnects == 1
+    source.close()
+
+
+def test_a_part_of_a_live_source(clock):
+    camera = Script(clock)
+    frames = iter(live(clock, camera, window=Window(1.0, 3.0, every=2)))
+    got = []
+    camera.give(0)
+    for number in range(1, 8):
+        clock.now += 0.5
+        camera.give(number)
+        if number in (2, 4):
+            got.append(next(frames))
+    assert [frame.index for frame in got] == [2, 4]
+    assert list(frames) == []
+
+
+def test_a_camera_that_is_absent_or_taken_is_one_sentence(clock):
+    with pytest.raises(ValueError, match=r"camera 0 cannot be opened: there is none .* has it"):
+        live(clock, Script(clock, opens=False))
+    with pytest.raises(ValueError, match=r"camera 97 cannot be opened"):
+        open_source(97)
+    with pytest.raises(ValueError, match=r"/dev/video97 cannot be opened"):
+        open_source("/dev/video97")
+    with pytest.raises(ValueError, match=r"http://127\.0\.0\.1:9/a cannot be opened"):
+        open_source("http://me:secret@127.0.0.1:9/a")
+
+
+class _Stream(BaseHTTPRequestHandler):
+    """Motion JPEG of ten frames, as cameras on networks send it, and then silence."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        for number in range(10):
+            jpeg = cv2.imencode(".jpg", picture(number)[..., ::-1])[1].tobytes()
+            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+            self.wfile.write(head.encode() + jpeg + b"\r\n")
+
+    def log_message(self, *words):
+        pass
+
+
+def test_motion_jpeg_over_http():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Stream)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        address = f"http://127.0.0.1:{server.server_port}/stream"
+        assert names_video(address)
+        source = open_source(address, patience=0.0)
+        frames = list(source)
+    finally:
+        server.shutdown()
+    assert source.is_live
+    assert source.stem == "127_0_0_1_stream"
+    assert frames
+    assert frames[-1].index == source.dropped + len(frames) - 1
+    assert np.abs(frames[-1].image.astype(int) - picture(frames[-1].index)).mean() < 12

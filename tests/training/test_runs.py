@@ -1,0 +1,171 @@
+"""Runs side by side, from what they leave in their folders."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pose_hrnet.config.files import load_config
+from pose_hrnet.evaluation.scorer import score_file
+from pose_hrnet.training.runs import read_runs, told_apart
+from tests.helpers.coco_files import make_results, make_truth
+from tests.helpers.command_line import run_here
+from tests.helpers.training_runs import tiny_settings
+
+
+def make_run(folder, *settings, ap=(0.4, 0.6, 0.5), number="AP", seconds=100.0):
+    """A folder as a run leaves it, without its weights."""
+    folder.mkdir(parents=True)
+    config = load_config("demo", [*tiny_settings(folder.parent / "data"), *settings])
+    (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    lines = [
+        {"epoch": at, "step": 3 * at, "loss": 1 / at, "lr": 1e-3, "seconds": seconds}
+        | ({} if value is None else {number: value})
+        for at, value in enumerate(ap, start=1)
+    ]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+def evaluated(folder, noise=3, **changed):
+    """What `evaluate` leaves in a folder."""
+    folder.mkdir(exist_ok=True)
+    truth = make_truth(images=30)
+    results = make_results(truth, noise)
+    (folder.parent / "truth.json").write_text(json.dumps(truth))
+    (folder / "results.json").write_text(json.dumps(results))
+    values = score_file(folder.parent / "truth.json", folder / "results.json")[0].values
+    facts = {"evaluated": {"annotations": str(folder.parent / "truth.json")}}
+    (folder / "metrics.json").write_text(json.dumps(values | facts | changed))
+    return values
+
+
+def test_what_each_came_to_and_what_differs(tmp_path):
+    make_run(tmp_path / "runs/a", "optimizer.lr=0.001")
+    make_run(tmp_path / "runs/b", "optimizer.lr=0.002", ap=(None, 0.7), seconds=50.5)
+    (tmp_path / "runs/notes").mkdir()
+    found = read_runs([tmp_path / "runs"])
+    assert [run.name for run in found.runs] == ["a", "b"]
+    assert [(run.number, run.best["epoch"], run.epochs) for run in found.runs] == [
+        ("AP", 2, 3), ("AP", 2, 2)
+    ]  # fmt: skip
+    assert [run.seconds for run in found.runs] == [300, 101]
+    assert found.differing == {"optimizer.lr": (0.001, 0.002)}
+    assert found.notes == ()
+
+
+def test_a_setting_of_a_later_version_had_its_default(tmp_path):
+    folders = [make_run(tmp_path / name) for name in "ab"]
+    settings = yaml.safe_load((folders[0] / "config.yaml").read_text())
+    del settings["train"]["ema_decay"], settings["recipe"]
+    default = load_config("coco_w32_256x192").train.ema_decay
+    other = yaml.safe_load((folders[1] / "config.yaml").read_text())
+    other["train"]["ema_decay"] = default
+    for folder, content in zip(folders, (settings, other), strict=True):
+        (folder / "config.yaml").write_text(yaml.safe_dump(content))
+    assert read_runs(folders).differing == {}
+
+
+def test_results_of_evaluate_have_their_interval(tmp_path):
+    folder = make_run(tmp_path / "a")
+    expected = evaluated(folder / "val")
+    (run,) = read_runs([folder]).runs
+    (each,) = run.evaluated
+    assert each.interval.value == pytest.approx(expected["AP"])
+    assert each.interval.low < expected["AP"] < each.interval.high
+    (run,) = read_runs([folder], intervals=False).runs
+    assert run.evaluated[0].interval.low is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"AP": 0.123}, "its AP against .* is not that of the metrics.json beside it"),
+        ({"evaluated": {"annotations": "nowhere.json"}}, "nowhere.json does not exist"),
+    ],
+)
+def test_an_interval_that_cannot_be_is_told_of(tmp_path, changed, told):
+    folder = make_run(tmp_path / "a")
+    evaluated(folder / "val", **changed)
+    found = read_runs([folder])
+    (each,) = found.runs[0].evaluated
+    assert each.interval.low is None
+    assert found.notes[0].startswith(f"no interval for {folder / 'val/results.json'}: ")
+    assert re.search(told, found.notes[0])
+
+
+def test_what_demo_evaluates_beside_its_training(tmp_path):
+    make_run(tmp_path / "demo/training")
+    evaluated(tmp_path / "demo")
+    (run,) = read_runs([tmp_path / "demo"]).runs
+    assert [each.folder for each in run.evaluated] == [tmp_path / "demo"]
+    make_run(tmp_path / "demo/other")
+    assert [run.evaluated for run in read_runs([tmp_path / "demo"]).runs] == [(), ()]
+
+
+def test_a_damaged_run_is_left_out_with_a_note(tmp_path):
+    make_run(tmp_path / "runs/a")
+    bad = make_run(tmp_path / "runs/b")
+    (bad / "metrics.jsonl").write_text("{")
+    c = make_run(tmp_path / "runs/c")
+    (c / "config.yaml").write_text("a: [")
+    found = read_runs([tmp_path / "runs"])
+    assert [run.name for run in found.runs] == ["a", "c"]
+    assert found.notes[0].startswith("b is left out: ")
+    assert found.notes[1].startswith("the settings of c are not known: ")
+    assert found.differing == {}
+    (tmp_path / "runs/a/metrics.jsonl").write_text("[1]\n")
+    with pytest.raises(ValueError, match="no run can be read: b is left out"):
+        read_runs([bad])
+
+
+def test_a_run_before_its_first_epoch_has_no_numbers(tmp_path):
+    make_run(tmp_path / "a", ap=())
+    out, _ = run_here("runs", tmp_path / "a")
+    assert "nan" not in out
+    assert out.count(" - ") >= 4
+
+
+def test_pckh_has_no_interval(tmp_path):
+    folder = make_run(tmp_path / "a", number="PCKh", ap=(88.0, 90.0))
+    (folder / "results.json").write_text("[]")
+    facts = {"PCKh": 0.9, "evaluated": {"annotations": "mpii.json"}}
+    (folder / "metrics.json").write_text(json.dumps(facts))
+    found = read_runs([folder])
+    assert found.runs[0].number == "PCKh"
+    assert "there are none of PCKh" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("folder", "told"),
+    [("nowhere", "there is no such folder of runs"), (".", "holds no training run; give the")],
+)
+def test_no_runs_are_a_sentence(tmp_path, folder, told):
+    _, err = run_here("runs", tmp_path / folder, code=2)
+    assert told in err
+
+
+def test_names_tell_runs_apart():
+    def named(*paths):
+        return told_apart([Path(path) for path in paths])
+
+    assert named("/x/a/training", "/x/b/training") == ["a", "b"]
+    assert named("/x/a", "/x/a/b") == ["a", "a/b"]
+    assert named("/x/a") == ["a"]
+    assert named("/x/a/1", "/x/b/1", "/x/b/2") == ["a/1", "b/1", "b/2"]
+
+
+def test_the_table_shows_them(tmp_path):
+    evaluated(make_run(tmp_path / "runs/a", "optimizer.lr=0.001") / "val")
+    make_run(tmp_path / "runs/b", "optimizer.lr=0.002", ap=(0.3, None))
+    out, _ = run_here("runs", tmp_path / "runs")
+    assert "optimizer.lr" in out
+    assert "AP 0.600" in out
+    assert "2 of 3" in out
+    assert "5 min" in out
+    out, _ = run_here("runs", tmp_path / "runs/a", tmp_path / "runs/a")
+    assert "no setting differs" not in out  # it is one run, named twice
