@@ -28,7 +28,7 @@ SMALL: dict[str, Any] = {"width": 4, "stem_width": 4, "growth": 2, "context_widt
 
 def rows() -> list[tuple[str, ...]]:
     """A row for every recipe of COCO, the receptive field left open: empty."""
-    found = []
+    found: list[tuple[str, ...]] = []
     for name in config_names():
         config = load_config(name)
         if not name.startswith("coco_"):
@@ -62,7 +62,7 @@ def seen(name: str) -> str:
 
 def table() -> str:
     """The table, measured."""
-    lines = [HEADINGS, tuple("---" for _ in HEADINGS)]
+    lines: list[tuple[str, ...]] = [HEADINGS, tuple("---" for _ in HEADINGS)]
     measured: dict[str, str] = {}
     for row in rows():
         label = row[0]

@@ -63,7 +63,7 @@ def _open(module: nn.Module, generator: torch.Generator) -> None:
     elif isinstance(module, PoolWithPlaces):
         module.forward = _mean_of_four  # type: ignore[method-assign]
     elif isinstance(module, Unpool):
-        module.forward = _repeated  # type: ignore[method-assign, assignment]
+        module.forward = _repeated  # type: ignore[method-assign]
 
 
 def _mean_of_four(x: Tensor) -> tuple[Tensor, Tensor]:
