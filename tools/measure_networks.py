@@ -1,207 +1,283 @@
-"""AP over crops/s: small HRNets of several widths and input sizes, learnt equally long.
+"""Every network at about the same GFLOPs, learnt from the same samples: AP, cost, speed.
 
-Run: ``python tools/measure_networks.py train SHARDS VAL_ANNOTATIONS VAL_IMAGES``, then ``speed``.
-The first trains every network of `CANDIDATES` on the same crops and says its AP (an interrupted
-run goes on where it was); ``inputs`` scores the default model at smaller inputs; the last
-times all that was scored in turns on this machine, and plots.
+Run: ``python tools/measure_networks.py --output runs/networks``. Draws people (or takes your own
+data), scales each network to `--gflops`, trains it with each seed, and writes ``table.md`` and
+``ap.png`` into the folder. An interrupted run goes on where it was. ``--only unet,hrnet`` measures
+some of them; ``--scale-only`` says the sizes and trains nothing.
+
+On a GPU: ``--gflops 8 --input 256x192 --epochs 20`` with the training pack, by
+``--train annotations.json images --val annotations.json images``.
 """
 
 from __future__ import annotations
 
 import json
-from functools import partial
-from itertools import product
+import resource
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import torch
 import typer
 
-from pose_hrnet import DataSet, evaluate, load_config, load_model, train
-from pose_hrnet.benchmark.timing import Pace, Row, Variant, Work, measure
 from pose_hrnet.cli.console import RichProgress, say
+from pose_hrnet.config.files import load_config
+from pose_hrnet.data.synthetic.dataset import data_set_info, synthesize
+from pose_hrnet.models.build import build_network
 from pose_hrnet.models.complexity import complexity
-from pose_hrnet.models.weights.load import load_network, save_model
-from pose_hrnet.system.choices import Backend, Precision
-from pose_hrnet.system.text import parse_names
+from pose_hrnet.system.files import write_json
+from pose_hrnet.system.text import format_size, parse_size
+from pose_hrnet.training.train import train
 
-app = typer.Typer(no_args_is_help=True, help=__doc__)
+app = typer.Typer(help=__doc__)
 
-CANDIDATES: dict[str, dict[str, Any]] = {
-    "W16": {"width": 16, "stem_width": 32, "stage_modules": [1, 3, 1]},
-    "W20": {"width": 20, "stem_width": 32, "stage_modules": [1, 2, 1]},
-    "W24": {"width": 24, "stem_width": 48, "stage_modules": [1, 3, 1]},
-    "W28": {"width": 28, "stem_width": 48, "stage_modules": [1, 3, 1]},
-    "W32": {"width": 32, "stem_width": 48, "stage_modules": [1, 2, 1]},
+NETWORKS: dict[str, dict[str, Any]] = {
+    "hrnet": {"name": "hrnet"},
+    "hrnet_v2": {"name": "hrnet", "head": "v2"},
+    "hrnet_psa_p": {"name": "hrnet_psa"},
+    "hrnet_psa_s": {"name": "hrnet_psa", "attention": "sequential"},
+    "hrnet_ocr": {"name": "hrnet_ocr"},
+    "lite_hrnet": {"name": "lite_hrnet", "depth": 18},
+    "hourglass_1": {"name": "hourglass", "stacks": 1},
+    "hourglass_2": {"name": "hourglass", "stacks": 2},
+    "hourglass_8": {"name": "hourglass", "stacks": 8},
+    "fcn_32s": {"name": "fcn", "variant": "32s"},
+    "fcn_16s": {"name": "fcn", "variant": "16s"},
+    "fcn_8s": {"name": "fcn", "variant": "8s"},
+    "fcn_resnet": {"name": "fcn_resnet", "depth": 50, "variant": "8s"},
+    "unet": {"name": "unet"},
+    "unet_valid": {"name": "unet", "padding": "valid"},
+    "deconvnet": {"name": "deconvnet"},
+    "segnet": {"name": "segnet"},
+    "fc_densenet": {"name": "fc_densenet", "depth": 56},
+    "dilated_net": {"name": "dilated_net"},
+    "deeplab_v1": {"name": "deeplab_v1"},
+    "deeplab_v2": {"name": "deeplab_v2", "depth": 50},
+    "deeplab_v3": {"name": "deeplab_v3", "depth": 50},
+    "deeplab_v3plus": {"name": "deeplab_v3plus", "depth": 50},
+    "pspnet": {"name": "pspnet", "depth": 50},
+    "vitpose": {"name": "vitpose", "depth": 12},
 }
-"""All with two blocks in the stem and on every branch, and at most 6 M parameters."""
+"""What is scaled by its width (FC-DenseNet: its growth); SimpleBaseline has none to scale."""
 
-SIZES = {"128x96": (96, 128), "192x144": (144, 192), "256x192": (192, 256)}
-"""Height and width, as they are said, and width and height; the blur at sigma 1, 1.5 and 2."""
-
-BLUR = {"128x96": 7, "192x144": 9, "256x192": 11}
-
-Output = Annotated[Path, typer.Option(help="Folder of the runs.")]
-Sizes = Annotated[str, typer.Option(help=f"Some of {', '.join(SIZES)}.")]
-Start = Annotated[str, typer.Option(help="model.pretrained; null: random weights.")]
-OUTPUT = Path("runs/networks")
+Paths = Annotated[tuple[Path, Path] | None, typer.Option(help="annotations.json and images.")]
 
 
-def settings(candidate: str, size: str) -> list[str]:
-    """Overrides of the recipe ``demo``: a network and its input."""
-    network = {"name": "hrnet", "stem_blocks": 2, "branch_blocks": 2, **CANDIDATES[candidate]}
-    width, height = SIZES[size]
-    return [
-        *(f"model.{key}={json.dumps(value)}" for key, value in network.items()),
-        f"codec.input_wh=[{width}, {height}]",
-        f"codec.sigma={height / 128}",
-        f"codec.blur_kernel={BLUR[size]}",
+@dataclass(frozen=True)
+class Row:
+    """What is known of a network.
+
+    Attributes:
+        network: Its name in `NETWORKS`.
+        parameters: In millions.
+        gflops: 1e-9 multiply-adds of a crop.
+        forward: Crops a second, in eval mode.
+        training: Crops a second, forward and backward.
+        memory_mb: That training took more than the process had: of the GPU, or resident.
+        scores: Of each seed: AP, AP50, AP75 and so on.
+    """
+
+    network: str
+    parameters: float
+    gflops: float
+    forward: float
+    training: float
+    memory_mb: float
+    scores: list[dict[str, float]]
+
+    def cell(self, name: str) -> str:
+        """Mean of a number over the seeds, and what 95 in 100 means of as many lie within."""
+        values = [score[name] for score in self.scores]
+        if len(values) < 2:
+            return f"{statistics.mean(values):.3f}"
+        # Student's t for 0.975, by degrees of freedom.
+        student = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78}.get(len(values) - 1, 2.4)
+        half = student * statistics.stdev(values) / len(values) ** 0.5
+        return f"{statistics.mean(values):.3f} ± {half:.3f}"
+
+
+def sized(network: Mapping[str, Any], width: int) -> dict[str, Any]:
+    """A network's architecture at a width; its stem and context go with it."""
+    if network["name"] == "fc_densenet":
+        return {**network, "growth": width}
+    sizes: dict[str, Any] = {"width": width}
+    if network["name"].startswith("hrnet"):
+        sizes["stem_width"] = 2 * width
+    if network["name"] == "hrnet_ocr":
+        sizes["context_width"] = 16 * width
+    if network["name"] == "vitpose":
+        sizes["heads"] = 4
+    return {**network, **sizes}
+
+
+def scaled(network: Mapping[str, Any], gflops: float, input_wh: tuple[int, int]) -> dict[str, Any]:
+    """The width whose multiply-adds come nearest to a number, of multiples of 4 (growth: of 1)."""
+    step = 1 if network["name"] == "fc_densenet" else 4
+
+    def cost(width: int) -> float:
+        return complexity(sized(network, width * step), input_wh).multiply_adds / 1e9
+
+    low, high = 1, 2
+    while cost(high) < gflops and high * step < 512:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if cost(middle) < gflops else (low, middle)
+    nearest = min((low, high), key=lambda width: abs(cost(width) - gflops))
+    return sized(network, nearest * step)
+
+
+def speeds(
+    architecture: Mapping[str, Any], input_wh: tuple[int, int]
+) -> tuple[float, float, float]:
+    """Crops a second forward and in training, and what training takes of memory in MB."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = build_network({**architecture, "num_keypoints": 17}).to(device)
+    count = 64 if device.type == "cuda" else 4
+    width, height = input_wh
+    crops = torch.randint(0, 256, (count, 3, height, width), dtype=torch.uint8, device=device)
+
+    def rate(run: Callable[[], object]) -> float:
+        seconds = []
+        for _ in range(4):
+            began = time.perf_counter()
+            run()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - began)
+        return count / statistics.median(seconds[1:])
+
+    def forward() -> object:
+        with torch.inference_mode():
+            return network.eval()(crops)
+
+    def learn() -> None:
+        network.train()(crops).square().mean().backward()
+
+    before = _memory(device)
+    forward_rate, training_rate = rate(forward), rate(learn)
+    return forward_rate, training_rate, _memory(device) - before
+
+
+def _memory(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def learnt(
+    folder: Path,
+    architecture: Mapping[str, Any],
+    input_wh: tuple[int, int],
+    data: Mapping[str, tuple[Path, Path]],
+    epochs: int,
+    seed: int,
+) -> dict[str, float]:
+    """The scores of one training, on its last weights; what is finished is taken."""
+    sigma = 1.0 if input_wh[1] < 192 else 2.0
+    model = {**architecture, "pretrained": None}
+    overrides = [
+        *(
+            f"data.{part}.{key}={json.dumps(str(path))}"
+            for part, paths in data.items()
+            for key, path in zip(("annotations", "images"), paths, strict=True)
+        ),
+        f"model={json.dumps(model)}",
+        f"codec.input_wh={json.dumps(list(input_wh))}",
+        f"codec.sigma={sigma}",
+        f"train.seed={seed}",
+        f"train.epochs={epochs}",
+        f"train.evaluate_every={epochs}",
     ]
-
-
-def cost(candidate: str, size: str) -> tuple[float, float]:
-    """Millions of parameters, and thousands of millions of multiply-adds of a crop."""
-    network = {"name": "hrnet", "stem_blocks": 2, "branch_blocks": 2, **CANDIDATES[candidate]}
-    found = complexity({**network, "num_keypoints": 17}, SIZES[size])
-    return found.parameters / 1e6, found.multiply_adds / 1e9
-
-
-@app.command("train")
-def train_all(
-    shards: Path,
-    val_annotations: Path,
-    val_images: Path,
-    output: Output = OUTPUT,
-    networks: Annotated[str, typer.Option(help="Some of them.")] = ",".join(CANDIDATES),
-    sizes: Sizes = "128x96",
-    start: Start = "null",
-    epochs: Annotated[int, typer.Option(help="Epochs of each training.")] = 1,
-    lr: Annotated[float, typer.Option(help="Highest learning rate.")] = 2e-3,
-) -> None:
-    """Train each network at each size on the same crops, and say its AP."""
-    data = {"annotations": str(val_annotations), "images": str(val_images)}
-    say("| network | input | start | M parameters | GMACs | AP | AP50 |\n" + "| --- " * 7 + "|")
-    for size in parse_names(sizes, "--sizes", tuple(SIZES)):
-        for name in parse_names(networks, "--networks", tuple(CANDIDATES)):
-            folder = output / f"{name}_{size}_{Path(start).stem}"
-            overrides = [
-                *settings(name, size),
-                f"data.train={json.dumps({'shards': str(shards)})}",
-                f"data.val={json.dumps(data)}",
-                f"model.pretrained={start}",
-                f"optimizer.lr={lr}",
-                f"train.epochs={epochs}",
-                f"train.evaluate_every={epochs}",
-            ]
-            train(load_config("demo", overrides), folder, resume="auto", progress=RichProgress())
-            scores = last_line(folder)
-            size_of = " | ".join(f"{value:.2f}" for value in cost(name, size))
-            ap = f"{scores['AP']:.3f} | {scores['AP50']:.3f}"
-            say(f"| {name} | {size} | {Path(start).stem} | {size_of} | {ap} |")
-
-
-@app.command()
-def inputs(
-    val_annotations: Path,
-    val_images: Path,
-    output: Output = OUTPUT,
-    sizes: Sizes = "128x96,192x144,256x192",
-) -> None:
-    """Score the default model, which learnt at 256x192, at each size, not trained again."""
-    data = DataSet(annotations=val_annotations, images=val_images)
-    for size in parse_names(sizes, "--sizes", tuple(SIZES)):
-        path = output / f"W28_{size}_default" / "best.safetensors"
-        network, card, _ = load_network("default", input_wh=SIZES[size])
-        save_model(path, network.state_dict(), card)
-        scores = evaluate(load_model(path, precision="auto"), data).scores.values
-        (path.parent / "metrics.jsonl").write_text(json.dumps(scores))
-        say(f"| {size} | {scores['AP']:.3f} | {scores['AP50']:.3f} |")
-
-
-def last_line(folder: Path) -> dict[str, Any]:
-    """The scores at the end of a run."""
+    train(load_config("demo", overrides), folder, resume="auto", progress=RichProgress())
     lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    found: dict[str, Any] = json.loads(lines[-1])
-    return found
+    values = json.loads(lines[-1])
+    return {name: float(values[name]) for name in ("AP", "AP50", "AP75", "AR")}
 
 
-@app.command()
-def speed(
-    output: Output = OUTPUT,
-    backends: Annotated[str, typer.Option(help="What runs them.")] = "openvino,compile",
-    precisions: Annotated[str, typer.Option(help="Their arithmetic.")] = "fp32,bf16",
-    batch: Annotated[int, typer.Option(help="Crops in a call.")] = 8,
-    rounds: Annotated[int, typer.Option(help="Turns of each.")] = 7,
-    plot: Annotated[Path | None, typer.Option(help="SVG of AP over crops/s.")] = None,
-) -> None:
-    """Crops per second of all trained networks, in turns, no flip test; and AP over them."""
-    runs = sorted(path.parent for path in output.glob("*/best.safetensors"))
-    ways = list(
-        product(
-            parse_names(backends, "--backends", get_args(Backend)),
-            parse_names(precisions, "--precisions", get_args(Precision)),
-        )
-    )
-    variants = [
-        Variant(f"{run.name} {way[0]} {way[1]}", partial(ready, run, way, batch))
-        for run, way in product(runs, ways)
+def write_report(output: Path, rows: list[Row]) -> None:
+    """``table.md`` and ``ap.png``, the best network first."""
+    rows = sorted(rows, key=lambda row: -statistics.mean(score["AP"] for score in row.scores))
+    lines = [
+        "| network | AP | AP75 | M parameters | GFLOPs | crops/s forward | training | MB |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    rows = {
-        row.variant: row
-        for row in measure(
-            variants, variants[0].name, Pace(rounds), name="speed", progress=RichProgress()
-        )
-    }
-    heads = " | ".join(f"{backend} {precision}" for backend, precision in ways)
-    say(f"{torch.get_num_threads()} threads, crops/s, batch {batch}")
-    say(f"| run | AP | {heads} |\n" + "| --- " * (2 + len(ways)) + "|")
-    points: dict[str, tuple[float, float]] = {}
-    for run in runs:
-        ap = float(last_line(run)["AP"])
-        found = [rate(rows[f"{run.name} {b} {p}"], batch) for b, p in ways]
-        cells = " | ".join("-" if value is None else f"{value:.0f}" for value in found)
-        say(f"| {run.name} | {ap:.3f} | {cells} |")
-        points[run.name] = (max(value or 0 for value in found), ap)
-    if plot is not None:
-        draw(points, plot)
-
-
-def ready(run: Path, way: tuple[Backend, Precision], batch: int) -> Work:
-    """A network of a run, and noise that it is to look at."""
-    model = load_model(
-        run / "best.safetensors",
-        backend=way[0],
-        device="cpu",
-        precision=way[1],
-        flip_test=False,
-    )
-    width, height = model.card.codec.input_wh
-    return partial(model, torch.randint(0, 256, (batch, height, width, 3), dtype=torch.uint8))
-
-
-def rate(row: Row, batch: int) -> float | None:
-    """Crops per second in the fastest round: other work on the machine slows the others."""
-    return batch / min(row.round_seconds) if row.round_seconds else None
-
-
-def draw(points: dict[str, tuple[float, float]], path: Path) -> None:
-    """AP over the crops/s of the fastest way, a panel for each start; SVG."""
+    lines += [
+        f"| {row.network} | {row.cell('AP')} | {row.cell('AP75')} | {row.parameters:.2f} | "
+        f"{row.gflops:.2f} | {row.forward:.0f} | {row.training:.0f} | {row.memory_mb:.0f} |"
+        for row in rows
+    ]
+    (output / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     from matplotlib.figure import Figure
 
-    starts = sorted({name.split("_")[-1] for name in points})
-    figure = Figure(figsize=(4.5 * len(starts), 3.8), layout="constrained")
-    for start, axes in zip(starts, figure.subplots(1, len(starts), squeeze=False)[0], strict=True):
-        chosen = {name: point for name, point in points.items() if name.endswith(f"_{start}")}
-        axes.plot(*zip(*sorted(chosen.values()), strict=True), marker="o")
-        for name, point in chosen.items():
-            text = " ".join(name.split("_")[:2])
-            axes.annotate(text, point, xytext=(4, 5), textcoords="offset points", fontsize=8)
-        title = "short trainings" if start == "null" else "the default model, other inputs"
-        axes.set(title=title, xlabel="crops/s, no flip test", ylabel="AP", ylim=(0, None))
-        axes.margins(x=0.15)
-        axes.grid(alpha=0.3)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="svg", metadata={"Date": None})
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes = figure.subplots()
+    for row in rows:
+        values = [score["AP"] for score in row.scores]
+        mean = statistics.mean(values)
+        around = [[mean - min(values)], [max(values) - mean]]
+        axes.errorbar(row.gflops, mean, yerr=around, fmt="o")
+        axes.annotate(row.network, (row.gflops, mean), textcoords="offset points", xytext=(5, 3))
+    axes.set(
+        xlabel="GFLOPs (multiply-adds of a crop)", ylabel="AP", title="mean and range of seeds"
+    )
+    figure.savefig(output / "ap.png", dpi=120)
+
+
+@app.command()
+def main(
+    output: Annotated[Path, typer.Option(help="Folder of data, runs, table and plot.")],
+    gflops: float = 0.3,
+    input_size: Annotated[str, typer.Option("--input", help="HEIGHTxWIDTH.")] = "128x96",
+    images: Annotated[int, typer.Option(help="Drawn training images.")] = 1000,
+    epochs: int = 6,
+    seeds: int = 3,
+    only: Annotated[str, typer.Option(help="Names, with commas.")] = "",
+    scale_only: Annotated[bool, typer.Option(help="Train nothing.")] = False,
+    train_data: Annotated[Paths, typer.Option("--train")] = None,
+    val_data: Annotated[Paths, typer.Option("--val")] = None,
+) -> None:
+    """Measure."""
+    input_wh = parse_size(input_size, "--input")
+    names = only.split(",") if only else list(NETWORKS)
+    strange = [name for name in names if name not in NETWORKS]
+    if strange or (train_data is None) is not (val_data is None):
+        raise typer.BadParameter(
+            f"no network {', '.join(strange)}; there are {', '.join(NETWORKS)}"
+            if strange
+            else "give --train and --val, or neither"
+        )
+    data = {"train": train_data, "val": val_data}
+    for part, count, seed in (("train", images, 11), ("val", max(images // 4, 8), 12)):
+        if data[part] is None and not scale_only:
+            folder = output / "data" / part
+            path = folder / "annotations.json"
+            wanted = data_set_info(count, seed)
+            if not path.exists() or json.loads(path.read_bytes())["info"] != wanted:
+                synthesize(folder, images=count, seed=seed)
+            data[part] = (path, folder / "images")
+    rows = []
+    for name in names:
+        architecture = scaled(NETWORKS[name], gflops, input_wh)
+        cost = complexity(architecture, input_wh)
+        millions, used = cost.parameters / 1e6, cost.multiply_adds / 1e9
+        say(f"{name} {format_size(input_wh)}: {architecture}, {millions:.2f} M, {used:.2f} GFLOPs")
+        if scale_only:
+            continue
+        there = {part: paths for part, paths in data.items() if paths is not None}
+        scores = [
+            learnt(output / name / f"seed{seed}", architecture, input_wh, there, epochs, seed)
+            for seed in range(seeds)
+        ]
+        forward, training, memory = speeds(architecture, input_wh)
+        rows.append(Row(name, millions, used, forward, training, memory, scores))
+        write_json(output / "rows.json", [asdict(row) for row in rows])
+        write_report(output, rows)
+    if rows:
+        say((output / "table.md").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from tests.helpers.networks import TINY_NETWORKS
     [
         # VGG16's 212 of pool5 and 6 times 32 of fc6, and one cell of 32 more by interpolation.
         ("fcn_32s", 212 + 6 * 32 + 32),
-        # A ResNet-50's 483, and what two interpolations add, from stride 32 and from 16.
-        ("fcn_resnet_16s", 483 + 40),
+        # torchvision's ResNet-50, which halves by its 3x3 convolutions, has 427.
+        ("fcn_resnet_16s", 427 + 64 + 32),
         ("deeplab_v1", 427),
         ("vitpose", None),
     ],
