@@ -127,13 +127,19 @@ def _one_by_one(both: Stages, jobs: Sequence[Job]) -> None:
 
 
 def _share(rows: Sequence[Row]) -> tuple[str, ...]:
-    """How near the two together come to the slower of them, in a sentence."""
+    """How near the two together come to the slower of them, and to their sum, in sentences.
+
+    Where each alone keeps all cores busy, together they cannot be faster than one after the other.
+    """
     seconds = {row.variant: row.round_seconds for row in rows}
     if not all(seconds.get(name) for name in (DETECTOR, POSE, TOGETHER)):
         return ()
-    rounds = zip(seconds[DETECTOR], seconds[POSE], seconds[TOGETHER], strict=True)
+    rounds = list(zip(seconds[DETECTOR], seconds[POSE], seconds[TOGETHER], strict=True))
     shares = [max(one, other) / both for one, other, both in rounds]
+    sums = [(one + other) / both for one, other, both in rounds]
     return (
         f"together they reach {100 * median(shares):.0f} % of the images a second that the slower "
         "of the two reaches alone (median of the rounds)",
+        f"and {100 * median(sums):.0f} % of what both reach one after the other, which is about "
+        "the limit where each alone keeps all cores busy",
     )

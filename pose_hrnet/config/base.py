@@ -77,12 +77,13 @@ def explain_faults(error: ValidationError) -> str:
     """The faults of values that a section without others was to be made of, in one sentence."""
     faults = []
     for fault in error.errors()[:MOST_FAULTS]:
-        where = ".".join(shown(str(part)).strip("'") for part in fault["loc"]) or "the whole"
+        whole = "" if isinstance(fault["input"], dict) else "the whole"
+        where = ".".join(shown(str(part)).strip("'") for part in fault["loc"]) or whole
         known = {
             "missing": f"key {where!r} is missing",
             "extra_forbidden": f"unknown key {where!r}",
         }
-        faults.append(known.get(fault["type"], f"{where}{in_words(fault)}"))
+        faults.append(known.get(fault["type"], f"{where}{in_words(fault)}".removeprefix(": ")))
     more = error.error_count() - MOST_FAULTS
     return "; ".join([*faults, f"and {more} more"] if more > 0 else faults)
 

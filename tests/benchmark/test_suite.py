@@ -287,6 +287,7 @@ def test_the_pipeline_stands_beside_its_two_halves(checkpoint, tmp_path):
     assert (found.unit, found.amount) == ("image", len(jobs))
     assert "yolox_nano_random.pth (YOLOX-Nano, eager, fp32)" in found.notes[0]
     assert "of the images a second that the slower of the two reaches alone" in found.notes[1]
+    assert "% of what both reach one after the other" in found.notes[2]
 
 
 def test_the_loop_decodes_as_the_gaussian_codec():

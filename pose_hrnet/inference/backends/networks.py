@@ -15,6 +15,7 @@ from itertools import pairwise
 from threading import Lock
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -306,6 +307,9 @@ def foreign_pixels(
 ) -> Tensor:
     """What a model of others takes: ``(pixels * scale - mean) / std``.
 
+    On the CPU by NumPy, in this thread: torch's threads would wait for one another, spinning, at
+    cores that the network's runtime keeps busy with other images.
+
     Args:
         images: ``(B, 3, H, W)`` uint8 RGB.
         colour: Order of its channels.
@@ -317,7 +321,11 @@ def foreign_pixels(
     Returns:
         float32, in the order of `axes`.
     """
-    values = images.flip(1).float() if colour == "BGR" else images.float()
+    if images.device.type == "cpu":
+        pixels = images.numpy()[:, ::-1] if colour == "BGR" else images.numpy()
+        values = torch.from_numpy(np.ascontiguousarray(pixels, np.float32))
+    else:
+        values = images.flip(1).float() if colour == "BGR" else images.float()
     if scale != 1:
         values = values * scale
     if any(mean) or any(each != 1 for each in std):
