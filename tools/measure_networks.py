@@ -63,7 +63,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
 }
 """What is scaled by its width (FC-DenseNet: its growth); SimpleBaseline has none to scale."""
 
-Paths = Annotated[tuple[Path, Path] | None, typer.Option(help="annotations.json and images.")]
+Paths = tuple[Path, Path] | None
 
 
 @dataclass(frozen=True)
@@ -120,13 +120,11 @@ def scaled(network: Mapping[str, Any], gflops: float, input_wh: tuple[int, int])
     def cost(width: int) -> float:
         return complexity(sized(network, width * step), input_wh).multiply_adds / 1e9
 
-    low, high = 1, 2
-    while cost(high) < gflops and high * step < 512:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if cost(middle) < gflops else (low, middle)
-    nearest = min((low, high), key=lambda width: abs(cost(width) - gflops))
+    width, known = 4, dict[int, float]()
+    while width not in known:  # costs grow about as the square of the width
+        known[width] = cost(width)
+        width = max(1, min(512 // step, round(width * (gflops / known[width]) ** 0.5)))
+    nearest = min(known, key=lambda width: abs(known[width] - gflops))
     return sized(network, nearest * step)
 
 
@@ -237,8 +235,8 @@ def main(
     seeds: int = 3,
     only: Annotated[str, typer.Option(help="Names, with commas.")] = "",
     scale_only: Annotated[bool, typer.Option(help="Train nothing.")] = False,
-    train_data: Annotated[Paths, typer.Option("--train")] = None,
-    val_data: Annotated[Paths, typer.Option("--val")] = None,
+    train_data: Annotated[Paths, typer.Option("--train", help="Annotations and images.")] = None,
+    val_data: Annotated[Paths, typer.Option("--val", help="As --train, to score on.")] = None,
 ) -> None:
     """Measure."""
     input_wh = parse_size(input_size, "--input")
