@@ -41,7 +41,7 @@ COVERED_BY = {
     "models/test_hrnet": "models/layers",
     "models/test_load": "models/card models/weights/read",
     "system/test_download": "system/transfer",
-    "training/test_runs": "cli/runs",
+    "training/test_runs": "cli/runs training/runs_page",
     "training/test_train": "training/data training/report",
 }
 

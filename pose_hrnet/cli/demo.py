@@ -88,7 +88,7 @@ def _run_demo(output: Path, images: int, epochs: int | None, progress: Progress)
             config.test,
             workers=config.data.workers,
             progress=progress,
-        )
+        ).with_provenance({"checkpoint": str(best)})
         evaluation.write(output)
     with _timed(seconds, "predict and draw"):
         _draw_predictions(output / "predictions.png", model, config)

@@ -23,9 +23,11 @@ from pose_hrnet.cli.options import (
     Card,
     CategoryOption,
     Checkpoint,
+    ClusterOption,
     Device,
     EvaluatorOption,
     FlipTest,
+    IntervalsOption,
     MetricOption,
     Offline,
     Output,
@@ -36,7 +38,12 @@ from pose_hrnet.cli.options import (
     expected_crops,
     given,
 )
-from pose_hrnet.cli.tables import print_comparison, print_evaluation, print_scores
+from pose_hrnet.cli.tables import (
+    print_comparison,
+    print_evaluation,
+    print_intervals,
+    print_scores,
+)
 from pose_hrnet.system.choices import CompareItem, NmsName
 from pose_hrnet.system.folders import check_room, owned
 from pose_hrnet.system.text import parse_names
@@ -45,6 +52,8 @@ from pose_hrnet.system.transfer import address_in
 if TYPE_CHECKING:
     from pose_hrnet.config.data import DataSet
     from pose_hrnet.evaluation.evaluate import Evaluation
+    from pose_hrnet.evaluation.scorer import FileTruth
+    from pose_hrnet.evaluation.statistics.bootstrap import Intervals
     from pose_hrnet.inference.detector import Detector
     from pose_hrnet.system.distributed import World
 
@@ -75,6 +84,7 @@ def evaluate(
     min_box_score: Annotated[
         float | None, typer.Option(help="Leave out weaker detections.")
     ] = None,
+    intervals: IntervalsOption = False,
     compare: Annotated[
         str | None,
         typer.Option(help="Score every combination of these: flip,shift,codec,nms, or a part."),
@@ -195,6 +205,14 @@ def evaluate(
             if world.is_main:
                 evaluation.write(output)
             print_evaluation(evaluation)
+        if intervals and world.is_main:
+            from pose_hrnet.evaluation.scorer import FileTruth
+
+            try:
+                truth = FileTruth.of(annotations, category=category, metric=metric)
+                print_intervals(_intervals(truth, annotations, output / RESULTS_FILE, None))
+            except ValueError as error:
+                say(f"note: there are no intervals: {error}")
         if annotated is not None:
             say(_cost(evaluation, annotated))
         say(f"{output / 'metrics.json'}\n{output / RESULTS_FILE}")
@@ -230,22 +248,20 @@ def score(
     category: CategoryOption = None,
     metric: MetricOption = "auto",
     evaluator: EvaluatorOption = "fast",
+    intervals: IntervalsOption = False,
+    cluster: ClusterOption = None,
 ) -> None:
     """Score any results file with the COCO or CrowdPose keypoint evaluation.
 
     Example: `pose-hrnet score results.json --annotations person_keypoints_val2017.json`
     """
-    from pose_hrnet.evaluation.scorer import score_file
+    from pose_hrnet.evaluation.scorer import FileTruth
 
-    scores, name = score_file(
-        annotations,
-        results,
-        skeleton=skeleton,
-        category=category,
-        metric=metric,
-        evaluator=evaluator,
-    )
-    print_scores(scores, name)
+    if cluster is not None and not intervals:
+        raise ValueError("--cluster says what intervals are drawn of; give --intervals, too")
+    truth = FileTruth.of(annotations, skeleton=skeleton, category=category, metric=metric)
+    scores = truth.score(results, evaluator=evaluator)
+    print_scores(scores, truth.metric)
     counts = []
     for counted, count in scores.counts.items():
         noun, *more = counted.split("_")
@@ -253,3 +269,18 @@ def score(
             " ".join([str(count), noun.removesuffix("s") if count == 1 else noun, *more])
         )
     say(f"{', '.join(counts)}; {scores.evaluator}")
+    if intervals:
+        print_intervals(_intervals(truth, annotations, results, cluster))
+
+
+def _intervals(
+    truth: FileTruth, annotations: Path, results: Path, cluster: str | None
+) -> Intervals:
+    """Of all numbers of a results file."""
+    from pose_hrnet.evaluation.statistics.bootstrap import bootstrap
+    from pose_hrnet.evaluation.statistics.clusters import cluster_labels
+    from pose_hrnet.evaluation.statistics.results import MatchedFile
+
+    labels = None if cluster is None else cluster_labels(annotations, truth, cluster)
+    file = MatchedFile.of(truth, results)
+    return bootstrap(file.everything, clusters=labels, unit=cluster or "image").intervals()

@@ -274,6 +274,10 @@ ClusterOption = Annotated[
         "such as video_id or subject, or folder, that of the image files.",
     ),
 ]
+IntervalsOption = Annotated[
+    bool,
+    typer.Option("--intervals", help="95 % intervals of the numbers, over images, and PCK."),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 PrecisionOption = Annotated[
     Precision | None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pose_hrnet.cli.console import RichProgress, one_sentence_errors, print_table, say
+from pose_hrnet.cli.options import file_to_write
 from pose_hrnet.system.text import duration, shown
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ def runs(
     folders: Annotated[
         list[Path], typer.Argument(help="Folders of training runs, or folders of such folders.")
     ],
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", parser=file_to_write, metavar="PATH", help="Page to write, too."),
+    ] = None,
     intervals: Annotated[
         bool,
         typer.Option("--intervals/--no-intervals", help="Of the AP of results that lie there."),
@@ -29,12 +34,18 @@ def runs(
     Results that `evaluate` has written to the folder of a run, or to one in it, are scored again
     for their interval. The page shows the curves over one another.
 
-    Example: `pose-hrnet runs runs/`
+    Example: `pose-hrnet runs runs/ --html runs.html`
     """
     from pose_hrnet.training.runs import read_runs
 
     found = read_runs(folders, intervals=intervals, progress=RichProgress())
     _print(found)
+    if html is not None:
+        from pose_hrnet.system.files import write_text
+        from pose_hrnet.training.runs_page import runs_page
+
+        write_text(html, runs_page(found))
+        say(str(html))
 
 
 def _print(found: Runs) -> None:

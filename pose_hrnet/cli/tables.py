@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pose_hrnet.evaluation.evaluate import Evaluation
     from pose_hrnet.evaluation.metrics.scores import Scores
     from pose_hrnet.evaluation.settings import Comparison
+    from pose_hrnet.evaluation.statistics.bootstrap import Intervals
     from pose_hrnet.system.choices import AnnotationKind
     from pose_hrnet.training.dry_run import Check
     from pose_hrnet.training.summary import Facts
@@ -41,6 +42,19 @@ def print_evaluation(evaluation: Evaluation) -> None:
     print_scores(evaluation.scores, evaluation.metric)
     print_keypoint_metrics(evaluation.keypoint_metrics)
     print_rows("what produced them", evaluation.in_words())
+
+
+def print_intervals(found: Intervals) -> None:
+    """Print numbers with their intervals; those of each keypoint are in the report."""
+    rows = [
+        [name, interval.in_words()]
+        for name, interval in found.values.items()
+        if not name.startswith(("OKS ", "PCK@0.1 "))
+    ]
+    print_table("", ["", "number [95 % interval]"], rows)
+    say(found.in_words())
+    for note in found.notes:
+        say(f"note: {note}")
 
 
 def print_comparison(comparison: Comparison) -> None:

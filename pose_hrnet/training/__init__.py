@@ -17,5 +17,6 @@ loggers      TensorBoard, Weights & Biases, MLflow
 memory       the batch that fits
 dry_run      a run tried out in a minute, by the same parts
 runs         several runs, side by side
+runs_page    their curves over one another, as a page
 preview      pictures of what a training sees
 """

@@ -92,16 +92,16 @@ class Run:
 
     @property
     def data(self) -> str:
-        """What it learned from, and was evaluated on."""
+        """What it learned from, and was evaluated on: the ends of the paths."""
         train = [
-            str(value)
+            _end_of(value)
             for key, value in self.settings.items()
             if key.startswith("data.train.")
             and key.endswith((".annotations", ".shards"))
             and value
         ]
         val = self.settings.get("data.val.annotations")
-        return f"{', '.join(train) or '?'}; {val or '?'}"
+        return f"{', '.join(train) or '?'}; {'?' if val is None else _end_of(val)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +150,7 @@ def read_runs(
     with progress.task("read", len(places), "runs") as bar:
         for name, folder in zip(names, places, strict=True):
             try:
-                runs.append(_read(folder, name, places, notes, intervals=intervals))
+                runs.append(_read(folder, name, notes, intervals=intervals))
             except (ValueError, OSError) as error:
                 notes.append(f"{name} is left out: {error}")
             bar.advance()
@@ -194,9 +194,7 @@ def _runs_below(folder: Path, depth: int) -> Iterator[Path]:
                 yield from _runs_below(below, depth - 1)
 
 
-def _read(
-    folder: Path, name: str, places: Sequence[Path], notes: list[str], *, intervals: bool
-) -> Run:
+def _read(folder: Path, name: str, notes: list[str], *, intervals: bool) -> Run:
     lines = [line for line in read_metrics(folder / METRICS) if "epoch" in line]
     scored = [line for line in lines if main_number(line) is not None]
     number = main_number(scored[-1]) if scored else None
@@ -206,14 +204,13 @@ def _read(
         settings = _settings(folder / CONFIG)
     except (ValueError, OSError) as error:
         notes.append(f"the settings of {name} are not known: {error}")
-    around = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
-    if sum(each.parent == folder.parent for each in places) == 1:
-        around.append(folder.parent)  # where `demo` evaluates its training
+    below = sorted(path for path in folder.iterdir() if path.is_dir())
+    around = [folder, *below, folder.parent]  # the last is where `demo` evaluates its training
     evaluated = [
         found
         for each in around
         if (each / RESULTS_FILE).is_file()
-        and (found := _evaluated(each, intervals=intervals)) is not None
+        and (found := _evaluated(each, folder, intervals=intervals)) is not None
     ]
     for each in evaluated:
         if each.why_none is not None:
@@ -231,13 +228,14 @@ def _settings(path: Path) -> dict[str, Any]:
     return dotted_keys(values)
 
 
-def _evaluated(folder: Path, *, intervals: bool) -> Evaluated | None:
-    """What `evaluate` left in a folder; None if it says not what was scored."""
+def _evaluated(folder: Path, run: Path, *, intervals: bool) -> Evaluated | None:
+    """What `evaluate` left in a folder; None if it was not of this run's weights."""
     try:
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         annotations = str(metrics["evaluated"]["annotations"])
+        checkpoint = Path(metrics["evaluated"]["checkpoint"])
         number = main_number(metrics)
-        if number is None:
+        if number is None or not _is_of(checkpoint, run):
             return None
         value = float(metrics[number])
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
@@ -257,6 +255,18 @@ def _evaluated(folder: Path, *, intervals: bool) -> Evaluated | None:
         why = f"its AP against {annotations} is not that of the metrics.json beside it"
         return Evaluated(folder, annotations, number, plain, why)
     return Evaluated(folder, annotations, number, interval)
+
+
+def _is_of(checkpoint: Path, run: Path) -> bool:
+    """Whether weights are those of a run; a relative path is from wherever `evaluate` ran."""
+    if checkpoint.is_absolute():
+        return checkpoint.parent.resolve() == run.resolve()
+    here = (run.resolve() / checkpoint.name).parts
+    return (run / checkpoint.name).exists() and here[-len(checkpoint.parts) :] == checkpoint.parts
+
+
+def _end_of(path: object) -> str:
+    return "/".join(Path(str(path)).parts[-2:])
 
 
 def _finite(value: Any) -> float:

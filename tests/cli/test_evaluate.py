@@ -123,3 +123,17 @@ def test_room_for_all_results_is_asked_for_before_anything_is_predicted(
         "--images", files, "--boxes", tmp_path / "boxes.json", "-o", tmp_path / "out", code=2,
     )  # fmt: skip
     assert "has 1 MB free, but the run needs about 2 MB for results; make room" in error
+
+
+def test_intervals_of_an_evaluation_and_of_a_results_file(files, tmp_path):
+    said, metrics = evaluate(files, tmp_path, "--intervals")
+    assert f"AP │ {metrics['AP']:.3f} [" in said
+    assert "2 images are few: under 100" in said
+    assert "not with another training seed" in said
+    score = ("score", tmp_path / "results.json", "--annotations", files / "three.json")
+    out, _ = run_here(*score, "--intervals", "--cluster", "folder", code=2)
+    out, _ = run_here(*score, "--intervals")
+    assert f"AP │ {metrics['AP']:.3f} [" in " ".join(out.split())
+    assert "PCK@0.2" in out
+    _, err = run_here(*score, "--cluster", "folder", code=2)
+    assert "--cluster says what intervals are drawn of; give --intervals, too" in err

@@ -12,6 +12,7 @@ import yaml
 from pose_hrnet.config.files import load_config
 from pose_hrnet.evaluation.scorer import score_file
 from pose_hrnet.training.runs import read_runs, told_apart
+from tests.helpers.browser import browse, check_sorted
 from tests.helpers.coco_files import make_results, make_truth
 from tests.helpers.command_line import run_here
 from tests.helpers.training_runs import tiny_settings
@@ -31,15 +32,16 @@ def make_run(folder, *settings, ap=(0.4, 0.6, 0.5), number="AP", seconds=100.0):
     return folder
 
 
-def evaluated(folder, noise=3, **changed):
-    """What `evaluate` leaves in a folder."""
+def evaluated(folder, weights, noise=3, **changed):
+    """What `evaluate` leaves in a folder, of a run's weights."""
     folder.mkdir(exist_ok=True)
     truth = make_truth(images=30)
     results = make_results(truth, noise)
     (folder.parent / "truth.json").write_text(json.dumps(truth))
     (folder / "results.json").write_text(json.dumps(results))
     values = score_file(folder.parent / "truth.json", folder / "results.json")[0].values
-    facts = {"evaluated": {"annotations": str(folder.parent / "truth.json")}}
+    facts = {"annotations": str(folder.parent / "truth.json"), "checkpoint": str(weights)}
+    facts = {"evaluated": facts | changed.pop("facts", {})}
     (folder / "metrics.json").write_text(json.dumps(values | facts | changed))
     return values
 
@@ -72,7 +74,7 @@ def test_a_setting_of_a_later_version_had_its_default(tmp_path):
 
 def test_results_of_evaluate_have_their_interval(tmp_path):
     folder = make_run(tmp_path / "a")
-    expected = evaluated(folder / "val")
+    expected = evaluated(folder / "val", folder / "best.safetensors")
     (run,) = read_runs([folder]).runs
     (each,) = run.evaluated
     assert each.interval.value == pytest.approx(expected["AP"])
@@ -85,12 +87,12 @@ def test_results_of_evaluate_have_their_interval(tmp_path):
     ("changed", "told"),
     [
         ({"AP": 0.123}, "its AP against .* is not that of the metrics.json beside it"),
-        ({"evaluated": {"annotations": "nowhere.json"}}, "nowhere.json does not exist"),
+        ({"facts": {"annotations": "nowhere.json"}}, "nowhere.json does not exist"),
     ],
 )
 def test_an_interval_that_cannot_be_is_told_of(tmp_path, changed, told):
     folder = make_run(tmp_path / "a")
-    evaluated(folder / "val", **changed)
+    evaluated(folder / "val", folder / "best.safetensors", **changed)
     found = read_runs([folder])
     (each,) = found.runs[0].evaluated
     assert each.interval.low is None
@@ -98,13 +100,17 @@ def test_an_interval_that_cannot_be_is_told_of(tmp_path, changed, told):
     assert re.search(told, found.notes[0])
 
 
-def test_what_demo_evaluates_beside_its_training(tmp_path):
-    make_run(tmp_path / "demo/training")
-    evaluated(tmp_path / "demo")
-    (run,) = read_runs([tmp_path / "demo"]).runs
-    assert [each.folder for each in run.evaluated] == [tmp_path / "demo"]
+def test_results_count_for_the_run_whose_weights_they_are_of(tmp_path):
+    training = make_run(tmp_path / "demo/training")
     make_run(tmp_path / "demo/other")
-    assert [run.evaluated for run in read_runs([tmp_path / "demo"]).runs] == [(), ()]
+    (training / "best.safetensors").write_bytes(b"")
+    evaluated(tmp_path / "demo", training / "best.safetensors")
+    evaluated(tmp_path / "demo/other/val", "training/best.safetensors")
+    evaluated(training / "val", "demo/training/best.safetensors")
+    evaluated(training / "test", "elsewhere/training/best.safetensors")
+    other, run = read_runs([tmp_path / "demo"], intervals=False).runs
+    assert [each.folder for each in run.evaluated] == [training / "val", tmp_path / "demo"]
+    assert other.evaluated == ()
 
 
 def test_a_damaged_run_is_left_out_with_a_note(tmp_path):
@@ -133,7 +139,10 @@ def test_a_run_before_its_first_epoch_has_no_numbers(tmp_path):
 def test_pckh_has_no_interval(tmp_path):
     folder = make_run(tmp_path / "a", number="PCKh", ap=(88.0, 90.0))
     (folder / "results.json").write_text("[]")
-    facts = {"PCKh": 0.9, "evaluated": {"annotations": "mpii.json"}}
+    facts = {
+        "PCKh": 0.9,
+        "evaluated": {"annotations": "mpii.json", "checkpoint": str(folder / "best.safetensors")},
+    }
     (folder / "metrics.json").write_text(json.dumps(facts))
     found = read_runs([folder])
     assert found.runs[0].number == "PCKh"
@@ -160,7 +169,8 @@ def test_names_tell_runs_apart():
 
 
 def test_the_table_shows_them(tmp_path):
-    evaluated(make_run(tmp_path / "runs/a", "optimizer.lr=0.001") / "val")
+    folder = make_run(tmp_path / "runs/a", "optimizer.lr=0.001")
+    evaluated(folder / "val", folder / "best.safetensors")
     make_run(tmp_path / "runs/b", "optimizer.lr=0.002", ap=(0.3, None))
     out, _ = run_here("runs", tmp_path / "runs")
     assert "optimizer.lr" in out
@@ -169,3 +179,30 @@ def test_the_table_shows_them(tmp_path):
     assert "5 min" in out
     out, _ = run_here("runs", tmp_path / "runs/a", tmp_path / "runs/a")
     assert "no setting differs" not in out  # it is one run, named twice
+
+
+def test_the_page_lays_the_curves_over_one_another(tmp_path):
+    """Nine runs, one of them before its first epoch, one with a name that is no HTML."""
+    for at in range(8):
+        make_run(tmp_path / f"runs/<b>{at}", f"optimizer.lr=0.00{at + 1}", ap=(0.1 * at, 0.6))
+    make_run(tmp_path / "runs/new", ap=())
+    evaluated(tmp_path / "runs/<b>0/val", tmp_path / "runs/<b>0/best.safetensors")
+    page = tmp_path / "runs.html"
+    out, _ = run_here("runs", tmp_path / "runs", "--html", page)
+    assert str(page) in out
+    text = page.read_text()
+    assert "<b>0" not in text
+    assert "nan" not in text.lower().replace("tenant", "")
+    assert text.count("<polyline") == 8 * 4
+    seen = browse(page, tmp_path)
+    assert seen["errors"] == seen["blocked"] == seen["loaded"] == []
+    assert all(seen["charts"])
+    assert len(seen["charts"]) == 4
+    for table in seen["tables"]:
+        check_sorted(table)
+
+
+def test_runs_without_any_epoch_make_a_page_without_charts(tmp_path):
+    make_run(tmp_path / "a", ap=())
+    run_here("runs", tmp_path / "a", "--html", tmp_path / "runs.html")
+    assert "<svg" not in (tmp_path / "runs.html").read_text()
