@@ -89,6 +89,10 @@ def evaluate(
         str | None,
         typer.Option(help="Score every combination of these: flip,shift,codec,nms, or a part."),
     ] = None,
+    report: Annotated[
+        bool,
+        typer.Option("--report", help="Write report.html, too: what goes wrong, with pictures."),
+    ] = False,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Crops per forward pass.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 1,
     evaluator: EvaluatorOption = "fast",
@@ -122,6 +126,8 @@ def evaluate(
     from pose_hrnet.data.formats.results import POSE_BYTES, RESULTS_FILE, RESULTS_LOCK
     from pose_hrnet.evaluation.evaluate import COMPARISON_FILE
     from pose_hrnet.evaluation.evaluate import evaluate as run_evaluation
+    from pose_hrnet.evaluation.report.write import REPORT_FILE, write_report
+    from pose_hrnet.evaluation.scorer import FileTruth
     from pose_hrnet.evaluation.settings import compare_settings
     from pose_hrnet.inference.load import load_model
 
@@ -135,6 +141,10 @@ def evaluate(
         world.on_main(lambda: check_room(output, POSE_BYTES * (crops or 0), "results"))
         file = checkpoint_file(checkpoint)
         check_there(annotations, images, boxes, head_sizes)
+        reported: list[FileTruth] = []
+        if report:  # what it cannot be written of is said before any work
+            named = given(metric=metric, category=category)
+            world.on_main(lambda: reported.append(FileTruth.of(annotations, **named)))
         model = load_model(
             file,
             card=card,
@@ -206,8 +216,6 @@ def evaluate(
                 evaluation.write(output)
             print_evaluation(evaluation)
         if intervals and world.is_main:
-            from pose_hrnet.evaluation.scorer import FileTruth
-
             try:
                 truth = FileTruth.of(annotations, category=category, metric=metric)
                 print_intervals(_intervals(truth, annotations, output / RESULTS_FILE, None))
@@ -216,6 +224,13 @@ def evaluate(
         if annotated is not None:
             say(_cost(evaluation, annotated))
         say(f"{output / 'metrics.json'}\n{output / RESULTS_FILE}")
+        for known in reported:
+            page = output / REPORT_FILE
+            try:
+                write_report(output / RESULTS_FILE, known, page, images=images, progress=bars)
+                say(str(page))
+            except ValueError as error:
+                say(f"note: there is no report: {error}")
 
 
 def _detect(detector: Detector, data: DataSet, world: World) -> None:

@@ -160,5 +160,8 @@ class TrainConfig(Section):
     (official)."""
     evaluate_every: PositiveInt = 5
     """Epochs between evaluations; the last epoch is always evaluated."""
+    report: bool = True
+    """At the end, write report.html on the evaluation of the best weights: what goes wrong, with
+    pictures. Not of MPII."""
     save_every: PositiveInt | None = 500
     """Optimiser steps between saves within an epoch; null: only at its end."""

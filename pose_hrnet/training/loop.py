@@ -19,7 +19,7 @@ from torch import Tensor
 
 from pose_hrnet.data.crops import CropBatch
 from pose_hrnet.data.loader import on_device
-from pose_hrnet.evaluation.evaluate import evaluate
+from pose_hrnet.evaluation.evaluate import Evaluation, evaluate
 from pose_hrnet.evaluation.scorer import main_number
 from pose_hrnet.system.interrupts import Interrupted, Interrupts
 from pose_hrnet.system.progress import SILENT, Progress
@@ -95,6 +95,9 @@ class TrainingRun:
                 self.learn_epoch()
                 self._conclude_epoch()
             if self.world.is_main:
+                if self.config.train.report:
+                    with self._full_disk_does_not_end_it():
+                        self.report.page(self.parts.held_out, self.progress)
                 self.report.finish(self.done.lines, self.output / BEST)
         except Interrupted as stop:
             self._wait_for_writer()
@@ -171,8 +174,12 @@ class TrainingRun:
             self.done.finish_epoch(self.parts.rate(self.done.step - 1, self.seconds))
         if self._evaluation_is_due():
             with self.interrupts.abandoning():
-                scores = self._evaluate()
-            self._save(is_best=self.done.note_scores(scores))
+                evaluation = self._evaluate()
+            is_best = self.done.note_scores(dict(evaluation.scores.values))
+            self._save(is_best=is_best)
+            if is_best and self.world.is_main:
+                with self._full_disk_does_not_end_it():
+                    evaluation.with_provenance({"checkpoint": BEST}).write(self.output)
         self._report_epoch()
 
     def place(self) -> str:
@@ -247,8 +254,8 @@ class TrainingRun:
         due = self._is_finished() or done.epoch % self.config.train.evaluate_every == 0
         return fresh and due and main_number(done.lines[-1]) is None
 
-    def _evaluate(self) -> dict[str, float]:
-        """The metric's numbers on the validation set, in the training's arithmetic."""
+    def _evaluate(self) -> Evaluation:
+        """Score the validation set, in the training's arithmetic."""
         parts, test = self.parts, self.config.test
         network = self.step.to_score(parts.model)
         self.world.copy_from_main(network)  # what is saved: batch statistics are each one's own
@@ -268,7 +275,7 @@ class TrainingRun:
             pictures = parts.showcase.pictures(model, evaluation.poses)
             with self._full_disk_does_not_end_it():
                 self.report.pictures(pictures, self.done.epoch)
-        return dict(evaluation.scores.values)
+        return evaluation
 
     def _report_epoch(self) -> None:
         """Report the last finished epoch, unless that was done before."""

@@ -14,11 +14,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pose_hrnet.evaluation.scorer import CURVE_SCORES, main_number
+from pose_hrnet.data.formats.results import RESULTS_FILE
+from pose_hrnet.evaluation.evaluate import EvaluationSet
+from pose_hrnet.evaluation.metrics.pckh import MpiiTruth
+from pose_hrnet.evaluation.report.write import REPORT_FILE, write_report
+from pose_hrnet.evaluation.scorer import CURVE_SCORES, FileTruth, main_number
 from pose_hrnet.keypoints.records import Image
 from pose_hrnet.system.files import write_text
 from pose_hrnet.system.inputs import read_input
-from pose_hrnet.system.progress import Bar
+from pose_hrnet.system.progress import Bar, Progress
 from pose_hrnet.system.text import duration, one_line, speed
 from pose_hrnet.training.loggers import Loggers, RunLogger
 from pose_hrnet.training.summary import Facts, Tell, epoch_in_words, log_facts, result_facts
@@ -108,6 +112,28 @@ class Report:
                 write_image(self.output / f"{name}.png", picture)
             self.loggers.picture(name, picture, epoch)
 
+    def page(self, held_out: EvaluationSet, progress: Progress) -> None:
+        """Write the report on the evaluation of the best weights; a fault of it ends no run.
+
+        Args:
+            held_out: What was evaluated.
+            progress: Watches.
+
+        Raises:
+            OSError: If the disk is full.
+        """
+        scorer, results = held_out.scorer, self.output / RESULTS_FILE
+        if isinstance(scorer.truth, MpiiTruth) or not results.exists():
+            return
+        truth = FileTruth(scorer.metric, scorer.truth, scorer.skeleton)
+        images = held_out.data.images
+        try:
+            write_report(
+                results, truth, self.output / REPORT_FILE, images=images, progress=progress
+            )
+        except ValueError as error:
+            log.warning("no %s: %s", REPORT_FILE, one_line(error))
+
     def finish(self, lines: list[dict[str, Any]], best: Path) -> None:
         """Say what came of the run, and where its pictures are.
 
@@ -118,7 +144,10 @@ class Report:
         facts = result_facts(lines, best)
         names = ["curve", *KEPT_PICTURES]
         kept = [f"{name}.png" for name in names if (self.output / f"{name}.png").exists()]
-        self.tell(Facts(facts.title, (*facts.rows, ("pictures", ", ".join(kept)))))
+        rows = [*facts.rows, ("pictures", ", ".join(kept))]
+        if (self.output / REPORT_FILE).exists():
+            rows.append(("report", REPORT_FILE))
+        self.tell(Facts(facts.title, tuple(rows)))
 
     def close(self) -> None:
         """Finish what the loggers write."""

@@ -3,8 +3,9 @@
 ``config.yaml`` as it was run, ``last.pt`` (everything needed to resume) and the one before it,
 ``last.previous.pt``, ``best.safetensors`` (the weights of the best AP, or PCKh), ``metrics.jsonl``
 (a line per epoch), ``origin.json`` (what it was made with), ``curve.png``,
-``best_predictions.png`` and ``worst_predictions.png`` (of the
-last evaluation), what loggers leave: ``tensorboard/``, and the ids of remote runs in
+``best_predictions.png`` and ``worst_predictions.png`` (of the last evaluation), ``results.json``
+and ``metrics.json`` (of the best weights) and at the end ``report.html`` on them, what loggers
+leave: ``tensorboard/``, and the ids of remote runs in
 ``loggers.json``; and ``.lock``, locked by the process that owns the folder.
 """
 
@@ -48,6 +49,7 @@ RESUMABLE_CHANGES = frozenset(
         "data.val.head_sizes",
         "test.batch_size",
         "train.evaluate_every",
+        "train.report",
         "train.save_every",
         *(f"recipe.{note}" for note in RecipeNotes.model_fields),
     }

@@ -125,6 +125,15 @@ def test_room_for_all_results_is_asked_for_before_anything_is_predicted(
     assert "has 1 MB free, but the run needs about 2 MB for results; make room" in error
 
 
+def test_the_report_is_written_on_request(files, tmp_path):
+    said, metrics = evaluate(files, tmp_path, "--report")
+    page = (tmp_path / "report.html").read_text()
+    assert str(tmp_path / "report.html") in said
+    assert f"AP is {metrics['AP']:.3f}" in page
+    assert str(files / "tiny.safetensors") in page
+    assert "data:image/jpeg" in page
+
+
 def test_intervals_of_an_evaluation_and_of_a_results_file(files, tmp_path):
     said, metrics = evaluate(files, tmp_path, "--intervals")
     assert f"AP │ {metrics['AP']:.3f} [" in said

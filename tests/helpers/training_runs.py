@@ -17,7 +17,8 @@ NETWORK = [
 
 TINY = [
     *NETWORK, "codec.input_wh=[32, 64]", "codec.sigma=1", "train.batch_size=4", "train.epochs=3",
-    "train.evaluate_every=2", "train.precision=fp32", "data.workers=0", "optimizer.warmup_steps=2",
+    "train.evaluate_every=2", "train.report=false", "train.precision=fp32", "data.workers=0",
+    "optimizer.warmup_steps=2",
 ]  # fmt: skip
 
 

@@ -88,11 +88,13 @@ def test_every_network_trains_and_comes_back(settings, tmp_path, network, archit
 
 
 def test_run_leaves_what_it_promises(settings, tmp_path):
+    settings = [*settings, "train.report=true"]
     best = train(load_config("demo", settings), tmp_path / "run", device="cpu")
     names = {path.name for path in (tmp_path / "run").iterdir()} - {"tensorboard", ".lock"}
     pictures = {"curve.png", "best_predictions.png", "worst_predictions.png"}
-    assert names == {"best.safetensors", "config.yaml", "last.pt", "metrics.jsonl", "origin.json",
-                     "last.previous.pt", *pictures}  # fmt: skip
+    scored = {"results.json", "metrics.json", "report.html", "origin.json"}
+    assert names == {"best.safetensors", "config.yaml", "last.pt", "metrics.jsonl",
+                     "last.previous.pt", *scored, *pictures}  # fmt: skip
     lines = read_metrics(tmp_path / "run/metrics.jsonl")
     assert [line["epoch"] for line in lines] == [1, 2, 3]
     assert ["AP" in line for line in lines] == [False, True, True]
@@ -351,3 +353,17 @@ def test_weight_decay_reaches_every_optimiser(name):
     parameter.weight.grad = torch.zeros_like(parameter.weight)
     optimizer.step()
     assert abs(parameter.weight.item()) < abs(before)
+
+
+def test_the_report_of_a_run_is_of_its_best_weights(settings, tmp_path):
+    config = load_config("demo", [*settings, "train.report=true"])
+    told = []
+    train(config, tmp_path / "run", device="cpu", loggers=[], tell=told.append)
+    best = max(line.get("AP", -1) for line in read_metrics(tmp_path / "run/metrics.jsonl"))
+    facts = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert facts["AP"] == best
+    assert facts["evaluated"]["checkpoint"] == "best.safetensors"
+    page = (tmp_path / "run/report.html").read_text()
+    assert f"AP is {best:.3f}" in page
+    assert "run on people.json" in page
+    assert dict(told[-1].rows)["report"] == "report.html"
