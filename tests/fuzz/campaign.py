@@ -202,7 +202,9 @@ def _commands(kind: str, name: str) -> list[list[str]]:
                 [*ours, "--detector=detector.yaml", "--no-overlays"]]  # fmt: skip
     if kind == "results":
         return [score, [*score, "--evaluator=pycocotools"], [*score, "--skeleton=coco17"],
-                compare]  # fmt: skip
+                compare, ["track", "results.json", "--fps=25", "--output=out.json"],
+                ["track", "results.json", "--fps=25", "--smooth=savgol"],
+                ["track", "results.json", "--fps=25", "--smooth=one_euro"]]  # fmt: skip
     if kind == "images":
         formats = "--format=yolo,openpose,labelstudio,mmpose,coco-annotations"
         pictures = ["predict", "pictures", *ours[2:]]

@@ -26,9 +26,11 @@ from pose_hrnet.system.text import one_line
 TICKS = 90_000
 """Of the clock of the file, in a second: 0.01 ms."""
 KEY_FRAMES_S = 2
-"""Seconds between two places that a player can jump to; as much is lost on a full disk."""
+"""Seconds between two places that a player can jump to."""
+PIECE = "500000"
+"""Microseconds that are written together; as much is lost with the program, or on a full disk."""
 ENCODERS = {
-    "libx264": {"preset": "superfast", "crf": "21", "bf": "0"},
+    "libx264": {"preset": "superfast", "crf": "21", "bf": "0", "rc-lookahead": "0"},
     "libopenh264": {},
     "h264_videotoolbox": {},
     "mpeg4": {"q": "4"},
@@ -114,7 +116,12 @@ class _ContainerRecording:
         height, width = image.shape[:2]
         self._size_wh = (width + width % 2, height + height % 2)
         self._file = _File(self.path, "x+")
-        options = {"movflags": "hybrid_fragmented", "use_editlist": "1"}
+        options = {
+            "movflags": "hybrid_fragmented",
+            "use_editlist": "1",
+            "frag_duration": PIECE,
+            "flush_packets": "1",
+        }
         self._container = self._av.open(self._file, "w", format="mp4", container_options=options)
         rate = Fraction(self._facts.rate).limit_denominator(1001)
         name = next(name for name in ENCODERS if _has_encoder(self._av, name))
