@@ -141,3 +141,16 @@ def test_offline_and_without_a_detector_the_three_ways_on_are_named(files, tmp_p
     ):
         _, error = run_here("predict", files / "images", *model, "--detector", name, code=2)
         assert what in error
+
+
+@pytest.mark.parametrize("kind", ["image", "annotations"])
+def test_what_detect_reads_is_not_written_over(files, kind):
+    image = next((files / "images").iterdir())
+    target = image if kind == "image" else files / "three.json"
+    before = target.read_bytes()
+    _, error = run_here(
+        "detect", files / "images", "--detector", files / "yolox.pth", "--backend", "eager",
+        "--annotations", files / "three.json", "-o", target, code=2,
+    )  # fmt: skip
+    assert f"{target} is read here, and would be written over" in error
+    assert target.read_bytes() == before

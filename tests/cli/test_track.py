@@ -60,7 +60,7 @@ def test_scores_that_begin_no_track_are_said(clip):
             "has 51 values in keypoints; expected x, y and score of the 16",
         ),
         (["--low-score", 0.5], "expected 0 <= low_score <= high_score"),
-        (["-o", "clip.poses.json"], "would be written over itself"),
+        (["-o", "clip.poses.json"], "is read here, and would be written over"),
     ],
 )
 def test_bad_options_are_one_sentence(clip, monkeypatch, options, said):
