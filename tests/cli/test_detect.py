@@ -118,6 +118,8 @@ def test_evaluate_says_what_a_detectors_boxes_cost(files, tmp_path):
     assert f"AP 0.000 with the detector's boxes, {best:.3f} with the annotated" in said
     _, error = run_here("evaluate", *data, *model, *found, "--boxes", "b.json", code=2)
     assert "--boxes and --detector both say where persons are" in error
+    _, error = run_here("evaluate", *data, *model, "--detector-threshold", 0.3, code=2)
+    assert "--detector-threshold does nothing without --detector" in error
 
 
 def test_offline_and_without_a_detector_the_three_ways_on_are_named(files, tmp_path, monkeypatch):

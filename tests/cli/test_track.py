@@ -30,7 +30,7 @@ def test_tracks_stand_beside_the_results(clip):
     out, _ = run_here("track", clip)
     rows = json.loads(clip.with_name("clip.poses.tracks.json").read_text())
     assert [row["track_id"] for row in rows] == [1, 2] * 5 + [1] + [1, 2] * 4
-    assert "19 persons in 10 frames, 0.4 s" in out
+    assert "19 poses in 10 frames, 0.4 s" in out
     assert "2 tracks; 0 poses in none" in out
 
 
