@@ -160,11 +160,13 @@ def _commands(kind: str, name: str) -> list[list[str]]:
     score = ["score", "results.json", "--annotations=people.json"]
     compare = ["compare", "results.json", "before.json", "--annotations=people.json",
                "--replicates=20"]  # fmt: skip
+    report = ["report", "results.json", "--annotations=people.json", "--images=images",
+              "--output=out.html"]  # fmt: skip
     validate = ["data", "validate", "--annotations=people.json", "--workers=1"]
     train = ["train", "recipe.yaml", "--output=out"]
     if kind == "annotations":
         return [
-            score, validate, [*validate, "--images=images", "--boxes=boxes.json"],
+            score, validate, [*validate, "--images=images", "--boxes=boxes.json"], report,
             evaluate, [*evaluate, "--boxes=boxes.json"], [*train, "--dry-run"],
             [*ours, "--annotations=people.json", "--boxes=boxes.json"], train,
             ["data", "shard", "--annotations=people.json", "--images=images", "--output=out",
@@ -183,7 +185,7 @@ def _commands(kind: str, name: str) -> list[list[str]]:
         ]  # fmt: skip
     if kind == "results":
         return [score, [*score, "--evaluator=pycocotools"], [*score, "--skeleton=coco17"],
-                compare]  # fmt: skip
+                compare, report, [*report, "--against=before.json"]]  # fmt: skip
     if kind == "images":
         formats = "--format=yolo,openpose,labelstudio,mmpose,coco-annotations"
         pictures = ["predict", "pictures", *ours[2:]]

@@ -36,6 +36,8 @@ COMMANDS: dict[str, list[str]] = {
                 "--format=yolo,openpose,labelstudio,mmpose,coco-annotations"],
     "compare": ["compare", "results.json", "before.json", "--annotations=people.json",
                 "--replicates=20", "--output=disk/compared.json"],
+    "report": ["report", "results.json", "--annotations=people.json", "--images=images",
+               "--output=disk/report.html"],
     "convert": ["weights", "convert", "model.pth", "--output=disk/x.safetensors",
                 "--input-size=64x32"],
     "shard": ["data", "shard", "--annotations=people.json", "--images=images",
