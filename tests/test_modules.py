@@ -20,7 +20,7 @@ COVERED_BY = {
     "benchmark/test_suite": (
         "benchmark/codec benchmark/evaluation benchmark/loading benchmark/machine "
         "benchmark/made_up benchmark/model benchmark/pipeline benchmark/prediction "
-        "benchmark/report benchmark/timing cli/benchmark"
+        "benchmark/report benchmark/timing benchmark/video cli/benchmark"
     ),
     "cli/test_options": "system/choices system/defaults",
     "cli/test_weights": "models/weights/inspect",

@@ -198,9 +198,10 @@ def draw(points: dict[str, tuple[float, float]], path: Path) -> None:
         for name, point in chosen.items():
             text = " ".join(name.split("_")[:2])
             axes.annotate(text, point, xytext=(4, 5), textcoords="offset points", fontsize=8)
-        title = "short trainings" if start == "null" else "the default model, other inputs"
-        axes.set(title=title, xlabel="crops per processor second", ylabel="AP", ylim=(0, None))
-        axes.margins(x=0.15)
+        title = "short trainings" if start == "null" else "the default model as it is"
+        axes.set(title=title, xlabel="crops per processor second", ylabel="AP")
+        axes.set_ylim(0, 1.15 * max(ap for _, ap in chosen.values()))
+        axes.margins(x=0.25)
         axes.grid(alpha=0.3)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="svg", metadata={"Date": None})

@@ -6,6 +6,7 @@ loading      data loading
 codec        encoding and decoding
 prediction   image files to keypoints
 pipeline     image files to persons and their keypoints
+video        a video to its results and its overlay
 made_up      annotations and results of any size
 evaluation   the COCO numbers
 suite        all of them

@@ -54,17 +54,7 @@ def benchmark_pipeline(
 
     def stages() -> Stages:
         if not loaded:
-            path = choice.checkpoint or choice.exported[0]
-            only = choice.backends[0] if len(choice.backends) == 1 else "auto"
-            model = load_model(
-                path,
-                backend=only if choice.checkpoint else "auto",
-                precision="auto",
-                device=choice.device,
-                flip_test=choice.averages,
-            )
-            found = load_detector(detector, backend=only, precision="auto", device=choice.device)
-            loaded.append((found, PoseEstimator(model, batch_size=max(choice.batches))))
+            loaded.append(load_stages(choice, detector))
         return loaded[0]
 
     works: dict[str, Callable[[Stages, Sequence[Job]], object]] = {
@@ -99,6 +89,20 @@ def benchmark_pipeline(
         {"model": model_name, "detector": said, "flip_test": choice.averages},
         (*notes, *_share(rows)),
     )
+
+
+def load_stages(choice: ModelChoice, detector: str | Path) -> Stages:
+    """The detector and the pose model; of several backends the best one here, for both."""
+    only = choice.backends[0] if len(choice.backends) == 1 else "auto"
+    model = load_model(
+        choice.checkpoint or choice.exported[0],
+        backend=only if choice.checkpoint else "auto",
+        precision="auto",
+        device=choice.device,
+        flip_test=choice.averages,
+    )
+    found = load_detector(detector, backend=only, precision="auto", device=choice.device)
+    return found, PoseEstimator(model, batch_size=max(choice.batches))
 
 
 def random_detector(folder: Path) -> Path:

@@ -15,6 +15,7 @@ from pose_hrnet.benchmark.model import ModelChoice, benchmark_model, random_chec
 from pose_hrnet.benchmark.pipeline import benchmark_pipeline, random_detector
 from pose_hrnet.benchmark.prediction import benchmark_prediction, first_jobs
 from pose_hrnet.benchmark.timing import Measurement, Pace
+from pose_hrnet.benchmark.video import benchmark_video
 from pose_hrnet.config.files import load_config
 from pose_hrnet.config.recipe import Config
 from pose_hrnet.data.synthetic.dataset import synthesize
@@ -44,7 +45,8 @@ class Plan:
             its input size.
         checkpoint: A checkpoint, or an exported model.
         exported: Exported models to stand beside it.
-        detector: Of ``pipeline``, as of `load_detector`; None: a small one with random weights.
+        detector: Of ``pipeline`` and ``video``, as of `load_detector`; None: a small one with
+            random weights.
         backends: As of `ModelChoice`; so are the next three.
         precisions: See there.
         batches: See there.
@@ -102,7 +104,7 @@ def run_benchmarks(plan: Plan, *, progress: Progress = SILENT) -> Iterator[Measu
     if plan.images is not None and plan.annotations is None:
         raise ValueError("--images needs the --annotations that name them; give both")
     # Before minutes are spent on the others.
-    if {"prediction", "pipeline", "model"} & {*plan.sections}:
+    if {"prediction", "pipeline", "video", "model"} & {*plan.sections}:
         _choice(plan).check_files()
     with tempfile.TemporaryDirectory(prefix="pose_hrnet_") as name:
         folder = Path(name)
@@ -118,6 +120,8 @@ def run_benchmarks(plan: Plan, *, progress: Progress = SILENT) -> Iterator[Measu
             yield _prediction(plan, folder, config, progress)
         if "pipeline" in plan.sections:
             yield _pipeline(plan, folder, config, progress)
+        if "video" in plan.sections:
+            yield _video(plan, folder, config, progress)
         if "model" in plan.sections:
             yield from _model(plan, folder, config, progress)
 
@@ -157,6 +161,21 @@ def _pipeline(plan: Plan, folder: Path, config: Config, progress: Progress) -> M
         plan.pace,
         detector=plan.detector or random_detector(folder),
         model_name=name,
+        progress=progress,
+    )
+
+
+def _video(plan: Plan, folder: Path, config: Config, progress: Progress) -> Measurement:
+    choice, name = _models(plan, folder, config)
+    work = folder / "video"
+    work.mkdir()
+    return benchmark_video(
+        choice,
+        first_jobs(*_data_set(plan, folder, progress)),
+        plan.pace,
+        detector=plan.detector or random_detector(folder),
+        model_name=name,
+        work=work,
         progress=progress,
     )
 

@@ -15,8 +15,10 @@ from pose_hrnet.cli import data, recipes, weights
 from pose_hrnet.cli.benchmark import benchmark
 from pose_hrnet.cli.compare import compare
 from pose_hrnet.cli.console import (
+    BAD_INPUT,
     RichProgress,
     one_sentence_errors,
+    print_error,
     print_table,
     say,
 )
@@ -35,6 +37,7 @@ from pose_hrnet.cli.runs import runs
 from pose_hrnet.cli.tables import print_scores
 from pose_hrnet.cli.track import track
 from pose_hrnet.cli.train import train
+from pose_hrnet.system.interrupts import end_at_once_on_interrupt
 
 app = typer.Typer(
     cls=Commands,
@@ -107,4 +110,9 @@ app.command()(recipes.recipes)
 
 def main() -> None:
     """Entry point of the installed command."""
-    app()
+    end_at_once_on_interrupt()
+    try:
+        app()
+    except OSError as error:  # of Typer's own printing: commands tell theirs themselves
+        print_error(f"standard output could not be written ({error.strerror or error})")
+        raise SystemExit(BAD_INPUT) from None

@@ -53,7 +53,8 @@ def benchmark(
         typer.Option("--exported", help="Exported model to stand beside it; may be repeated."),
     ] = None,
     detector: Annotated[
-        str | None, typer.Option(help="Of pipeline: a card, weights or a name; else random ones.")
+        str | None,
+        typer.Option(help="Of pipeline and video: a card, weights or a name; else random ones."),
     ] = None,
     backends: Annotated[
         str | None, typer.Option(help=f"Some of {_list(get_args(Backend))}; all but auto.")

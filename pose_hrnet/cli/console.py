@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,8 +28,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from pose_hrnet.cli.streams import ERRORS, OUTPUT
-from pose_hrnet.system.interrupts import Interrupted, exit_code
+from pose_hrnet.cli.streams import ERRORS, OUTPUT, as_stream
+from pose_hrnet.system.interrupts import Interrupted, exit_code, take_interrupts
 from pose_hrnet.system.launch import Rank
 from pose_hrnet.system.progress import SILENT, Bar
 from pose_hrnet.system.text import duration, printable, shown
@@ -43,8 +44,8 @@ def _console(**options: Any) -> Console:
     return folded if folded.is_terminal else Console(width=UNFOLDED, **options)
 
 
-console = _console(quiet=not HERE.is_main, file=OUTPUT)
-errors = _console(stderr=True, file=ERRORS)
+console = _console(quiet=not HERE.is_main, file=as_stream(OUTPUT))
+errors = _console(stderr=True, file=as_stream(ERRORS))
 
 INTERRUPTED = exit_code(signal.SIGINT)
 BAD_INPUT = 2
@@ -107,6 +108,13 @@ def one_sentence_errors_of_all(command: _Command) -> _Command:
     return _one_sentence_errors(command, alone=False)
 
 
+def _is_folder_there() -> bool:
+    try:
+        return bool(os.getcwd())
+    except FileNotFoundError:
+        return False
+
+
 def _in_words(error: Exception) -> str:
     """The message of an error; of one that the system itself raised, without its number."""
     if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
@@ -120,8 +128,17 @@ def _one_sentence_errors(command: _Command, *, alone: bool) -> _Command:
         set_up_logging()
         if alone and HERE.size > 1:
             refuse_several(command.__name__)
+        take_interrupts()
         try:
-            return command(*args, **kwargs)
+            if not _is_folder_there():
+                raise ValueError("the current folder was removed; go to one that is there")
+            done = command(*args, **kwargs)
+            if OUTPUT.full is not None:
+                raise OSError(
+                    f"standard output could not be written ({OUTPUT.full}); files that the "
+                    "command names are whole"
+                )
+            return done
         except (ValueError, OSError, FloatingPointError) as error:
             print_error(_in_words(error))
             raise typer.Exit(BAD_INPUT) from None

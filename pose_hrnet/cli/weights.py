@@ -168,6 +168,9 @@ def convert(
     annotations: Annotated[
         Path | None, typer.Option(help="COCO JSON whose category names other keypoints.")
     ] = None,
+    float16: Annotated[
+        bool, typer.Option("--float16", help="Numbers of half the size; still computed in fp32.")
+    ] = False,
     offline: Offline = False,
 ) -> None:
     """Write any pose checkpoint as one of ours, which carries all that decoding needs.
@@ -180,7 +183,7 @@ def convert(
             f"{output.with_suffix('.safetensors').name}"
         )
     from pose_hrnet.data.formats.skeletons import find_skeleton
-    from pose_hrnet.models.weights.load import load_network, save_model
+    from pose_hrnet.models.weights.load import half_precision, load_network, save_model
 
     loaded = load_network(
         checkpoint_file(file),
@@ -194,7 +197,8 @@ def convert(
     card = loaded.card
     if border_true is not None:
         card = replace(card, codec=replace(card.heatmap_codec, border_true=border_true))
-    save_model(output, loaded.network.state_dict(), card)
+    state_dict = loaded.network.state_dict()
+    save_model(output, half_precision(state_dict) if float16 else state_dict, card)
     rows = [[s.name, s.value, s.origin] for s in loaded.report.settings]
     if rows:
         print_table("what the card says", ["setting", "value", "from"], rows)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from pose_hrnet.data.people import read_annotations
 from pose_hrnet.inference.detection.boxes import PersonBoxes
 from pose_hrnet.inference.detector import Detector, detect_stream
 from pose_hrnet.inference.image_files import find_images
-from pose_hrnet.inference.sources import identify
+from pose_hrnet.inference.sources import identify, own_names
 from pose_hrnet.inference.written import GrowingFile
 from pose_hrnet.keypoints.geometry import xyxy_to_xywh
 from pose_hrnet.keypoints.records import PERSON, Image, ImageId, Images
@@ -82,8 +81,7 @@ def detect_files(
     with tempfile.TemporaryDirectory(prefix="pose_hrnet_") as downloads:
         paths = find_images(inputs, downloads=Path(downloads))
         ids = identify(paths, None, annotations).image_ids
-        uses = Counter(path.name for path in paths)
-        names = {path: path.name if uses[path.name] == 1 else path.as_posix() for path in paths}
+        names = own_names(paths)
         images = Images(
             tuple(_coco_id(path, ids[path]) for path in paths),
             tuple(names.values()),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,9 @@ from typing import Any
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
+
+_BEGUN_IN_C = ("torch", "torchvision", "openvino", "onnxruntime", "cv2")
+"""Modules whose beginning calls Python from C++."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -97,6 +101,33 @@ class Interrupts:
 
 def _is_ignored(number: int) -> bool:
     return signal.getsignal(number) == signal.SIG_IGN
+
+
+def end_at_once_on_interrupt() -> None:
+    """Let Ctrl-C end a program that has only begun, in silence and not with a traceback.
+
+    It is undone by `take_interrupts`.
+    """
+    if threading.current_thread() is threading.main_thread() and not _is_ignored(signal.SIGINT):
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def take_interrupts() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt again, but where it would be an abort."""
+    main = threading.current_thread() is threading.main_thread()
+    if main and signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    # C++ that imports Python cannot hand an exception on.
+    for name in _BEGUN_IN_C:
+        spec = getattr(sys.modules.get(name), "__spec__", None)
+        if getattr(spec, "_initializing", False):
+            with suppress(OSError):
+                os.write(2, b"interrupted\n")
+            os._exit(exit_code(number))
+    raise KeyboardInterrupt
 
 
 def exit_code(number: int) -> int:

@@ -131,8 +131,9 @@ def _extent(points: Float64) -> float:
     return float(np.ptp(points, axis=0).max()) if len(points) > 1 else 0.0
 
 
-def _opacity(score: float) -> float:
-    return float(np.clip(0.25 + 0.75 * score, 0, 1))
+def _opacity(scores: Float64) -> Float64:
+    opaque: Float64 = np.clip(0.25 + 0.75 * scores, 0, 1)
+    return opaque
 
 
 def _draw_limbs(
@@ -144,18 +145,17 @@ def _draw_limbs(
     style: _Style,
 ) -> None:
     """All limbs of a person: first their dark rims, which part them from what is behind."""
-    limbs = []
-    for a, b in skeleton.links:
-        length = float(np.linalg.norm(points[a] - points[b]))
-        if seen[a] and seen[b] and length >= _SHORTEST_LIMB:
-            same = style.colors[a] == style.colors[b]
-            color = style.colors[a] if same else style.own
-            width = min(style.width, max(length / _LENGTH_PER_WIDTH, _THINNEST))
-            limbs.append((points[[a, b]], color, width, _opacity(min(scores[a], scores[b]))))
-    for ends, _, width, opacity in limbs:
-        _limb(canvas, ends, BLACK, width + max(1.0, 0.5 * width), 0.45 * opacity)
-    for ends, color, width, opacity in limbs:
-        _limb(canvas, ends, color, width, opacity)
+    links = np.array(skeleton.links, np.intp).reshape(-1, 2)
+    links = links[seen[links].all(axis=1)]
+    lengths = np.linalg.norm(points[links[:, 0]] - points[links[:, 1]], axis=1)
+    links, lengths = links[lengths >= _SHORTEST_LIMB], lengths[lengths >= _SHORTEST_LIMB]
+    sides = [(style.colors[a], style.colors[b]) for a, b in links.tolist()]
+    colors = [one if one == other else style.own for one, other in sides]
+    widths = np.minimum(style.width, np.maximum(lengths / _LENGTH_PER_WIDTH, _THINNEST))
+    opacities = _opacity(scores[links].min(axis=1, initial=np.inf))
+    rims = _bars(points[links], widths + np.maximum(1.0, 0.5 * widths))
+    _fill(canvas, rims, [BLACK] * len(links), 0.45 * opacities)
+    _fill(canvas, _bars(points[links], widths), colors, opacities)
 
 
 def _draw_joints(
@@ -166,44 +166,56 @@ def _draw_joints(
     distances[:, ~seen] = np.inf
     np.fill_diagonal(distances, np.inf)
     radii = np.minimum(0.7 * style.width + 0.8, 0.3 * distances.min(axis=1))
-    for k in np.flatnonzero(seen & (radii >= _SMALLEST_JOINT)).tolist():
-        rim = radii[k] + 0.35 * min(radii[k], style.width)
-        _dot(canvas, points[k], WHITE, rim, _opacity(scores[k]))
-        _dot(canvas, points[k], style.colors[k], radii[k], _opacity(scores[k]))
+    shown = np.flatnonzero(seen & (radii >= _SMALLEST_JOINT))
+    radii = radii[shown]
+    both = np.stack([radii + 0.35 * np.minimum(radii, style.width), radii], axis=1).ravel()
+    dots = points[shown].repeat(2, axis=0)[:, None] + both[:, None, None] * _CIRCLE
+    colors = [color for k in shown.tolist() for color in (WHITE, style.colors[k])]
+    _fill(canvas, dots, colors, _opacity(scores[shown]).repeat(2))
 
 
-def _limb(canvas: Image, ends: Float64, color: Color, width: float, opacity: float) -> None:
-    """A bar with round ends, of any width."""
-    along = (ends[1] - ends[0]) / max(float(np.linalg.norm(ends[1] - ends[0])), 1e-9)
-    across = np.array([-along[1], along[0]])
-    turn = np.linspace(-np.pi / 2, np.pi / 2, 7)[:, None]
-    cap = np.cos(turn) * along + np.sin(turn) * across
-    _fill(
-        canvas,
-        np.concatenate([ends[1] + cap * width / 2, ends[0] - cap * width / 2]),
-        color,
-        opacity,
-    )
+def _circle(start: float, turn: float, count: int) -> Float64:
+    angles = start + np.arange(count) * turn
+    points: Float64 = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return points
 
 
-def _dot(canvas: Image, center: Float64, color: Color, radius: float, opacity: float) -> None:
-    turn = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    circle = np.stack([np.cos(turn), np.sin(turn)], axis=1)
-    _fill(canvas, center + radius * circle, color, opacity)
+_CIRCLE = _circle(0.0, 2 * np.pi / 24, 24)
+_CAP = _circle(-np.pi / 2, np.pi / 6, 7)
+"""Half a circle around (1, 0)."""
 
 
-def _fill(canvas: Image, outline: Float64, color: Color, opacity: float) -> None:
-    """Blend a convex shape, ``(P, 2)`` pixels around it, into the canvas."""
-    outline = outline.clip(-_FAR, _FAR)
-    low = np.maximum(np.floor(outline.min(axis=0)).astype(int) - 1, 0)
-    high = np.minimum(np.ceil(outline.max(axis=0)).astype(int) + 2, canvas.shape[1::-1])
-    if (low >= high).any():
-        return
-    patch = canvas[low[1] : high[1], low[0] : high[0]]
-    drawn = patch.copy()
-    fixed = np.round((outline - low) * (1 << _BITS)).astype(np.int32)
-    cv2.fillConvexPoly(drawn, fixed, color, cv2.LINE_AA, _BITS)
-    patch[:] = cv2.addWeighted(drawn, opacity, patch, 1 - opacity, 0)
+def _bars(ends: Float64, widths: Float64) -> Float64:
+    """``(N, 14, 2)`` outlines of bars with round ends, from ``(N, 2, 2)`` ends and widths."""
+    along = ends[:, 1] - ends[:, 0]
+    along = along / np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
+    across = np.stack([-along[:, 1], along[:, 0]], axis=1)
+    cap = _CAP[:, :1] * along[:, None] + _CAP[:, 1:] * across[:, None]
+    cap = cap * widths[:, None, None] / 2
+    return np.concatenate([ends[:, 1:] + cap, ends[:, :1] - cap], axis=1)
+
+
+def _fill(canvas: Image, outlines: Float64, colors: Sequence[Color], opacities: Float64) -> None:
+    """Blend convex shapes into the canvas, one after the other.
+
+    Args:
+        canvas: ``(H, W, 3)``, drawn on.
+        outlines: ``(N, P, 2)`` pixels around them.
+        colors: Of the N shapes.
+        opacities: ``(N,)``.
+    """
+    outlines = outlines.clip(-_FAR, _FAR)
+    low = np.maximum(np.floor(outlines.min(axis=1)).astype(int) - 1, 0)
+    high = np.minimum(np.ceil(outlines.max(axis=1)).astype(int) + 2, canvas.shape[1::-1])
+    fixed = np.round((outlines - low[:, None]) * (1 << _BITS)).astype(np.int32)
+    corners = np.concatenate([low, high], axis=1).tolist()
+    each = zip(corners, fixed, colors, opacities.tolist(), strict=True)
+    for (left, top, right, bottom), outline, color, opacity in each:
+        if left < right and top < bottom:
+            patch = canvas[top:bottom, left:right]
+            drawn = patch.copy()
+            cv2.fillConvexPoly(drawn, outline, color, cv2.LINE_AA, _BITS)
+            patch[:] = cv2.addWeighted(drawn, opacity, patch, 1 - opacity, 0)
 
 
 def _outline(canvas: Image, box_xyxy: Float64, color: Color, width: float) -> None:

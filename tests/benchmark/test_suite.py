@@ -33,6 +33,7 @@ from pose_hrnet.benchmark.pipeline import benchmark_pipeline, random_detector
 from pose_hrnet.benchmark.prediction import benchmark_prediction, first_jobs
 from pose_hrnet.benchmark.report import remarks, table
 from pose_hrnet.benchmark.timing import Measurement, Pace, Row, Variant, measure, without_folders
+from pose_hrnet.benchmark.video import benchmark_video
 from pose_hrnet.cli.app import app
 from pose_hrnet.config.files import load_config
 from pose_hrnet.deploy.export import export_model
@@ -288,6 +289,23 @@ def test_the_pipeline_stands_beside_its_two_halves(checkpoint, tmp_path):
     assert "yolox_nano_random.pth (YOLOX-Nano, eager, fp32)" in found.notes[0]
     assert "of the images a second that the slower of the two reaches alone" in found.notes[1]
     assert "% of what both reach one after the other" in found.notes[2]
+
+
+def test_a_video_stands_beside_detector_and_network(checkpoint, tmp_path):
+    people = make_people(4)
+    annotations = write_annotations(people, tmp_path / "people.json")
+    jobs = first_jobs(annotations, write_images(people, tmp_path / "images"), 3)
+    choice = ModelChoice(checkpoint, (), ("eager",), ("fp32",), (3,), True, "cpu")
+    found = benchmark_video(
+        choice, jobs, ONCE, detector=random_detector(tmp_path), model_name="tiny", work=tmp_path
+    )
+    assert [row.reason for row in found.rows] == [""] * 5
+    assert [row.variant for row in found.rows][:3] == [
+        "detector and network", "video to results", "video to overlay",
+    ]  # fmt: skip
+    assert found.unit == "crop"
+    assert found.amount >= 6
+    assert "of the crops a second of detector and network alone" in found.notes[0]
 
 
 def test_the_loop_decodes_as_the_gaussian_codec():

@@ -116,6 +116,31 @@ def test_the_channel_order_is_said_and_given(tmp_path: Path) -> None:
     assert torch.equal(kept, torch.load(path)["conv1.weight"])
 
 
+def test_converted_to_float16_it_takes_half_the_room_and_predicts_nearly_the_same(
+    tmp_path: Path,
+) -> None:
+    model = tiny()
+    whole, half = tmp_path / "whole.safetensors", tmp_path / "half.safetensors"
+    save_model(whole, model.state_dict(), card_of(model))
+    run("convert", whole, "--output", half, "--float16")
+    loaded = load_network(half).network.state_dict()
+    assert half.stat().st_size < 0.6 * whole.stat().st_size
+    for name, values in load_network(whole).network.state_dict().items():
+        assert loaded[name].dtype == values.dtype
+        torch.testing.assert_close(loaded[name], values, rtol=1e-3, atol=1e-6)
+
+
+def test_what_float16_does_not_hold_is_not_written(tmp_path: Path) -> None:
+    model = tiny()
+    with torch.no_grad():
+        model.bn1.running_var[0] = 1e6
+    save_model(tmp_path / "whole.safetensors", model.state_dict(), card_of(model))
+    half = tmp_path / "half.safetensors"
+    said = run("convert", tmp_path / "whole.safetensors", "-o", half, "--float16", code=2)
+    assert "bn1.running_var has a number that float16 does not hold" in said
+    assert not half.exists()
+
+
 def test_convert_writes_safetensors_under_no_other_name(tmp_path: Path) -> None:
     torch.save(tiny().state_dict(), tmp_path / "pose_hrnet_w8_256x192.pth")
     said = run("convert", tmp_path / "pose_hrnet_w8_256x192.pth", "-o", tmp_path / "x.pth", code=2)

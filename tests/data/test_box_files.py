@@ -123,6 +123,8 @@ def test_a_file_without_boxes_has_no_persons(tmp_path: Path, text: str) -> None:
     [
         ("a.csv", "name,x\n", "has the columns name, x; expected file_name or image_id, x, y, w"),
         ("a.csv", "", "has the columns none; expected"),
+        ("a.txt", "inf 0.5 0.5 1 1", "line 1 has 5 values; expected YOLO's class, x, y"),
+        ("a.txt", "nan 0.5 0.5 1 1", "line 1 has 5 values; expected YOLO's class, x, y"),
         ("a.csv", "file_name\n" + "a" * 200_000, "is no CSV .field larger than field limit"),
         ("a.csv", CSV.format("x,y,w,h", "10,20,forty,60"), "line 2 has a box or score that is no"),
         ("a.csv", "file_name,x,y,w,h\n\n\na.jpg,1,2,k,4\n", "line 4 has a box or"),

@@ -119,6 +119,14 @@ def bad(kind):
     }.get(kind, kind)
 
 
+def test_a_field_that_is_no_text_is_refused_even_if_nobody_reads_it(tmp_path):
+    path = tmp_path / "results.json"
+    text = json.dumps([row(time_s=0, colour="blue")]).encode()
+    path.write_bytes(text.replace(b"blue", b"\xff\xfe"))
+    with pytest.raises(ValueError, match=r"results\.json is not a list of COCO keypoint results"):
+        read_recording(path, COCO17)
+
+
 @pytest.mark.parametrize("kind", BAD)
 def test_what_is_no_recording_is_refused_in_one_sentence(tmp_path, kind):
     options = {"fps": 25} if kind in ("no number", "fps too") else {}

@@ -18,6 +18,7 @@ from tests.fuzz.mutators import (
     mutate_arguments,
     mutate_bytes,
     mutate_json,
+    mutate_text,
     mutate_values,
     mutate_yaml,
 )
@@ -38,6 +39,9 @@ KINDS: dict[str, tuple[int, tuple[str, ...], Mutator]] = {
     "exports": (1, ("other.onnx", "exported.onnx"), mutate_bytes),
     "indexes": (3, ("shards/index.json",), mutate_json),
     "shards": (1, ("shards/*.tar",), mutate_bytes),
+    "foreign": (4, ("foreign/*", "yolo/data.yaml", "yolo/labels/train/*"), mutate_text),
+    "box files": (3, ("box_files/*",), mutate_text),
+    "detectors": (2, ("detector.yaml",), mutate_yaml),
     "recipes": (4, ("recipe.yaml", "skeleton.yaml"), mutate_yaml),
     "arguments": (4, (), mutate_bytes),
 }
@@ -90,7 +94,7 @@ def try_seed(seed: int, kit: Path, folder: Path) -> Tried:
     arguments = _mutated(rng, kind, folder)
     code, said = end_of(arguments, folder / "log")
     found = faults(code, said, folder / "out")
-    for name in ("best.safetensors", "x.safetensors", "out.png"):
+    for name in ("best.safetensors", "x.safetensors", "out.png", "out.json"):
         found += faults(0, "", folder / name)
     shutil.rmtree(folder)
     return Tried(seed, kind, arguments, found, said)
@@ -128,6 +132,8 @@ def _mutated(rng: random.Random, kind: str, folder: Path) -> list[str]:
         path.write_bytes(mutate_safetensors_card(rng, data))
     elif name.endswith(".json"):
         path.write_bytes(mutate_json(rng, data))
+    elif name.endswith(".yaml"):
+        path.write_bytes(mutate_yaml(rng, data))
     else:
         path.write_bytes(mutate(rng, data))
     return rng.choice(_commands(kind, name))
@@ -183,9 +189,28 @@ def _commands(kind: str, name: str) -> list[list[str]]:
             [*evaluate, "--boxes=boxes.json"], [*validate, "--boxes=boxes.json"],
             [*validate, "--boxes=boxes.json", "--images=images"],
         ]  # fmt: skip
+    if kind == "foreign":
+        source = "yolo" if name.startswith("yolo") else name
+        convert = ["data", "convert", source, "--output=out"]
+        if name == "foreign/tracks.xml":  # of a video, whose frames are not there
+            return [convert]
+        return [convert, [*convert, "--to=yolo", "--images=images"], [*convert, "--images=images"]]
+    if kind == "box files":
+        boxes = "--boxes=box_files" if name.endswith(".txt") else f"--boxes={name}"
+        return [[*ours, boxes], [*ours, boxes, "--annotations=people.json", "--box-format=xyxy"],
+                [*evaluate, boxes, "--backend=eager"], [*validate, boxes]]  # fmt: skip
+    if kind == "detectors":
+        return [["detect", "images", "--detector=detector.yaml", "--output=out.json"],
+                [*ours, "--detector=detector.yaml", "--no-overlays"]]  # fmt: skip
     if kind == "results":
         return [score, [*score, "--evaluator=pycocotools"], [*score, "--skeleton=coco17"],
+<<<<<<< HEAD
                 compare, report, [*report, "--against=before.json"]]  # fmt: skip
+=======
+                compare, ["track", "results.json", "--fps=25", "--output=out.json"],
+                ["track", "results.json", "--fps=25", "--smooth=savgol"],
+                ["track", "results.json", "--fps=25", "--smooth=one_euro"]]  # fmt: skip
+>>>>>>> main
     if kind == "images":
         formats = "--format=yolo,openpose,labelstudio,mmpose,coco-annotations"
         pictures = ["predict", "pictures", *ours[2:]]

@@ -38,6 +38,7 @@ COMMANDS: dict[str, list[str]] = {
                 "--replicates=20", "--output=disk/compared.json"],
     "report": ["report", "results.json", "--annotations=people.json", "--images=images",
                "--output=disk/report.html"],
+    "track": ["track", "results.json", "--fps=25", "--smooth=savgol", "--output=disk/x.json"],
     "convert": ["weights", "convert", "model.pth", "--output=disk/x.safetensors",
                 "--input-size=64x32"],
     "shard": ["data", "shard", "--annotations=people.json", "--images=images",

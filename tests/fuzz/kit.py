@@ -21,6 +21,7 @@ from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.card import ExportFacts
 from pose_hrnet.models.weights.load import save_model
 from pose_hrnet.training.data import training_persons
+from tests.fuzz.foreign import write_foreign
 from tests.helpers.builders import make_people, write_annotations, write_images
 from tests.helpers.networks import card_of, tiny
 from tests.helpers.training_runs import TINY
@@ -50,6 +51,7 @@ def make_kit(folder: Path) -> Path:
     _write_models(folder)
     _write_export(folder)
     _write_shards(folder, annotations)
+    write_foreign(folder)
     (folder / "recipe.yaml").write_text(_recipe(folder))
     (folder / "skeleton.yaml").write_text(yaml.safe_dump(_skeleton(), sort_keys=False))
     return folder

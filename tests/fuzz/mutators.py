@@ -96,6 +96,28 @@ def mutate_json(rng: random.Random, data: bytes) -> bytes:
     return text.encode(errors="surrogatepass")
 
 
+def mutate_text(rng: random.Random, data: bytes) -> bytes:
+    """Words and numbers exchanged for others, lines doubled, dropped and moved."""
+    if rng.random() < 0.15:
+        return mutate_bytes(rng, data)
+    text = data.decode()
+    for _ in range(rng.randint(1, 3)):
+        lines = text.splitlines(keepends=True)
+        words = list(re.finditer(r"-?[0-9.]+|\w+", text))
+        action = rng.randrange(6)
+        if action == 0 and lines:
+            lines.insert(rng.randint(0, len(lines)), rng.choice(lines))
+            text = "".join(lines)
+        elif action == 1 and lines:
+            del lines[rng.randrange(len(lines))]
+            text = "".join(lines)
+        elif words:
+            word = rng.choice(words)
+            other = str(rng.choice(rng.choice((NUMBERS[:-4], TEXTS, ("nan", "inf", "1e999")))))
+            text = text[: word.start()] + other + text[word.end() :]
+    return text.encode(errors="surrogatepass")
+
+
 YAML_WORDS = (
     "!!int ''", "!!python/object/apply:os.system [ls]", "&a [*a]", "*b", "{}", "[]", "null", "~",
     ".inf", ".nan", "-1", "0", "1e9", "1000000", "99999999999999999999", "'", "\"", "yes", "0o7",

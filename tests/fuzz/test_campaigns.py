@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.children import faults, partial_files
-from tests.fuzz.mutators import mutate_arguments, mutate_bytes, mutate_json, mutate_yaml
+from tests.fuzz.mutators import (
+    mutate_arguments,
+    mutate_bytes,
+    mutate_json,
+    mutate_text,
+    mutate_yaml,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,6 +56,7 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written():
     [
         lambda rng: mutate_bytes(rng, bytes(range(200))),
         lambda rng: mutate_json(rng, b'{"a": [1, 2, {"b": "c"}]}'),
+        lambda rng: mutate_text(rng, b"a 1 0.5\nb 2 0.25\n"),
         lambda rng: mutate_yaml(rng, b"a: 1\nb: [2]\n"),
         lambda rng: mutate_arguments(rng, ["score", "x", "--annotations=y"], ["z"]),
     ],

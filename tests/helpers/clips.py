@@ -53,7 +53,7 @@ class Layer:
     @property
     def height(self) -> int:
         """Pixels."""
-        return self.image.shape[0]
+        return len(self.image)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +161,7 @@ def film(
     for t in times.tolist():
         x, y, zoom, roll = camera(t)
         view = cv2.getRotationMatrix2D(centre.tolist(), roll, zoom)
-        view[:, 2] += (x, y)
+        view[:, 2] += np.array((x, y))
         cameras.append(view)
         row = []
         for layer, path in actors:
@@ -208,8 +208,8 @@ def photographed(
         points = np.reshape(annotation["keypoints"], (17, 3)).astype(np.float32)
         layer = Layer(
             np.ascontiguousarray(image[part]),
-            cv2.GaussianBlur(whole[part], (3, 3), 0),
-            points[:, :2] - np.float32((left, top)),
+            np.asarray(cv2.GaussianBlur(whole[part], (3, 3), 0), np.uint8),
+            points[:, :2] - np.array((left, top), np.float32),
             points[:, 2] > 0,
         )
         found.setdefault(name, []).append((layer, (left, top)))

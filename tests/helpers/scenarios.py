@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from pose_hrnet.data.images import read_rgb
 from pose_hrnet.data.synthetic.backdrops import draw_background
 from pose_hrnet.inference.estimator import PoseEstimator
 from pose_hrnet.keypoints.geometry import iou_matrix
-from pose_hrnet.keypoints.records import Float64, Image, Poses, object_array
+from pose_hrnet.keypoints.records import Float32, Float64, Image, Poses, object_array
 from pose_hrnet.keypoints.skeleton import COCO17
 from tests.helpers.clips import (
     SIZE_WH,
@@ -28,6 +29,7 @@ from tests.helpers.clips import (
     pillar,
 )
 
+AnyFloat: TypeAlias = Float32 | Float64
 RATE = 25
 WALKING = 0.8
 """Heights per second: 1.4 m/s of somebody who is 1.75 m tall."""
@@ -42,7 +44,7 @@ def uneven(seconds: float, seed: int = 0) -> Float64:
     """``(F,)`` times of a telephone that drops frames as it likes."""
     steps = np.random.default_rng(seed).choice((1 / 60, 1 / 30, 1 / 15), round(seconds * 40))
     times = np.cumsum(steps) - steps[0]
-    return times[times < seconds]
+    return np.asarray(times[times < seconds])
 
 
 CAMERAS: dict[str, tuple[Camera, Callable[[float], Float64]]] = {
@@ -79,11 +81,13 @@ def separate(layers: Sequence[Layer], background: Image) -> list[Clip]:
     return clips
 
 
-def crossing(layers: Sequence[Layer], background: Image, count: int) -> list[Clip]:
-    """Two persons, one of them behind the other for a while.
+def crossing(
+    layers: Sequence[Layer], background: Image, count: int, rate: float | None = None
+) -> list[Clip]:
+    """Two persons, one of them behind the other for a while; at the camera's rate, or another.
 
     By turns: they walk past each other; they meet and turn back; they walk the same way, one a
-    little faster, so that their boxes are much the same for two seconds.
+    little faster, so that their boxes are much the same for a second.
     """
     clips = []
     for number in range(count):
@@ -94,12 +98,13 @@ def crossing(layers: Sequence[Layer], background: Image, count: int) -> list[Cli
         pairs: dict[str, tuple[Path2, Path2]] = {
             "pass": (walk(120, speed, back, 430), walk(520, -speed, front, 440)),
             "meet": (_meet(150, 300, back, 430), _meet(490, 340, front, 440)),
-            "overtake": (walk(130, 0.5, back, 430), walk(170, 0.38, front, 440)),
+            "overtake": (walk(110, 0.5, back, 430), walk(190, 0.28, front, 440)),
         }
         name = [*pairs][number % 3]
         chosen = [layers[(2 * number + i) % len(layers)] for i in range(2)]
         actors = [*zip(chosen, pairs[name], strict=True)]
-        clips.append(film(f"{name} {number + 1}", background, actors, times(3.2), camera))
+        when = times(3.2) if rate is None else steady(3.2, rate)
+        clips.append(film(f"{name} {number + 1}", background, actors, when, camera))
     return clips
 
 
@@ -173,7 +178,7 @@ def photographed_set(folder: Path, annotations: Path) -> tuple[list[Layer], Imag
     found = photographed(folder, annotations)
     layers = [layer for persons in found.values() for layer, _ in persons]
     image = cv2.resize(read_rgb(folder / next(iter(found))), SIZE_WH)
-    return layers, cv2.GaussianBlur(image, (0, 0), 5)
+    return layers, np.asarray(cv2.GaussianBlur(image, (0, 0), 5), np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,8 +232,8 @@ def simulate(clip: Clip, found: Sequence[Detections]) -> list[Poses]:
     truth, (_, _, seen) = clip.keypoints, clip.seen()
     frames = []
     for f, each in enumerate(found):
-        noise = rng.normal(0, 0.7, (len(truth[f]), 17, 2)) * clip.heights[f][:, None, None] ** 1.0
-        points = truth[f] + noise * 0.5 * np.array(COCO17.sigmas)[:, None]
+        noise = rng.normal(0, 0.35, (len(truth[f]), 17, 2)) * clip.heights[f][:, None, None]
+        points = truth[f] + noise * np.array(COCO17.sigmas)[:, None]
         scores = np.where(seen[f], rng.uniform(0.6, 0.95, seen[f].shape), 0.0)
         mixed = points.copy()
         for n in range(len(points)):
@@ -243,7 +248,7 @@ def simulate(clip: Clip, found: Sequence[Detections]) -> list[Poses]:
     return frames
 
 
-def _poses(frame: int, found: Detections, points: Float64, scores: Float64) -> Poses:
+def _poses(frame: int, found: Detections, points: AnyFloat, scores: AnyFloat) -> Poses:
     count = len(found.owners)
     boxes = found.boxes_xyxy.astype(np.float32).reshape(-1, 4)
     return Poses(

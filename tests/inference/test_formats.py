@@ -248,7 +248,8 @@ def test_a_prediction_writes_all_of_them_below_its_folder(estimator, tmp_path):
     (photos / "..png").write_bytes((photos / "000001.png").read_bytes())
     before = {path for path in tmp_path.rglob("*") if path.is_file()}
     out = tmp_path / "out"
-    done = predict_files(estimator, [photos], out, outputs=Outputs(None, formats=EVERY))
+    inputs = [photos, photos / "..png"]  # a hidden file has to be named
+    done = predict_files(estimator, inputs, out, outputs=Outputs(None, formats=EVERY))
     assert done.images == count + 2
     new = {path for path in tmp_path.rglob("*") if path.is_file()} - before
     assert all(out in path.parents for path in new)

@@ -245,8 +245,8 @@ def test_an_interrupt_keeps_what_is_done_and_it_plays(clip, tmp_path):
 
 
 def test_a_disk_that_fills_under_the_overlay_costs_it_alone(tmp_path, monkeypatch, caplog):
-    path = write_video(tmp_path / "clip.mp4", [n / 25 for n in range(15)], (640, 480))
-    monkeypatch.setattr(recording, "KEY_FRAMES_S", 0.1)
+    path = write_video(tmp_path / "clip.mp4", [n / 5 for n in range(15)], (640, 480))
+    monkeypatch.setattr(recording, "PIECE", "100000")
     predicted(path, tmp_path / "roomy")
     size = (tmp_path / "roomy/clip.poses.mp4").stat().st_size
     write, room = recording._File.write, [size // 2]  # Private: the disk is a make-believe one

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -67,3 +69,30 @@ def test_a_signal_drops_a_block_that_may_be_dropped(handlers):
         assert interrupts.received == signal.SIGTERM
     assert reached == ["before"]
     assert stop.value.exit_code == exit_code(signal.SIGTERM) == 143
+
+
+BEGIN = """
+import os, signal, sys
+from pose_hrnet.system.interrupts import end_at_once_on_interrupt, take_interrupts
+end_at_once_on_interrupt()
+"""
+SENT = "os.kill(os.getpid(), signal.SIGINT)\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize(
+    ("code", "ends", "said"),
+    [
+        (SENT, -2, ""),
+        (f"take_interrupts()\n{SENT}", -2, "KeyboardInterrupt"),
+        ("take_interrupts()\nimport torch", 130, "interrupted"),
+        ("signal.signal(signal.SIGINT, signal.SIG_IGN)\ntake_interrupts()\n" + SENT, 0, ""),
+    ],
+)
+def test_an_interrupt_at_the_beginning_is_no_abort(tmp_path, code, ends, said):
+    """Torch is a module here that is interrupted while it begins, when C++ calls Python."""
+    (tmp_path / "torch.py").write_text(f"import os, signal\n{SENT}")
+    begin = f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\n{BEGIN}"
+    done = subprocess.run([sys.executable, "-c", begin + code], capture_output=True, text=True)
+    assert done.returncode == ends
+    assert done.stderr.strip().splitlines()[-1:] == ([said] if said else [])

@@ -18,9 +18,9 @@ from pose_hrnet.data.convert.labelled import (
     safe_name,
     told,
 )
-from pose_hrnet.data.formats.coco import AnnotationFile, category_row, read_coco
+from pose_hrnet.data.formats.coco import AnnotationFile, read_coco
 from pose_hrnet.data.formats.rows import LARGEST
-from pose_hrnet.data.formats.skeletons import skeleton_of
+from pose_hrnet.data.formats.skeletons import category_row, skeleton_of
 
 
 def read_coco_set(path: Path, category: str | int | None = None) -> LabelledSet:

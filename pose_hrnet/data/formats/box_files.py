@@ -195,7 +195,7 @@ def _yolo_rows(path: Path, size_of: SizeOf | None) -> Iterator[dict[str, Any]]:
                 continue
             try:
                 kind, x, y, w, h, *score = map(float, words)
-                wrong = len(score) > 1 or kind != int(kind)
+                wrong = len(score) > 1 or not kind.is_integer()
             except ValueError:
                 wrong = True
             if wrong:

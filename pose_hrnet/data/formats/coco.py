@@ -54,29 +54,6 @@ class Category:
         return (self.id, *self.others)
 
 
-def category_row(
-    category_id: ImageId,
-    name: str,
-    keypoint_names: Sequence[str],
-    links: Sequence[tuple[int, int]],
-) -> dict[str, Any]:
-    """A category as a file has it, whose limbs count from 1.
-
-    Args:
-        category_id: Its id.
-        name: Its name.
-        keypoint_names: K names.
-        links: Pairs of indices, from 0, that a limb joins.
-    """
-    return {
-        "id": category_id,
-        "name": name,
-        "supercategory": name,
-        "keypoints": list(keypoint_names),
-        "skeleton": [[a + 1, b + 1] for a, b in links],
-    }
-
-
 @dataclass(frozen=True, eq=False)
 class AnnotationRows:
     """A rows of the annotations list, as columns; NaN stands for what is missing or not finite.

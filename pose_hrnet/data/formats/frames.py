@@ -114,7 +114,7 @@ def read_recording(path: Path, skeleton: Skeleton, *, fps: float | None = None) 
         )
     at_frame = [at for persons in frames for at in persons]
     poses = _poses([rows[at] for at in at_frame], at_frame, path, skeleton)
-    contents = [msgspec.json.decode(raw) for raw in raws]
+    contents = [decode_row(msgspec.json.decode, raw, at, path) for at, raw in enumerate(raws)]
     return Recording(path, contents, frames, nobody, np.array(order, np.int64), times, poses)
 
 

@@ -17,6 +17,7 @@ import msgspec
 from pose_hrnet.data.formats.coco import Category, read_category
 from pose_hrnet.data.formats.mpii import read_mpii
 from pose_hrnet.data.formats.rows import is_list
+from pose_hrnet.keypoints.records import ImageId
 from pose_hrnet.keypoints.skeleton import (
     COCO17,
     SKELETONS,
@@ -67,6 +68,29 @@ class SkeletonFile(msgspec.Struct, forbid_unknown_fields=True):
     sigmas: list[float] | dict[str, float] | None = None
     joint_weights: list[float] | dict[str, float] | None = None
     upper_body: list[str] | None = None
+
+
+def category_row(
+    category_id: ImageId,
+    name: str,
+    keypoint_names: Sequence[str],
+    links: Sequence[tuple[int, int]],
+) -> dict[str, Any]:
+    """A category as a file has it, whose limbs count from 1.
+
+    Args:
+        category_id: Its id.
+        name: Its name.
+        keypoint_names: K names.
+        links: Pairs of indices, from 0, that a limb joins.
+    """
+    return {
+        "id": category_id,
+        "name": name,
+        "supercategory": name,
+        "keypoints": list(keypoint_names),
+        "skeleton": [[a + 1, b + 1] for a, b in links],
+    }
 
 
 def find_skeleton(

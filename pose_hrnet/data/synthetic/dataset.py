@@ -26,8 +26,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_hrnet.data.formats.coco import category_row
 from pose_hrnet.data.formats.rows import read_json
+from pose_hrnet.data.formats.skeletons import category_row
 from pose_hrnet.data.synthetic.backdrops import draw_background, photograph
 from pose_hrnet.data.synthetic.canvas import CODES_PER_PERSON, Part
 from pose_hrnet.data.synthetic.figures import Figure

@@ -204,6 +204,7 @@ def _keep(model: Any, name: str) -> Path | None:
             old.unlink(missing_ok=True)
             old.with_suffix(".bin").unlink(missing_ok=True)
     except (OSError, RuntimeError) as error:  # no room, no right to, not even a home folder
-        log.info("the converted network is not kept (%s)", one_line(error))
+        reason = (error.strerror if isinstance(error, OSError) else None) or one_line(error)
+        log.info("the converted network is not kept (%s)", reason)
         return None
     return path

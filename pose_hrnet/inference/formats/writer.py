@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from pose_hrnet.data.formats.coco import category_row
+from pose_hrnet.data.formats.skeletons import category_row
 from pose_hrnet.inference.formats.coco_annotations import coco_annotations
 from pose_hrnet.inference.formats.labelstudio import labelstudio_task
 from pose_hrnet.inference.formats.mmpose import mmpose_instances

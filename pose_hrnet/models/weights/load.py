@@ -62,6 +62,25 @@ def save_model(path: str | Path, state_dict: Mapping[str, Tensor], card: ModelCa
     write_checkpoint(Path(path), state_dict, card.to_dict())
 
 
+def half_precision(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The floating numbers of a state dict in float16; loading it gives float32 again.
+
+    Raises:
+        ValueError: If one is too large for float16.
+    """
+    halved = {
+        name: values.half() if values.is_floating_point() else values
+        for name, values in state_dict.items()
+    }
+    for name, values in halved.items():
+        if values.is_floating_point() and not values.isfinite().all():
+            raise ValueError(
+                f"{name} has a number that float16 does not hold, which ends at 65,504; "
+                "write the file without --float16"
+            )
+    return halved
+
+
 def load_network(
     path: str | Path,
     *,
