@@ -204,13 +204,10 @@ def _commands(kind: str, name: str) -> list[list[str]]:
                 [*ours, "--detector=detector.yaml", "--no-overlays"]]  # fmt: skip
     if kind == "results":
         return [score, [*score, "--evaluator=pycocotools"], [*score, "--skeleton=coco17"],
-<<<<<<< HEAD
-                compare, report, [*report, "--against=before.json"]]  # fmt: skip
-=======
-                compare, ["track", "results.json", "--fps=25", "--output=out.json"],
+                compare, report, [*report, "--against=before.json"],
+                ["track", "results.json", "--fps=25", "--output=out.json"],
                 ["track", "results.json", "--fps=25", "--smooth=savgol"],
                 ["track", "results.json", "--fps=25", "--smooth=one_euro"]]  # fmt: skip
->>>>>>> main
     if kind == "images":
         formats = "--format=yolo,openpose,labelstudio,mmpose,coco-annotations"
         pictures = ["predict", "pictures", *ours[2:]]
