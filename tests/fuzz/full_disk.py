@@ -39,6 +39,8 @@ COMMANDS: dict[str, list[str]] = {
     "report": ["report", "results.json", "--annotations=people.json", "--images=images",
                "--output=disk/report.html"],
     "track": ["track", "results.json", "--fps=25", "--smooth=savgol", "--output=disk/x.json"],
+    "predict video": ["predict", "clip.mp4", "--whole-image", "--checkpoint=model.safetensors",
+                      "--backend=eager", "--output=disk/out", "--format=openpose"],
     "convert": ["weights", "convert", "model.pth", "--output=disk/x.safetensors",
                 "--input-size=64x32"],
     "shard": ["data", "shard", "--annotations=people.json", "--images=images",
