@@ -13,6 +13,7 @@ vit_pose          ViTPose
 yolox             YOLOX, a detector, with the official parameter names
 build             every network by its name: a network from its architecture
 complexity        parameters and GFLOPs
+receptive_field   how far a cell of the heatmaps sees
 card_file         cards as files have them, validated whole
 card              what belongs to a model: skeleton, codec, input, architecture, export
 weights           files of weights, of ours and of other toolkits

@@ -73,11 +73,14 @@ class HeatmapNetwork(PixelNetwork, ABC):
     Attributes:
         supervision: What the loss of each output counts in training, the last of them 1; more
             than one number where the network is supervised on its way, as `forward` says.
+        stride: Input pixels per cell of the finest features behind which heatmaps are; those of
+            others than 4 are brought to it (`pose_hrnet.models.layers.at_heatmap_size`).
     """
 
     backbone: ClassVar[str] = ""
     """What files of the backbone alone are called, where `recognises` finds them."""
     supervision: tuple[float, ...] = (1.0,)
+    stride: int = 4
     _architecture: dict[str, Any]
     """Set by the constructor: its name in `pose_hrnet.models.build`, and its arguments."""
 

@@ -88,3 +88,20 @@ def test_the_example_of_plain_onnx_runtime_gives_our_keypoints(tmp_path, monkeyp
         estimator = PoseEstimator(load_model(tmp_path / "best.onnx", device="cpu"))
         expected = estimator("photo.jpg", [[24, 30, 180, 420]]).keypoints_image[0]
         assert np.abs(found["keypoints_image"] - expected).max() < 0.5
+
+
+def test_the_table_of_networks_is_that_of_the_recipes():
+    """Stale: tools/write_networks.py writes it."""
+    page = (ROOT / "docs/networks.md").read_text(encoding="utf-8")
+    table = page.partition("<!-- networks: tools/write_networks.py -->\n")[2].split("<!-- end")[0]
+    rows = [re.split(r" *\| *", line[2:-2]) for line in table.splitlines()[2:]]
+    found = {row[1].strip("`"): row for row in rows}
+    expected = [name for name in config_names() if name.startswith("coco_")]
+    assert list(found) == expected
+    for name, (_, _, parameters, gflops, stride, seen, published, source) in found.items():
+        notes = load_config(name).recipe
+        assert (parameters, gflops) == (f"{notes.parameters:.1f}", f"{notes.gflops:.1f}")
+        assert published == ("" if notes.published is None else str(notes.published))
+        assert source == (notes.source or "").partition(", arXiv")[0]
+        assert stride in ("1", "4", "8", "16", "32")
+        assert seen == "all" or int(seen.replace(",", "")) > 100

@@ -21,17 +21,49 @@ PUBLISHED = {
     "coco_w48_256x192_dark": 76.4, "coco_w48_384x288_dark": 76.8,
     "coco_w32_256x192_udp": 76.2, "coco_w32_384x288_udp": 76.8,
     "coco_w48_256x192_udp": 76.8, "coco_w48_384x288_udp": 77.3,
+    "coco_w48psap_256x192_udp": 78.9, "coco_w48psap_384x288_udp": 79.5,
+    "coco_w48psas_384x288_udp": 79.4,
+    "coco_hourglass8_256x192": 66.9,
+    "coco_litehrnet18_256x192": 64.8, "coco_litehrnet18_384x288": 67.6,
+    "coco_litehrnet30_256x192": 67.2, "coco_litehrnet30_384x288": 70.4,
+    "coco_vitposes_256x192_udp": 73.8, "coco_vitposeb_256x192_udp": 75.8,
+    "coco_vitposebsimple_256x192_udp": 75.5,
     "coco_res50_256x192": 70.4, "mpii_w32_256x256": 90.3, "mpii_w48_256x256": 90.1,
 }  # fmt: skip
+
+
+REPEATED = ("hrnet", "resnet")
+"""Networks whose official training the recipes repeat, to the crops of a step."""
+
+
+def network_of(token: str) -> str:
+    """The network that a part of a recipe's name stands for, such as ``w48psap``."""
+    names = {
+        r"w\d+": "hrnet", r"w\d+psa[ps]": "hrnet_psa", r"w\d+ocr": "hrnet_ocr",
+        r"res\d+": "resnet",
+        r"litehrnet\d+": "lite_hrnet", r"hourglass\d": "hourglass", r"fcn\d+s": "fcn",
+        r"fcn\w+res\d+": "fcn_resnet", r"unet(valid)?": "unet", "deconvnet": "deconvnet",
+        "segnet": "segnet", r"fcdensenet\d+": "fc_densenet", "dilatednet": "dilated_net",
+        "deeplabv1": "deeplab_v1", r"deeplabv2res\d+": "deeplab_v2",
+        r"deeplabv3res\d+": "deeplab_v3", r"deeplabv3plusres\d+": "deeplab_v3plus",
+        r"pspnetres\d+": "pspnet", r"vitpose\w+": "vitpose",
+    }  # fmt: skip
+    (found,) = (name for pattern, name in names.items() if re.fullmatch(pattern, token))
+    return found
 
 
 @pytest.mark.parametrize("name", sorted(set(config_names()) - {"demo", "default"}))
 def test_names_say_what_recipes_are(name: str) -> None:
     config = load_config(name)
     data, network, size, *codec = name.split("_")
-    assert config.model.name == ("resnet" if network == "res50" else "hrnet")
-    if config.model.name == "hrnet":
-        assert network == f"w{config.model.width}"
+    assert config.model.name == network_of(network)
+    numbers = {
+        str(value)
+        for key, value in config.model
+        if key in ("width", "depth", "stacks") or (key == "variant" and "res" not in network)
+    }
+    for number in re.findall(r"(?<=w|t)\d+|(?<=res)\d+|(?<=glass)\d|(?<=fcn)\d+s", network):
+        assert number in numbers or config.model.name == "fcn_resnet"
     assert size == "{1}x{0}".format(*config.codec.input_wh)
     assert config.codec.name == {"best": "udp"}.get(*codec, *codec) if codec else "gaussian"
     assert config.data.train.annotations.parts[1] == data
@@ -55,10 +87,12 @@ def test_what_quotes_a_number_has_its_settings_or_names_what_is_otherwise() -> N
     for name in PUBLISHED:
         config = load_config(name)
         step = config.train.batch_size * config.train.accumulate
+        assert "# Deviations: " in config_names()[name].read_text().partition("recipe:")[0]
+        if config.model.name not in REPEATED:
+            continue
         assert config.recipe.crops_per_step == step
         assert config.train.precision == "fp32"
         comments = config_names()[name].read_text().partition("recipe:")[0]
-        assert "# Deviations: " in comments
         assert other_batch(config, step) is None
         told = other_batch(config, 4 * step) or ""
         assert f"learns from {4 * step} crops" in told
@@ -75,9 +109,12 @@ def test_what_quotes_a_number_has_its_settings_or_names_what_is_otherwise() -> N
     assert other_batch(scaled, 512) is None
 
 
-def test_costs_are_those_of_the_networks() -> None:
+@pytest.mark.parametrize("others", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_costs_are_those_of_the_networks(others: bool) -> None:
     counted = {}
     for config in map(load_config, config_names()):
+        if (config.model.name in REPEATED) is others:
+            continue
         architecture = config.model.architecture(COCO17.num_keypoints)
         key = str((architecture, config.codec.input_wh))
         counted[key] = cost = counted.get(key) or complexity(architecture, config.codec.input_wh)

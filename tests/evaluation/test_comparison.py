@@ -101,6 +101,14 @@ def test_of_three_all_pairs_are_adjusted_together(folder):
     assert [pair.p_value for pair in three.pairs] == pytest.approx(holm(alone))
 
 
+def test_too_few_permutations_for_so_many_pairs_are_told_of(folder):
+    found = compare(folder, "good", "same", "poor", replicates=20)
+    assert found.notes[0].startswith(
+        "3 pairs and 20 permutations give no p value below 0.14, so that no model can be told to"
+    )
+    assert not any(pair.differs for pair in found.pairs)
+
+
 def test_holm_by_hand():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.5, 0.9]) == pytest.approx([1, 1])

@@ -245,8 +245,8 @@ def test_an_interrupt_keeps_what_is_done_and_it_plays(clip, tmp_path):
 
 
 def test_a_disk_that_fills_under_the_overlay_costs_it_alone(tmp_path, monkeypatch, caplog):
-    path = write_video(tmp_path / "clip.mp4", [n / 25 for n in range(15)], (640, 480))
-    monkeypatch.setattr(recording, "KEY_FRAMES_S", 0.1)
+    path = write_video(tmp_path / "clip.mp4", [n / 5 for n in range(15)], (640, 480))
+    monkeypatch.setattr(recording, "PIECE", "100000")
     predicted(path, tmp_path / "roomy")
     size = (tmp_path / "roomy/clip.poses.mp4").stat().st_size
     write, room = recording._File.write, [size // 2]  # Private: the disk is a make-believe one
@@ -267,6 +267,18 @@ def test_a_disk_that_fills_under_the_overlay_costs_it_alone(tmp_path, monkeypatc
     assert note in caplog.text
     played = [number_of(frame.image) for frame in open_source(tmp_path / "out/clip.poses.mp4")]
     assert 0 < len(played) < 15
+
+
+def test_a_disk_that_is_full_at_once_costs_the_overlay_alone(clip, tmp_path, monkeypatch):
+    """FFmpeg crashes if its header could not be written, and it is asked to go on."""
+
+    def full(self, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(recording._File, "write", full)  # Private: as above
+    done = predicted(clip, tmp_path / "out")
+    assert done.frames == len(rows_of(tmp_path / "out")) == 10
+    assert "No space left on device" in done.notes[0]
 
 
 def test_a_disk_that_fills_under_the_results_keeps_them_whole(clip, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
+from pose_hrnet.models import layers
 from pose_hrnet.models.build import NETWORKS, build_network
 from pose_hrnet.models.network import HeatmapNetwork
 from tests.helpers.networks import TINY_NETWORKS
@@ -60,6 +62,25 @@ def test_channels_last_and_bf16_give_the_same(name: str) -> None:
         # Not cell by cell: where two maxima are as good as equal, unpooling exchanges them.
         scaled = [x.flatten() / expected.abs().max() for x in (found, expected)]
         assert cosine_similarity(*scaled, dim=0) > 0.98
+
+
+@every_network
+def test_the_stride_is_that_of_the_features_before_they_are_resampled(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strides = {4}
+
+    def at_heatmap_size(features: Tensor, images: Tensor) -> Tensor:
+        strides.clear()
+        strides.add(images.shape[2] // features.shape[2])
+        return layers.at_heatmap_size(features, images)
+
+    model = built(name).eval()
+    module = sys.modules[type(model).__module__]
+    monkeypatch.setattr(module, "at_heatmap_size", at_heatmap_size, raising=False)
+    with torch.inference_mode():
+        model(crops(1))
+    assert strides == {model.stride}
 
 
 @every_network

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
+from safetensors.torch import save_file
+from torch import Tensor
 from torchvision.models.vision_transformer import EncoderBlock
 
+from pose_hrnet.keypoints.codec import HeatmapCodec
+from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.build import build_network
 from pose_hrnet.models.vit_pose import Block, PatchEmbeddings, ViTPose
+from pose_hrnet.models.weights.load import initialise, load_network
 
 
 # The hub's files: 360 MB (base) and 344 MB (base-simple), four bytes a parameter; S: MMPose.
@@ -62,3 +70,59 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
         ViTPose(25, 2, 2)
     with pytest.raises(ValueError, match="decoder 'light'"):
         ViTPose(24, 2, 2, decoder="light")  # type: ignore[arg-type]
+
+
+def as_on_the_hub(model: ViTPose, experts: int = 0) -> dict[str, Tensor]:
+    """The network as `usyd-community/vitpose-base` or, with experts, `-plus-base` is saved."""
+    head = ("deconv", "batchnorm", "conv.")
+    state = {n.replace("final_layer.", "conv."): v for n, v in model.state_dict().items()}
+    state = {f"{'head' if n.startswith(head) else 'backbone'}.{n}": v for n, v in state.items()}
+    for name in [name for name in state if ".mlp.fc2." in name and experts]:
+        shared, kept = state[name].split([18, 6])
+        state[name] = shared.clone()
+        block, _, kind = name.partition("mlp.fc2")
+        for number in range(experts):
+            value = torch.randn_like(kept) if number else kept.clone()
+            state[f"{block}mlp.experts.experts.{number}{kind}"] = value
+    return state
+
+
+@pytest.mark.parametrize("decoder", ["classic", "simple"])
+@pytest.mark.parametrize("experts", [0, 3])
+def test_files_of_the_hub_load_as_they_are(tmp_path: Path, decoder: Any, experts: int) -> None:
+    torch.manual_seed(0)
+    model = ViTPose(24, 2, 12, decoder).eval()
+    path = tmp_path / "model.safetensors"
+    save_file(as_on_the_hub(model, experts), path, {"format": "pt"})
+    loaded = load_network(path)
+    assert loaded.report.kind == "Hugging Face ViTPose pose"
+    assert loaded.network.architecture == model.architecture
+    assert loaded.card.codec == HeatmapCodec("udp", (192, 256))
+    assert loaded.card.skeleton is COCO17
+    images = torch.randint(0, 256, (1, 3, 256, 192), dtype=torch.uint8)
+    with torch.inference_mode():
+        assert torch.equal(loaded.network(images), model(images))
+    other = ViTPose(24, 2, 12, decoder, num_keypoints=5)
+    report = initialise(other, path)
+    assert {name.partition(":")[0] for name in report.mismatched} == {
+        "final_layer.weight", "final_layer.bias"
+    }  # fmt: skip
+
+
+def test_documented_keys_of_the_hub() -> None:
+    """Those of `transformers`' VitPoseForPoseEstimation."""
+    names = as_on_the_hub(ViTPose(24, 2, 12))
+    for name in (
+        "backbone.embeddings.position_embeddings",
+        "backbone.embeddings.patch_embeddings.projection.weight",
+        "backbone.encoder.layer.1.attention.attention.query.weight",
+        "backbone.encoder.layer.1.attention.attention.value.bias",
+        "backbone.encoder.layer.1.attention.output.dense.weight",
+        "backbone.encoder.layer.0.layernorm_before.weight",
+        "backbone.encoder.layer.0.layernorm_after.bias",
+        "backbone.encoder.layer.0.mlp.fc1.weight", "backbone.encoder.layer.0.mlp.fc2.bias",
+        "backbone.layernorm.weight", "head.deconv1.weight", "head.batchnorm1.running_mean",
+        "head.deconv2.weight", "head.batchnorm2.weight", "head.conv.weight", "head.conv.bias",
+    ):  # fmt: skip
+        assert name in names
+    assert "head.deconv1.bias" not in names

@@ -9,7 +9,13 @@ import pytest
 import torch
 
 from pose_hrnet.keypoints.skeleton import COCO17
-from pose_hrnet.training.losses import adaptive_wing, build_loss, ohkm_mse, weighted_mse
+from pose_hrnet.training.losses import (
+    adaptive_wing,
+    build_loss,
+    ohkm_mse,
+    on_every_output,
+    weighted_mse,
+)
 
 LOSSES = [weighted_mse, partial(ohkm_mse, top_k=2), adaptive_wing]
 GENERATOR = torch.Generator().manual_seed(0)
@@ -148,3 +154,11 @@ def test_built_losses_multiply_in_the_keypoint_weights():
 def test_settings_that_do_not_fit_are_named(settings, message):
     with pytest.raises(ValueError, match=message):
         build_loss(settings.pop("name"), COCO17, **settings)
+
+
+def test_every_output_is_supervised_by_what_it_counts():
+    outputs = torch.rand(2, 3, 5, 8, 6, generator=GENERATOR)
+    loss = on_every_output(weighted_mse, (0.4, 1.0))
+    expected = [weighted_mse(output, TARGET, WEIGHTS) for output in outputs]
+    torch.testing.assert_close(loss(outputs, TARGET, WEIGHTS), 0.4 * expected[0] + expected[1])
+    assert on_every_output(weighted_mse, (1.0,)) is weighted_mse

@@ -185,6 +185,11 @@ def compare_results(
         told.append(
             Pair(labels[i], labels[j], differences, p_value, trainings, images, sentence, differs)
         )
+    if (least := len(pairs) / (replicates + 1)) >= ALPHA:
+        notes.append(
+            f"{counted(len(pairs), 'pair')} and {counted(replicates, 'permutation')} give no p "
+            f"value below {least:.2g}, so that no model can be told to be better; ask for more"
+        )
     own = [each.intervals() for each in draws]
     for each in own:
         notes += [note for note in each.notes if note not in notes]

@@ -25,9 +25,6 @@ from pose_hrnet.keypoints.records import Float32, Image, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.threads import ahead
 
-BEGINS, GOES_ON = 0.2, 0.05
-"""Scores with which a track begins and goes on: of the box, times the mean of the keypoints."""
-
 
 @dataclass(frozen=True, eq=False)
 class PosedFrame:
@@ -202,7 +199,7 @@ class _Follower:
     between: BetweenDetections | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self._tracker = Tracker(high_score=BEGINS, low_score=GOES_ON) if self.how.track else None
+        self._tracker = Tracker() if self.how.track else None
         self._smoother = OneEuro() if self.how.smooth else None
         self._held: PosedFrame | None = None
         if self._tracker is not None and self.how.detect_every > 1:

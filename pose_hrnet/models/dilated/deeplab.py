@@ -35,6 +35,8 @@ class DeepLabV2(ResNetNetwork):
         ValueError: If the depth is unknown, or a number not positive or too large.
     """
 
+    stride = 8
+
     def __init__(self, depth: int = 101, width: int = 64, num_keypoints: int = 17) -> None:
         super().__init__(depth, width, num_keypoints, dilated=True)
         self._architecture = {
@@ -70,6 +72,8 @@ class DeepLabV3(ResNetNetwork):
     Raises:
         ValueError: If the depth is unknown, or a number not positive or too large.
     """
+
+    stride = 8
 
     def __init__(self, depth: int = 50, width: int = 64, num_keypoints: int = 17) -> None:
         super().__init__(depth, width, num_keypoints, dilated=True)

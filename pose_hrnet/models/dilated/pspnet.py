@@ -32,6 +32,8 @@ class PSPNet(ResNetNetwork):
         ValueError: If the depth is unknown, or a number not positive or too large.
     """
 
+    stride = 8
+
     def __init__(self, depth: int = 50, width: int = 64, num_keypoints: int = 17) -> None:
         super().__init__(depth, width, num_keypoints, dilated=True)
         self._architecture = {

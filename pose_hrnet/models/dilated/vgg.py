@@ -12,6 +12,8 @@ from pose_hrnet.models.layers import halved
 class DilatedVGGNetwork(VGGNetwork):
     """A network behind VGG16 at stride 8; arguments and errors as of `VGGNetwork`."""
 
+    stride = 8
+
     def __init__(self, width: int, num_keypoints: int) -> None:
         super().__init__(width, num_keypoints)
         for layer in self.stages()[-1]:

@@ -25,6 +25,8 @@ class DeconvNet(VGGNetwork):
         ValueError: If a number is not positive or too large.
     """
 
+    stride = 1
+
     def __init__(self, width: int = 64, num_keypoints: int = 17) -> None:
         super().__init__(width, num_keypoints)
         self._architecture = {"name": "deconvnet", "width": width, "num_keypoints": num_keypoints}

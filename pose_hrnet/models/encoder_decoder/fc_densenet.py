@@ -53,6 +53,8 @@ class FCDenseNet(HeatmapNetwork):
         ValueError: If the depth is unknown, or a number not positive or too large.
     """
 
+    stride = 1
+
     def __init__(self, depth: int = 103, growth: int = 16, num_keypoints: int = 17) -> None:
         super().__init__()
         if depth not in BLOCKS or not 1 <= growth <= MOST_GROWTH or num_keypoints < 1:

@@ -47,6 +47,7 @@ class FCN(VGGNetwork):
         self._architecture = {
             "name": "fcn", "variant": variant, "width": width, "num_keypoints": num_keypoints
         }  # fmt: skip
+        self.stride = int(variant[:-1])
         full = 64 * width
         self.head = nn.Sequential(
             nn.Conv2d(8 * width, full, 7, padding=3), nn.ReLU(inplace=True), nn.Dropout2d(),
@@ -102,6 +103,7 @@ class FCNResNet(ResNetNetwork):
             "name": "fcn_resnet", "variant": variant, "depth": depth, "width": width,
             "num_keypoints": num_keypoints,
         }  # fmt: skip
+        self.stride = 8 if variant == "dilated" else int(variant[:-1])
         # torchvision's FCNHead, without its last layer.
         self.head = nn.Sequential(
             *conv_bn(self.out_channels, self.out_channels // 4, 3, 1, nn.ReLU(inplace=True)),

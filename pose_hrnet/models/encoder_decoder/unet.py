@@ -44,6 +44,8 @@ class UNet(HeatmapNetwork):
         ValueError: If the padding is unknown, or a number not positive or too large.
     """
 
+    stride = 1
+
     def __init__(
         self, padding: Padding = "same", width: int = 64, num_keypoints: int = 17
     ) -> None:

@@ -33,6 +33,14 @@ _SIZE_IN_NAME = re.compile(r"(?<!\d)(\d{2,4})x(\d{2,4})(?!\d)")
 # As in hrnet_w32_coco_256x192_udp-aba0be42_20210220.pth.
 _CODEC_IN_NAME = re.compile(r"(?<![a-z])(dark|udp)(?![a-z])", re.IGNORECASE)
 
+_FIRST = (
+    "conv1.weight",
+    "features.0.weight",
+    "stem.conv1.conv.weight",
+    "embeddings.patch_embeddings.projection.weight",
+)
+"""The convolution on pixels: of HRNet and ResNets, VGG16, Lite-HRNet, ViTPose."""
+
 _Value = TypeVar("_Value")
 
 
@@ -155,7 +163,8 @@ def foreign_card(
         )
     choices = _Choices(_recipes(layout))
     skeleton = _skeleton(choices, layout.architecture["num_keypoints"], said, overrides)
-    codec = _codec(choices, said, file_name, overrides)
+    plain: CodecName = "udp" if layout.toolkit == "Hugging Face" else "gaussian"
+    codec = _codec(choices, said, file_name, overrides, plain)
     order, origin = channel_order(layout, said, overrides.colour)
     told = "BGR, its weights turned to RGB" if order == "BGR" else order
     choices.settings.append(Setting("colour", told, origin))
@@ -212,19 +221,23 @@ def channel_order(
 
 def rgb_weights(tensors: Mapping[str, Tensor], order: ColourOrder) -> dict[str, Tensor]:
     """The weights for RGB input of a network that was trained on `order`."""
-    first = "conv1.weight"
-    if order == "RGB" or first not in tensors:
+    first = next((name for name in _FIRST if name in tensors), None)
+    if order == "RGB" or first is None:
         return dict(tensors)
     return {**tensors, first: tensors[first].flip(1)}
 
 
 def _recipes(layout: Layout) -> str:
-    maker = "official" if layout.toolkit == "official" else "published MMPose"
-    return f"{ASSUMED}, as in the {maker} recipes"
+    makers = {"official": "official", "Hugging Face": "ViTPose"}
+    return f"{ASSUMED}, as in the {makers.get(layout.toolkit, 'published MMPose')} recipes"
 
 
 def _codec(
-    choices: _Choices, said: FileSettings, file_name: str, overrides: Overrides
+    choices: _Choices,
+    said: FileSettings,
+    file_name: str,
+    overrides: Overrides,
+    plain: CodecName,
 ) -> HeatmapCodec:
     input_wh = choices.choose(
         "input size",
@@ -234,7 +247,6 @@ def _codec(
         default=(192, 256),
         show=format_size,
     )
-    plain: CodecName = "gaussian"
     name = choices.choose(
         "codec",
         (overrides.codec, GIVEN),

@@ -2,7 +2,8 @@
 
 No file is read and no tensor touched here. HRNet and the ResNets have the same names everywhere
 but for a prefix: MMPose keeps them under ``backbone.`` and the head under ``keypoint_head.``
-(0.x) or ``head.`` (1.x); the official code, timm and torchvision have none.
+(0.x) or ``head.`` (1.x), as the hub of Hugging Face does; the official code, timm and torchvision
+have none.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from pose_hrnet.models.build import NETWORKS
 from pose_hrnet.models.network import Shapes
 from pose_hrnet.system.text import counted, few
 
-Toolkit: TypeAlias = Literal["official", "MMPose 0.x", "MMPose 1.x"]
+Toolkit: TypeAlias = Literal["official", "MMPose 0.x", "MMPose 1.x", "Hugging Face"]
 
+_HUB = "embeddings.patch_embeddings.projection.weight"
+"""What transformers of the hub have, less its prefix."""
 _CLASSIFIERS = ("incre_modules.", "classifier.", "fc.")
 """What files of ImageNet's classes have behind the backbone; timm's HRNet and the official one
 cannot be told apart."""
@@ -59,11 +62,13 @@ def identify(shapes: Shapes) -> Layout:
         shapes: Every entry, without the prefixes of wrappers such as DistributedDataParallel.
 
     Raises:
-        ValueError: If it is neither an HRNet nor a ResNet, with what it seems to be.
+        ValueError: If it is no network that is known here, with what it seems to be.
     """
     toolkit, names = _toolkit(shapes)
     ours = {names[name]: shape for name, shape in shapes.items()}
     other = next((what for parts, what in _OTHERS if _has(shapes, parts)), None)
+    if toolkit == "Hugging Face":
+        other = None
     architecture = None if other else recognised(ours)
     if architecture is None:
         what = other or f"no network that is known here ({few(shapes)})"
@@ -105,6 +110,12 @@ def _toolkit(shapes: Shapes) -> tuple[Toolkit, dict[str, str]]:
     for name in shapes:
         prefix = next((p for p in prefixes if name.startswith(p)), "")
         names[name] = name.removeprefix(prefix)
+    if _HUB in names.values():
+        names = {
+            n: ours.replace("conv.", "final_layer.", ours.startswith("conv."))
+            for n, ours in names.items()
+        }
+        return "Hugging Face", names
     return "MMPose 0.x" if old else "MMPose 1.x", names
 
 

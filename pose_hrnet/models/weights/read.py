@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from pose_hrnet.models.card import ModelCard
@@ -87,13 +88,31 @@ def open_weights(path: str | Path, colour: ColourOrder | None = None) -> Weights
             raise ValueError(f"{path}: {error}") from None
         return Weights(file, kind, file.tensors, None, own_card=card)
     try:
-        layout = identify(shapes_of(file.tensors))
-        tensors = {layout.names[name]: value for name, value in file.tensors.items()}
+        plain = with_one_expert(file.tensors)
+        layout = identify(shapes_of(plain))
+        tensors = {layout.names[name]: value for name, value in plain.items()}
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     settings = read_settings(file.meta)
     order, _ = channel_order(layout, settings, colour)
     return Weights(file, layout.kind, rgb_weights(tensors, order), layout, settings)
+
+
+def with_one_expert(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A ViTPose+ of the hub as the ViTPose that it is on COCO; other files as they are.
+
+    ViTPose+ (Xu et al., PAMI 2024) learnt from several data sets: the last outputs of each MLP are
+    of one expert a data set, of which the first is COCO's.
+    """
+    mark = ".mlp.experts.experts."
+    plain = {name: value for name, value in tensors.items() if mark not in name}
+    for name, value in tensors.items():
+        block, found, rest = name.partition(mark)
+        expert, _, kind = rest.partition(".")
+        shared = f"{block}.mlp.fc2.{kind}"
+        if found and expert == "0" and shared in plain:
+            plain[shared] = torch.cat([plain[shared], value])
+    return plain
 
 
 def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
