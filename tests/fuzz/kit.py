@@ -17,6 +17,7 @@ from pose_hrnet.config.data import TrainingSet
 from pose_hrnet.config.training import AugmentConfig
 from pose_hrnet.data.formats.skeletons import find_skeleton
 from pose_hrnet.data.shards.writer import StoredCrops, write_shards
+from pose_hrnet.inference.video.container import has_pyav
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.card import ExportFacts
 from pose_hrnet.models.weights.load import save_model
@@ -25,6 +26,7 @@ from tests.fuzz.foreign import write_foreign
 from tests.helpers.builders import make_people, write_annotations, write_images
 from tests.helpers.networks import card_of, tiny
 from tests.helpers.training_runs import TINY
+from tests.helpers.videos import write_video
 
 PERSONS = 6
 
@@ -52,6 +54,8 @@ def make_kit(folder: Path) -> Path:
     _write_export(folder)
     _write_shards(folder, annotations)
     write_foreign(folder)
+    if has_pyav():
+        write_video(folder / "clip.mp4", [number / 5 for number in range(8)], (160, 120))
     (folder / "recipe.yaml").write_text(_recipe(folder))
     (folder / "skeleton.yaml").write_text(yaml.safe_dump(_skeleton(), sort_keys=False))
     return folder

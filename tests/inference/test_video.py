@@ -269,6 +269,18 @@ def test_a_disk_that_fills_under_the_overlay_costs_it_alone(tmp_path, monkeypatc
     assert 0 < len(played) < 15
 
 
+def test_a_disk_that_is_full_at_once_costs_the_overlay_alone(clip, tmp_path, monkeypatch):
+    """FFmpeg crashes if its header could not be written, and it is asked to go on."""
+
+    def full(self, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(recording._File, "write", full)  # Private: as above
+    done = predicted(clip, tmp_path / "out")
+    assert done.frames == len(rows_of(tmp_path / "out")) == 10
+    assert "No space left on device" in done.notes[0]
+
+
 def test_a_disk_that_fills_under_the_results_keeps_them_whole(clip, tmp_path, monkeypatch):
     from pose_hrnet.inference.video import results
 

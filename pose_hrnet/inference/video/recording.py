@@ -7,7 +7,6 @@ becomes of the program or the disk.
 from __future__ import annotations
 
 import io
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
@@ -98,19 +97,27 @@ class _ContainerRecording:
         self._size_wh = (0, 0)
         self._file: _File | None = None
         self._last = -1
+        self._broken = False
 
     def add(self, image: Image, time_s: float) -> None:
         with naming(self.path):
-            if self._file is None:
-                self._begin(image)
-            # OpenCV does it in a tenth of the time that FFmpeg's scaler takes.
-            planes = cv2.cvtColor(fitted(image, self._size_wh), cv2.COLOR_RGB2YUV_I420)
-            frame = self._av.VideoFrame.from_ndarray(planes, format="yuv420p")
-            self._last = max(round(time_s * TICKS), self._last + 1)
-            frame.pts, frame.time_base = self._last, Fraction(1, TICKS)
-            self._container.mux(self._stream.encode(frame))
-            if self._sound is not None:
-                self._sound.copy_until(time_s)
+            try:
+                self._add(image, time_s)
+            except BaseException:
+                self._broken = True
+                raise
+
+    def _add(self, image: Image, time_s: float) -> None:
+        if self._file is None:
+            self._begin(image)
+        # OpenCV does it in a tenth of the time that FFmpeg's scaler takes.
+        planes = cv2.cvtColor(fitted(image, self._size_wh), cv2.COLOR_RGB2YUV_I420)
+        frame = self._av.VideoFrame.from_ndarray(planes, format="yuv420p")
+        self._last = max(round(time_s * TICKS), self._last + 1)
+        frame.pts, frame.time_base = self._last, Fraction(1, TICKS)
+        self._container.mux(self._stream.encode(frame))
+        if self._sound is not None:
+            self._sound.copy_until(time_s)
 
     def _begin(self, image: Image) -> None:
         height, width = image.shape[:2]
@@ -142,16 +149,15 @@ class _ContainerRecording:
             return
         with naming(self.path):
             try:
-                self._container.mux(self._stream.encode(None))
-                if self._sound is not None:
-                    self._sound.copy_until(None)
-                self._container.close()
-            except BaseException:
-                with suppress(OSError, ValueError):
-                    self._container.close()
-                raise
+                if not self._broken:  # FFmpeg crashes on a file whose beginning failed
+                    self._container.mux(self._stream.encode(None))
+                    if self._sound is not None:
+                        self._sound.copy_until(None)
             finally:
-                self._file.close()
+                try:
+                    self._container.close()
+                finally:
+                    self._file.close()
 
 
 def _has_encoder(av: Any, name: str) -> bool:
