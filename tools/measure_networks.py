@@ -12,7 +12,7 @@ On a GPU: ``--gflops 8 --input 256x192 --epochs 20`` with the training pack, by
 from __future__ import annotations
 
 import json
-import resource
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -76,7 +76,7 @@ class Row:
         gflops: 1e-9 multiply-adds of a crop.
         forward: Crops a second, in eval mode.
         training: Crops a second, forward and backward.
-        memory_mb: That training took more than the process had: of the GPU, or resident.
+        memory_mb: Of the GPU in training, 64 crops at once; not a number without one.
         scores: Of each seed: AP, AP50, AP75 and so on.
     """
 
@@ -87,6 +87,11 @@ class Row:
     training: float
     memory_mb: float
     scores: list[dict[str, float]]
+
+    @property
+    def memory(self) -> str:
+        """MB, or nothing."""
+        return "" if math.isnan(self.memory_mb) else f"{self.memory_mb:.0f}"
 
     def cell(self, name: str) -> str:
         """Mean of a number over the seeds, and what 95 in 100 means of as many lie within."""
@@ -155,15 +160,13 @@ def speeds(
     def learn() -> None:
         network.train()(crops).square().mean().backward()
 
-    before = _memory(device)
-    forward_rate, training_rate = rate(forward), rate(learn)
-    return forward_rate, training_rate, _memory(device) - before
-
-
-def _memory(device: torch.device) -> float:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    forward_rate = rate(forward)
+    if (
+        device.type != "cuda"
+    ):  # a process's peak does not fall again: it would be the largest one's
+        return forward_rate, rate(learn), math.nan
+    torch.cuda.reset_peak_memory_stats(device)
+    return forward_rate, rate(learn), torch.cuda.max_memory_allocated(device) / 2**20
 
 
 def learnt(
@@ -205,7 +208,7 @@ def write_report(output: Path, rows: list[Row]) -> None:
     ]
     lines += [
         f"| {row.network} | {row.cell('AP')} | {row.cell('AP75')} | {row.parameters:.2f} | "
-        f"{row.gflops:.2f} | {row.forward:.0f} | {row.training:.0f} | {row.memory_mb:.0f} |"
+        f"{row.gflops:.2f} | {row.forward:.0f} | {row.training:.0f} | {row.memory} |"
         for row in rows
     ]
     (output / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -166,11 +166,13 @@ def _commands(kind: str, name: str) -> list[list[str]]:
     score = ["score", "results.json", "--annotations=people.json"]
     compare = ["compare", "results.json", "before.json", "--annotations=people.json",
                "--replicates=20"]  # fmt: skip
+    report = ["report", "results.json", "--annotations=people.json", "--images=images",
+              "--output=out.html"]  # fmt: skip
     validate = ["data", "validate", "--annotations=people.json", "--workers=1"]
     train = ["train", "recipe.yaml", "--output=out"]
     if kind == "annotations":
         return [
-            score, validate, [*validate, "--images=images", "--boxes=boxes.json"],
+            score, validate, [*validate, "--images=images", "--boxes=boxes.json"], report,
             evaluate, [*evaluate, "--boxes=boxes.json"], [*train, "--dry-run"],
             [*ours, "--annotations=people.json", "--boxes=boxes.json"], train,
             ["data", "shard", "--annotations=people.json", "--images=images", "--output=out",
@@ -202,7 +204,8 @@ def _commands(kind: str, name: str) -> list[list[str]]:
                 [*ours, "--detector=detector.yaml", "--no-overlays"]]  # fmt: skip
     if kind == "results":
         return [score, [*score, "--evaluator=pycocotools"], [*score, "--skeleton=coco17"],
-                compare, ["track", "results.json", "--fps=25", "--output=out.json"],
+                compare, report, [*report, "--against=before.json"],
+                ["track", "results.json", "--fps=25", "--output=out.json"],
                 ["track", "results.json", "--fps=25", "--smooth=savgol"],
                 ["track", "results.json", "--fps=25", "--smooth=one_euro"]]  # fmt: skip
     if kind == "images":

@@ -36,6 +36,8 @@ COMMANDS: dict[str, list[str]] = {
                 "--format=yolo,openpose,labelstudio,mmpose,coco-annotations"],
     "compare": ["compare", "results.json", "before.json", "--annotations=people.json",
                 "--replicates=20", "--output=disk/compared.json"],
+    "report": ["report", "results.json", "--annotations=people.json", "--images=images",
+               "--output=disk/report.html"],
     "track": ["track", "results.json", "--fps=25", "--smooth=savgol", "--output=disk/x.json"],
     "predict video": ["predict", "clip.mp4", "--whole-image", "--checkpoint=model.safetensors",
                       "--backend=eager", "--output=disk/out", "--format=openpose"],

@@ -60,13 +60,10 @@ def test_a_box_without_enough_keypoints_is_where_the_last_one_moves():
     np.testing.assert_allclose(between.boxes(0.12)[0], standing(10).box, atol=0.5)
 
 
-def test_a_person_predicted_twice_is_asked_for_once():
-    tracker = Tracker()
-    for number in range(3):
-        tracker.update(poses_at([standing(10), standing(10.5)]), number * 0.04)
-    between = BetweenDetections(tracker, 5)
-    between.boxes(0.1)
-    assert len(between.boxes(0.12)) == 1
+def test_two_at_one_place_ask_for_a_detection():
+    apart, together = [(10, 0.9), (300, 0.9)], [(10, 0.9), (25, 0.9)]
+    assert detections([apart] * 8, 9) == [0, 1]
+    assert detections([together] * 8, 9) == list(range(8))
 
 
 def test_at_least_every_frame():

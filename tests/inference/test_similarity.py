@@ -35,6 +35,13 @@ def test_keypoints_that_the_track_has_not_seen_do_not_count():
     assert similarities([track], poses, 0.04)[1] == 1
 
 
+def test_too_few_keypoints_tell_nobody_apart():
+    track = seen(100)
+    track.keypoint_scores = np.where(np.arange(17) < 2, 0.9, 0.1).astype(np.float32)
+    iou, oks = similarities([track], poses_at([standing(100), standing(130)]), 0.04)
+    np.testing.assert_array_equal(iou, oks)
+
+
 def test_a_skeleton_that_is_not_known_is_compared_too():
     poses = replace(poses_at([standing(100)]), skeleton=None)
     assert similarities([seen(100)], poses, 0.04)[1] == 1

@@ -77,7 +77,7 @@ def draw_changes(pictures: Pictures, other: MatchedFile, rows: list[int]) -> lis
             )
             views.append(view)
         before, after = other.best.oks[row], file.best.oks[row]
-        caption = f"{pictures.name(number)}. OKS {before:.2f} before (left), {after:.2f} now"
+        caption = f"{pictures.name(number)}. OKS {before:.2f} in A (left), {after:.2f} in B"
         rule = np.full((views[0].shape[0], 6, 3), 255, np.uint8)
         drawn.append(Picture(np.hstack([views[0], rule, views[1]]), caption))
     return drawn

@@ -63,7 +63,7 @@ def _of_persons(numbers: Numbers) -> str:
     nobody = "every result that counts finds one"
     if len(background):
         finds = "finds" if len(background) == 1 else "find"
-        nobody = f"{counted(len(background), 'result')} of {len(scene.found)} {finds} nobody"
+        nobody = f"{counted(len(background), 'result')} of {len(scene.found):,} {finds} nobody"
     return (
         f"{overall.found} of {counted(overall.persons, 'person')} "
         f"{'is' if overall.found == 1 else 'are'} found at OKS 0.1, {missed} "
@@ -117,10 +117,11 @@ def _of_groups(groups: Sequence[Group]) -> list[str]:
         if len(chosen) > 1:
             low = min(chosen, key=lambda g: g.shares["good"])
             high = max(chosen, key=lambda g: g.shares["good"])
+            names = {group.name: "no" if group.name == "0" else group.name for group in chosen}
+            least, most = (what.format(names[group.name]) for group in (low, high))
             said.append(
-                f"Keypoints of {what.format(low.name)} are good least often, in "
-                f"{100 * low.shares['good']:.1f} %, those of {what.format(high.name)} most often, "
-                f"in {100 * high.shares['good']:.1f} %."
+                f"Keypoints of {least} are good least often, in {100 * low.shares['good']:.1f} %, "
+                f"those of {most} most often, in {100 * high.shares['good']:.1f} %."
             )
     return said
 
@@ -128,8 +129,8 @@ def _of_groups(groups: Sequence[Group]) -> list[str]:
 def _of_scores(numbers: Numbers) -> list[str]:
     said = []
     pairs = (
-        ("keypoints", numbers.keypoint_scores, "within similarity 0.5 of their place"),
-        ("persons", numbers.person_scores, "at OKS 0.5 or above"),
+        ("keypoints", numbers.keypoint_scores, "keypoints with similarity 0.5 or above"),
+        ("results", numbers.person_scores, "results with OKS 0.5 or above"),
     )
     for (what, reliability, right), error in zip(pairs, numbers.calibration_errors, strict=True):
         if error.value is None:
@@ -137,8 +138,8 @@ def _of_scores(numbers: Numbers) -> list[str]:
         mean = reliability.scores.sum() / reliability.count
         share = reliability.right.sum() / reliability.count
         said.append(
-            f"Scores of {what} are {mean:.2f} in the mean, and {100 * share:.1f} % of the {what} "
-            f"are {right}: as probabilities, the scores are off by {error.value:.3f} in the mean "
+            f"Scores of {what} are {mean:.2f} in the mean, and {100 * share:.1f} % of them are of "
+            f"{right}: as probabilities, the scores are off by {error.value:.3f} in the mean "
             "(expected calibration error)."
         )
     return said

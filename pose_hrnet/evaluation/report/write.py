@@ -307,7 +307,7 @@ def _changes_section(changes: Changes, numbers: Numbers, pictures: Pictures | No
             html.table(["image", "persons", "mean OKS A", "mean OKS B", "change, summed"], images),
         ]
     if pictures is not None:
-        for better, title in ((True, "Better than before"), (False, "Worse than before")):
+        for better, title in ((True, "Better in B"), (False, "Worse in B")):
             rows_of = changed_persons(numbers, other.file, better=better)
             if found := draw_changes(pictures, other.file, rows_of):
                 blocks += [html.heading(title), html.gallery(found, pairs=True)]

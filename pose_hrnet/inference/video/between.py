@@ -11,8 +11,8 @@ from pose_hrnet.keypoints.records import Float32, Float64
 
 _FALLEN = 0.75
 """Share of the score at the last detection, below which a pose asks for the next one."""
-_SAME = 0.9
-"""IoU of two expected boxes from which on they would be one person predicted twice."""
+_CROWDED = 0.5
+"""IoU of two expected boxes from which on one pose may be taken for the other's."""
 _MARGIN = 0.1
 """Of the extent of the keypoints on each side: COCO's boxes hold scalps, hands and feet, too."""
 _ENOUGH = 0.5
@@ -52,18 +52,19 @@ class BetweenDetections:
         Returns:
             ``(N, 4)`` left, top, right, bottom, image pixels; None: this frame wants a detection,
             as it is its turn, there is nobody, somebody is not confirmed, was not seen in the
-            last frame, or has a score that fell since the last detection.
+            last frame, or has a score that fell since the last detection, or two are at one
+            place.
         """
         self._since += 1
         tracks = self.tracker.tracks
         if self._since == 1:  # the frame before was detected: what scores are worth here
             self._scores = {track.id: track.score for track in tracks}
-        if self._since >= self.every or not tracks or any(map(self._asks, tracks)):
-            self._since = 0
-            return None
-        boxes = np.stack([expected_box(track, time_s) for track in tracks])
-        same = np.triu(iou_matrix(boxes, boxes) > _SAME, 1).any(axis=0)
-        return boxes[~same].astype(np.float32)
+        if self._since < self.every and tracks and not any(map(self._asks, tracks)):
+            boxes = np.stack([expected_box(track, time_s) for track in tracks])
+            if not (np.triu(iou_matrix(boxes, boxes), 1) > _CROWDED).any():
+                return boxes.astype(np.float32)
+        self._since = 0
+        return None
 
     def _asks(self, track: Track) -> bool:
         """Whether a track wants a detection."""

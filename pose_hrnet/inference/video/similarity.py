@@ -18,7 +18,7 @@ SEEN_KEYPOINT = 0.2
 _SIGMA = 0.08
 """Of keypoints whose skeleton is not known: about the mean of COCO's."""
 _ENOUGH = 0.3
-"""Share of the keypoints that must be seen twice to say how a person moved."""
+"""Share of the keypoints that must be seen to say who a person is, or how it moved."""
 _HIDDEN_S = 0.1
 """Seconds after which who is not seen was hidden, and not just missed."""
 _REACH = 0.5
@@ -43,8 +43,10 @@ def similarities(
     """Of T tracks and N poses, where the tracks are expected at a time.
 
     Returns:
-        ``(T, N)`` IoU of the boxes, and ``(T, N)`` OKS of the keypoints that the track has seen.
+        ``(T, N)`` IoU of the boxes, and ``(T, N)`` OKS of the keypoints that the track has seen;
+        where it has seen too few to tell persons apart, IoU again.
     """
+    seen = np.stack([track.keypoint_scores for track in tracks]) >= SEEN_KEYPOINT
     boxes = np.stack([track.motion.box_at(time_s) for track in tracks])
     iou = iou_matrix(boxes, poses.boxes_xyxy)
     sizes = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0)
@@ -54,9 +56,9 @@ def similarities(
         poses.keypoints_image,
         None,
         poses.skeleton.sigmas if poses.skeleton else [_SIGMA] * poses.keypoint_scores.shape[1],
-        np.stack([track.keypoint_scores for track in tracks]) >= SEEN_KEYPOINT,
+        seen,
     )
-    return iou, oks
+    return iou, np.where(seen.mean(axis=1)[:, None] >= _ENOUGH, oks, iou)
 
 
 def within_reach(tracks: Sequence[Expected], poses: Poses, time_s: float) -> Float64:
