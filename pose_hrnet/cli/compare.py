@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,7 @@ from pose_hrnet.cli.options import (
     output_option,
     results_file,
 )
+from pose_hrnet.system.folders import check_not_over
 from pose_hrnet.system.text import counted
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ def compare(
     from pose_hrnet.system.files import write_json
 
     sides = sides_of(results)
+    check_not_over(output, annotations, *chain(*sides))
     truth = FileTruth.of(annotations, skeleton=skeleton, category=category, metric=metric)
     found = compare_results(
         sides,

@@ -22,14 +22,17 @@ from pose_hrnet.system.defaults import DETECTOR, PICTURES, SCORING
 if TYPE_CHECKING:
     from pose_hrnet.inference.detector import Detector
 
-DetectorOption = Annotated[
-    str | None,
-    typer.Option(
+
+def _detector_option(without: str) -> Any:
+    return typer.Option(
         "--detector",
-        help=f"A name of weights list, {DETECTOR} without it; a YAML card of a detector that "
-        "others exported; a file of YOLOX's or torchvision's weights.",
-    ),
-]
+        help="A name of weights list, a YAML card of a detector that others exported, or a file "
+        f"of YOLOX's or torchvision's weights; without it, {without}.",
+    )
+
+
+DetectorOption = Annotated[str | None, _detector_option(DETECTOR)]
+DetectorToScore = Annotated[str | None, _detector_option("the annotated boxes, or --boxes")]
 DetectorThreshold = Annotated[
     float | None,
     typer.Option(

@@ -14,7 +14,7 @@ from pose_hrnet.cli.console import (
     one_sentence_errors_of_all,
     say,
 )
-from pose_hrnet.cli.detect import DetectorOption, DetectorThreshold, loaded_detector
+from pose_hrnet.cli.detect import DetectorThreshold, DetectorToScore, loaded_detector
 from pose_hrnet.cli.options import (
     Annotations,
     BackendOption,
@@ -68,7 +68,7 @@ def evaluate(
         Path | None, typer.Option(help="Box file, as of predict; without it, annotated boxes.")
     ] = None,
     box_format: BoxFormatOption = "xywh",
-    detector: DetectorOption = None,
+    detector: DetectorToScore = None,
     detector_threshold: DetectorThreshold = None,
     flip_test: FlipTest = None,
     flip_shift: Annotated[
@@ -137,6 +137,10 @@ def evaluate(
             compared = parse_names(compare, "--compare", get_args(CompareItem))
         if boxes is not None and detector not in (None, "none"):
             raise ValueError("--boxes and --detector both say where persons are; give one")
+        if detector_threshold is not None and detector in (None, "none"):
+            raise ValueError(
+                "--detector-threshold does nothing without --detector; give both, or neither"
+            )
         crops = expected_crops(boxes or annotations)
         world.on_main(lambda: check_room(output, POSE_BYTES * (crops or 0), "results"))
         file = checkpoint_file(checkpoint)

@@ -174,6 +174,9 @@ def predict(
         raise ValueError(
             "--min-box-score does nothing without --boxes; a detector takes --detector-threshold"
         )
+    if detector_threshold is not None and (boxes is not None or whole_image):
+        other = "--boxes" if boxes is not None else "--whole-image"
+        raise ValueError(f"--detector-threshold does nothing with {other}; leave it out")
     if category is not None and boxes is None and annotations is None:
         raise ValueError("--category does nothing without --boxes or --annotations; leave it out")
     test = None if nms is None else EvaluateConfig(nms=nms)

@@ -17,6 +17,7 @@ from pose_hrnet.cli.options import (
     output_option,
     results_file,
 )
+from pose_hrnet.system.folders import check_not_over
 
 if TYPE_CHECKING:
     from pose_hrnet.evaluation.report.write import Written
@@ -54,6 +55,7 @@ def report(
     if images is not None and not images.is_dir():
         raise FileNotFoundError(f"{images}: there is no such folder of images; check the path")
     files = [results_file(path) for path in (results, against) if path is not None]
+    check_not_over(output, annotations, *files)
     truth = FileTruth.of(annotations, skeleton=skeleton, category=category, metric=metric)
     written = write_report(
         files[0],

@@ -10,6 +10,7 @@ import typer
 from pose_hrnet.cli.console import one_sentence_errors, say
 from pose_hrnet.cli.options import file_to_write, given
 from pose_hrnet.system.choices import SmoothName
+from pose_hrnet.system.folders import check_not_over
 from pose_hrnet.system.text import counted
 
 if TYPE_CHECKING:
@@ -77,8 +78,7 @@ def track(
             f"--fill-gaps does nothing with --smooth {smooth}; give --smooth savgol or butterworth"
         )
     target = file_to_write(output or results.with_name(f"{results.stem}.tracks.json"))
-    if target.exists() and results.exists() and target.samefile(results):
-        raise ValueError(f"{target} would be written over itself; choose another --output")
+    check_not_over(target, results)
     tracker = Tracker(**given(max_unseen=max_unseen, high_score=high_score, low_score=low_score))
     found = track_file(
         results,

@@ -24,6 +24,7 @@ from pose_hrnet.cli.options import (
     output_option,
 )
 from pose_hrnet.system.choices import CodecName, ColourOrder
+from pose_hrnet.system.folders import check_not_over
 from pose_hrnet.system.text import parse_size
 from pose_hrnet.system.transfer import address_in
 
@@ -185,8 +186,10 @@ def convert(
     from pose_hrnet.data.formats.skeletons import find_skeleton
     from pose_hrnet.models.weights.load import half_precision, load_network, save_model
 
+    path = checkpoint_file(file)
+    check_not_over(output, path)
     loaded = load_network(
-        checkpoint_file(file),
+        path,
         skeleton=None if annotations is None else find_skeleton(None, annotations),
         input_wh=None if input_size is None else parse_size(input_size, "--input-size"),
         codec=codec,
@@ -247,6 +250,7 @@ def calibrate(
             f"--output is {output}, but {file} becomes a {wanted[0]} file; name it "
             f"{output.with_suffix(wanted[0]).name}"
         )
+    check_not_over(output, path)
     check_there(annotations, images)
     calibration, evaluation = measure(
         load_model(path),

@@ -24,6 +24,7 @@ from pose_hrnet.inference.written import GrowingFile
 from pose_hrnet.keypoints.geometry import xyxy_to_xywh
 from pose_hrnet.keypoints.records import PERSON, Image, ImageId, Images
 from pose_hrnet.system.files import encode_json
+from pose_hrnet.system.folders import check_not_over
 from pose_hrnet.system.progress import SILENT, Bar, Progress
 from pose_hrnet.system.text import counted
 
@@ -76,10 +77,11 @@ def detect_files(
     Raises:
         ConnectionError: If an address does not give its image.
         FileNotFoundError: If an input is missing.
-        ValueError: If there is no image, or the detector fails.
+        ValueError: If there is no image, the output is one of them, or the detector fails.
     """
     with tempfile.TemporaryDirectory(prefix="pose_hrnet_") as downloads:
         paths = find_images(inputs, downloads=Path(downloads))
+        check_not_over(output, annotations, *paths)
         ids = identify(paths, None, annotations).image_ids
         names = own_names(paths)
         images = Images(

@@ -254,6 +254,25 @@ def check_file(path: Path, needed: int = LEAST) -> None:
     check_room(path.parent, needed)
 
 
+def check_not_over(output: Path | None, *read: Path | None) -> None:
+    """Refuse to write over what is read; nothing is asked where one of them is not there.
+
+    Args:
+        output: The file to write.
+        read: Files that the same command reads; a link to one is that file.
+
+    Raises:
+        ValueError: If the file to write is one of them.
+    """
+    if output is None or not output.exists():
+        return
+    for path in read:
+        if path is not None and path.exists() and output.samefile(path):
+            raise ValueError(
+                f"{output} is read here, and would be written over; choose another --output"
+            )
+
+
 def _nearest(folder: Path) -> Path:
     """The folder itself, or the nearest above it that exists."""
     return next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))

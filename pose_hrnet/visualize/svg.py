@@ -53,7 +53,7 @@ class Line:
         x: ``(N,)``.
         y: ``(N,)``.
         colour: Class of its colour.
-        dots: Draw the points, too.
+        dots: Draw the points, too, as of a single one, which is no line.
         dashed: Draw it dashed.
     """
 
@@ -92,7 +92,7 @@ def line_chart(lines: Sequence[Line], x: Axis, y: Axis, *, title: str) -> str:
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(across, up, strict=True))
         style = ' stroke-dasharray="5 4"' if line.dashed else ""
         parts.append(f'<polyline class="line {line.colour}" points="{path}"{style}/>')
-        if line.dots:
+        if line.dots or len(across) == 1:
             parts += [
                 f'<circle class="dot {line.colour}" cx="{a:.1f}" cy="{b:.1f}" r="3.5"/>'
                 for a, b in zip(across, up, strict=True)

@@ -78,3 +78,14 @@ def test_all_of_it_can_be_written(folder, tmp_path):
 def test_what_cannot_be_compared_is_a_sentence(folder, names, told):
     _, err = compare(folder, *names, code=2)
     assert told in err
+
+
+@pytest.mark.parametrize("name", ["a1.json", "truth.json"])
+def test_what_is_read_is_not_written_over(folder, name):
+    before = (folder / name).read_bytes()
+    _, error = run_here(
+        "compare", folder / "a1.json", folder / "b1.json", "--annotations", folder / "truth.json",
+        "-o", folder / name, code=2,
+    )  # fmt: skip
+    assert f"{folder / name} is read here, and would be written over" in error
+    assert (folder / name).read_bytes() == before

@@ -118,6 +118,8 @@ def test_evaluate_says_what_a_detectors_boxes_cost(files, tmp_path):
     assert f"AP 0.000 with the detector's boxes, {best:.3f} with the annotated" in said
     _, error = run_here("evaluate", *data, *model, *found, "--boxes", "b.json", code=2)
     assert "--boxes and --detector both say where persons are" in error
+    _, error = run_here("evaluate", *data, *model, "--detector-threshold", 0.3, code=2)
+    assert "--detector-threshold does nothing without --detector" in error
 
 
 def test_offline_and_without_a_detector_the_three_ways_on_are_named(files, tmp_path, monkeypatch):
@@ -141,3 +143,16 @@ def test_offline_and_without_a_detector_the_three_ways_on_are_named(files, tmp_p
     ):
         _, error = run_here("predict", files / "images", *model, "--detector", name, code=2)
         assert what in error
+
+
+@pytest.mark.parametrize("kind", ["image", "annotations"])
+def test_what_detect_reads_is_not_written_over(files, kind):
+    image = next((files / "images").iterdir())
+    target = image if kind == "image" else files / "three.json"
+    before = target.read_bytes()
+    _, error = run_here(
+        "detect", files / "images", "--detector", files / "yolox.pth", "--backend", "eager",
+        "--annotations", files / "three.json", "-o", target, code=2,
+    )  # fmt: skip
+    assert f"{target} is read here, and would be written over" in error
+    assert target.read_bytes() == before

@@ -63,6 +63,14 @@ def test_options_that_would_do_nothing_are_refused(tmp_path):
     for options, said in (
         (("--nms", "oks", "--whole-image"), "--nms does nothing with --whole-image"),
         (("--min-box-score", 0.3), "--min-box-score does nothing without --boxes"),
+        (
+            ("--detector-threshold", 0.3, "--whole-image"),
+            "--detector-threshold does nothing with --whole-image",
+        ),
+        (
+            ("--detector-threshold", 0.3, "--boxes", "b.json"),
+            "--detector-threshold does nothing with --boxes",
+        ),
         (("--boxes", "b.json", "--whole-image"), "--boxes and --whole-image each say where"),
         (("--boxes", "b.json", "--detector", "d.yaml"), "--boxes and --detector each say where"),
     ):
@@ -140,6 +148,10 @@ WRITERS = [
     ["data", "shard", "-o"],
     ["data", "convert", "x", "-o"],
     ["data", "synthesize", "-o"],
+    ["report", "x", "--annotations", "x", "-o"],
+    ["compare", "x", "y", "--annotations", "x", "-o"],
+    ["track", "x", "-o"],
+    ["runs", "x", "--html"],
     ["benchmark", "--json"],
     ["benchmark", "--markdown"],
 ]
@@ -151,7 +163,9 @@ def test_the_list_of_what_writes_is_whole():
         path, command = commands.pop()
         inside = getattr(command, "commands", {}).items()
         commands += [((*path, name), inner) for name, inner in inside]
-        written = [o for o in command.params if o.name in ("output", "json_file", "markdown")]
+        written = [
+            o for o in command.params if o.name in ("output", "json_file", "markdown", "html")
+        ]
         found |= {(*path, option.opts[-1]) for option in written}
     listed = {(*each[: 2 if each[0] in ("weights", "data") else 1], each[-1]) for each in WRITERS}
     assert found == listed

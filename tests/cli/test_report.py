@@ -72,3 +72,15 @@ def test_results_of_another_data_set_are_named(files):
     _, error = report(files, results="other.json", code=2)
     assert "4 of 4 entries of" in error
     assert "does not list, such as 101, 102" in error
+
+
+@pytest.mark.parametrize("name", ["run/results.json", "people.json", "other.json"])
+def test_what_is_read_is_not_written_over(files, name):
+    (files / "other.json").write_bytes((files / "run/results.json").read_bytes())
+    before = (files / name).read_bytes()
+    _, error = run_here(
+        "report", files / "run", "--annotations", files / "people.json", "--against",
+        files / "other.json", "-o", files / name, code=2,
+    )  # fmt: skip
+    assert f"{files / name} is read here, and would be written over" in error
+    assert (files / name).read_bytes() == before

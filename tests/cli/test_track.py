@@ -30,7 +30,7 @@ def test_tracks_stand_beside_the_results(clip):
     out, _ = run_here("track", clip)
     rows = json.loads(clip.with_name("clip.poses.tracks.json").read_text())
     assert [row["track_id"] for row in rows] == [1, 2] * 5 + [1] + [1, 2] * 4
-    assert "19 persons in 10 frames, 0.4 s" in out
+    assert "19 poses in 10 frames, 0.4 s" in out
     assert "2 tracks; 0 poses in none" in out
 
 
@@ -60,7 +60,7 @@ def test_scores_that_begin_no_track_are_said(clip):
             "has 51 values in keypoints; expected x, y and score of the 16",
         ),
         (["--low-score", 0.5], "expected 0 <= low_score <= high_score"),
-        (["-o", "clip.poses.json"], "would be written over itself"),
+        (["-o", "clip.poses.json"], "is read here, and would be written over"),
     ],
 )
 def test_bad_options_are_one_sentence(clip, monkeypatch, options, said):

@@ -130,6 +130,15 @@ def test_converted_to_float16_it_takes_half_the_room_and_predicts_nearly_the_sam
         torch.testing.assert_close(loaded[name], values, rtol=1e-3, atol=1e-6)
 
 
+def test_a_checkpoint_is_not_written_over_by_what_it_is_converted_to(tmp_path: Path) -> None:
+    model, file = tiny(), tmp_path / "whole.safetensors"
+    save_model(file, model.state_dict(), card_of(model))
+    before = file.read_bytes()
+    said = run("convert", file, "--output", file, "--float16", code=2)
+    assert f"{file} is read here, and would be written over" in said
+    assert file.read_bytes() == before
+
+
 def test_what_float16_does_not_hold_is_not_written(tmp_path: Path) -> None:
     model = tiny()
     with torch.no_grad():

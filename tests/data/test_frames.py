@@ -32,7 +32,7 @@ def test_rows_say_their_frames_and_times_in_any_order(tmp_path):
     assert recording.frames == [[1], [0, 2]]
     assert recording.poses.boxes_xyxy[:, 0].tolist() == [10, 30, 20]
     assert recording.rows == rows
-    assert in_words(recording) == "3 persons in 2 frames, 0.1 s"
+    assert in_words(recording) == "3 poses in 2 frames, 0.1 s"
 
 
 def test_times_alone_make_frames(tmp_path):

@@ -222,7 +222,10 @@ def test_clusters_of_a_field_of_the_images_of_annotations_and_of_folders(folder,
 @pytest.mark.parametrize(
     ("key", "told"),
     [
-        ("videoid", "neither the images nor the annotations of .* have a field 'videoid'"),
+        (
+            "videoid",
+            "of .* have a field 'videoid'; give one of area, bbox, .*, video_id, or folder",
+        ),
         ("file_name", None),
         ("scene", "1 of 60 images of .* have no 'scene'"),
         ("place", "all images of .* have the same place, 'here'"),

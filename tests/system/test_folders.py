@@ -16,6 +16,7 @@ from pose_hrnet.system.folders import (
     FolderBusy,
     NotWritten,
     check_file,
+    check_not_over,
     check_room,
     draft_folder,
     move_aside,
@@ -170,3 +171,17 @@ def test_room_is_asked_for_before_anything_is_written(tmp_path: Path) -> None:
         check_room(tmp_path / "file" / "run", 1)
     with pytest.raises(OSError, match=r"but the run needs about 1,000,000,000,000 MB"):
         check_room(tmp_path, 10**18)
+
+
+def test_a_file_that_is_read_is_not_written_over_under_any_name(tmp_path: Path) -> None:
+    read, other = tmp_path / "read.json", tmp_path / "other.json"
+    read.write_text("[]")
+    check_not_over(other, read, None, tmp_path / "absent")  # nothing is there yet
+    other.write_text("[]")
+    check_not_over(other, read)
+    check_not_over(None, read)
+    (tmp_path / "link.json").symlink_to(read)
+    for name in (read, tmp_path / "link.json", tmp_path / "x" / ".." / "read.json"):
+        (tmp_path / "x").mkdir(exist_ok=True)
+        with pytest.raises(ValueError, match="is read here, and would be written over"):
+            check_not_over(name, other, read)

@@ -44,6 +44,16 @@ def test_lines_go_from_corner_to_corner():
     assert tree.find("title").text == EVIL
 
 
+def test_a_single_point_is_seen_though_it_makes_no_line():
+    lines = [
+        Line("a", [0.5], [0.5], "s-0"),
+        Line("b", [0, 1], [0, 1], "s-1"),
+        Line("c", [], [], "s"),
+    ]
+    tree = parsed(line_chart(lines, Axis("x"), Axis("y"), title="loss"))
+    assert [dot.get("class") for dot in tree.iter("circle")] == ["dot s-0"]
+
+
 def test_bars_are_as_long_as_their_shares():
     tree = parsed(stacked_bars([("a", [0.5, 0.25, 0.25]), (EVIL, [0, 0, 1])], "xyz", title="t"))
     widths = [float(rect.get("width")) for rect in tree.iter("rect")]

@@ -230,9 +230,9 @@ def persons_of(recording: Recording) -> list[slice]:
 
 
 def in_words(recording: Recording) -> str:
-    """How many persons in how many frames, and over what time."""
+    """How many poses in how many frames, and over what time."""
     length = recording.times[-1] - recording.times[0]
     return (
-        f"{counted(len(recording.poses), 'person')} in {counted(len(recording.frames), 'frame')}, "
+        f"{counted(len(recording.poses), 'pose')} in {counted(len(recording.frames), 'frame')}, "
         f"{length:.1f} s"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pose_hrnet.data.formats.broken_json import UNDECODABLE
 from pose_hrnet.data.formats.rows import lenient, read_json
 from pose_hrnet.evaluation.scorer import FileTruth
 from pose_hrnet.keypoints.records import ImageId
-from pose_hrnet.system.text import counted, shown
+from pose_hrnet.system.text import counted, one_line, shown
 
 FOLDER = "folder"
 """The key that stands for the folder of an image's file name."""
@@ -73,9 +74,10 @@ def _labelled(annotations: Path, ids: list[ImageId], key: str) -> list[object]:
     row = {image_id: at for at, image_id in enumerate(ids)}
     pairs = [(image_id, label) for image_id, label in pairs if image_id in row]
     if not pairs:
+        names = sorted({*_names(lists.images), *_names(lists.annotations)})
         raise ValueError(
-            f"neither the images nor the annotations of {annotations} have a field {key!r}; "
-            "give one that they have, such as video_id, or folder for the folders of their files"
+            f"neither the images nor the annotations of {annotations} have a field {key!r}; give "
+            f"one of {one_line(', '.join(names))}, or folder for the folders of their files"
         )
     # Images that share a label belong together, and so on; one without any stands alone.
     numbers: dict[object, int] = {}
@@ -85,6 +87,13 @@ def _labelled(annotations: Path, ids: list[ImageId], key: str) -> list[object]:
     edges = (np.ones(len(pairs)), (rows, np.add(columns, len(ids))))
     _, component = connected_components(coo_array(edges, shape=(count, count)), directed=False)
     return list(component[: len(ids)].tolist())
+
+
+def _names(raws: list[msgspec.Raw]) -> Iterator[str]:
+    """Names of the fields of the first row."""
+    for raw in raws[:1]:
+        with suppress(*UNDECODABLE):
+            yield from msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
 
 
 def _fields(
