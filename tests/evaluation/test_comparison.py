@@ -9,9 +9,9 @@ import pytest
 from scipy.stats import ttest_ind
 
 from pose_hrnet.evaluation.scorer import FileTruth, score_file
-from pose_hrnet.evaluation.statistics.bootstrap import Interval, bootstrap
+from pose_hrnet.evaluation.statistics.bootstrap import Interval, Intervals, bootstrap
 from pose_hrnet.evaluation.statistics.clusters import cluster_labels
-from pose_hrnet.evaluation.statistics.comparison import compare_results
+from pose_hrnet.evaluation.statistics.comparison import compare_results, verdict
 from pose_hrnet.evaluation.statistics.curves import Curves
 from pose_hrnet.evaluation.statistics.paired import holm, swapped_p_value, welch
 from pose_hrnet.evaluation.statistics.results import MatchedFile
@@ -307,3 +307,9 @@ def test_one_image_has_numbers_but_no_interval(tmp_path):
     file = MatchedFile.of(FileTruth.of(path), files[0][0])
     values = bootstrap(file.everything, replicates=20).intervals().values
     assert values["AP"].in_words().endswith(" [-]")
+
+
+@pytest.mark.parametrize(("p_value", "is_better"), [(0.049, True), (0.05, False)])
+def test_a_p_value_of_exactly_005_is_not_below_it(p_value, is_better):
+    gain = Intervals({"AP": Interval(0.1, 0.05, 0.15)}, 200, "image", 999, 0, 0.95, ())
+    assert verdict("A", "B", gain, p_value)[1] == is_better

@@ -141,7 +141,8 @@ def test_evaluates_own_results_say_what_produced_them(data, tmp_path):
     folder.mkdir()
     (folder / "results.json").write_text((data / "a.json").read_text())
     ap = score_results(data / "people.json", data / "a.json").values["AP"]
-    facts = {"checkpoint": "some.safetensors", "flip_test": True, "codec": {"name": "udp"}}
+    facts = {"checkpoint": "some.safetensors", "flip_test": True, "codec": {"name": "udp"},
+             "boxes": ["a", "list"], "nms": 1.0}  # fmt: skip
     for said, told in ((ap, True), (ap + 0.1, False), ("x", False)):
         (folder / "metrics.json").write_text(json.dumps({"AP": said, "evaluated": facts}))
         write_report(folder / "results.json", FileTruth.of(data / "people.json"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pose_hrnet.inference.video.tracker import Tracker
-from tests.helpers.motion import poses_at, standing
+from tests.helpers.motion import Person, poses_at, standing
 
 
 def walk(tracker, frames, dt=0.04):
@@ -97,3 +97,22 @@ def test_frames_without_persons_are_frames():
     tracked = Tracker().update(poses_at([]), 0.0)
     assert len(tracked) == 0
     assert tracked.track_ids.dtype == np.int64
+
+
+def test_a_newcomer_far_away_costs_nobody_who_comes_back_an_id():
+    """Distances count in heights: to somebody small, who is hidden, too, it is very far."""
+    near, small = standing(100), standing(320)
+    middle = small.box.reshape(2, 2).mean(axis=0)
+    points = ((small.keypoints - middle) / 8 + middle).astype(np.float32)
+    box = ((small.box.reshape(2, 2) - middle) / 8 + middle).astype(np.float32).ravel()
+    small = Person(points, small.keypoint_scores, box, small.score)
+    tracker = Tracker()
+    for number in range(3):
+        tracker.update(poses_at([near, small]), number * 0.04)
+    tracker.update(poses_at([]), 0.12)
+    # Nearly where it was, but turned round, so that neither box nor keypoints say who it is.
+    back = Person(near.keypoints, np.full(17, 0.9, np.float32),
+                  np.array((120, 150, 150, 190), np.float32), 0.9)  # fmt: skip
+    back = replace(back, keypoints=back.keypoints[::-1].copy())
+    found = tracker.update(poses_at([back, standing(3000)]), 0.32)
+    assert found.track_ids.tolist() == [1, -1]

@@ -17,6 +17,7 @@ from pose_hrnet.inference.video import container, recording, sources
 from pose_hrnet.inference.video.frames import Window
 from pose_hrnet.inference.video.predict import VideoOutputs, predict_video
 from pose_hrnet.inference.video.results import COLUMNS, video_formats
+from pose_hrnet.inference.video.sound import Sound
 from pose_hrnet.inference.video.sources import open_source
 from pose_hrnet.inference.video.stream import Following
 from pose_hrnet.keypoints.records import Poses, object_array
@@ -279,6 +280,28 @@ def test_a_disk_that_is_full_at_once_costs_the_overlay_alone(clip, tmp_path, mon
     done = predicted(clip, tmp_path / "out")
     assert done.frames == len(rows_of(tmp_path / "out")) == 10
     assert "No space left on device" in done.notes[0]
+
+
+def test_an_encoder_that_fails_costs_the_overlay_alone_and_the_sound_is_closed(
+    clip, tmp_path, monkeypatch
+):
+    closed, close = [], Sound.close
+
+    def fails(self, container):
+        raise av.error.ExternalError(542398533, "Generic error in an external library")
+
+    def closes(self):
+        closed.append(self)
+        close(self)
+
+    monkeypatch.setattr(Sound, "close", closes)
+    predicted(clip, tmp_path / "fine")
+    assert len(closed) == 1
+    monkeypatch.setattr(Sound, "add_to", fails)
+    done = predicted(clip, tmp_path / "out")
+    assert done.frames == len(rows_of(tmp_path / "out")) == 10
+    assert "clip.poses.mp4: FFmpeg cannot encode the video (" in done.notes[0]
+    assert len(closed) == 2
 
 
 def test_a_disk_that_fills_under_the_results_keeps_them_whole(clip, tmp_path, monkeypatch):

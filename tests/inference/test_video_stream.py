@@ -169,6 +169,28 @@ def test_frames_are_decoded_in_another_thread_and_not_all_at_once(walking):
     assert reader.closed
 
 
+def test_after_an_error_nothing_is_decoded_any_more_when_the_file_is_closed(walking):
+    """FFmpeg crashes if a file is closed in the midst of a frame."""
+    at_work = []
+
+    class Watched(Drips):
+        def close(self):
+            names = [thread.name for thread in threading.enumerate()]
+            at_work.extend(name for name in names if name.startswith("ahead"))
+            super().close()
+
+    class Fails(Walkers):
+        def __call__(self, images):
+            raise ValueError("no detector")
+
+    reader = Watched(50)
+    frames = pose_frames(walking(Fails()), Recorded("d", "d", reader), Following(detect_every=3))
+    with pytest.raises(ValueError, match="no detector"):
+        next(frames)
+    assert reader.closed
+    assert at_work == []
+
+
 class Live:
     """A live source of frames that are there."""
 

@@ -198,7 +198,9 @@ def _provenance(results: Path, ap: float) -> list[tuple[str, str]]:
 def _short(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {each}" for key, each in value.items())[:300]
-    return {True: "yes", False: "no", None: "not known"}.get(value, str(value)[:300])
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "not known" if value is None else str(value)[:300]
 
 
 def _notes(numbers: Numbers, pictures: Pictures | None) -> list[str]:

@@ -32,7 +32,7 @@ from pose_hrnet.evaluation.statistics.results import MatchedFile
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import counted
 
-ALPHA = 1 - LEVEL
+ALPHA = round(1 - LEVEL, 9)
 """P values below it are told as a difference."""
 MOST_SIDES = len(ascii_uppercase)
 

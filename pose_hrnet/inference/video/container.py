@@ -51,10 +51,9 @@ class ContainerReader:
 
     def __init__(self, address: str, name: str) -> None:
         self._av = import_extra("av", "video")
-        # A playlist in a file must not send this program to other places.
-        options = {"protocol_whitelist": "file"} if address.startswith("file:") else {}
+        self._address = address
         try:
-            self._container = self._av.open(address, options=options, metadata_errors="replace")
+            self._container = self._opened()
         except (self._av.FFmpegError, OSError, ValueError) as error:
             raise VideoError(f"{name} cannot be opened as a video ({_reason(error)})") from None
         try:
@@ -63,9 +62,14 @@ class ContainerReader:
             self._container.close()
             raise
         self.notes: list[str] = []
-        self._address = address
         self._start_s = self._start()
         self.facts = self._facts()
+
+    def _opened(self) -> Any:
+        # A playlist in a file must not send this program to other places.
+        local = self._address.startswith("file:")
+        options = {"protocol_whitelist": "file"} if local else {}
+        return self._av.open(self._address, options=options, metadata_errors="replace")
 
     def _chosen(self, name: str) -> Any:
         """The stream of pictures that is meant to be watched."""
@@ -180,7 +184,7 @@ class ContainerReader:
         """The sound of a part of it; None if it has none."""
         if not self._container.streams.audio:
             return None
-        return Sound(self._address, window, self._start_s)
+        return Sound(self._opened(), window, self._start_s)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -106,12 +106,14 @@ def predict_video(
         VideoError: If the source gives no frame.
     """
     stem = stem or source.stem
-    check_room(output)
     drawn = output / f"{stem}.poses{suffix()}"
-    with closing(source), owned(output, LOCK):
+    with ExitStack() as stack:
+        stack.enter_context(closing(source))
+        check_room(output)
+        stack.enter_context(owned(output, LOCK))
         paths = files_of(output, stem, outputs)
-        window = Window(source.name) if outputs.show else None
         files = VideoFiles(output, stem, _file_name(source), estimator.skeleton, outputs.formats)
+        window = Window(source.name) if outputs.show else None
         run = _Run(files, window, source, partial(remove_earlier, paths))
         began = monotonic()
         try:

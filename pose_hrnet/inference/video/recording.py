@@ -7,6 +7,8 @@ becomes of the program or the disk.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
@@ -95,12 +97,28 @@ class _ContainerRecording:
         self.path, self._facts, self._sound = path, facts, sound
         self._av = import_extra("av", "video")
         self._size_wh = (0, 0)
-        self._file: _File | None = None
+        self._container: Any = None
         self._last = -1
         self._broken = False
+        self._open = ExitStack()
+        if sound is not None:
+            self._open.callback(sound.close)
+
+    @contextmanager
+    def _saying(self) -> Iterator[None]:
+        """Errors in the block name the file, also those that are FFmpeg's alone."""
+        with naming(self.path):
+            try:
+                yield
+            except self._av.FFmpegError as error:
+                if isinstance(error, OSError):
+                    raise
+                raise ValueError(
+                    f"{self.path}: FFmpeg cannot encode the video ({one_line(error, 120)})"
+                ) from None
 
     def add(self, image: Image, time_s: float) -> None:
-        with naming(self.path):
+        with self._saying():
             try:
                 self._add(image, time_s)
             except BaseException:
@@ -108,7 +126,7 @@ class _ContainerRecording:
                 raise
 
     def _add(self, image: Image, time_s: float) -> None:
-        if self._file is None:
+        if self._container is None:
             self._begin(image)
         # OpenCV does it in a tenth of the time that FFmpeg's scaler takes.
         planes = cv2.cvtColor(fitted(image, self._size_wh), cv2.COLOR_RGB2YUV_I420)
@@ -122,14 +140,15 @@ class _ContainerRecording:
     def _begin(self, image: Image) -> None:
         height, width = image.shape[:2]
         self._size_wh = (width + width % 2, height + height % 2)
-        self._file = _File(self.path, "x+")
+        file = self._open.enter_context(_File(self.path, "x+"))
         options = {
             "movflags": "hybrid_fragmented",
             "use_editlist": "1",
             "frag_duration": PIECE,
             "flush_packets": "1",
         }
-        self._container = self._av.open(self._file, "w", format="mp4", container_options=options)
+        self._container = self._av.open(file, "w", format="mp4", container_options=options)
+        self._open.callback(self._container.close)
         rate = Fraction(self._facts.rate).limit_denominator(1001)
         name = next(name for name in ENCODERS if _has_encoder(self._av, name))
         keys = {"g": str(max(1, round(KEY_FRAMES_S * rate)))}
@@ -145,19 +164,12 @@ class _ContainerRecording:
             self._sound.add_to(self._container)
 
     def finish(self) -> None:
-        if self._file is None:
-            return
-        with naming(self.path):
-            try:
-                if not self._broken:  # FFmpeg crashes on a file whose beginning failed
-                    self._container.mux(self._stream.encode(None))
-                    if self._sound is not None:
-                        self._sound.copy_until(None)
-            finally:
-                try:
-                    self._container.close()
-                finally:
-                    self._file.close()
+        with self._saying(), self._open:
+            # FFmpeg crashes on a file whose beginning failed.
+            if self._container is not None and not self._broken:
+                self._container.mux(self._stream.encode(None))
+                if self._sound is not None:
+                    self._sound.copy_until(None)
 
 
 def _has_encoder(av: Any, name: str) -> bool:

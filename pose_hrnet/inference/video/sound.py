@@ -17,15 +17,15 @@ class Sound:
     """The sound of a file, in the part of it that is taken.
 
     Args:
-        address: Of the file, as `ContainerReader` takes it.
+        source: The file, opened by PyAV for it alone; it is closed with it.
         window: The part; the copy begins with it.
         start_s: When the file begins by its own clock, seconds.
     """
 
-    def __init__(self, address: str, window: Window, start_s: float) -> None:
+    def __init__(self, source: Any, window: Window, start_s: float) -> None:
         self._av = import_extra("av", "video")
         self._window, self._start_s = window, start_s
-        self._source = self._av.open(address, metadata_errors="replace")
+        self._source = source
         self._stream = self._source.streams.best("audio")
         self._pieces: Iterator[tuple[float, list[Any]]] = iter(())
         self._next: tuple[float, list[Any]] | None = None

@@ -7,7 +7,7 @@ that go on over the ends of frames. Live sources, and boxes between detections, 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
@@ -144,16 +144,17 @@ def _persons(
 def _one_by_one(
     estimator: Poser, source: Source, between: BetweenDetections | None
 ) -> Generator[_Posed, None, None]:
-    frames = source if source.is_live else ahead(source)
-    for frame in frames:
-        boxes = None if between is None else between.boxes(frame.time_s)
-        scores = np.ones(0 if boxes is None else len(boxes), np.float32)
-        if estimator.detector is None:
-            boxes, scores = _whole(frame.image), np.ones(1, np.float32)
-        elif boxes is None:
-            (found,) = estimator.detector([frame.image])
-            boxes, scores = found.boxes_xyxy, found.scores
-        yield frame, scores, estimator.predict_images([frame.image], [boxes])
+    # Decoding has to have ended, whatever happens here, before the source is closed.
+    with nullcontext(source) if source.is_live else closing(ahead(source)) as frames:
+        for frame in frames:
+            boxes = None if between is None else between.boxes(frame.time_s)
+            scores = np.ones(0 if boxes is None else len(boxes), np.float32)
+            if estimator.detector is None:
+                boxes, scores = _whole(frame.image), np.ones(1, np.float32)
+            elif boxes is None:
+                (found,) = estimator.detector([frame.image])
+                boxes, scores = found.boxes_xyxy, found.scores
+            yield frame, scores, estimator.predict_images([frame.image], [boxes])
 
 
 def _whole(image: Image) -> Float32:

@@ -195,7 +195,6 @@ class Tracker:
         iou, oks = similarities(tracks, poses[rows], self.time_s)
         if not self.keypoints:
             oks = iou
-        # Pairs that cannot be count for nothing, so that none is made at the cost of a good one.
         possible = np.maximum(iou, oks) >= least
         return _paired(tracks, rows, np.where(possible, 0.2 + 0.4 * (iou + oks), 0.0), 0.2)
 
@@ -205,15 +204,16 @@ def _paired(
 ) -> tuple[list[tuple[Track, int]], list[Track], Rows]:
     """The pairs that are worth most together, each at least so much; and what is left.
 
+    Pairs of less worth count for nothing, so that none is made at the cost of a good one.
+
     Args:
         tracks: T of them.
         rows: N of them.
         worth: ``(T, N)``.
         least: Of a pair.
     """
-    pairs = [
-        (t, r) for t, r in zip(*linear_sum_assignment(-worth), strict=True) if worth[t, r] >= least
-    ]
+    worth = np.where(worth >= least, worth, 0.0)
+    pairs = [(t, r) for t, r in zip(*linear_sum_assignment(-worth), strict=True) if worth[t, r]]
     taken = {t for t, _ in pairs}
     return (
         [(tracks[t], int(rows[r])) for t, r in pairs],
