@@ -45,7 +45,7 @@ from pose_hrnet.cli.tables import (
     print_scores,
 )
 from pose_hrnet.system.choices import CompareItem, NmsName
-from pose_hrnet.system.folders import check_room, owned
+from pose_hrnet.system.folders import check_not_over, check_room, owned
 from pose_hrnet.system.text import parse_names
 from pose_hrnet.system.transfer import address_in
 
@@ -141,6 +141,7 @@ def evaluate(
             raise ValueError(
                 "--detector-threshold does nothing without --detector; give both, or neither"
             )
+        check_not_over(output / RESULTS_FILE, boxes, annotations)
         crops = expected_crops(boxes or annotations)
         world.on_main(lambda: check_room(output, POSE_BYTES * (crops or 0), "results"))
         file = checkpoint_file(checkpoint)

@@ -51,6 +51,7 @@ from pose_hrnet.cli.video import (
 )
 from pose_hrnet.system.choices import NmsName, PoseFormat
 from pose_hrnet.system.defaults import CROPS_PER_PASS, DEFAULT_WEIGHTS, LOWEST_SCORE
+from pose_hrnet.system.folders import check_not_over
 from pose_hrnet.system.text import counted, parse_names
 
 log = logging.getLogger(__name__)
@@ -149,6 +150,7 @@ def predict(
     Example: `pose-hrnet predict photos/ --output out`, or `pose-hrnet predict clip.mp4 -o out`
     """
     from pose_hrnet.config.recipe import EvaluateConfig
+    from pose_hrnet.data.formats.results import RESULTS_FILE
     from pose_hrnet.inference.estimator import PoseEstimator
     from pose_hrnet.inference.files import images_for, predict_files
     from pose_hrnet.inference.formats.writer import Outputs, check_formats
@@ -196,6 +198,7 @@ def predict(
             heatmaps=show_heatmaps, formats=wanted, draw_above=min_score, label_above=min_score
         )
         check_formats(output, wanted)
+        check_not_over(output / RESULTS_FILE, boxes, annotations)
         sources = identify(
             images_for(inputs, output),
             boxes,

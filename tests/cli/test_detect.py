@@ -145,6 +145,19 @@ def test_offline_and_without_a_detector_the_three_ways_on_are_named(files, tmp_p
         assert what in error
 
 
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_results_are_not_written_over_the_boxes_that_they_are_of(files, tmp_path, command):
+    boxes = tmp_path / "results.json"
+    boxes.write_text("[]")
+    data = [files / "images"] if command == "predict" else ["--images", files / "images"]
+    _, error = run_here(
+        command, *data, "-c", files / "tiny.safetensors", "--annotations", files / "three.json",
+        "--boxes", boxes, "-o", tmp_path, code=2,
+    )  # fmt: skip
+    assert f"{boxes} is read here, and would be written over" in error
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["[]"]
+
+
 @pytest.mark.parametrize("kind", ["image", "annotations"])
 def test_what_detect_reads_is_not_written_over(files, kind):
     image = next((files / "images").iterdir())
