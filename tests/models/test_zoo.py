@@ -51,7 +51,7 @@ def test_the_file_that_mmpose_links_for_two_models_stands_once() -> None:
 
 
 def test_published_recipes_have_weights_of_their_name() -> None:
-    """Those of HRNet and SimpleBaseline; of the networks it is compared with, few are published."""
+    """Those of HRNet and SimpleBaseline; few of the networks beside them are published."""
     official = {
         name for name in config_names() if load_config(name).model.name in ("hrnet", "resnet")
     }
