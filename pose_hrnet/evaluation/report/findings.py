@@ -12,7 +12,7 @@ from pose_hrnet.evaluation.statistics.bootstrap import LEVEL
 from pose_hrnet.system.text import counted
 
 WITHOUT = {
-    "miss": "keypoints that are at no place of the kind (miss)",
+    "miss": "keypoints far from every place that they could be taken for (miss)",
     "swap": "keypoints on other persons (swap)",
     "inversion": "keypoints on the other side of the body (inversion)",
     "jitter": "keypoints a little beside their place (jitter)",
