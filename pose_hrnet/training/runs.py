@@ -195,8 +195,8 @@ def _runs_below(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def _read(folder: Path, name: str, notes: list[str], *, intervals: bool) -> Run:
-    lines = [line for line in read_metrics(folder / METRICS) if "epoch" in line]
-    scored = [line for line in lines if main_number(line) is not None]
+    lines = [line for line in read_metrics(folder / METRICS) if _is_number(line.get("epoch"))]
+    scored = [line for line in lines if _is_number(line.get(main_number(line) or ""))]
     number = main_number(scored[-1]) if scored else None
     best = max(scored, key=lambda line: _finite(line.get(number or ""))) if scored else None
     settings: dict[str, Any] = {}
@@ -271,5 +271,8 @@ def _end_of(path: object) -> str:
 
 def _finite(value: Any) -> float:
     """A number of a line; 0 for what is none."""
-    good = isinstance(value, int | float) and math.isfinite(value)
-    return float(value) if good else 0.0
+    return float(value) if _is_number(value) else 0.0
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

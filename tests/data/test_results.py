@@ -152,13 +152,17 @@ def test_bad_detections_are_counted(tmp_path, images, caplog):
         ([detection("7"), detection("8")], r"'7' \(str\).*id 7 \(int\)"),
         ([detection(8)], "unknown image id"),
         ([detection(category_id=4)], "no box has this category and score"),
-        ([], "no box"),
     ],
 )
 def test_detections_that_match_nothing_are_one_sentence(tmp_path, images, rows, sentence):
     with pytest.raises(ValueError, match=sentence) as error:
         load_detections(write_detections(tmp_path, *rows), images)
     assert "\n" not in str(error.value)
+
+
+def test_an_empty_list_says_that_nobody_was_found(tmp_path, images, caplog):
+    assert len(load_detections(write_detections(tmp_path), images)) == 0
+    assert "has no box: nobody was found" in caplog.text
 
 
 def test_boxes_of_annotations_are_detections(tmp_path, images):

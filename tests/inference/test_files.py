@@ -205,7 +205,7 @@ def test_overlays_of_an_earlier_run_are_no_input(estimator, folder):
     for _ in range(2):
         assert predict_files(estimator, [folder], folder / "out").images == 3
     assert predict_files(estimator, [folder], folder, outputs=PLAIN).images == 3
-    with pytest.raises(ValueError, match="not at 6 overlays of earlier runs"):
+    with pytest.raises(ValueError, match="not at 6 pictures of earlier runs"):
         predict_files(estimator, [folder / "out"], folder / "out")
 
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pose_hrnet.inference.video import container, recording, sources
+from pose_hrnet.inference.video import container, overlay, recording, sources
 from pose_hrnet.inference.video.frames import Window
 from pose_hrnet.inference.video.predict import VideoOutputs, predict_video
 from pose_hrnet.inference.video.results import COLUMNS, video_formats
@@ -280,6 +280,18 @@ def test_a_disk_that_is_full_at_once_costs_the_overlay_alone(clip, tmp_path, mon
     done = predicted(clip, tmp_path / "out")
     assert done.frames == len(rows_of(tmp_path / "out")) == 10
     assert "No space left on device" in done.notes[0]
+
+
+def test_keypoints_of_any_score_are_drawn_where_that_is_asked_for(clip, tmp_path, monkeypatch):
+    asked = []
+
+    def drawn(image, points, scores, *, min_score, **options):
+        asked.append(min_score)
+        return image
+
+    monkeypatch.setattr(overlay, "draw_poses", drawn)
+    predicted(clip, tmp_path / "out", outputs=VideoOutputs(draw_above=0.0))
+    assert asked == [0.0] * 10
 
 
 def test_an_encoder_that_fails_costs_the_overlay_alone_and_the_sound_is_closed(

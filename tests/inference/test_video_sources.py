@@ -140,13 +140,14 @@ def test_two_recordings_in_one_file_go_on(tmp_path):
     assert len(times) == 120
     assert (np.diff(times) > 0).all()
     assert times[-1] == pytest.approx(4.76, abs=0.1)
-    assert "its clock goes back" in source.notes[0]
+    assert "its clock goes back" in source.remarks[0]
+    assert not source.notes, "nothing is missing"
 
 
 def test_frames_without_times_are_counted(tmp_path):
     source = open_source(write_video(tmp_path / "a.h264", PAL))
     assert [frame.time_s for frame in source] == pytest.approx(PAL, abs=1e-6)
-    assert "10 frames without a time, counted at 25 a second" in source.notes[0]
+    assert "10 frames without a time, counted at 25 a second" in source.remarks[0]
 
 
 def test_frames_of_several_sizes(tmp_path):

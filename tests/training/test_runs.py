@@ -136,6 +136,18 @@ def test_a_run_before_its_first_epoch_has_no_numbers(tmp_path):
     assert out.count(" - ") >= 4
 
 
+@pytest.mark.parametrize("ap", ["null", "NaN", '"high"'])
+def test_epochs_without_a_number_are_not_the_best(tmp_path, ap):
+    run = make_run(tmp_path / "a", ap=(None,))
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 2, "seconds": 1, "AP": ' + ap + "}\n")
+        file.write('{"epoch": "three", "AP": 0.9}\n')
+    words = run_here("runs", run, "--html", tmp_path / "runs.html")
+    assert "0.9" not in words
+    (found,) = read_runs([run]).runs
+    assert (found.number, found.best, found.epochs) == (None, None, 2)
+
+
 def test_pckh_has_no_interval(tmp_path):
     folder = make_run(tmp_path / "a", number="PCKh", ap=(88.0, 90.0))
     (folder / "results.json").write_text("[]")

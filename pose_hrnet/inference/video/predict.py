@@ -19,6 +19,7 @@ from pose_hrnet.inference.video.results import VideoFiles, result_paths
 from pose_hrnet.inference.video.sound import Sound
 from pose_hrnet.inference.video.stream import USUALLY, Following, PosedFrame, Poser, pose_frames
 from pose_hrnet.system.choices import VideoFormat
+from pose_hrnet.system.defaults import LOWEST_SCORE
 from pose_hrnet.system.folders import check_room, owned
 from pose_hrnet.system.interrupts import Interrupted, Interrupts
 from pose_hrnet.system.progress import SILENT, Bar, Progress
@@ -41,7 +42,7 @@ class VideoOutputs:
         show: Whether a window shows the overlay.
     """
 
-    draw_above: float | None = 0.2
+    draw_above: float | None = LOWEST_SCORE
     formats: tuple[VideoFormat, ...] = ()
     overwrite: bool = False
     show: bool = False
@@ -214,7 +215,8 @@ def _overlay(source: Source, estimator: Poser, outputs: VideoOutputs, path: Path
             )
         recording = open_recording(path, source.facts, _sound(source))
     shift_s = source.window.start_s if isinstance(source, Recorded) else 0.0
-    return Overlay(recording, estimator.skeleton, outputs.draw_above or 0.2, shift_s)
+    lowest = LOWEST_SCORE if outputs.draw_above is None else outputs.draw_above
+    return Overlay(recording, estimator.skeleton, lowest, shift_s)
 
 
 def _sound(source: Source) -> Sound | None:
