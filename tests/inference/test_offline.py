@@ -21,8 +21,8 @@ def path(times=TIMES):
 @pytest.mark.parametrize("name", ["savgol", "butterworth"])
 def test_noise_goes_and_motion_stays_where_it_is(name):
     how = Offline(name)
-    noise = np.random.default_rng(0).normal(0, 2, (75, 1, 2))
-    smooth = how.smooth(TIMES, path() + noise, SURE, HEIGHTS)
+    noise = np.random.default_rng(0).normal(0, 2, (75, 40, 2))
+    smooth = how.smooth(TIMES, path() + noise, SURE.repeat(40, axis=1), HEIGHTS)
     # A cutoff of 5 Hz out of 12.5 leaves the root of 0.4 of white noise.
     assert abs(smooth - path()).mean() < 0.65 * abs(noise).mean()
     shake = np.diff(smooth - path(), 2, axis=0).std() / np.diff(noise, 2, axis=0).std()
@@ -38,6 +38,16 @@ def test_uneven_times_are_times(name):
     times = np.cumsum(steps)
     smooth = Offline(name).smooth(times, path(times), SURE, HEIGHTS)
     assert abs(smooth - path(times)).mean() < 1
+
+
+def test_butterworth_is_3_db_down_at_its_cutoff():
+    """After both passes (Winter 2009)."""
+    times = np.arange(400) / 50
+    wave = 10 * np.cos(2 * np.pi * 5 * times)
+    points = np.stack([wave, wave], axis=-1)[:, None]
+    sure, heights = np.full((400, 1), 0.9), np.full(400, 20_000.0)
+    smooth = Offline("butterworth").smooth(times, points, sure, heights)
+    assert abs(smooth[100:300]).max() == pytest.approx(10 / 2**0.5, rel=0.01)
 
 
 def test_an_outlier_is_replaced_and_its_neighbours_are_not_pulled():
