@@ -339,7 +339,7 @@ def test_a_source_without_frames_leaves_nothing(clip, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(ValueError, match="has no frame from 7 s"):
         predicted(clip, out, window=Window(7))
-    assert [path.name for path in out.iterdir() if not path.name.startswith(".")] == []
+    assert not out.exists()
 
 
 def test_ids_and_smoothing_can_be_left_out(clip, tmp_path):
