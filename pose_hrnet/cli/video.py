@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Container, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ from pose_hrnet.cli.console import RichProgress, say
 from pose_hrnet.cli.options import given
 from pose_hrnet.system.choices import PoseFormat
 from pose_hrnet.system.inputs import UnreadableFile
-from pose_hrnet.system.text import counted, few
+from pose_hrnet.system.text import clock_seconds, counted, few
 
 if TYPE_CHECKING:
     from pose_hrnet.config.recipe import EvaluateConfig
@@ -42,10 +41,10 @@ PredictInputs = Annotated[
 
 def _seconds(text: str) -> float:
     """Seconds, or a time such as 1:02.5 or 1:00:00."""
-    if re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?", text) is None:
+    seconds = clock_seconds(text)
+    if seconds is None:
         raise typer.BadParameter(f"{text!r} is no time; give seconds, or 1:02.5, or 1:00:00")
-    parts = [float(part) for part in text.split(":")]
-    return sum(part * 60.0**power for power, part in enumerate(reversed(parts)))
+    return seconds
 
 
 def _time(words: str) -> Any:
