@@ -107,9 +107,10 @@ def test_a_frame_that_waited_too_long_is_left_out(clock):
     source.close()
 
 
-def test_a_stall_is_outlived(clock, caplog):
+def test_a_stall_is_outlived(clock, caplog, monkeypatch):
+    monkeypatch.setattr("pose_hrnet.inference.video.live._BETWEEN_TRIES_S", 0)
     first, dead, second = Script(clock), Script(clock, opens=False), Script(clock)
-    source = live(clock, first, second)
+    source = live(clock, first, dead, second)
     frames = iter(source)
     first.give(0)
     assert next(frames).index == 0
@@ -121,7 +122,8 @@ def test_a_stall_is_outlived(clock, caplog):
     assert source.reconnects == 1
     assert "camera 0: no frame comes; it is opened anew" in caplog.text
     source.close()
-    assert dead.isOpened() is False
+    assert first.released.is_set()
+    assert dead.released.is_set()
 
 
 def test_a_source_that_does_not_come_back_has_ended(clock):
