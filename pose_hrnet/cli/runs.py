@@ -49,7 +49,10 @@ def runs(
 
 
 def _print(found: Runs) -> None:
-    headings = ["run", "best in training", "epoch", "evaluated [95 %]", "learning", "commit"]
+    from pose_hrnet.evaluation.statistics.bootstrap import LEVEL_IN_WORDS
+
+    evaluated = f"evaluated [{LEVEL_IN_WORDS}]"
+    headings = ["run", "best in training", "epoch", evaluated, "learning", "commit"]
     print_table("runs", headings, [_row(run) for run in found.runs])
     if found.differing:
         rows = [

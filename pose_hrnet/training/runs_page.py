@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pose_hrnet.evaluation.statistics.bootstrap import LEVEL_IN_WORDS
 from pose_hrnet.system.text import counted, shown
 from pose_hrnet.training.runs import Run, Runs
 from pose_hrnet.visualize import html, svg
@@ -58,7 +59,7 @@ def _overview(runs: Sequence[Run]) -> str:
             ]
         )
     headings = [
-        "run", "number", "best in training", "in epoch", "of", "evaluated [95 % interval]",
+        "run", "number", "best in training", "in epoch", "of", f"evaluated [{LEVEL_IN_WORDS} interval]",
         "hours of learning", "commit", "learned from; validated on",
     ]  # fmt: skip
     note = (

@@ -14,6 +14,7 @@ import numpy as np
 from pose_hrnet.evaluation.scorer import FileTruth
 from pose_hrnet.evaluation.statistics.bootstrap import (
     LEVEL,
+    LEVEL_IN_WORDS,
     REPLICATES,
     Draws,
     Interval,
@@ -21,6 +22,7 @@ from pose_hrnet.evaluation.statistics.bootstrap import (
     bootstrap,
 )
 from pose_hrnet.evaluation.statistics.changes import ImageChange, image_changes
+from pose_hrnet.evaluation.statistics.keypoints import OKS_OF_KEYPOINT
 from pose_hrnet.evaluation.statistics.paired import (
     Trainings,
     holm,
@@ -78,11 +80,10 @@ class Pair:
 
     def keypoints(self) -> list[tuple[str, Interval]]:
         """Difference of the mean similarity of each keypoint, the largest first."""
-        kind = "OKS "
         found = [
-            (name.removeprefix(kind), interval)
+            (name.removeprefix(OKS_OF_KEYPOINT), interval)
             for name, interval in self.differences.values.items()
-            if name.startswith(kind) and interval.value is not None
+            if name.startswith(OKS_OF_KEYPOINT) and interval.value is not None
         ]
         return sorted(found, key=lambda each: -abs(each[1].value or 0.0))
 
@@ -220,8 +221,8 @@ def verdict(
 
     Of a pair that is not alone, both are named.
 
-    One is called better where the p value is below 0.05 and the interval excludes 0, and if there
-    are several trainings of both, theirs does, too.
+    One is called better where the p value is below `ALPHA` and the interval excludes 0, and if
+    there are several trainings of both, theirs does, too.
     """
     ap = differences.values["AP"]
     if ap.value is None:
@@ -236,7 +237,7 @@ def verdict(
     if not differs:
         better, sign = f"{second} minus {first}", 1
     over = "over images " if trainings is not None else ""
-    interval = f"95 % interval {over}{_ends(ap, sign)}"
+    interval = f"{LEVEL_IN_WORDS} interval {over}{_ends(ap, sign)}"
     if seeds is not None and seeds.low is not None:
         interval += f", over trainings {_ends(seeds, sign)}"
     gain = f"{100 * sign * ap.value:.1f} AP, {interval}, p = {p_value:.2g}"

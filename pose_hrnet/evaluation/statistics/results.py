@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pose_hrnet.data.formats.results import Results, read_results
+from pose_hrnet.evaluation.diagnosis.scene import LOCALISED
 from pose_hrnet.evaluation.metrics.coco_ap import Matched, match_results
 from pose_hrnet.evaluation.metrics.crowdpose import CROWDPOSE_METRICS, CrowdTruth
 from pose_hrnet.evaluation.scorer import FileTruth
@@ -18,9 +19,6 @@ from pose_hrnet.evaluation.statistics.weighted import Joined, Part, Statistic
 from pose_hrnet.keypoints.records import ImageId
 from pose_hrnet.system.choices import Evaluator
 from pose_hrnet.system.text import counted
-
-NEAR = 0.1
-"""OKS from which a result is near a person (Ronchi and Perona, ICCV 2017)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +68,7 @@ class MatchedFile:
         notes, found, best = list(self.matched.notes), self.matched.found, self.best
         if not len(found):
             notes.append(f"{self.name} has no result: every person counts as missed")
-        elif len(best.oks) and best.oks.max() < NEAR:
+        elif len(best.oks) and best.oks.max() < LOCALISED:
             notes.append(
                 f"no result of {self.name} comes near a person of {self.truth.name} (the highest "
                 f"OKS is {best.oks.max():.2g}): are they of the same images, in pixels of these?"
