@@ -59,8 +59,9 @@ def _overview(runs: Sequence[Run]) -> str:
             ]
         )
     headings = [
-        "run", "number", "best in training", "in epoch", "of", f"evaluated [{LEVEL_IN_WORDS} interval]",
-        "hours of learning", "commit", "learned from; validated on",
+        "run", "number", "best in training", "in epoch", "of",
+        f"evaluated [{LEVEL_IN_WORDS} interval]", "hours of learning", "commit",
+        "learned from; validated on",
     ]  # fmt: skip
     note = (
         "Best in training: the highest of the evaluations during training, on its validation "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +91,13 @@ class MatchedFile:
         return tuple(self.truth.coco.image_numbers)
 
     @cached_property
+    def reached(self) -> frozenset[int]:
+        """Numbers of the images with persons on which there is a result."""
+        with_persons = np.array(self.matched.images)[np.unique(self.best.image)]
+        found = np.intersect1d(with_persons, self.matched.found.image_numbers)
+        return frozenset(found.tolist())
+
+    @cached_property
     def best(self) -> BestPoses:
         """The result of highest OKS for each person."""
         return BestPoses.of(self.matched, self.truth.skeleton.keypoint_names)
@@ -123,3 +132,30 @@ class MatchedFile:
     def everything(self) -> Statistic:
         """Those numbers, PCK, and similarity and PCK of each keypoint."""
         return Joined((self.metrics, self.best.pck(), *self.best.by_keypoint()))
+
+
+def check_common_images(files: Sequence[MatchedFile]) -> None:
+    """Results that are compared are of the same images.
+
+    Raises:
+        ValueError: If two files have results, and on no common image with persons.
+    """
+    for a, b in combinations(files, 2):
+        if a.reached and b.reached and not a.reached & b.reached:
+            raise ValueError(
+                f"{a.name} and {b.name} have results on no common image; give results on the "
+                f"same images of {a.truth.name}"
+            )
+
+
+def notes_on(files: Sequence[MatchedFile]) -> list[str]:
+    """Those of the files, and which of them lacks images that another one has results of."""
+    notes = [note for file in files for note in file.notes]
+    union = frozenset[int]().union(*(file.reached for file in files))
+    for file in files:
+        if missing := len(union - file.reached):
+            notes.append(
+                f"{file.name} has no result on {counted(missing, 'image')} with persons where "
+                "another file has some; all persons there count as missed"
+            )
+    return list(dict.fromkeys(notes))
