@@ -9,6 +9,7 @@ import typer
 
 from pose_hrnet.cli.console import RichProgress, one_sentence_errors, print_table, say
 from pose_hrnet.cli.options import file_to_write
+from pose_hrnet.system.folders import check_not_over
 from pose_hrnet.system.text import duration, shown
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def runs(
     from pose_hrnet.training.runs import read_runs
 
     found = read_runs(folders, intervals=intervals, progress=RichProgress())
+    if html is not None:
+        check_not_over(html, *found.files())
     _print(found)
     if html is not None:
         from pose_hrnet.system.files import write_text
