@@ -229,7 +229,7 @@ def test_the_page_is_not_written_over_what_is_read(tmp_path, name):
     (tmp_path / "link.html").symlink_to(folder / "config.yaml")
     before = (tmp_path / name).read_bytes()
     _, err = run_here("runs", folder, bad, "--html", tmp_path / name, code=2)
-    assert f"{tmp_path / name} is read here, and would be written over; choose another name" in err
+    assert f"{tmp_path / name} is read here, and would be written over; choose another pl" in err
     assert (tmp_path / name).read_bytes() == before
 
 

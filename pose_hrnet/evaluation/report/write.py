@@ -29,8 +29,6 @@ from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.visualize import html
 from pose_hrnet.visualize.html import Section
 
-REPORT_FILE = "report.html"
-"""What the report in the folder of an evaluation or a run is called."""
 TILES = ("AP", "AP50", "AP75", "AR", "PCK@0.1")
 _SHOWN = {
     "worst": "Found, and worst",
