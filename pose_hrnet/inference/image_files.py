@@ -11,7 +11,7 @@ from pose_hrnet.data.web_images import image_suffixes, keep_web_image
 from pose_hrnet.inference.written import holds_drawn
 from pose_hrnet.system.inputs import shown_path
 from pose_hrnet.system.text import counted, few
-from pose_hrnet.system.transfer import address_in
+from pose_hrnet.system.transfer import address_in, shown_url
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def find_images(
         )
         looked += f", not at {counted(len(drawn), 'picture')} of earlier runs" if drawn else ""
         raise ValueError(
-            f"there is no image in {', '.join(map(str, inputs))}; looked for {looked}"
+            f"there is no image in {few(map(str, inputs))}; looked for {looked}"
             + (f", and passed over {told}" if told else "")
         )
     if told:
@@ -98,17 +98,17 @@ def _matching(pattern: str, others: list[Path], drawn: list[Path]) -> list[Path]
     matches = sorted(start.glob(str(Path(pattern).relative_to(start))))
     if not matches:
         raise FileNotFoundError(f"no file is found by {shown_path(pattern)}; correct it")
-    folders = [path for path in matches if path.is_dir()]
+    folders = dict.fromkeys(path for path in matches if path.is_dir())
     images = _images_among([path for path in matches if path not in folders], others, drawn)
     for folder in folders:
-        if not any(above in folders for above in folder.parents):
+        if folders.keys().isdisjoint(folder.parents):
             images += _inside(folder, others, drawn)
     return images
 
 
 def _downloaded(address: str, downloads: Path | None) -> Path:
     if downloads is None:
-        raise ValueError(f"{address} cannot be kept; download it, and give its path")
+        raise ValueError(f"{shown_url(address)} cannot be kept; download it, and give its path")
     return keep_web_image(address, downloads)
 
 
