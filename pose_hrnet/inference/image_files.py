@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from pose_hrnet.data.image_facts import read_facts
+from pose_hrnet.data.images import ImageError
 from pose_hrnet.data.web_images import image_suffixes, keep_web_image
 from pose_hrnet.inference.written import holds_drawn
 from pose_hrnet.system.inputs import shown_path
@@ -69,6 +71,31 @@ def find_images(
     return paths
 
 
+def check_some_open(paths: Sequence[Path]) -> None:
+    """Refuse files of which none is an image, which would wait for a model in vain.
+
+    Of each so much is read as it takes to find one that is an image, or a damaged one.
+
+    Raises:
+        ImageError: If all are something else.
+    """
+    first: ImageError | None = None
+    for path in paths:
+        try:
+            read_facts(path)
+            return
+        except ImageError as error:
+            if error.fault != "not an image":
+                return
+            first = first or error
+        except OSError:  # a link to nowhere, which is told and counted with the damaged ones
+            return
+    if first is not None and len(paths) > 1:
+        raise ImageError(f"none of {len(paths)} files is an image: {first}", first.fault)
+    if first is not None:
+        raise first
+
+
 def _inside(folder: Path, others: list[Path], drawn: list[Path]) -> list[Path]:
     """The images below a folder, sorted; takes what is passed over to the other lists."""
     files = sorted(file for file in folder.rglob("*") if not file.is_dir())
@@ -112,4 +139,4 @@ def _downloaded(address: str, downloads: Path | None) -> Path:
     return keep_web_image(address, downloads)
 
 
-__all__ = ["find_images"]
+__all__ = ["check_some_open", "find_images"]
