@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from difflib import get_close_matches
 from itertools import zip_longest
@@ -317,9 +318,21 @@ BackendOption = Annotated[
 ]
 
 
-def expected_crops(path: Path) -> int | None:
-    """About how many boxes a JSON file holds, without parsing it; None: not known.
+_UNLABELLED = re.compile(rb'"num_keypoints"\s*:\s*0\b')
 
-    MPII's annotations have none, but as many persons all the same.
+
+def expected_crops(annotations: Path, boxes: Path | None = None) -> int | None:
+    """About how many persons are predicted, without parsing the JSON files; None: not known.
+
+    MPII's annotations have no boxes, but as many persons all the same.
+
+    Args:
+        annotations: Whose labelled persons are predicted.
+        boxes: A detector's, each of which is predicted instead.
     """
-    return path.read_bytes().count(b'"bbox"') or None if path.is_file() else None
+    path = boxes or annotations
+    if not path.is_file():
+        return None
+    content = path.read_bytes()
+    unlabelled = 0 if boxes else len(_UNLABELLED.findall(content))
+    return max(0, content.count(b'"bbox"') - unlabelled) or None

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from pose_hrnet.cli.options import expected_crops
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.card import ModelCard
@@ -65,6 +66,24 @@ def test_annotations_are_read_once(files, tmp_path, compare):
     with opened_files() as opened:
         evaluate(files, tmp_path, *compare)
     assert opened.count("three.json") == 3
+
+
+def test_a_report_and_intervals_read_them_once_more_together(files, tmp_path):
+    counts = []
+    for options in (["--report"], ["--report", "--intervals"]):
+        with opened_files() as opened:
+            evaluate(files, tmp_path, *options)
+        counts.append(opened.count("three.json"))
+    assert counts[0] == counts[1]
+
+
+def test_persons_without_a_label_are_not_expected(tmp_path):
+    rows = [{"bbox": [1, 2, 3, 4], "num_keypoints": count} for count in (0, 17, 0, 10)]
+    (tmp_path / "people.json").write_text(json.dumps({"annotations": rows}))
+    (tmp_path / "boxes.json").write_text(json.dumps(rows))
+    assert expected_crops(tmp_path / "people.json") == 2
+    assert expected_crops(tmp_path / "people.json", tmp_path / "boxes.json") == 4
+    assert expected_crops(tmp_path / "none.json") is None
 
 
 def test_boxes_are_those_of_predict(files, tmp_path):
