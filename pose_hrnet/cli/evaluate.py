@@ -143,10 +143,10 @@ def evaluate(
                 "--detector-threshold does nothing without --detector; give both, or neither"
             )
         check_not_over(output / RESULTS_FILE, boxes, annotations)
-        crops = expected_crops(annotations, boxes)
+        check_there(annotations, images, boxes, head_sizes)
+        crops = expected_crops(annotations, boxes, box_format)
         world.on_main(lambda: check_room(output, POSE_BYTES * (crops or 0), "results"))
         file = checkpoint_file(checkpoint)
-        check_there(annotations, images, boxes, head_sizes)
         reported: list[FileTruth] = []
         if report:  # what it cannot be written of is said before any work
             named = given(metric=metric, category=category)

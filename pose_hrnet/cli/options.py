@@ -321,18 +321,29 @@ BackendOption = Annotated[
 _UNLABELLED = re.compile(rb'"num_keypoints"\s*:\s*0\b')
 
 
-def expected_crops(annotations: Path, boxes: Path | None = None) -> int | None:
-    """About how many persons are predicted, without parsing the JSON files; None: not known.
+def expected_crops(
+    annotations: Path, boxes: Path | None = None, box_format: BoxFormat = "xywh"
+) -> int | None:
+    """About how many persons are predicted, without parsing annotations; None: not known.
 
     MPII's annotations have no boxes, but as many persons all the same.
 
     Args:
         annotations: Whose labelled persons are predicted.
         boxes: A detector's, each of which is predicted instead.
+        box_format: What four numbers are where the box file does not say it.
+
+    Raises:
+        FileNotFoundError: If there are no such boxes.
+        ValueError: If they are no box file. Of YOLO's, which need the sizes of the images, that
+            is not said here.
     """
-    path = boxes or annotations
-    if not path.is_file():
+    if boxes is not None:
+        from pose_hrnet.data.formats.box_files import read_box_rows
+
+        is_yolo = boxes.is_dir() or boxes.suffix.lower() == ".txt"
+        return None if is_yolo else len(read_box_rows(boxes, box_format)) or None
+    if not annotations.is_file():
         return None
-    content = path.read_bytes()
-    unlabelled = 0 if boxes else len(_UNLABELLED.findall(content))
-    return max(0, content.count(b'"bbox"') - unlabelled) or None
+    content = annotations.read_bytes()
+    return max(0, content.count(b'"bbox"') - len(_UNLABELLED.findall(content))) or None

@@ -86,6 +86,23 @@ def test_persons_without_a_label_are_not_expected(tmp_path):
     assert expected_crops(tmp_path / "none.json") is None
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("bad.json", '{"a": 3'), ("bad.json", '{"a": 3}'), ("bad.csv", "a,b\n1,2\n")],
+)
+def test_what_is_no_box_file_is_said_before_the_model_is_loaded(files, tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    (tmp_path / "no_model.safetensors").write_bytes(b"")
+    _, error = run_here(
+        *("evaluate", "-c", tmp_path / "no_model.safetensors", "--images", files / "images"),
+        *("--annotations", files / "three.json", "--boxes", tmp_path / name),
+        *("--output", tmp_path / "out"),
+        code=2,
+    )
+    assert f"error: {tmp_path / name}" in error
+    assert not (tmp_path / "out").exists()
+
+
 def test_boxes_are_those_of_predict(files, tmp_path):
     """Images by name or by id, and no score or category where there is nothing to say."""
     people = make_people(3)
