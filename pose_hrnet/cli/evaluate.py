@@ -124,9 +124,9 @@ def evaluate(
     from pose_hrnet.config.data import DataSet
     from pose_hrnet.config.recipe import EvaluateConfig
     from pose_hrnet.data.formats.results import POSE_BYTES, RESULTS_FILE, RESULTS_LOCK
-    from pose_hrnet.evaluation.evaluate import COMPARISON_FILE
+    from pose_hrnet.evaluation.evaluate import COMPARISON_FILE, REPORT_FILE
     from pose_hrnet.evaluation.evaluate import evaluate as run_evaluation
-    from pose_hrnet.evaluation.report.write import REPORT_FILE, write_report
+    from pose_hrnet.evaluation.report.write import write_report
     from pose_hrnet.evaluation.scorer import FileTruth
     from pose_hrnet.evaluation.settings import compare_settings
     from pose_hrnet.inference.load import load_model

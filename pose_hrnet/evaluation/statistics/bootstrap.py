@@ -19,6 +19,7 @@ from pose_hrnet.system.text import counted
 
 REPLICATES = 1000
 LEVEL = 0.95
+LEVEL_IN_WORDS = f"{100 * LEVEL:g} %"
 FEW = 100
 """Under so many images an interval is itself a guess."""
 MOST_WITHOUT = 0.05
