@@ -176,7 +176,8 @@ def test_intervals_of_an_evaluation_and_of_a_results_file(files, tmp_path):
     assert "2 images are few: under 100" in said
     assert "not with another training seed" in said
     score = ("score", tmp_path / "results.json", "--annotations", files / "three.json")
-    out, _ = run_here(*score, "--intervals", "--cluster", "folder", code=2)
+    _, err = run_here(*score, "--intervals", "--cluster", "folder", code=2)
+    assert "have the same folder, '', so that there is nothing to draw from" in err
     out, _ = run_here(*score, "--intervals")
     assert f"AP │ {metrics['AP']:.3f} [" in " ".join(out.split())
     assert "PCK@0.2" in out
