@@ -22,7 +22,7 @@ COVERED_BY = {
         "benchmark/made_up benchmark/model benchmark/pipeline benchmark/prediction "
         "benchmark/report benchmark/timing benchmark/video cli/benchmark"
     ),
-    "cli/test_options": "system/choices system/defaults",
+    "cli/test_options": "cli/parsing system/choices system/defaults",
     "cli/test_weights": "models/weights/inspect",
     "config/test_files": (
         "config/base config/codec config/data config/recipe config/skeleton config/training"

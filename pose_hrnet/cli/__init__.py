@@ -3,6 +3,7 @@
 console     bars, tables, errors in one sentence
 streams     standard output and error, whatever becomes of the terminal
 processes   commands of several processes
+parsing     how a command line is read, and what is said of one that cannot be
 options     options that several commands share
 tables      scores, facts and checks as tables
 demo        the pipeline itself, on drawn people; its command stands in app

@@ -25,12 +25,8 @@ from pose_hrnet.cli.console import (
 from pose_hrnet.cli.detect import detect
 from pose_hrnet.cli.evaluate import evaluate, score
 from pose_hrnet.cli.export import export
-from pose_hrnet.cli.options import (
-    Commands,
-    Output,
-    ResumeAlone,
-    ShowsDefaults,
-)
+from pose_hrnet.cli.options import Output
+from pose_hrnet.cli.parsing import Commands, ResumeAlone, ShowsDefaults
 from pose_hrnet.cli.predict import predict
 from pose_hrnet.cli.report import report
 from pose_hrnet.cli.runs import runs

@@ -117,6 +117,8 @@ def sides_of(arguments: list[str]) -> list[list[Path]]:
 
 def _print(found: ResultsComparison) -> None:
     """Every side and every pair."""
+    from pose_hrnet.evaluation.statistics.keypoints import is_of_keypoint
+
     counts = ", ".join(counted(n, noun.removesuffix("s")) for noun, n in found.counts.items())
     for side in found.sides:
         first, *more = side.files
@@ -127,7 +129,7 @@ def _print(found: ResultsComparison) -> None:
     say(f"{counts}; {found.sides[0].values.in_words()}")
     for note in found.notes:
         say(f"note: {note}")
-    names = [n for n in found.sides[0].values.values if not n.startswith(("OKS ", "PCK@0.1 "))]
+    names = [name for name in found.sides[0].values.values if not is_of_keypoint(name)]
     rows = [
         [name, *(side.values.values[name].in_words() for side in found.sides)] for name in names
     ]

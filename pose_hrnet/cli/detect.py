@@ -14,7 +14,6 @@ from pose_hrnet.cli.options import (
     Inputs,
     Offline,
     file_to_write,
-    given,
     output_option,
 )
 from pose_hrnet.system.defaults import DETECTOR, PICTURES, SCORING
@@ -65,14 +64,15 @@ def detect(
 
     Example: `pose-hrnet detect photos/ --detector yolox_nano.yaml --output boxes.json`
     """
-    from pose_hrnet.inference.detected import detect_files
+    from pose_hrnet.inference.detected import detect_images, images_to_detect
+    from pose_hrnet.inference.image_files import check_some_open
 
-    loaded = loaded_detector(
-        detector, detector_threshold, scoring=True, device=device, backend=backend
-    )
-    done = detect_files(
-        loaded, inputs, output, progress=RichProgress(), **given(annotations=annotations)
-    )
+    with images_to_detect(inputs, output, annotations) as (images, paths):
+        check_some_open(paths)
+        loaded = loaded_detector(
+            detector, detector_threshold, scoring=True, device=device, backend=backend
+        )
+        done = detect_images(loaded, images, paths, output, progress=RichProgress())
     unread = len(done.failures)
     say(f"{done.in_words()}; {unread} could not be read; written to {output}")
     if unread:

@@ -124,9 +124,9 @@ def evaluate(
     from pose_hrnet.config.data import DataSet
     from pose_hrnet.config.recipe import EvaluateConfig
     from pose_hrnet.data.formats.results import POSE_BYTES, RESULTS_FILE, RESULTS_LOCK
-    from pose_hrnet.evaluation.evaluate import COMPARISON_FILE
+    from pose_hrnet.evaluation.evaluate import COMPARISON_FILE, REPORT_FILE
     from pose_hrnet.evaluation.evaluate import evaluate as run_evaluation
-    from pose_hrnet.evaluation.report.write import REPORT_FILE, write_report
+    from pose_hrnet.evaluation.report.write import write_report
     from pose_hrnet.evaluation.scorer import FileTruth
     from pose_hrnet.evaluation.settings import compare_settings
     from pose_hrnet.inference.load import load_model
@@ -135,17 +135,18 @@ def evaluate(
         compared: tuple[CompareItem, ...] = ()
         if compare is not None:
             compared = parse_names(compare, "--compare", get_args(CompareItem))
-        if boxes is not None and detector not in (None, "none"):
+        detects = detector not in (None, "none")
+        if boxes is not None and detects:
             raise ValueError("--boxes and --detector both say where persons are; give one")
-        if detector_threshold is not None and detector in (None, "none"):
+        if detector_threshold is not None and not detects:
             raise ValueError(
                 "--detector-threshold does nothing without --detector; give both, or neither"
             )
         check_not_over(output / RESULTS_FILE, boxes, annotations)
-        crops = expected_crops(boxes or annotations)
+        check_there(annotations, images, boxes, head_sizes)
+        crops = expected_crops(annotations, boxes, box_format)
         world.on_main(lambda: check_room(output, POSE_BYTES * (crops or 0), "results"))
         file = checkpoint_file(checkpoint)
-        check_there(annotations, images, boxes, head_sizes)
         reported: list[FileTruth] = []
         if report:  # what it cannot be written of is said before any work
             named = given(metric=metric, category=category)
@@ -189,7 +190,7 @@ def evaluate(
         world.on_main(lambda: held.enter_context(owned(output, RESULTS_LOCK)))
         say(f"{model.summary}\n{model.choice.summary}")
         annotated = None
-        if detector not in (None, "none"):
+        if detects:
             loaded = loaded_detector(detector, detector_threshold, scoring=True, device=device)
             facts |= {"detector": loaded.summary, "detector_threshold": loaded.threshold}
             boxed = data.model_copy(update={"boxes": output / "boxes.json", "box_format": "xywh"})
@@ -222,7 +223,8 @@ def evaluate(
             print_evaluation(evaluation)
         if intervals and world.is_main:
             try:
-                truth = FileTruth.of(annotations, category=category, metric=metric)
+                named = given(metric=metric, category=category)
+                truth = reported[0] if reported else FileTruth.of(annotations, **named)
                 print_intervals(_intervals(truth, annotations, output / RESULTS_FILE, None))
             except ValueError as error:
                 say(f"note: there are no intervals: {error}")

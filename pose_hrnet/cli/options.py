@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from difflib import get_close_matches
-from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
-from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from pose_hrnet.cli.console import BAD_INPUT, HERE, RichProgress, print_error
 from pose_hrnet.system.choices import Backend, BoxFormat, Evaluator, MetricName, Precision, Resume
 from pose_hrnet.system.folders import check_file, check_room
-from pose_hrnet.system.text import printable
 
 
 def given(**options: Any) -> dict[str, Any]:
@@ -25,88 +22,6 @@ def given(**options: Any) -> dict[str, Any]:
 def one_of(names: Any) -> str:
     """A choice as the help shows it, for lists, whose choices Typer does not read."""
     return f"<{'|'.join(get_args(names))}>"
-
-
-class Commands(TyperGroup):
-    """All commands; what is wrong with an option is said without words of pydantic's."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """As of any group; Typer reads options with pydantic, and passes on what that says."""
-        given = [*ctx._protected_args, *ctx.args]
-        _refuse_empty(given)
-        try:
-            return super().invoke(ctx)
-        except typer.BadParameter as error:
-            from pose_hrnet.config.base import in_sentence
-
-            error.message = printable(in_sentence(error.message))
-            _say_what_is_missing(error)
-            raise
-        except Exception as error:
-            _name_all_unknown(error, given)
-            raise
-
-
-def _refuse_empty(given: list[str]) -> None:
-    """An empty value, of a variable that is not set, would be the current folder.
-
-    Raises:
-        typer.Exit: After a sentence, if there is one.
-    """
-    for before, word in zip(["", *given], given, strict=False):
-        if not word or (word.startswith("--") and word.find("=") == len(word) - 1 > 2):
-            name = word.removesuffix("=") or (before if before.startswith("-") else "an argument")
-            print_error(f"{name} is empty; give a value, or . for this folder")
-            raise typer.Exit(BAD_INPUT)
-
-
-def _say_what_is_missing(error: Any) -> None:
-    """The help on a missing option, where Typer would name its Python type."""
-    if not hasattr(error, "param_type") or error.param is None:
-        return  # not typer's MissingParameter, whose class has no public name
-    error.param_hint = error.param.get_error_hint()
-    error.param_type = error.param.param_type_name
-    error.message, error.param = error.param.help or "", None
-
-
-def _name_all_unknown(error: Any, given: list[str]) -> None:
-    """Every unknown option of a command line, where the parser names the first and stops."""
-    if not hasattr(error, "option_name") or getattr(error, "ctx", None) is None:
-        return  # not typer's NoSuchOption, whose class has no public name
-    known = {name for each in error.ctx.command.get_params(error.ctx) for name in each.opts}
-    known |= {n for each in error.ctx.command.get_params(error.ctx) for n in each.secondary_opts}
-    words = (word.partition("=")[0] for word in given if word.startswith("--") and word != "--")
-    unknown = list(dict.fromkeys(word for word in words if word not in known))
-    if len(unknown) > 1:
-        error.message = f"No such options: {', '.join(unknown)}"
-        near = (get_close_matches(word, known, n=1) for word in unknown)
-        error.possibilities = list(dict.fromkeys(name for found in near for name in found))
-
-
-class ResumeAlone(TyperCommand):
-    """A command whose option --resume may stand alone, which means auto."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As of any command; Typer knows no option whose value may be left out."""
-        said = [
-            "--resume=auto" if arg == "--resume" and after not in get_args(Resume) else arg
-            for arg, after in zip_longest(args, args[1:])
-        ]
-        return super().parse_args(ctx, said)
-
-
-class ShowsDefaults(TyperCommand):
-    """A command whose options are test-time settings; its help takes the defaults from there."""
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """As of any command, with the defaults that `EvaluateConfig` has."""
-        from pose_hrnet.config.recipe import EvaluateConfig
-
-        for option in self.params:
-            field = EvaluateConfig.model_fields.get(option.name or "")
-            if isinstance(option, TyperOption) and field and field.default is not None:
-                option.default, option.show_default = field.default, True
-        super().format_help(ctx, formatter)
 
 
 def _checked(value: str | Path, check: Callable[[Path], None]) -> Path:
@@ -317,9 +232,32 @@ BackendOption = Annotated[
 ]
 
 
-def expected_crops(path: Path) -> int | None:
-    """About how many boxes a JSON file holds, without parsing it; None: not known.
+_UNLABELLED = re.compile(rb'"num_keypoints"\s*:\s*0\b')
 
-    MPII's annotations have none, but as many persons all the same.
+
+def expected_crops(
+    annotations: Path, boxes: Path | None = None, box_format: BoxFormat = "xywh"
+) -> int | None:
+    """About how many persons are predicted, without parsing annotations; None: not known.
+
+    MPII's annotations have no boxes, but as many persons all the same.
+
+    Args:
+        annotations: Whose labelled persons are predicted.
+        boxes: A detector's, each of which is predicted instead.
+        box_format: What four numbers are where the box file does not say it.
+
+    Raises:
+        FileNotFoundError: If there are no such boxes.
+        ValueError: If they are no box file. Of YOLO's, which need the sizes of the images, that
+            is not said here.
     """
-    return path.read_bytes().count(b'"bbox"') or None if path.is_file() else None
+    if boxes is not None:
+        from pose_hrnet.data.formats.box_files import read_box_rows
+
+        is_yolo = boxes.is_dir() or boxes.suffix.lower() == ".txt"
+        return None if is_yolo else len(read_box_rows(boxes, box_format)) or None
+    if not annotations.is_file():
+        return None
+    content = annotations.read_bytes()
+    return max(0, content.count(b'"bbox"') - len(_UNLABELLED.findall(content))) or None

@@ -56,7 +56,6 @@ from pose_hrnet.system.text import counted, parse_names
 
 log = logging.getLogger(__name__)
 
-
 WAYS = (
     "the three ways on are --boxes FILE, --detector CARD (docs/detection.md), and --whole-image, "
     "which takes each image for one person"
@@ -154,6 +153,7 @@ def predict(
     from pose_hrnet.inference.estimator import PoseEstimator
     from pose_hrnet.inference.files import images_for, predict_files
     from pose_hrnet.inference.formats.writer import Outputs, check_formats
+    from pose_hrnet.inference.image_files import check_some_open
     from pose_hrnet.inference.load import load_model
     from pose_hrnet.inference.sources import identify
     from pose_hrnet.models.weights.zoo import default_in_words
@@ -199,8 +199,10 @@ def predict(
         )
         check_formats(output, wanted)
         check_not_over(output / RESULTS_FILE, boxes, annotations)
+        paths = images_for(inputs, output)
+        check_some_open(paths)
         sources = identify(
-            images_for(inputs, output),
+            paths,
             boxes,
             annotations,
             box_format=box_format,

@@ -9,6 +9,7 @@ import typer
 
 from pose_hrnet.cli.console import RichProgress, one_sentence_errors, print_table, say
 from pose_hrnet.cli.options import file_to_write
+from pose_hrnet.system.folders import check_not_over
 from pose_hrnet.system.text import duration, shown
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def runs(
     from pose_hrnet.training.runs import read_runs
 
     found = read_runs(folders, intervals=intervals, progress=RichProgress())
+    if html is not None:
+        check_not_over(html, *found.files())
     _print(found)
     if html is not None:
         from pose_hrnet.system.files import write_text
@@ -49,7 +52,10 @@ def runs(
 
 
 def _print(found: Runs) -> None:
-    headings = ["run", "best in training", "epoch", "evaluated [95 %]", "learning", "commit"]
+    from pose_hrnet.evaluation.statistics.bootstrap import LEVEL_IN_WORDS
+
+    evaluated = f"evaluated [{LEVEL_IN_WORDS}]"
+    headings = ["run", "best in training", "epoch", evaluated, "learning", "commit"]
     print_table("runs", headings, [_row(run) for run in found.runs])
     if found.differing:
         rows = [

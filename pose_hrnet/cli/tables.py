@@ -46,12 +46,14 @@ def print_evaluation(evaluation: Evaluation) -> None:
 
 def print_intervals(found: Intervals) -> None:
     """Print numbers with their intervals; those of each keypoint are in the report."""
+    from pose_hrnet.evaluation.statistics.keypoints import is_of_keypoint
+
     rows = [
         [name, interval.in_words()]
         for name, interval in found.values.items()
-        if not name.startswith(("OKS ", "PCK@0.1 "))
+        if not is_of_keypoint(name)
     ]
-    print_table("", ["", "number [95 % interval]"], rows)
+    print_table("", ["", f"number [{100 * found.level:g} % interval]"], rows)
     say(found.in_words())
     for note in found.notes:
         say(f"note: {note}")

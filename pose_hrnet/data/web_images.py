@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from itertools import chain, count
 from pathlib import Path
+from types import MappingProxyType
 
 import PIL.Image
 
@@ -16,11 +19,12 @@ LARGEST = 10**8
 """Bytes of an image that is fetched."""
 
 
-def image_suffixes() -> dict[str, str]:
+@cache
+def image_suffixes() -> Mapping[str, str]:
     """How the names of the files end that can be opened, in small letters; Pillow's format."""
     known = PIL.Image.registered_extensions().items()
     usual = {suffix: name for suffix, name in known if name in FORMATS}
-    return {".jpg": "JPEG", **usual, ".jfif": "JPEG", ".jpe": "JPEG"}
+    return MappingProxyType({".jpg": "JPEG", **usual, ".jfif": "JPEG", ".jpe": "JPEG"})
 
 
 def read_web_image(address: str) -> bytes:
@@ -57,7 +61,7 @@ def keep_web_image(address: str, folder: Path) -> Path:
     data, kind = _fetched(address)
     name = Path(file_name_in(address, "image"))
     suffixes = image_suffixes()
-    if suffixes.get(name.suffix.lower()) is None:
+    if name.suffix.lower() not in suffixes:
         name = Path(name.name + next(suffix for suffix, each in suffixes.items() if each == kind))
     folder.mkdir(parents=True, exist_ok=True)
     numbered = (f"{name.stem}_{number}{name.suffix}" for number in count(2))

@@ -108,7 +108,7 @@ def annotated_crops(card: ModelCard, data: DataSet, count: int | None = 64) -> T
     """Crops of a data set's persons, ``(N, H, W, 3)`` uint8 RGB, spread over all of it.
 
     Raises:
-        ValueError: If the data is malformed, or no image could be read.
+        ValueError: If the data is malformed, its boxes are of nobody, or no image could be read.
         FileNotFoundError: If the annotations are missing.
     """
     people = people_to_predict(
@@ -118,6 +118,11 @@ def annotated_crops(card: ModelCard, data: DataSet, count: int | None = 64) -> T
         category=data.category,
         box_format=data.box_format,
     )
+    if not len(people):
+        raise ValueError(
+            f"{data.boxes} has no box, and an export is compared on persons; give other boxes, or "
+            "none for the annotated ones"
+        )
     dataset = CropDataset(people, data.images, card.codec, card.box_padding)
     rows = np.linspace(0, len(people) - 1, min(count or len(people), len(people))).astype(int)
     crops = [dataset[0, int(row)] for row in rows]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
 from pose_hrnet.config.data import DataSet
-from pose_hrnet.evaluation.diagnosis.kinds import NEAR, KeypointErrors, keypoint_errors
+from pose_hrnet.evaluation.diagnosis.kinds import NEAR, KeypointErrors, classify_keypoints
 from pose_hrnet.evaluation.diagnosis.scene import LOCALISED, Scene
 from pose_hrnet.evaluation.evaluate import Evaluation, evaluate
 from pose_hrnet.evaluation.metrics.coco_ap import Matched, match_results, results_of_poses
@@ -32,7 +32,7 @@ from pose_hrnet.system.progress import SILENT, Progress
 BINS = 10
 ECE = "ECE"
 """Name of the expected calibration error."""
-FEWEST = 200
+FEWEST_TO_FIT = 200
 """Keypoints that a curve is fitted to, at least."""
 _OF_A_POINT, _POINTS = 20, 50
 """Keypoints that a point of the curve is of, at least; and points of a curve, at most."""
@@ -189,10 +189,10 @@ def fit_calibration(scores: Float64, similarity: Float64) -> Calibration:
     Raises:
         ValueError: If there are too few keypoints, or the scores are all the same.
     """
-    if len(scores) < FEWEST:
+    if len(scores) < FEWEST_TO_FIT:
         raise ValueError(
             f"{len(scores)} labelled keypoints of persons that were found are too few to "
-            f"calibrate scores with; give at least {FEWEST}, better thousands"
+            f"calibrate scores with; give at least {FEWEST_TO_FIT}, better thousands"
         )
     order = np.argsort(scores, kind="stable")
     parts = np.array_split(order, min(_POINTS, len(order) // _OF_A_POINT))
@@ -235,7 +235,7 @@ def calibrate(
     results = results_of_poses(evaluation.poses)
     matched = match_results(truth.coco, results, sigmas=truth.skeleton.sigmas)
     scene = Scene.of(matched, truth.skeleton.flip_index, None)
-    scores, similarity = keypoint_scores(scene, keypoint_errors(scene))
+    scores, similarity = keypoint_scores(scene, classify_keypoints(scene))
     return fit_calibration(scores, similarity), evaluation
 
 

@@ -34,7 +34,7 @@ from pose_hrnet.system.progress import SILENT, Progress
 
 log = logging.getLogger(__name__)
 
-COMPARISON_FILE = "comparison.json"
+COMPARISON_FILE, REPORT_FILE = "comparison.json", "report.html"
 USUAL = EvaluateConfig()
 """The settings of an evaluation unless others are given."""
 
@@ -114,13 +114,14 @@ class Evaluation:
     def write(self, output: Path) -> None:
         """Write ``metrics.json`` and ``results.json`` (COCO results format) into a folder.
 
-        An earlier `pose_hrnet.evaluation.settings.Comparison` there, of other poses, is moved
-        aside.
+        An earlier `pose_hrnet.evaluation.settings.Comparison` there, and a report, both of other
+        poses, are moved aside.
         """
         output.mkdir(parents=True, exist_ok=True)
-        if (output / COMPARISON_FILE).exists():
-            aside = move_aside(output / COMPARISON_FILE)
-            log.warning("the comparison of an earlier evaluation is moved to %s", aside)
+        for name, what in ((COMPARISON_FILE, "comparison"), (REPORT_FILE, "report")):
+            if (output / name).exists():
+                aside = move_aside(output / name)
+                log.warning("the %s of an earlier evaluation is moved to %s", what, aside)
         write_json(output / RESULTS_FILE, self.results)
         write_json(output / "metrics.json", self.metrics())
 

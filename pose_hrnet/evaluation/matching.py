@@ -59,6 +59,16 @@ def match_best(people: People, poses: Poses, sigmas: Sequence[float]) -> Match:
     return Match(oks, pose)
 
 
+def worth_showing(labelled: NDArray[np.integer]) -> NDArray[np.intp]:
+    """Rows of ``(N,)`` persons with `MIN_KEYPOINTS` labelled keypoints, or with any if none has.
+
+    Args:
+        labelled: How many each of them has.
+    """
+    fit = np.flatnonzero(labelled >= MIN_KEYPOINTS)
+    return fit if len(fit) else np.flatnonzero(labelled > 0)
+
+
 def best_and_worst(
     people: People, match: Match, count: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -72,10 +82,7 @@ def best_and_worst(
         match: What was predicted for them.
         count: Rows in each at most.
     """
-    labelled = (people.visibility > 0).sum(axis=1)
-    fit = np.flatnonzero(labelled >= MIN_KEYPOINTS)
-    if not len(fit):
-        fit = np.flatnonzero(labelled > 0)
+    fit = worth_showing((people.visibility > 0).sum(axis=1))
     rising = fit[np.argsort(match.oks[fit], kind="stable")]
     worst = rising[: min(count, len(rising) // 2)]
     best = rising[::-1][: min(count, len(rising) - len(worst))]

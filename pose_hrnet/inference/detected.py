@@ -6,6 +6,7 @@ import logging
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,9 +76,29 @@ def detect_files(
         progress: Watches.
 
     Raises:
+        ValueError: If the detector fails; the others are those of `images_to_detect`.
+    """
+    with images_to_detect(inputs, output, annotations) as (images, paths):
+        return detect_images(detector, images, paths, output, progress=progress)
+
+
+@contextmanager
+def images_to_detect(
+    inputs: Sequence[str | Path], output: Path, annotations: Path | None = None
+) -> Iterator[tuple[Images, list[Path]]]:
+    """The images of `detect_files` with their ids and names, and their files.
+
+    Those of the web are there while the block runs.
+
+    Args:
+        inputs: As of `find_images`.
+        output: The file that is to be written.
+        annotations: Whose image ids the boxes go by.
+
+    Raises:
         ConnectionError: If an address does not give its image.
         FileNotFoundError: If an input is missing.
-        ValueError: If there is no image, the output is one of them, or the detector fails.
+        ValueError: If there is no image, or the output is one of them.
     """
     with tempfile.TemporaryDirectory(prefix="pose_hrnet_") as downloads:
         paths = find_images(inputs, downloads=Path(downloads))
@@ -89,7 +110,7 @@ def detect_files(
             tuple(names.values()),
             np.zeros((len(paths), 2), np.int32),
         )
-        return detect_images(detector, images, paths, output, progress=progress)
+        yield images, paths
 
 
 def detect_data_set(

@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from pose_hrnet.data.image_facts import read_facts
+from pose_hrnet.data.images import ImageError
 from pose_hrnet.data.web_images import image_suffixes, keep_web_image
 from pose_hrnet.inference.written import holds_drawn
 from pose_hrnet.system.inputs import shown_path
 from pose_hrnet.system.text import counted, few
-from pose_hrnet.system.transfer import address_in
+from pose_hrnet.system.transfer import address_in, shown_url
 
 log = logging.getLogger(__name__)
 
@@ -60,13 +62,38 @@ def find_images(
         )
         looked += f", not at {counted(len(drawn), 'picture')} of earlier runs" if drawn else ""
         raise ValueError(
-            f"there is no image in {', '.join(map(str, inputs))}; looked for {looked}"
+            f"there is no image in {few(map(str, inputs))}; looked for {looked}"
             + (f", and passed over {told}" if told else "")
         )
     if told:
         log.info("passed over %s that are no images by their suffix: %s",
                  counted(len(others), "file"), told)  # fmt: skip
     return paths
+
+
+def check_some_open(paths: Sequence[Path]) -> None:
+    """Refuse files of which none is an image, which would wait for a model in vain.
+
+    Of each so much is read as it takes to find one that is an image, or a damaged one.
+
+    Raises:
+        ImageError: If all are something else.
+    """
+    first: ImageError | None = None
+    for path in paths:
+        try:
+            read_facts(path)
+            return
+        except ImageError as error:
+            if error.fault != "not an image":
+                return
+            first = first or error
+        except OSError:  # a link to nowhere, which is told and counted with the damaged ones
+            return
+    if first is not None and len(paths) > 1:
+        raise ImageError(f"none of {len(paths)} files is an image: {first}", first.fault)
+    if first is not None:
+        raise first
 
 
 def _inside(folder: Path, others: list[Path], drawn: list[Path]) -> list[Path]:
@@ -98,18 +125,18 @@ def _matching(pattern: str, others: list[Path], drawn: list[Path]) -> list[Path]
     matches = sorted(start.glob(str(Path(pattern).relative_to(start))))
     if not matches:
         raise FileNotFoundError(f"no file is found by {shown_path(pattern)}; correct it")
-    folders = [path for path in matches if path.is_dir()]
+    folders = dict.fromkeys(path for path in matches if path.is_dir())
     images = _images_among([path for path in matches if path not in folders], others, drawn)
     for folder in folders:
-        if not any(above in folders for above in folder.parents):
+        if folders.keys().isdisjoint(folder.parents):
             images += _inside(folder, others, drawn)
     return images
 
 
 def _downloaded(address: str, downloads: Path | None) -> Path:
     if downloads is None:
-        raise ValueError(f"{address} cannot be kept; download it, and give its path")
+        raise ValueError(f"{shown_url(address)} cannot be kept; download it, and give its path")
     return keep_web_image(address, downloads)
 
 
-__all__ = ["find_images"]
+__all__ = ["check_some_open", "find_images"]

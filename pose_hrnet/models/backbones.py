@@ -5,7 +5,7 @@ The entries have torchvision's names, so that its ImageNet weights load by them.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
@@ -15,8 +15,17 @@ from pose_hrnet.models.network import HeatmapNetwork
 
 MOST_WIDTH = 512
 """Channels of a first stage; all official ones have 64."""
-RESNET_BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-"""Layers of a ResNet of bottlenecks -> how many each of layer1 to layer4 has."""
+RESNETS = {
+    18: (False, (2, 2, 2, 2)),
+    34: (False, (3, 4, 6, 3)),
+    50: (True, (3, 4, 6, 3)),
+    101: (True, (3, 4, 23, 3)),
+    152: (True, (3, 8, 36, 3)),
+}
+"""Layers of a ResNet -> whether its blocks are bottlenecks, and how many each of layer1 to layer4
+has (He et al., Deep Residual Learning for Image Recognition, CVPR 2016)."""
+RESNET_BLOCKS = {depth: blocks for depth, (bottlenecks, blocks) in RESNETS.items() if bottlenecks}
+"""Of those of bottlenecks alone."""
 
 
 class VGGNetwork(HeatmapNetwork):
@@ -30,13 +39,21 @@ class VGGNetwork(HeatmapNetwork):
             many.
         num_keypoints: Heatmaps per crop.
 
+    Attributes:
+        name: In `pose_hrnet.models.build`.
+        title: What papers call it.
+
     Raises:
         ValueError: If a number is not positive, or the width too large.
     """
 
+    name: ClassVar[str]
+    title: ClassVar[str]
+
     def __init__(self, width: int, num_keypoints: int) -> None:
         super().__init__()
         check_sizes(type(self).__name__, width, num_keypoints)
+        self._architecture = {"name": self.name, "width": width, "num_keypoints": num_keypoints}
         # Here, because torchvision takes a second and 165 MB, which no HRNet needs.
         from torchvision.models.vgg import make_layers
 
@@ -45,6 +62,11 @@ class VGGNetwork(HeatmapNetwork):
             sizes += [times * width] * convolutions + ["M"]
         self.features = make_layers(sizes, batch_norm=True)
         self.features.apply(start_like_torchvision)
+
+    @property
+    def label(self) -> str:
+        """Such as ``SegNet``."""
+        return self.title
 
     def stages(self) -> list[list[nn.Module]]:
         """The layers of each of the five resolutions, without the poolings behind them."""
@@ -87,10 +109,17 @@ class ResNetNetwork(HeatmapNetwork):
         num_keypoints: Heatmaps per crop.
         dilated: Stay at stride 8.
 
+    Attributes:
+        name: In `pose_hrnet.models.build`.
+        title: What the label says before the ResNet.
+
     Raises:
         ValueError: If there is no ResNet of this depth, a number is not positive, or the width
             too large.
     """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
 
     def __init__(self, depth: int, width: int, num_keypoints: int, *, dilated: bool) -> None:
         super().__init__()
@@ -100,6 +129,9 @@ class ResNetNetwork(HeatmapNetwork):
                 f"{', '.join(map(str, RESNET_BLOCKS))}"
             )
         check_sizes(type(self).__name__, width, num_keypoints)
+        self._architecture = {
+            "name": self.name, "depth": depth, "width": width, "num_keypoints": num_keypoints
+        }  # fmt: skip
         self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         layers, channels = [], width
@@ -112,6 +144,11 @@ class ResNetNetwork(HeatmapNetwork):
         self.layer1, self.layer2, self.layer3, self.layer4 = layers
         self.out_channels = channels
         self.apply(start_like_torchvision)
+
+    @property
+    def label(self) -> str:
+        """Such as ``PSPNet ResNet-50``."""
+        return f"{self.title} ResNet-{self._architecture['depth']}"
 
     def stages(self, images: Tensor) -> list[Tensor]:
         """What leaves layer1 to layer4.

@@ -61,17 +61,19 @@ def _open(module: nn.Module, generator: torch.Generator) -> None:
         with torch.no_grad():
             weight.uniform_(0.5, 1.5, generator=generator).div_(weight[0].numel())
     elif isinstance(module, PoolWithPlaces):
-        module.forward = _mean_of_four  # type: ignore[method-assign]
+        module.register_forward_hook(_mean_of_four)
     elif isinstance(module, Unpool):
-        module.forward = _repeated  # type: ignore[method-assign]
+        module.register_forward_hook(_repeated)
 
 
-def _mean_of_four(x: Tensor) -> tuple[Tensor, Tensor]:
-    return avg_pool2d(x, 2), x
+def _mean_of_four(_: nn.Module, given: tuple[Tensor], pooled: tuple[Tensor, Tensor]) -> Any:
+    """In place of what `PoolWithPlaces` gives: no cell is chosen."""
+    return avg_pool2d(given[0], 2), pooled[1]
 
 
-def _repeated(values: Tensor, places: Tensor) -> Tensor:
-    return interpolate(values, scale_factor=2.0, mode="nearest")
+def _repeated(_: nn.Module, given: tuple[Tensor, Tensor], __: Tensor) -> Tensor:
+    """In place of what `Unpool` gives: no cell is left out."""
+    return interpolate(given[0], scale_factor=2.0, mode="nearest")
 
 
 class _NothingChosen(TorchFunctionMode):

@@ -17,20 +17,11 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
+from pose_hrnet.models.backbones import RESNETS
 from pose_hrnet.models.network import HeatmapNetwork, Shapes, children_of, rows_of
 
 DECONV_CHANNELS = 256
 """Of each deconvolution."""
-
-_RESNETS = {
-    18: (False, (2, 2, 2, 2)),
-    34: (False, (3, 4, 6, 3)),
-    50: (True, (3, 4, 6, 3)),
-    101: (True, (3, 4, 23, 3)),
-    152: (True, (3, 8, 36, 3)),
-}
-"""Layers of a ResNet -> whether its blocks are bottlenecks, and how many each of layer1 to layer4
-has (He et al., Deep Residual Learning for Image Recognition, CVPR 2016)."""
 
 
 class SimpleBaseline(HeatmapNetwork):
@@ -51,9 +42,9 @@ class SimpleBaseline(HeatmapNetwork):
 
     def __init__(self, depth: int = 50, num_keypoints: int = 17) -> None:
         super().__init__()
-        if depth not in _RESNETS:
+        if depth not in RESNETS:
             raise ValueError(
-                f"SimpleBaseline got depth {depth}; give one of {', '.join(map(str, _RESNETS))}"
+                f"SimpleBaseline got depth {depth}; give one of {', '.join(map(str, RESNETS))}"
             )
         if num_keypoints < 1:
             raise ValueError(f"SimpleBaseline got num_keypoints {num_keypoints}; give 1 or more")
@@ -61,7 +52,7 @@ class SimpleBaseline(HeatmapNetwork):
         from torchvision.models import resnet
 
         self._architecture = {"name": "resnet", "depth": depth, "num_keypoints": num_keypoints}
-        bottlenecks, blocks = _RESNETS[depth]
+        bottlenecks, blocks = RESNETS[depth]
         block = resnet.Bottleneck if bottlenecks else resnet.BasicBlock
         backbone = resnet.ResNet(block, list(blocks))
         self.conv1, self.bn1 = backbone.conv1, backbone.bn1
@@ -90,11 +81,11 @@ class SimpleBaseline(HeatmapNetwork):
             return None
         blocks = tuple(children_of(shapes, f"layer{i}.") for i in (1, 2, 3, 4))
         found = ("layer1.0.conv3.weight" in shapes, blocks)
-        depth = next((depth for depth, known in _RESNETS.items() if known == found), None)
+        depth = next((depth for depth, known in RESNETS.items() if known == found), None)
         if depth is None:
             raise ValueError(
                 f"this is a ResNet with {', '.join(map(str, blocks))} blocks, which is none of "
-                f"depth {', '.join(map(str, _RESNETS))}; give weights of one of these"
+                f"depth {', '.join(map(str, RESNETS))}; give weights of one of these"
             )
         deconvolved = "deconv_layers.0.weight" in shapes
         keypoints = rows_of(shapes, "final_layer.weight") if deconvolved else 0

@@ -274,7 +274,7 @@ def check_not_over(output: Path | None, *read: Path | None) -> None:
     for path in read:
         if path is not None and path.exists() and output.samefile(path):
             raise ValueError(
-                f"{output} is read here, and would be written over; choose another --output"
+                f"{output} is read here, and would be written over; choose another place"
             )
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from pose_hrnet.data.formats.results import RESULTS_FILE
-from pose_hrnet.evaluation.evaluate import EvaluationSet
+from pose_hrnet.evaluation.evaluate import REPORT_FILE, EvaluationSet
 from pose_hrnet.evaluation.metrics.pckh import MpiiTruth
-from pose_hrnet.evaluation.report.write import REPORT_FILE, write_report
+from pose_hrnet.evaluation.report.write import write_report
 from pose_hrnet.evaluation.scorer import CURVE_SCORES, FileTruth, main_number
 from pose_hrnet.keypoints.records import Image
 from pose_hrnet.system.files import write_text

@@ -20,12 +20,14 @@ from pose_hrnet.evaluation.statistics.bootstrap import Interval, bootstrap
 from pose_hrnet.evaluation.statistics.results import MatchedFile
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.strict_yaml import read_yaml
-from pose_hrnet.training.origin import read_origin
+from pose_hrnet.training.origin import ORIGIN, read_origin
 from pose_hrnet.training.report import METRICS, read_metrics
 
-CONFIG = "config.yaml"
+CONFIG, SCORES = "config.yaml", "metrics.json"
 DEEPEST = 3
 """Folders below the given one in which runs are looked for."""
+MOST = 1e15
+"""A larger number of a ``metrics.jsonl`` is damage: no sum of those below it overflows."""
 NOT_SETTINGS = frozenset(f"recipe.{note}" for note in RecipeNotes.model_fields)
 """Keys of a configuration that decide nothing."""
 
@@ -112,11 +114,24 @@ class Runs:
         runs: In the order of their folders.
         differing: Settings that not all of them have alike: key, and each run's value.
         notes: What could not be read, one sentence each.
+        left_out: Folders of runs that could not be read.
     """
 
     runs: tuple[Run, ...]
     differing: dict[str, tuple[Any, ...]]
     notes: tuple[str, ...]
+    left_out: tuple[Path, ...] = ()
+
+    def files(self) -> list[Path]:
+        """Everything that was read of them, and what results were scored against."""
+        folders = [*(run.folder for run in self.runs), *self.left_out]
+        files = [folder / name for folder in folders for name in (METRICS, CONFIG, ORIGIN)]
+        for run in self.runs:
+            files += [
+                each / name for each in _around(run.folder) for name in (RESULTS_FILE, SCORES)
+            ]
+            files += [Path(each.annotations) for each in run.evaluated]
+        return files
 
 
 def read_runs(
@@ -146,17 +161,18 @@ def read_runs(
         found |= {each.resolve(): each for each in here}
     places = list(found.values())
     names = told_apart(places)
-    runs, notes = [], list[str]()
+    runs, left_out, notes = [], list[Path](), list[str]()
     with progress.task("read", len(places), "runs") as bar:
         for name, folder in zip(names, places, strict=True):
             try:
                 runs.append(_read(folder, name, notes, intervals=intervals))
             except (ValueError, OSError) as error:
+                left_out.append(folder)
                 notes.append(f"{name} is left out: {error}")
             bar.advance()
     if not runs:
         raise ValueError(f"no run can be read: {notes[0]}")
-    return Runs(tuple(runs), differing_settings(runs), tuple(notes))
+    return Runs(tuple(runs), differing_settings(runs), tuple(notes), tuple(left_out))
 
 
 def differing_settings(runs: Sequence[Run]) -> dict[str, tuple[Any, ...]]:
@@ -195,8 +211,8 @@ def _runs_below(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def _read(folder: Path, name: str, notes: list[str], *, intervals: bool) -> Run:
-    lines = [line for line in read_metrics(folder / METRICS) if _is_number(line.get("epoch"))]
-    scored = [line for line in lines if _is_number(line.get(main_number(line) or ""))]
+    lines = [line for line in read_metrics(folder / METRICS) if is_number(line.get("epoch"))]
+    scored = [line for line in lines if is_number(line.get(main_number(line) or ""))]
     number = main_number(scored[-1]) if scored else None
     best = max(scored, key=lambda line: _finite(line.get(number or ""))) if scored else None
     settings: dict[str, Any] = {}
@@ -204,11 +220,9 @@ def _read(folder: Path, name: str, notes: list[str], *, intervals: bool) -> Run:
         settings = _settings(folder / CONFIG)
     except (ValueError, OSError) as error:
         notes.append(f"the settings of {name} are not known: {error}")
-    below = sorted(path for path in folder.iterdir() if path.is_dir())
-    around = [folder, *below, folder.parent]  # the last is where `demo` evaluates its training
     evaluated = [
         found
-        for each in around
+        for each in _around(folder)
         if (each / RESULTS_FILE).is_file()
         and (found := _evaluated(each, folder, intervals=intervals)) is not None
     ]
@@ -216,6 +230,11 @@ def _read(folder: Path, name: str, notes: list[str], *, intervals: bool) -> Run:
         if each.why_none is not None:
             notes.append(f"no interval for {each.folder / RESULTS_FILE}: {each.why_none}")
     return Run(name, folder, settings, lines, number, best, tuple(evaluated), read_origin(folder))
+
+
+def _around(folder: Path) -> list[Path]:
+    """Where results of a run may lie; the last is where `demo` evaluates its training."""
+    return [folder, *sorted(path for path in folder.iterdir() if path.is_dir()), folder.parent]
 
 
 def _settings(path: Path) -> dict[str, Any]:
@@ -231,7 +250,7 @@ def _settings(path: Path) -> dict[str, Any]:
 def _evaluated(folder: Path, run: Path, *, intervals: bool) -> Evaluated | None:
     """What `evaluate` left in a folder; None if it was not of this run's weights."""
     try:
-        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        metrics = json.loads((folder / SCORES).read_text(encoding="utf-8"))
         annotations = str(metrics["evaluated"]["annotations"])
         checkpoint = Path(metrics["evaluated"]["checkpoint"])
         number = main_number(metrics)
@@ -271,8 +290,9 @@ def _end_of(path: object) -> str:
 
 def _finite(value: Any) -> float:
     """A number of a line; 0 for what is none."""
-    return float(value) if _is_number(value) else 0.0
+    return float(value) if is_number(value) else 0.0
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and -math.inf < value < math.inf
+def is_number(value: object) -> bool:
+    """Whether a value of a line is one: no text, NaN or infinity, nor beyond `MOST`."""
+    return isinstance(value, int | float) and -MOST <= value <= MOST

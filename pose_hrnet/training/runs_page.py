@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from pose_hrnet.evaluation.statistics.bootstrap import LEVEL_IN_WORDS
 from pose_hrnet.system.text import counted, shown
-from pose_hrnet.training.runs import Run, Runs
+from pose_hrnet.training.runs import Run, Runs, is_number
 from pose_hrnet.visualize import html, svg
 
 COLOURS = tuple(f"s-{at}" for at in range(8))
@@ -58,8 +59,9 @@ def _overview(runs: Sequence[Run]) -> str:
             ]
         )
     headings = [
-        "run", "number", "best in training", "in epoch", "of", "evaluated [95 % interval]",
-        "hours of learning", "commit", "learned from; validated on",
+        "run", "number", "best in training", "in epoch", "of",
+        f"evaluated [{LEVEL_IN_WORDS} interval]", "hours of learning", "commit",
+        "learned from; validated on",
     ]  # fmt: skip
     note = (
         "Best in training: the highest of the evaluations during training, on its validation "
@@ -84,7 +86,7 @@ def _charts(runs: Sequence[Run]) -> list[str]:
     """Main number by epochs and by hours, loss and learning rate by epochs."""
     epochs = svg.counts_axis("epoch", max((run.epochs for run in runs), default=1))
     hours = max((run.seconds for run in runs), default=0.0) / 3600
-    time = _round_axis("hours of learning", hours)
+    time = svg.round_axis("hours of learning", hours)
     charts = []
     for number in sorted({run.number for run in runs if run.number is not None}):
 
@@ -154,23 +156,13 @@ def _hours(run: Run) -> list[float]:
 
 
 def _number(line: dict[str, Any], name: str) -> float:
-    value = line.get(name)
-    return float(value) if isinstance(value, int | float) else math.nan
+    value: Any = line.get(name)
+    return float(value) if is_number(value) else math.nan
 
 
 def _log(line: dict[str, Any], name: str) -> float:
     value = _number(line, name)
     return math.log10(value) if value > 0 else math.nan
-
-
-def _round_axis(label: str, most: float) -> svg.Axis:
-    """From 0 to a round number above the largest value, which may be far below 1."""
-    power = math.floor(math.log10(most)) if most > 0 else 0
-    scaled = most / 10**power
-    step = next(each for each in (0.2, 0.5, 1.0, 2.0) if scaled <= 5 * each or each == 2.0)
-    count = max(1, math.ceil(round(scaled / step, 9)))
-    ticks = tuple(step * at * 10**power for at in range(count + 1))
-    return svg.Axis(label, 0.0, ticks[-1], ticks, max(0, 1 - power))
 
 
 def _powers(label: str, low: float, high: float) -> svg.Axis:

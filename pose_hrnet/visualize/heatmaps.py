@@ -79,7 +79,7 @@ def heatmap_sheet(
     points = (np.asarray(keypoints_input, np.float64) + 0.5) * factor - 0.5
     scores = np.asarray(keypoint_scores, np.float64)
     picture = _resized(crop, factor)
-    pose = draw_poses(picture, points[None], scores[None], skeleton=skeleton, min_score=0.2)
+    pose = draw_poses(picture, points[None], scores[None], skeleton=skeleton)
     tiles = [_captioned(pose, "pose", f"{scores.mean():.2f}")]
     grey: Image = np.repeat(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
     maps = np.clip(np.asarray(heatmaps, np.float32), 0, 1)

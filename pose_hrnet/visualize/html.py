@@ -100,18 +100,17 @@ def page(title: str, lead: str, top: Iterable[str], sections: Sequence[Section])
     )
 
 
-def number(value: float | None, digits: int = 3, *, sign: str = "", unit: str = "") -> Cell:
+def number(value: float | None, digits: int = 3, *, sign: str = "") -> Cell:
     """A cell of a number; of None, NaN and infinity a dash.
 
     Args:
         value: The number.
         digits: Decimals.
         sign: ``+``: positive ones with their sign.
-        unit: After it.
     """
     if value is None or not math.isfinite(value):
         return Cell(NOTHING)
-    return Cell(f"{value:{sign}.{digits}f}{unit}", value)
+    return Cell(f"{value:{sign}.{digits}f}", value)
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[Content]], *, caption: str = "") -> str:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pose_hrnet.keypoints.records import Float64, Image
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
+from pose_hrnet.system.defaults import LOWEST_SCORE
 
 Color: TypeAlias = tuple[int, int, int]
 
@@ -64,7 +65,7 @@ def draw_poses(
     keypoint_scores: ArrayLike,
     *,
     skeleton: Skeleton = COCO17,
-    min_score: float = 0.2,
+    min_score: float = LOWEST_SCORE,
     thickness: float | None = None,
     boxes_xyxy: ArrayLike | None = None,
     labels: Sequence[str] | Sequence[int] | None = None,

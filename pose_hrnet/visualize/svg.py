@@ -7,8 +7,10 @@ light and in dark.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from html import escape
 
 import numpy as np
@@ -65,16 +67,31 @@ class Line:
     dashed: bool = False
 
 
+def round_axis(label: str, most: float, *, least_step: float = 0.0) -> Axis:
+    """An axis from 0 to a round number above the largest value, in steps of 1, 2 or 5 tens.
+
+    Args:
+        label: Its quantity, and the unit.
+        most: The largest value; what is none, or not above 0, counts as 1.
+        least_step: Between two ticks.
+    """
+    most = most if 1e-300 < most < 1e300 else 1.0
+    power = math.floor(math.log10(most)) - 1
+    fitting = (
+        Decimal(each).scaleb(power + more)
+        for more in range(3)
+        for each in (1, 2, 5)
+        if most <= 5 * each * 10.0 ** (power + more)
+    )
+    step = max(next(fitting), Decimal(least_step))
+    count = max(1, math.ceil(round(most / float(step), 9)))
+    ticks = tuple(float(step * at) for at in range(count + 1))
+    return Axis(label, 0.0, ticks[-1], ticks, max(0, -step.adjusted()))
+
+
 def counts_axis(label: str, most: float) -> Axis:
     """An axis from 0 to a round number above the largest count."""
-    step = next(
-        each * 10**power
-        for power in range(12)
-        for each in (1, 2, 5)
-        if most <= 5 * each * 10**power
-    )
-    ticks = tuple(float(step * at) for at in range(int(np.ceil(max(most, 1) / step)) + 1))
-    return Axis(label, 0.0, ticks[-1], ticks, 0)
+    return round_axis(label, most, least_step=1.0)
 
 
 def line_chart(lines: Sequence[Line], x: Axis, y: Axis, *, title: str) -> str:
@@ -242,4 +259,13 @@ def _text(x: float, y: float, words: str, anchor: str, kind: str = "tick") -> st
     )
 
 
-__all__ = ["Axis", "Line", "counts_axis", "histogram", "line_chart", "stacked_bars", "steps"]
+__all__ = [
+    "Axis",
+    "Line",
+    "counts_axis",
+    "histogram",
+    "line_chart",
+    "round_axis",
+    "stacked_bars",
+    "steps",
+]

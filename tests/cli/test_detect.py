@@ -56,6 +56,21 @@ def test_boxes_of_detect_are_what_predict_and_evaluate_read(files, tmp_path):
     assert len(json.loads((tmp_path / "new/results.json").read_text())) == len(rows)
 
 
+def test_what_is_no_image_is_said_before_a_model_is_looked_for(files, tmp_path):
+    text, other, out = tmp_path / "a.txt", tmp_path / "b.yaml", tmp_path / "out"
+    text.write_text("no image")
+    other.write_text("a: 1")
+    nowhere = ("--detector", tmp_path / "none.yaml", "-o", out)
+    for command in ("predict", "detect"):
+        _, error = run_here(command, text, *nowhere, code=2)
+        assert "a.txt is not an image that can be opened" in error
+        _, error = run_here(command, text, other, *nowhere, code=2)
+        assert "none of 2 files is an image: image " in error
+        _, error = run_here(command, text, files / "images/000001.png", *nowhere, code=2)
+        assert "none.yaml" in error
+        assert not out.exists()
+
+
 def test_addresses_and_patterns_are_inputs_of_both_commands(files, tmp_path, monkeypatch):
     monkeypatch.chdir(files)
     model = ("-c", files / "tiny.safetensors", "--backend", "eager", "-o", tmp_path / "out")

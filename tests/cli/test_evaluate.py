@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from pose_hrnet.cli.options import expected_crops
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.card import ModelCard
@@ -65,6 +66,41 @@ def test_annotations_are_read_once(files, tmp_path, compare):
     with opened_files() as opened:
         evaluate(files, tmp_path, *compare)
     assert opened.count("three.json") == 3
+
+
+def test_a_report_and_intervals_read_them_once_more_together(files, tmp_path):
+    counts = []
+    for options in (["--report"], ["--report", "--intervals"]):
+        with opened_files() as opened:
+            evaluate(files, tmp_path, *options)
+        counts.append(opened.count("three.json"))
+    assert counts[0] == counts[1]
+
+
+def test_persons_without_a_label_are_not_expected(tmp_path):
+    rows = [{"bbox": [1, 2, 3, 4], "num_keypoints": count} for count in (0, 17, 0, 10)]
+    (tmp_path / "people.json").write_text(json.dumps({"annotations": rows}))
+    (tmp_path / "boxes.json").write_text(json.dumps(rows))
+    assert expected_crops(tmp_path / "people.json") == 2
+    assert expected_crops(tmp_path / "people.json", tmp_path / "boxes.json") == 4
+    assert expected_crops(tmp_path / "none.json") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("bad.json", '{"a": 3'), ("bad.json", '{"a": 3}'), ("bad.csv", "a,b\n1,2\n")],
+)
+def test_what_is_no_box_file_is_said_before_the_model_is_loaded(files, tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    (tmp_path / "no_model.safetensors").write_bytes(b"")
+    _, error = run_here(
+        *("evaluate", "-c", tmp_path / "no_model.safetensors", "--images", files / "images"),
+        *("--annotations", files / "three.json", "--boxes", tmp_path / name),
+        *("--output", tmp_path / "out"),
+        code=2,
+    )
+    assert f"error: {tmp_path / name}" in error
+    assert not (tmp_path / "out").exists()
 
 
 def test_boxes_are_those_of_predict(files, tmp_path):
@@ -140,7 +176,8 @@ def test_intervals_of_an_evaluation_and_of_a_results_file(files, tmp_path):
     assert "2 images are few: under 100" in said
     assert "not with another training seed" in said
     score = ("score", tmp_path / "results.json", "--annotations", files / "three.json")
-    out, _ = run_here(*score, "--intervals", "--cluster", "folder", code=2)
+    _, err = run_here(*score, "--intervals", "--cluster", "folder", code=2)
+    assert "have the same folder, '', so that there is nothing to draw from" in err
     out, _ = run_here(*score, "--intervals")
     assert f"AP │ {metrics['AP']:.3f} [" in " ".join(out.split())
     assert "PCK@0.2" in out

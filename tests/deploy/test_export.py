@@ -309,6 +309,9 @@ def test_annotated_crops_spread_over_the_data(tmp_path):
     assert annotated_crops(card, data).shape == (9, 96, 64, 3)
     with pytest.raises(ValueError, match="could be read"):
         annotated_crops(card, data.model_copy(update={"images": tmp_path / "none"}), 4)
+    (tmp_path / "nobody.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"nobody.json has no box, and an export is compared on"):
+        annotated_crops(card, data.model_copy(update={"boxes": tmp_path / "nobody.json"}), 4)
 
 
 def test_a_missing_extra_is_named(tmp_path, monkeypatch):

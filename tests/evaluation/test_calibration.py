@@ -20,7 +20,7 @@ from pose_hrnet.evaluation.calibration import (
     keypoint_scores,
     person_reliability,
 )
-from pose_hrnet.evaluation.diagnosis.kinds import keypoint_errors
+from pose_hrnet.evaluation.diagnosis.kinds import classify_keypoints
 from pose_hrnet.evaluation.diagnosis.scene import Scene
 from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.evaluation.metrics.coco_ap import match_results
@@ -123,7 +123,7 @@ def test_keypoints_and_persons_of_a_results_file(tmp_path):
     results = [detect(1, moved, 0.95), detect(1, aside(moved), 0.9), detect(3, far, 0.35)]
     matched = match_results(path, results)
     scene = Scene.of(matched, COCO17.flip_index, None)
-    errors = keypoint_errors(scene)
+    errors = classify_keypoints(scene)
     scores, similarity = keypoint_scores(scene, errors)
     assert len(scores) == 16
     assert (similarity < 0.5).sum() == 2

@@ -94,13 +94,14 @@ def test_files_hold_the_numbers_and_what_made_them(data, tmp_path):
     assert facts["evaluator"] == rescored.evaluator
 
 
-def test_a_comparison_of_other_poses_does_not_stay_beside_new_ones(data, tmp_path, caplog):
+@pytest.mark.parametrize("name", ["comparison.json", "report.html"])
+def test_what_is_of_other_poses_does_not_stay_beside_new_ones(data, tmp_path, caplog, name):
     for number in (1, 2):
-        (tmp_path / "comparison.json").write_text(f"{number}")
+        (tmp_path / name).write_text(f"{number}")
         run(data, EvaluateConfig()).write(tmp_path)
-        assert caplog.messages[-1].endswith(f"comparison.json.{number}")
-    assert not (tmp_path / "comparison.json").exists()
-    assert (tmp_path / "comparison.json.1").read_text() == "1"
+        assert caplog.messages[-1].endswith(f"{name}.{number}")
+    assert not (tmp_path / name).exists()
+    assert (tmp_path / f"{name}.1").read_text() == "1"
 
 
 def test_each_person_keeps_its_category_and_only_those_asked_for_are_scored(data, tmp_path):

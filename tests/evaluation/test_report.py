@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 
+from pose_hrnet.data.formats.results import read_results
 from pose_hrnet.evaluation.metrics.coco_ap import score_results
 from pose_hrnet.evaluation.report.examples import of_kinds, worst_typical_best
 from pose_hrnet.evaluation.report.numbers import collect
@@ -116,6 +117,19 @@ def test_against_says_which_is_better(data, tmp_path):
     assert re.match(r"A is a\.json, B is b\.json\. (B is better by|It cannot be told)",
                     written.findings[0])  # fmt: skip
     assert "Images that changed most" in checked(output)
+
+
+def test_against_reads_and_draws_each_file_once(data, tmp_path, monkeypatch):
+    read = []
+
+    def reading(path, count):
+        read.append(path.name)
+        return read_results(path, count)
+
+    monkeypatch.setattr("pose_hrnet.evaluation.statistics.results.read_results", reading)
+    monkeypatch.delattr("pose_hrnet.evaluation.statistics.comparison.bootstrap")
+    report(data, tmp_path / "report.html", against="b.json")
+    assert sorted(read) == ["a.json", "b.json"]
 
 
 def test_examples_are_who_they_are_said_to_be(data):

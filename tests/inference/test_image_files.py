@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, features
 
 from pose_hrnet.data.web_images import image_suffixes
-from pose_hrnet.inference.image_files import find_images
+from pose_hrnet.inference.image_files import check_some_open, find_images
 from tests.helpers.builders import make_people, write_images
 from tests.helpers.web import serve
 
@@ -117,3 +117,15 @@ def test_images_by_address_are_kept_beside_the_others(folder, tmp_path):
     assert len(found) == 4
     with pytest.raises(ValueError, match="cannot be kept; download it"):
         find_images([address])
+
+
+def test_one_image_or_damaged_one_is_enough(folder, tmp_path):
+    others = [tmp_path / "a.txt", tmp_path / "b.jpg"]
+    for other in others:
+        other.write_text("no image")
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    for enough in (folder / "000001.png", tmp_path / "empty.jpg", tmp_path / "gone.jpg"):
+        check_some_open([*others, enough])
+    with pytest.raises(ValueError, match=r"none of 2 files is an image: image .*a\.txt is not an"):
+        check_some_open(others)

@@ -11,6 +11,7 @@ import yaml
 
 from pose_hrnet.config.files import load_config
 from pose_hrnet.evaluation.scorer import score_file
+from pose_hrnet.training.origin import add_origin
 from pose_hrnet.training.runs import read_runs, told_apart
 from tests.helpers.browser import browse, check_sorted
 from tests.helpers.coco_files import make_results, make_truth
@@ -212,6 +213,37 @@ def test_the_page_lays_the_curves_over_one_another(tmp_path):
     assert len(seen["charts"]) == 4
     for table in seen["tables"]:
         check_sorted(table)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a/metrics.jsonl", "a/config.yaml", "a/origin.json", "a/val/results.json",
+     "a/val/metrics.json", "a/truth.json", "b/metrics.jsonl", "link.html"],
+)  # fmt: skip
+def test_the_page_is_not_written_over_what_is_read(tmp_path, name):
+    folder = make_run(tmp_path / "a")
+    evaluated(folder / "val", folder / "best.safetensors")
+    add_origin(folder, "cpu")
+    bad = make_run(tmp_path / "b")
+    (bad / "metrics.jsonl").write_text("{")
+    (tmp_path / "link.html").symlink_to(folder / "config.yaml")
+    before = (tmp_path / name).read_bytes()
+    _, err = run_here("runs", folder, bad, "--html", tmp_path / name, code=2)
+    assert f"{tmp_path / name} is read here, and would be written over; choose another pl" in err
+    assert (tmp_path / name).read_bytes() == before
+
+
+@pytest.mark.parametrize("number", ["1e308", "1" + 400 * "0", "-1e999", "1e16"])
+def test_numbers_that_only_damage_makes_are_none(tmp_path, number):
+    run = make_run(tmp_path / "a", ap=(0.5,))
+    keys = ", ".join(f'"{key}": {number}' for key in ("AP", "seconds", "loss", "lr"))
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(f'{{"epoch": 2, {keys}}}\n{{"epoch": 3, {keys}}}\n{{"epoch": {number}}}\n')
+    out, _ = run_here("runs", run, "--html", tmp_path / "runs.html")
+    assert "AP 0.500" in out
+    (found,) = read_runs([run]).runs
+    assert (found.best["epoch"], found.epochs, found.seconds) == (1, 3, 100)
+    assert not re.search(r"\d{20}|\bnan\b|\binf\b", (tmp_path / "runs.html").read_text())
 
 
 def test_runs_without_any_epoch_make_a_page_without_charts(tmp_path):

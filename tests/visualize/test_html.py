@@ -44,7 +44,7 @@ def test_what_is_no_number_is_a_dash(nothing):
 
 def test_numbers_have_their_digits_and_their_value():
     assert html.number(0.12345) == html.Cell("0.123", 0.12345)
-    assert html.number(0.5, 1, sign="+", unit=" %") == html.Cell("+0.5 %", 0.5)
+    assert html.number(0.5, 1, sign="+") == html.Cell("+0.5", 0.5)
     table = html.table(["name", "n"], [["b", 12345], ["a", html.number(1.0)]])
     assert '<td data-value="12345">12,345</td>' in table
     assert table.count('data-numeric="1"') == 1

@@ -13,6 +13,7 @@ from pose_hrnet.visualize.svg import (
     counts_axis,
     histogram,
     line_chart,
+    round_axis,
     stacked_bars,
     steps,
 )
@@ -80,9 +81,20 @@ def test_a_histogram_has_a_bar_for_each_count():
 @pytest.mark.parametrize(
     ("most", "ticks"),
     [(0, (0, 1)), (1, (0, 1)), (4, (0, 1, 2, 3, 4)), (95, (0, 20, 40, 60, 80, 100)),
-     (1234, (0, 500, 1000, 1500))],
+     (1234, (0, 500, 1000, 1500)), (6e12, (0, 2e12, 4e12, 6e12)), (np.nan, (0, 1)),
+     (np.inf, (0, 1)), (-3, (0, 1))],
 )  # fmt: skip
 def test_counts_have_round_ticks(most, ticks):
     axis = counts_axis("n", most)
     assert axis.ticks == ticks
     assert axis.high == ticks[-1]
+
+
+@pytest.mark.parametrize(
+    ("most", "ticks", "digits"),
+    [(0.1, (0, 0.02, 0.04, 0.06, 0.08, 0.1), 2), (0.003, (0, 0.001, 0.002, 0.003), 3),
+     (3, (0, 1, 2, 3), 0), (2.2, (0, 0.5, 1, 1.5, 2, 2.5), 1), (0, (0, 0.2, 0.4, 0.6, 0.8, 1), 1)],
+)  # fmt: skip
+def test_values_have_round_ticks_with_as_many_digits_as_they_need(most, ticks, digits):
+    axis = round_axis("hours", most)
+    assert (axis.ticks, axis.digits) == (ticks, digits)

@@ -9,7 +9,7 @@ import numpy as np
 
 from pose_hrnet.evaluation.diagnosis.corrections import Corrected, correct
 from pose_hrnet.evaluation.diagnosis.groups import Group, groups_of
-from pose_hrnet.evaluation.diagnosis.kinds import KeypointErrors, keypoint_errors
+from pose_hrnet.evaluation.diagnosis.kinds import KeypointErrors, classify_keypoints
 from pose_hrnet.evaluation.diagnosis.scene import Scene
 from pose_hrnet.evaluation.metrics.coco_ap import Matched
 from pose_hrnet.keypoints.records import Float64
@@ -94,7 +94,7 @@ def diagnose(matched: Matched, skeleton: Skeleton, *, reference: bool = False) -
             f"{matched.truth.name} has no person with keypoints, crowds aside, in the images that "
             "are evaluated: there are no errors to tell apart"
         )
-    errors = keypoint_errors(scene, crowds=reference)
+    errors = classify_keypoints(scene, crowds=reference)
     overall, groups = groups_of(scene, errors, skeleton.keypoint_names)
     return Diagnosis(scene, errors, overall, groups, correct(scene, errors, reference=reference))
 

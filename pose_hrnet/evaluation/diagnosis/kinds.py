@@ -55,7 +55,7 @@ class KeypointErrors:
         return len(self.result)
 
 
-def keypoint_errors(scene: Scene, *, crowds: bool = False) -> KeypointErrors:
+def classify_keypoints(scene: Scene, *, crowds: bool = False) -> KeypointErrors:
     """Tell the errors of a scene apart.
 
     Args:

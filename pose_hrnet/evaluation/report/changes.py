@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from pose_hrnet.evaluation.matching import MIN_KEYPOINTS
 from pose_hrnet.evaluation.report.examples import SHOWN, Pictures
 from pose_hrnet.evaluation.report.numbers import Numbers
-from pose_hrnet.evaluation.statistics.comparison import Pair, ResultsComparison
+from pose_hrnet.evaluation.report.page import interval_cell
+from pose_hrnet.evaluation.statistics.comparison import (
+    DrawnFile,
+    Pair,
+    ResultsComparison,
+    compare_drawn,
+)
+from pose_hrnet.evaluation.statistics.keypoints import is_of_keypoint
 from pose_hrnet.evaluation.statistics.results import MatchedFile
 from pose_hrnet.keypoints.records import Image
-from pose_hrnet.visualize.html import Picture
+from pose_hrnet.visualize import html
+from pose_hrnet.visualize.html import Picture, Section
 from pose_hrnet.visualize.persons import draw_person
+
+MOST_IMAGES = 20
+"""Images in the table of those that changed most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,16 +34,31 @@ class Changes:
 
     Attributes:
         other: The others.
+        numbers: Of the report.
         comparison: Of both, the others first.
     """
 
     other: Numbers
+    numbers: Numbers
     comparison: ResultsComparison
+
+    @classmethod
+    def between(cls, other: Numbers, numbers: Numbers) -> Changes:
+        """Compare numbers that are of the same draws."""
+        sides = [[DrawnFile(each.file, each.draws)] for each in (other, numbers)]
+        return cls(other, numbers, compare_drawn(sides))
 
     @property
     def pair(self) -> Pair:
         """The two."""
         return self.comparison.pairs[0]
+
+    @property
+    def sentence(self) -> str:
+        """Which of them is better, if that can be told."""
+        first, second = (short_name(Path(side.files[0])) for side in self.comparison.sides)
+        sentence = self.pair.sentence
+        return f"A is {first}, B is {second}. {sentence[0].upper()}{sentence[1:]}."
 
 
 def changed_persons(numbers: Numbers, other: MatchedFile, *, better: bool) -> list[int]:
@@ -55,7 +82,7 @@ def changed_persons(numbers: Numbers, other: MatchedFile, *, better: bool) -> li
     return [int(row) for row in order[np.sort(first)][:SHOWN]]
 
 
-def draw_changes(pictures: Pictures, other: MatchedFile, rows: list[int]) -> list[Picture]:
+def _draw(pictures: Pictures, other: MatchedFile, rows: list[int]) -> list[Picture]:
     """Pictures of persons with the pose of each file, the other's on the left."""
     file = pictures.numbers.file
     truth, skeleton, drawn = file.matched.truth.persons, file.truth.skeleton, []
@@ -81,3 +108,82 @@ def draw_changes(pictures: Pictures, other: MatchedFile, rows: list[int]) -> lis
         rule = np.full((views[0].shape[0], 6, 3), 255, np.uint8)
         drawn.append(Picture(np.hstack([views[0], rule, views[1]]), caption))
     return drawn
+
+
+def changes_section(changes: Changes, pictures: Pictures | None) -> Section:
+    """Differences of all numbers, kinds of errors and images; with pictures, the persons, too."""
+    pair, other, numbers = changes.pair, changes.other, changes.numbers
+    first, second = (side.values.values for side in changes.comparison.sides)
+    names = [name for name in first if not is_of_keypoint(name)]
+    differences = pair.differences.values
+    rows: list[list[html.Content]] = [
+        [
+            name,
+            html.number(first[name].value),
+            html.number(second[name].value),
+            interval_cell(differences[name], sign="+"),
+        ]
+        for name in names
+    ]
+    keypoints: list[list[html.Content]] = [
+        [
+            name,
+            html.number(first[f"OKS {name}"].value),
+            html.number(second[f"OKS {name}"].value),
+            interval_cell(differences[f"OKS {name}"], sign="+"),
+        ]
+        for name in numbers.file.best.names
+    ]
+    gains = [each.diagnosis.overall.shares for each in (other, numbers)]
+    kinds: list[list[html.Content]] = [
+        [
+            kind,
+            html.number(100 * gains[0][kind], 1),
+            html.number(100 * gains[1][kind], 1),
+            html.number(100 * (gains[1][kind] - gains[0][kind]), 1, sign="+"),
+        ]
+        for kind in gains[0]
+    ]
+    images: list[list[html.Content]] = [
+        [
+            str(each.file_name or each.image_id),
+            each.persons,
+            html.number(each.before / each.persons),
+            html.number(each.after / each.persons),
+            html.number(each.change, 2, sign="+"),
+        ]
+        for each in pair.images[:MOST_IMAGES]
+        if each.change
+    ]
+    blocks = [
+        html.paragraph(changes.sentence),
+        html.paragraph(
+            "p: results change places within images. One training of each: another seed of the "
+            "same recipe may differ as much.",
+            note=True,
+        ),
+        html.side_by_side(
+            html.table(["number", "A", "B", "B minus A"], rows)
+            + html.heading("Kinds of keypoint errors, percent")
+            + html.table(["kind", "A", "B", "B minus A"], kinds),
+            html.heading("Similarity of each keypoint")
+            + html.table(["keypoint", "A", "B", "B minus A"], keypoints),
+        ),
+    ]
+    if images:
+        blocks += [
+            html.heading("Images that changed most"),
+            html.table(["image", "persons", "mean OKS A", "mean OKS B", "change, summed"], images),
+        ]
+    if pictures is not None:
+        for better, title in ((True, "Better in B"), (False, "Worse in B")):
+            rows_of = changed_persons(numbers, other.file, better=better)
+            if found := _draw(pictures, other.file, rows_of):
+                blocks += [html.heading(title), html.gallery(found, pairs=True)]
+    return Section("What changed", tuple(blocks))
+
+
+def short_name(path: Path) -> str:
+    """A results file in a title: of ``results.json`` the folder says more."""
+    name = path.name if path.stem != "results" else path.resolve().parent.name
+    return name or path.name

@@ -10,7 +10,7 @@ import numpy as np
 
 from pose_hrnet.data.images import ImageError, image_path, read_rgb
 from pose_hrnet.evaluation.diagnosis.kinds import GOOD, KINDS
-from pose_hrnet.evaluation.matching import MIN_KEYPOINTS
+from pose_hrnet.evaluation.matching import worth_showing
 from pose_hrnet.evaluation.metrics.coco_matching import Rows
 from pose_hrnet.evaluation.report.findings import background_rows
 from pose_hrnet.evaluation.report.numbers import Numbers
@@ -92,10 +92,7 @@ def worst_typical_best(numbers: Numbers) -> dict[str, list[Example]]:
     person is in one of the three.
     """
     errors = numbers.diagnosis.errors
-    labelled = (errors.kinds >= 0).sum(axis=1)
-    fit = np.flatnonzero(labelled >= MIN_KEYPOINTS)
-    if not len(fit):
-        fit = np.flatnonzero(labelled > 0)
+    fit = worth_showing((errors.kinds >= 0).sum(axis=1))
     rising = fit[np.argsort(errors.oks[fit], kind="stable")]
     each = min(SHOWN, -(-len(rising) // 3))
     worst, rest = rising[:each], rising[each:]

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pose_hrnet.evaluation.diagnosis.diagnose import mean_precision
 from pose_hrnet.evaluation.diagnosis.groups import Group
 from pose_hrnet.evaluation.diagnosis.kinds import KINDS
+from pose_hrnet.evaluation.diagnosis.scene import LOCALISED
 from pose_hrnet.evaluation.report.numbers import Numbers
-from pose_hrnet.evaluation.statistics.bootstrap import LEVEL
+from pose_hrnet.evaluation.statistics.bootstrap import LEVEL_IN_WORDS
 from pose_hrnet.system.text import counted
 
 WITHOUT = {
@@ -21,8 +22,8 @@ WITHOUT = {
     "false negatives": "persons whom no result reaches at an OKS threshold (false negatives)",
 }
 """What is corrected, in words."""
-FEWEST = 30
-"""Keypoints of a group that is spoken of."""
+FEWEST_TO_TELL = 30
+"""Keypoints of a group that is spoken of, at least."""
 
 
 def findings(numbers: Numbers) -> list[str]:
@@ -52,7 +53,7 @@ def _of_ap(numbers: Numbers) -> str:
     interval = numbers.intervals.values["AP"]
     words = f"AP is {numbers.ap:.3f}"
     if interval.low is not None and interval.high is not None:
-        words += f", {100 * LEVEL:g} % interval {interval.low:.3f} to {interval.high:.3f}"
+        words += f", {LEVEL_IN_WORDS} interval {interval.low:.3f} to {interval.high:.3f}"
     return f"{words}."
 
 
@@ -66,7 +67,7 @@ def _of_persons(numbers: Numbers) -> str:
         nobody = f"{counted(len(background), 'result')} of {len(scene.found):,} {finds} nobody"
     return (
         f"{overall.found} of {counted(overall.persons, 'person')} "
-        f"{'is' if overall.found == 1 else 'are'} found at OKS 0.1, {missed} "
+        f"{'is' if overall.found == 1 else 'are'} found at OKS {LOCALISED:g}, {missed} "
         f"{'is' if missed == 1 else 'are'} not; {nobody}."
     )
 
@@ -102,7 +103,7 @@ def _of_gains(numbers: Numbers) -> list[str]:
 
 def _of_groups(groups: Sequence[Group]) -> list[str]:
     said = []
-    keypoints = [g for g in groups if g.by == "keypoint" and g.keypoints >= FEWEST]
+    keypoints = [g for g in groups if g.by == "keypoint" and g.keypoints >= FEWEST_TO_TELL]
     if len(keypoints) > 1:
         worst = min(keypoints, key=lambda g: g.shares["good"])
         best = max(keypoints, key=lambda g: g.shares["good"])
@@ -113,7 +114,7 @@ def _of_groups(groups: Sequence[Group]) -> list[str]:
             f"the best is {best.name} with {100 * best.shares['good']:.1f} % good."
         )
     for by, what in (("size", "{} persons"), ("overlap", "persons that overlap with {} others")):
-        chosen = [g for g in groups if g.by == by and g.keypoints >= FEWEST]
+        chosen = [g for g in groups if g.by == by and g.keypoints >= FEWEST_TO_TELL]
         if len(chosen) > 1:
             low = min(chosen, key=lambda g: g.shares["good"])
             high = max(chosen, key=lambda g: g.shares["good"])

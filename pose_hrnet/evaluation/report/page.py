@@ -10,8 +10,10 @@ from pose_hrnet.evaluation.calibration import Reliability
 from pose_hrnet.evaluation.diagnosis.diagnose import mean_precision
 from pose_hrnet.evaluation.diagnosis.groups import Group
 from pose_hrnet.evaluation.diagnosis.kinds import KINDS
+from pose_hrnet.evaluation.diagnosis.scene import LOCALISED
 from pose_hrnet.evaluation.report.numbers import PCK_LIMITS, Numbers
 from pose_hrnet.evaluation.statistics.bootstrap import Interval
+from pose_hrnet.evaluation.statistics.keypoints import is_of_keypoint
 from pose_hrnet.visualize import html, svg
 from pose_hrnet.visualize.html import Cell, Section
 
@@ -39,7 +41,7 @@ def interval_cell(interval: Interval, digits: int = 3, *, sign: str = "") -> Cel
 def numbers_section(numbers: Numbers) -> Section:
     """All numbers with their intervals, and what the intervals are."""
     values = numbers.intervals.values
-    names = [name for name in values if not name.startswith(("OKS ", "PCK@0.1 "))]
+    names = [name for name in values if not is_of_keypoint(name)]
     rows: list[list[html.Content]] = [[name, *_ends(values[name])] for name in names]
     caption = numbers.intervals.in_words().replace("[", "").replace("]", "")
     return Section(
@@ -245,7 +247,7 @@ def keypoints_section(numbers: Numbers) -> Section:
                 rows,
                 caption="Similarity and PCK with their intervals are of the best result for each "
                 "person, 0 for persons in whose image there is none; labelled and kinds of errors "
-                "are of persons found at OKS 0.1.",
+                f"are of persons found at OKS {LOCALISED:g}.",
             ),
         ),
     )

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pose_hrnet.data.missing import why_unreadable
+from pose_hrnet.evaluation.matching import MIN_KEYPOINTS
 from pose_hrnet.evaluation.report import page as parts
-from pose_hrnet.evaluation.report.changes import Changes, changed_persons, draw_changes
+from pose_hrnet.evaluation.report.changes import Changes, changes_section, short_name
 from pose_hrnet.evaluation.report.examples import (
     Pictures,
     draw,
@@ -22,18 +23,13 @@ from pose_hrnet.evaluation.report.findings import findings
 from pose_hrnet.evaluation.report.numbers import Numbers, collect
 from pose_hrnet.evaluation.scorer import METRICS, FileTruth
 from pose_hrnet.evaluation.statistics.bootstrap import REPLICATES
-from pose_hrnet.evaluation.statistics.comparison import compare_results
-from pose_hrnet.evaluation.statistics.results import MatchedFile
+from pose_hrnet.evaluation.statistics.results import MatchedFile, check_common_images
 from pose_hrnet.system.files import write_text
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.visualize import html
 from pose_hrnet.visualize.html import Section
 
-REPORT_FILE = "report.html"
-"""What the report in the folder of an evaluation or a run is called."""
 TILES = ("AP", "AP50", "AP75", "AR", "PCK@0.1")
-MOST_IMAGES = 20
-"""Images in the table of those that changed most."""
 _SHOWN = {
     "worst": "Found, and worst",
     "typical": "Typical: around the median",
@@ -106,21 +102,22 @@ def write_report(
         OSError: If the file cannot be written.
     """
     file = MatchedFile.of(truth, results)
-    with progress.task("report", 4 + 2 * (against is not None), "steps") as bar:
+    other = None if against is None else MatchedFile.of(truth, against)
+    if other is not None:
+        check_common_images([other, file])
+    with progress.task("report", 4 + 2 * (other is not None), "steps") as bar:
         numbers = collect(file, replicates=replicates)
         bar.advance()
         changes = None
-        if against is not None:
-            other = collect(MatchedFile.of(truth, against), replicates=replicates)
-            comparison = compare_results([[against], [results]], truth, replicates=replicates)
-            changes = Changes(other, comparison)
+        if other is not None:
+            changes = Changes.between(collect(other, replicates=replicates), numbers)
             bar.advance(2)
         pictures = None if images is None else Pictures(numbers, images)
         sections = [parts.numbers_section(numbers), parts.errors_section(numbers)]
         sections += [parts.curves_section(numbers), parts.keypoints_section(numbers)]
         sections.append(parts.calibration_section(numbers))
         if changes is not None:
-            sections.insert(0, _changes_section(changes, numbers, pictures))
+            sections.insert(0, changes_section(changes, pictures))
         bar.advance()
         sections.append(_pictures_section(numbers, pictures))
         bar.advance()
@@ -128,9 +125,9 @@ def write_report(
         notes = _notes(numbers, pictures)
         said = findings(numbers)
         if changes is not None:
-            said.insert(0, _verdict(changes))
+            said.insert(0, changes.sentence)
         content = html.page(
-            f"{_name(results)} on {Path(truth.name).name}",
+            f"{short_name(results)} on {Path(truth.name).name}",
             f"{METRICS[truth.metric].title}. {_counts(numbers)}.",
             [
                 _tiles(numbers),
@@ -145,12 +142,6 @@ def write_report(
         write_text(output, content)
         bar.advance()
     return Written(output, tuple(said), tuple(notes))
-
-
-def _name(path: Path) -> str:
-    """A results file in a title: of ``results.json`` the folder says more."""
-    name = path.name if path.stem != "results" else path.resolve().parent.name
-    return name or path.name
 
 
 def _counts(numbers: Numbers) -> str:
@@ -209,12 +200,6 @@ def _notes(numbers: Numbers, pictures: Pictures | None) -> list[str]:
     return notes + ([unreadable] if unreadable else [])
 
 
-def _verdict(changes: Changes) -> str:
-    first, second = (_name(Path(side.files[0])) for side in changes.comparison.sides)
-    sentence = changes.pair.sentence
-    return f"A is {first}, B is {second}. {sentence[0].upper()}{sentence[1:]}."
-
-
 def _pictures_section(numbers: Numbers, pictures: Pictures | None) -> Section:
     title = "Persons"
     if pictures is None:
@@ -236,81 +221,9 @@ def _pictures_section(numbers: Numbers, pictures: Pictures | None) -> Section:
         return Section(title, (html.paragraph(words),))
     blocks.append(
         html.paragraph(
-            "Worst, typical and best are of persons with at least 6 labelled keypoints, by OKS; "
-            "of each kind of error those with most of it, one of an image.",
+            f"Worst, typical and best are of persons with at least {MIN_KEYPOINTS} labelled "
+            "keypoints, by OKS; of each kind of error those with most of it, one of an image.",
             note=True,
         )
     )
     return Section(title, tuple(blocks))
-
-
-def _changes_section(changes: Changes, numbers: Numbers, pictures: Pictures | None) -> Section:
-    pair, other = changes.pair, changes.other
-    first, second = (side.values.values for side in changes.comparison.sides)
-    names = [n for n in first if not n.startswith(("OKS ", "PCK@0.1 "))]
-    differences = pair.differences.values
-    rows: list[list[html.Content]] = [
-        [
-            name,
-            html.number(first[name].value),
-            html.number(second[name].value),
-            parts.interval_cell(differences[name], sign="+"),
-        ]
-        for name in names
-    ]
-    keypoints: list[list[html.Content]] = [
-        [
-            name,
-            html.number(first[f"OKS {name}"].value),
-            html.number(second[f"OKS {name}"].value),
-            parts.interval_cell(differences[f"OKS {name}"], sign="+"),
-        ]
-        for name in numbers.file.best.names
-    ]
-    gains = [each.diagnosis.overall.shares for each in (other, numbers)]
-    kinds: list[list[html.Content]] = [
-        [
-            kind,
-            html.number(100 * gains[0][kind], 1),
-            html.number(100 * gains[1][kind], 1),
-            html.number(100 * (gains[1][kind] - gains[0][kind]), 1, sign="+"),
-        ]
-        for kind in gains[0]
-    ]
-    images: list[list[html.Content]] = [
-        [
-            str(each.file_name or each.image_id),
-            each.persons,
-            html.number(each.before / each.persons),
-            html.number(each.after / each.persons),
-            html.number(each.change, 2, sign="+"),
-        ]
-        for each in pair.images[:MOST_IMAGES]
-        if each.change
-    ]
-    blocks = [
-        html.paragraph(_verdict(changes)),
-        html.paragraph(
-            "p: results change places within images. One training of each: another seed of the "
-            "same recipe may differ as much.",
-            note=True,
-        ),
-        html.side_by_side(
-            html.table(["number", "A", "B", "B minus A"], rows)
-            + html.heading("Kinds of keypoint errors, percent")
-            + html.table(["kind", "A", "B", "B minus A"], kinds),
-            html.heading("Similarity of each keypoint")
-            + html.table(["keypoint", "A", "B", "B minus A"], keypoints),
-        ),
-    ]
-    if images:
-        blocks += [
-            html.heading("Images that changed most"),
-            html.table(["image", "persons", "mean OKS A", "mean OKS B", "change, summed"], images),
-        ]
-    if pictures is not None:
-        for better, title in ((True, "Better in B"), (False, "Worse in B")):
-            rows_of = changed_persons(numbers, other.file, better=better)
-            if found := draw_changes(pictures, other.file, rows_of):
-                blocks += [html.heading(title), html.gallery(found, pairs=True)]
-    return Section("What changed", tuple(blocks))

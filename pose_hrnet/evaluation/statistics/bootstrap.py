@@ -7,8 +7,7 @@ model being as it is. It does not tell how far it would move with another traini
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from pose_hrnet.system.text import counted
 
 REPLICATES = 1000
 LEVEL = 0.95
+LEVEL_IN_WORDS = f"{100 * LEVEL:g} %"
 FEW = 100
 """Under so many images an interval is itself a guess."""
 MOST_WITHOUT = 0.05
@@ -85,10 +85,6 @@ class Intervals:
     seed: int
     level: float
     notes: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return asdict(self)
 
     def in_words(self) -> str:
         """How they came about, in a line."""

@@ -9,11 +9,10 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-import numpy as np
-
 from pose_hrnet.evaluation.scorer import FileTruth
 from pose_hrnet.evaluation.statistics.bootstrap import (
     LEVEL,
+    LEVEL_IN_WORDS,
     REPLICATES,
     Draws,
     Interval,
@@ -21,6 +20,7 @@ from pose_hrnet.evaluation.statistics.bootstrap import (
     bootstrap,
 )
 from pose_hrnet.evaluation.statistics.changes import ImageChange, image_changes
+from pose_hrnet.evaluation.statistics.keypoints import OKS_OF_KEYPOINT
 from pose_hrnet.evaluation.statistics.paired import (
     Trainings,
     holm,
@@ -28,13 +28,35 @@ from pose_hrnet.evaluation.statistics.paired import (
     swapped_p_value,
     welch,
 )
-from pose_hrnet.evaluation.statistics.results import MatchedFile
+from pose_hrnet.evaluation.statistics.results import (
+    MatchedFile,
+    check_common_images,
+    notes_on,
+)
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import counted
 
 ALPHA = round(1 - LEVEL, 9)
 """P values below it are told as a difference."""
 MOST_SIDES = len(ascii_uppercase)
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnFile:
+    """A results file, and its numbers, drawn again.
+
+    Attributes:
+        file: It, matched.
+        draws: Of `MatchedFile.everything`.
+    """
+
+    file: MatchedFile
+    draws: Draws
+
+    @property
+    def ap(self) -> float:
+        """Of the images as they are."""
+        return float(self.draws.values[self.draws.names.index("AP")])
 
 
 @dataclass(frozen=True)
@@ -78,11 +100,10 @@ class Pair:
 
     def keypoints(self) -> list[tuple[str, Interval]]:
         """Difference of the mean similarity of each keypoint, the largest first."""
-        kind = "OKS "
         found = [
-            (name.removeprefix(kind), interval)
+            (name.removeprefix(OKS_OF_KEYPOINT), interval)
             for name, interval in self.differences.values.items()
-            if name.startswith(kind) and interval.value is not None
+            if name.startswith(OKS_OF_KEYPOINT) and interval.value is not None
         ]
         return sorted(found, key=lambda each: -abs(each[1].value or 0.0))
 
@@ -146,24 +167,50 @@ def compare_results(
         )
     truth = annotations if isinstance(annotations, FileTruth) else FileTruth.of(annotations)
     matched = [[MatchedFile.of(truth, path) for path in side] for side in sides]
-    notes = _same_images(matched)
-    pairs = list(combinations(range(len(sides)), 2))
-    with progress.task("compare", sum(map(len, sides)) + len(pairs), "steps") as bar:
-        of_files: list[list[Draws]] = []
+    check_common_images([file for files in matched for file in files])
+    drawn: list[list[DrawnFile]] = []
+    with progress.task("draw", sum(map(len, sides)), "files") as bar:
         for files in matched:
-            of_files.append([])
+            drawn.append([])
             for file in files:
-                drawn = bootstrap(
+                draws = bootstrap(
                     file.everything,
                     clusters=clusters,
                     unit=unit,
                     replicates=replicates,
                     seed=seed,
                 )
-                of_files[-1].append(drawn)
+                drawn[-1].append(DrawnFile(file, draws))
                 bar.advance()
-        draws = [mean_of(each) for each in of_files]
-        p_values = []
+    return compare_drawn(drawn, clusters=clusters, progress=progress)
+
+
+def compare_drawn(
+    sides: Sequence[Sequence[DrawnFile]],
+    *,
+    clusters: Sequence[object] | None = None,
+    progress: Progress = SILENT,
+) -> ResultsComparison:
+    """Compare results whose numbers are drawn; permutations are as many as the draws.
+
+    Args:
+        sides: As of `compare_results`, all drawn with the same clusters, count and seed.
+        clusters: Those.
+        progress: Watches.
+
+    Raises:
+        ValueError: If no image has results of all.
+    """
+    matched = [[drawn.file for drawn in side] for side in sides]
+    files = [file for side in matched for file in side]
+    check_common_images(files)
+    notes = notes_on(files)
+    first_draws = sides[0][0].draws
+    replicates, seed = len(first_draws.draws), first_draws.seed
+    draws = [mean_of([drawn.draws for drawn in side]) for side in sides]
+    pairs = list(combinations(range(len(sides)), 2))
+    p_values = []
+    with progress.task("compare", len(pairs), "pairs") as bar:
         for i, j in pairs:
             curves = ([file.ap for file in matched[side]] for side in (i, j))
             p_values.append(
@@ -176,8 +223,7 @@ def compare_results(
         differences = draws[j].minus(draws[i]).intervals()
         trainings = None
         if len(sides[i]) > 1 or len(sides[j]) > 1:
-            first, second = ([d.values[d.names.index("AP")] for d in of_files[s]] for s in (i, j))
-            trainings = welch(first, second)
+            trainings = welch([a.ap for a in sides[i]], [b.ap for b in sides[j]])
         sentence, differs = verdict(
             labels[i], labels[j], differences, p_value, trainings, alone=len(pairs) == 1
         )
@@ -193,14 +239,14 @@ def compare_results(
     own = [each.intervals() for each in draws]
     for each in own:
         notes += [note for note in each.notes if note not in notes]
-    first_file = matched[0][0]
+    first = files[0]
     return ResultsComparison(
-        truth.name,
-        truth.metric,
-        {"images": len(first_file.image_ids), "persons": len(first_file.best.person)},
+        first.truth.name,
+        first.truth.metric,
+        {"images": len(first.image_ids), "persons": len(first.best.person)},
         tuple(
-            Side(labels[at], tuple(map(str, files)), values)
-            for at, (files, values) in enumerate(zip(sides, own, strict=True))
+            Side(labels[at], tuple(file.name for file in side), values)
+            for at, (side, values) in enumerate(zip(matched, own, strict=True))
         ),
         tuple(told),
         tuple(notes),
@@ -220,8 +266,8 @@ def verdict(
 
     Of a pair that is not alone, both are named.
 
-    One is called better where the p value is below 0.05 and the interval excludes 0, and if there
-    are several trainings of both, theirs does, too.
+    One is called better where the p value is below `ALPHA` and the interval excludes 0, and if
+    there are several trainings of both, theirs does, too.
     """
     ap = differences.values["AP"]
     if ap.value is None:
@@ -236,7 +282,7 @@ def verdict(
     if not differs:
         better, sign = f"{second} minus {first}", 1
     over = "over images " if trainings is not None else ""
-    interval = f"95 % interval {over}{_ends(ap, sign)}"
+    interval = f"{LEVEL_IN_WORDS} interval {over}{_ends(ap, sign)}"
     if seeds is not None and seeds.low is not None:
         interval += f", over trainings {_ends(seeds, sign)}"
     gain = f"{100 * sign * ap.value:.1f} AP, {interval}, p = {p_value:.2g}"
@@ -251,33 +297,3 @@ def _ends(interval: Interval, sign: int) -> str:
         return "unknown"
     low, high = sorted((100 * sign * interval.low, 100 * sign * interval.high))
     return f"{low:.1f} to {high:.1f}"
-
-
-def _same_images(sides: Sequence[Sequence[MatchedFile]]) -> list[str]:
-    """Notes on files that differ in which of the images with persons have results at all.
-
-    Raises:
-        ValueError: If two files share none.
-    """
-    files = [file for side in sides for file in side]
-    with_persons = np.unique(files[0].best.image)
-    numbers = np.array(files[0].matched.images)
-    there = [
-        set(np.intersect1d(numbers[with_persons], file.matched.found.image_numbers).tolist())
-        for file in files
-    ]
-    union: set[int] = set().union(*there)
-    notes = [note for file in files for note in file.notes]
-    for (a, first), (b, second) in combinations(zip(files, there, strict=True), 2):
-        if first and second and not first & second:
-            raise ValueError(
-                f"{a.name} and {b.name} have results on no common image; give results on the "
-                f"same images of {a.truth.name}"
-            )
-    for file, images in zip(files, there, strict=True):
-        if missing := len(union - images):
-            notes.append(
-                f"{file.name} has no result on {counted(missing, 'image')} with persons where "
-                "another file has some; all persons there count as missed"
-            )
-    return list(dict.fromkeys(notes))

@@ -177,10 +177,6 @@ class Curves:
         rankings = tuple(Ranking.joined(each) for each in by_category)
         return replace(files[0], categories=rankings, images=len(files) * files[0].images)
 
-    def only(self, *names: str) -> Curves:
-        """The same with fewer numbers, which take less time."""
-        return replace(self, names=names)
-
     def weighted(self, weights: NDArray[np.integer]) -> Float64:
         """As `Statistic.weighted`; each number is pycocotools', but for rounding."""
         wanted = [(name[:2], PLACES[name[2:]]) for name in self.names]

@@ -21,6 +21,14 @@ from pose_hrnet.keypoints.records import Float64
 
 PCK_OF_KEYPOINT = 0.1
 """Threshold of the PCK that is told for each keypoint, in longer sides of the box."""
+OKS_OF_KEYPOINT = "OKS "
+"""What the name of a keypoint's mean similarity begins with."""
+_OF_KEYPOINT = (OKS_OF_KEYPOINT, f"PCK@{PCK_OF_KEYPOINT:g} ")
+
+
+def is_of_keypoint(name: str) -> bool:
+    """Whether a number is of one keypoint, as those of `BestPoses.by_keypoint`, by its name."""
+    return name.startswith(_OF_KEYPOINT)
 
 
 @dataclass(frozen=True, eq=False)

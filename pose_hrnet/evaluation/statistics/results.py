@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
 from pose_hrnet.data.formats.results import Results, read_results
+from pose_hrnet.evaluation.diagnosis.scene import LOCALISED
 from pose_hrnet.evaluation.metrics.coco_ap import Matched, match_results
 from pose_hrnet.evaluation.metrics.crowdpose import CROWDPOSE_METRICS, CrowdTruth
 from pose_hrnet.evaluation.scorer import FileTruth
@@ -18,9 +21,6 @@ from pose_hrnet.evaluation.statistics.weighted import Joined, Part, Statistic
 from pose_hrnet.keypoints.records import ImageId
 from pose_hrnet.system.choices import Evaluator
 from pose_hrnet.system.text import counted
-
-NEAR = 0.1
-"""OKS from which a result is near a person (Ronchi and Perona, ICCV 2017)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ class MatchedFile:
         notes, found, best = list(self.matched.notes), self.matched.found, self.best
         if not len(found):
             notes.append(f"{self.name} has no result: every person counts as missed")
-        elif len(best.oks) and best.oks.max() < NEAR:
+        elif len(best.oks) and best.oks.max() < LOCALISED:
             notes.append(
                 f"no result of {self.name} comes near a person of {self.truth.name} (the highest "
                 f"OKS is {best.oks.max():.2g}): are they of the same images, in pixels of these?"
@@ -89,6 +89,13 @@ class MatchedFile:
     def image_ids(self) -> tuple[ImageId, ...]:
         """I image ids, in the order of all statistics."""
         return tuple(self.truth.coco.image_numbers)
+
+    @cached_property
+    def reached(self) -> frozenset[int]:
+        """Numbers of the images with persons on which there is a result."""
+        with_persons = np.array(self.matched.images)[np.unique(self.best.image)]
+        found = np.intersect1d(with_persons, self.matched.found.image_numbers)
+        return frozenset(found.tolist())
 
     @cached_property
     def best(self) -> BestPoses:
@@ -125,3 +132,30 @@ class MatchedFile:
     def everything(self) -> Statistic:
         """Those numbers, PCK, and similarity and PCK of each keypoint."""
         return Joined((self.metrics, self.best.pck(), *self.best.by_keypoint()))
+
+
+def check_common_images(files: Sequence[MatchedFile]) -> None:
+    """Results that are compared are of the same images.
+
+    Raises:
+        ValueError: If two files have results, and on no common image with persons.
+    """
+    for a, b in combinations(files, 2):
+        if a.reached and b.reached and not a.reached & b.reached:
+            raise ValueError(
+                f"{a.name} and {b.name} have results on no common image; give results on the "
+                f"same images of {a.truth.name}"
+            )
+
+
+def notes_on(files: Sequence[MatchedFile]) -> list[str]:
+    """Those of the files, and which of them lacks images that another one has results of."""
+    notes = [note for file in files for note in file.notes]
+    union = frozenset[int]().union(*(file.reached for file in files))
+    for file in files:
+        if missing := len(union - file.reached):
+            notes.append(
+                f"{file.name} has no result on {counted(missing, 'image')} with persons where "
+                "another file has some; all persons there count as missed"
+            )
+    return list(dict.fromkeys(notes))

@@ -35,24 +35,18 @@ class DeepLabV2(ResNetNetwork):
         ValueError: If the depth is unknown, or a number not positive or too large.
     """
 
+    name = "deeplab_v2"
+    title = "DeepLab V2"
     stride = 8
 
     def __init__(self, depth: int = 101, width: int = 64, num_keypoints: int = 17) -> None:
         super().__init__(depth, width, num_keypoints, dilated=True)
-        self._architecture = {
-            "name": "deeplab_v2", "depth": depth, "width": width, "num_keypoints": num_keypoints
-        }  # fmt: skip
         self.head = nn.ModuleList(
             nn.Conv2d(self.out_channels, num_keypoints, 3, padding=rate, dilation=rate)
             for rate in V2_RATES
         )
         for layer in self.head.children():
             nn.init.normal_(layer.get_parameter("weight"), std=0.01)
-
-    @property
-    def label(self) -> str:
-        """``DeepLab V2 ResNet-101``."""
-        return f"DeepLab V2 ResNet-{self._architecture['depth']}"
 
     def forward(self, images: Tensor) -> Tensor:
         """Regress one heatmap per keypoint; shapes and errors as of `HeatmapNetwork.forward`."""
@@ -73,24 +67,18 @@ class DeepLabV3(ResNetNetwork):
         ValueError: If the depth is unknown, or a number not positive or too large.
     """
 
+    name = "deeplab_v3"
+    title = "DeepLab V3"
     stride = 8
 
     def __init__(self, depth: int = 50, width: int = 64, num_keypoints: int = 17) -> None:
         super().__init__(depth, width, num_keypoints, dilated=True)
-        self._architecture = {
-            "name": "deeplab_v3", "depth": depth, "width": width, "num_keypoints": num_keypoints
-        }  # fmt: skip
         wide = 4 * width
         self.head = nn.Sequential(
             _aspp(self.out_channels, wide),
             *conv_bn(wide, wide, 3, 1, nn.ReLU(inplace=True)),
         )
         self.final_layer = heatmap_layer(wide, num_keypoints)
-
-    @property
-    def label(self) -> str:
-        """``DeepLab V3 ResNet-50``."""
-        return f"DeepLab V3 ResNet-{self._architecture['depth']}"
 
     def forward(self, images: Tensor) -> Tensor:
         """Regress one heatmap per keypoint; shapes and errors as of `HeatmapNetwork.forward`."""
@@ -109,12 +97,11 @@ class DeepLabV3Plus(ResNetNetwork):
         ValueError: If the depth is unknown, or a number not positive or too large.
     """
 
+    name = "deeplab_v3plus"
+    title = "DeepLab V3+"
+
     def __init__(self, depth: int = 50, width: int = 64, num_keypoints: int = 17) -> None:
         super().__init__(depth, width, num_keypoints, dilated=True)
-        self._architecture = {
-            "name": "deeplab_v3plus", "depth": depth, "width": width,
-            "num_keypoints": num_keypoints,
-        }  # fmt: skip
         wide, low = 4 * width, max(LOW_CHANNELS * width // 64, 1)
         self.head = nn.ModuleDict(
             {
@@ -127,11 +114,6 @@ class DeepLabV3Plus(ResNetNetwork):
             }
         )
         self.final_layer = heatmap_layer(wide, num_keypoints)
-
-    @property
-    def label(self) -> str:
-        """``DeepLab V3+ ResNet-50``."""
-        return f"DeepLab V3+ ResNet-{self._architecture['depth']}"
 
     def forward(self, images: Tensor) -> Tensor:
         """Regress one heatmap per keypoint; shapes and errors as of `HeatmapNetwork.forward`."""

@@ -27,20 +27,17 @@ class DeepLabV1(DilatedVGGNetwork):
         ValueError: If a number is not positive or too large.
     """
 
+    name = "deeplab_v1"
+    title = "DeepLab V1"
+
     def __init__(self, width: int = 64, num_keypoints: int = 17) -> None:
         super().__init__(width, num_keypoints)
-        self._architecture = {"name": "deeplab_v1", "width": width, "num_keypoints": num_keypoints}
         full = 16 * width
         self.head = nn.Sequential(
             nn.Conv2d(8 * width, full, 3, padding=SPREAD, dilation=SPREAD), nn.ReLU(inplace=True),
             nn.Dropout2d(), nn.Conv2d(full, full, 1), nn.ReLU(inplace=True), nn.Dropout2d(),
         )  # fmt: skip
         self.final_layer = heatmap_layer(full, num_keypoints)
-
-    @property
-    def label(self) -> str:
-        """``DeepLab V1``."""
-        return "DeepLab V1"
 
     def forward(self, images: Tensor) -> Tensor:
         """Regress one heatmap per keypoint; shapes and errors as of `HeatmapNetwork.forward`."""

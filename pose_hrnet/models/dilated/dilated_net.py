@@ -28,11 +28,11 @@ class DilatedNet(DilatedVGGNetwork):
         ValueError: If a number is not positive or too large.
     """
 
+    name = "dilated_net"
+    title = "DilatedNet"
+
     def __init__(self, width: int = 64, num_keypoints: int = 17) -> None:
         super().__init__(width, num_keypoints)
-        self._architecture = {
-            "name": "dilated_net", "width": width, "num_keypoints": num_keypoints
-        }  # fmt: skip
         full = 64 * width
         self.head = nn.Sequential(
             nn.Conv2d(8 * width, full, 7, padding=12, dilation=4), nn.ReLU(inplace=True),
@@ -50,11 +50,6 @@ class DilatedNet(DilatedVGGNetwork):
             nn.init.dirac_(layer.weight)
             assert layer.bias is not None
             nn.init.zeros_(layer.bias)
-
-    @property
-    def label(self) -> str:
-        """``DilatedNet``."""
-        return "DilatedNet"
 
     def forward(self, images: Tensor) -> Tensor:
         """Regress one heatmap per keypoint; shapes and errors as of `HeatmapNetwork.forward`."""

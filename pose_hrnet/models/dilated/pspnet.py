@@ -32,13 +32,12 @@ class PSPNet(ResNetNetwork):
         ValueError: If the depth is unknown, or a number not positive or too large.
     """
 
+    name = "pspnet"
+    title = "PSPNet"
     stride = 8
 
     def __init__(self, depth: int = 50, width: int = 64, num_keypoints: int = 17) -> None:
         super().__init__(depth, width, num_keypoints, dilated=True)
-        self._architecture = {
-            "name": "pspnet", "depth": depth, "width": width, "num_keypoints": num_keypoints
-        }  # fmt: skip
         self.supervision = (AUXILIARY, 1.0)
         wide = self.out_channels // 4
         self.pyramid = nn.ModuleList(
@@ -54,11 +53,6 @@ class PSPNet(ResNetNetwork):
             nn.Dropout2d(0.1),
             nn.Conv2d(wide // 2, num_keypoints, 1),
         )
-
-    @property
-    def label(self) -> str:
-        """``PSPNet ResNet-50``."""
-        return f"PSPNet ResNet-{self._architecture['depth']}"
 
     def forward(self, images: Tensor) -> Tensor:
         """Regress one heatmap per keypoint; shapes and errors as of `HeatmapNetwork.forward`."""

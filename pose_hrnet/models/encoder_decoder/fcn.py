@@ -40,13 +40,13 @@ class FCN(VGGNetwork):
     """
 
     backbone: ClassVar[str] = "VGG16"
+    name = "fcn"
+    title = "FCN"
 
     def __init__(self, variant: Variant = "8s", width: int = 64, num_keypoints: int = 17) -> None:
         _check(variant, _SKIPS)
         super().__init__(width, num_keypoints)
-        self._architecture = {
-            "name": "fcn", "variant": variant, "width": width, "num_keypoints": num_keypoints
-        }  # fmt: skip
+        self._architecture["variant"] = variant
         self.stride = int(variant[:-1])
         full = 64 * width
         self.head = nn.Sequential(
@@ -59,7 +59,7 @@ class FCN(VGGNetwork):
     @property
     def label(self) -> str:
         """``FCN-8s VGG16``."""
-        return f"FCN-{self._architecture['variant']} VGG16"
+        return f"{self.title}-{self._architecture['variant']} VGG16"
 
     @classmethod
     def recognises(cls, shapes: Shapes) -> dict[str, Any] | None:
@@ -90,6 +90,9 @@ class FCNResNet(ResNetNetwork):
         ValueError: If variant or depth is unknown, or a number not positive or too large.
     """
 
+    name = "fcn_resnet"
+    title = "FCN"
+
     def __init__(
         self,
         variant: Variant | Literal["dilated"] = "8s",
@@ -99,10 +102,7 @@ class FCNResNet(ResNetNetwork):
     ) -> None:
         _check(variant, (*_SKIPS, "dilated"))
         super().__init__(depth, width, num_keypoints, dilated=variant == "dilated")
-        self._architecture = {
-            "name": "fcn_resnet", "variant": variant, "depth": depth, "width": width,
-            "num_keypoints": num_keypoints,
-        }  # fmt: skip
+        self._architecture["variant"] = variant
         self.stride = 8 if variant == "dilated" else int(variant[:-1])
         # torchvision's FCNHead, without its last layer.
         self.head = nn.Sequential(
@@ -115,7 +115,7 @@ class FCNResNet(ResNetNetwork):
     @property
     def label(self) -> str:
         """``FCN-8s ResNet-50``."""
-        return f"FCN-{self._architecture['variant']} ResNet-{self._architecture['depth']}"
+        return f"{self.title}-{self._architecture['variant']} ResNet-{self._architecture['depth']}"
 
     def forward(self, images: Tensor) -> Tensor:
         """Regress one heatmap per keypoint; shapes and errors as of `HeatmapNetwork.forward`."""

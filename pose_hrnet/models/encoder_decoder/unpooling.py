@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
-from pose_hrnet.models.backbones import start_like_torchvision
-from pose_hrnet.models.layers import conv_bn
+from pose_hrnet.models.backbones import VGGNetwork, start_like_torchvision
+from pose_hrnet.models.layers import conv_bn, padded_to
 
 MIRRORED_VGG = ((8, (8, 8, 8)), (8, (8, 8, 4)), (4, (4, 4, 2)), (2, (2, 1)), (1, (1, 1)))
 """Of each stage of the way up, in widths: the channels that enter, and of each convolution."""
@@ -77,3 +77,61 @@ def mirrored_stages(
             )
         )
     return stages.apply(start_like_torchvision)
+
+
+class MirroredVGGNetwork(VGGNetwork):
+    """VGG16 and a mirror image of it, at the crop's own resolution; as of `VGGNetwork`.
+
+    Where 32 does not divide a side of the crop, its mean colour is set around it.
+
+    Args:
+        width: Channels of the VGG's first stage.
+        num_keypoints: Heatmaps per crop.
+        plan: Of the way up, as `MIRRORED_VGG`.
+
+    Raises:
+        ValueError: If a number is not positive or too large.
+    """
+
+    stride = 1
+
+    def __init__(
+        self,
+        width: int,
+        num_keypoints: int,
+        plan: Sequence[tuple[int, Sequence[int]]] = MIRRORED_VGG,
+    ) -> None:
+        super().__init__(width, num_keypoints)
+        self.pool, self.unpool = PoolWithPlaces(), Unpool()
+        self.decoder = mirrored_stages(width, plan)
+
+    def encoded(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The way down.
+
+        Args:
+            images: ``(B, 3, H, W)`` as `HeatmapNetwork.forward` takes them.
+
+        Returns:
+            ``(B, 8 * width, H/32, W/32)``, rounded up, and the places of each pooling.
+        """
+        x, places = padded_to(self.normalised(images), 32), []
+        for stage in self.stages():
+            for layer in stage:
+                x = layer(x)
+            x, place = self.pool(x)
+            places.append(place)
+        return x, places
+
+    def decoded(self, x: Tensor, places: Sequence[Tensor]) -> Tensor:
+        """The way up.
+
+        Args:
+            x: ``(B, 8 * width, h, w)``, of the size that `encoded` gives.
+            places: As `encoded` gives them.
+
+        Returns:
+            ``(B, C, 32h, 32w)``: where 32 does not divide a side of the crop, beyond its end, too.
+        """
+        for layers, place in zip(self.decoder, reversed(places), strict=True):
+            x = layers(self.unpool(x, place))
+        return x

@@ -59,11 +59,6 @@ class Setting:
     origin: str
 
     @property
-    def certain(self) -> bool:
-        """Whether the file itself says so."""
-        return self.origin == FROM_FILE
-
-    @property
     def guessed(self) -> bool:
         """Whether neither the file nor the caller says so."""
         return self.origin not in (FROM_FILE, GIVEN)
