@@ -108,6 +108,7 @@ def test_a_frame_that_waited_too_long_is_left_out(clock):
 
 
 def test_a_stall_is_outlived(clock, caplog, monkeypatch):
+    # Private: a test does not wait.
     monkeypatch.setattr("pose_hrnet.inference.video.live._BETWEEN_TRIES_S", 0)
     first, dead, second = Script(clock), Script(clock, opens=False), Script(clock)
     source = live(clock, first, dead, second)
@@ -176,7 +177,7 @@ def test_who_ends_a_stalled_source_does_not_hear_that_it_ended_by_itself(clock):
     first.give(None)
     assert closed.released.wait(60)  # it tries again
     source.close()
-    source._thread.join(60)
+    source._thread.join(60)  # Private: whatever it says is said now
     assert list(frames) == []
     assert source.remarks == []
 
