@@ -11,7 +11,7 @@ import pytest
 
 from pose_hrnet.inference.video import sources
 from pose_hrnet.inference.video.container import turned
-from pose_hrnet.inference.video.frames import Window
+from pose_hrnet.inference.video.frames import Facts, Window
 from pose_hrnet.inference.video.sources import names_video, open_source
 from tests.helpers.videos import number_of, picture, turn, write_video
 
@@ -94,6 +94,24 @@ def test_part_of_a_video(reader, tmp_path):
         list(open_source(path, Window(7)))
     with pytest.raises(ValueError, match="the end, 2 s, is not after the start, 3 s"):
         Window(3, 2)
+
+
+@pytest.mark.parametrize(
+    ("window", "facts", "frames"),
+    [
+        (Window(), Facts(100, 25, 4.0), 100),
+        (Window(1, 3, every=2), Facts(100, 25, 4.0), 25),
+        (Window(1, 30), Facts(100, 25, 4.0), 75),
+        (Window(9), Facts(100, 25, 4.0), 0),
+        (Window(every=4), Facts(100, 25), 25),
+        (Window(1, 3), Facts(), 50),
+        (Window(1, 30), Facts(None, 25, 4.0), 75),
+        (Window(1), Facts(None, 25, 4.0), None),
+        (Window(1), Facts(), None),
+    ],
+)
+def test_about_how_many_frames_a_part_has(window, facts, frames):
+    assert window.frames_of(facts) == frames
 
 
 def test_a_truncated_file_gives_the_frames_it_has_and_says_so(reader, tmp_path):

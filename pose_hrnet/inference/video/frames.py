@@ -98,14 +98,13 @@ class Window:
 
     def frames_of(self, facts: Facts) -> int | None:
         """About how many of a source are taken, where that is known."""
-        end = self.end_s if self.end_s is not None else facts.duration_s
-        if end is None or (self.end_s is None and facts.frames is None):
-            return facts.frames
-        if facts.duration_s is not None:
-            end = min(end, facts.duration_s)
-        frames = facts.frames
-        known = frames is not None and facts.duration_s
-        rate = (frames or 0) / facts.duration_s if known and facts.duration_s else facts.rate
+        rate, lasts = facts.rate, facts.duration_s
+        if facts.frames:
+            lasts = lasts or facts.frames / rate
+            rate = facts.frames / lasts
+        elif self.end_s is None:
+            return None
+        end = min(each for each in (self.end_s, lasts) if each is not None)
         return max(0, round((end - self.start_s) * rate / self.every))
 
 
