@@ -24,23 +24,20 @@ from pose_hrnet.inference.estimator import PoseEstimator
 from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.video.tracker import Tracker
 from pose_hrnet.keypoints.records import Poses
-from tests.helpers.clips import Clip, film
-from tests.helpers.judged import SMOOTHERS, Ids, Played, errors, judge_ids, lag_frames, persons_of
+from tests.helpers.clips import Clip
+from tests.helpers.judged import SMOOTHERS, Ids, errors, judge_ids, lag_frames, persons_of, play
 from tests.helpers.scenarios import (
-    WALKING,
     Detections,
     as_photographed,
     crossing,
     crowded,
-    detect,
     drawn_set,
     hidden,
     photographed_set,
     predict,
     separate,
     simulate,
-    steady,
-    walk,
+    walker,
 )
 
 PosesOf = Callable[[Clip, Sequence[Detections]], list[Poses]]
@@ -76,7 +73,7 @@ def main(
         "hidden for a second": hidden(layers, background),
         "two behind a third": crowded(layers, background, 3),
     }
-    played = {name: _played(group, poses_of) for name, group in groups.items() if group}
+    played = {name: play(group, poses_of) for name, group in groups.items() if group}
     say("| clips | switches | IDF1 | HOTA | by boxes alone | IDF1 | HOTA |")
     say("| --- | --- | --- | --- | --- | --- | --- |")
     for name, group in played.items():
@@ -87,12 +84,11 @@ def main(
     persons = [person for each in still for person in persons_of(each)]
     say("\n| smoothing | position, % of height | acceleration, heights/s² | lag, frames |")
     say("| --- | --- | --- | --- |")
-    path = walk(60, WALKING, 230)
-    (alone,) = _played([film("walk", background, [(layers[0], path)], steady(2.4))], poses_of)
-    walker = persons_of(alone)[0]
+    (alone,) = play([walker(layers, background)], poses_of)
+    walks = persons_of(alone)[0]
     for name, smoother in SMOOTHERS.items():
         position, shake = errors(persons, smoother)
-        lag = lag_frames(walker, smoother)
+        lag = lag_frames(walks, smoother)
         say(f"| {name} | {100 * position:.2f} | {shake:.1f} | {lag:.2f} |")
 
 
@@ -100,7 +96,7 @@ def draw(path: Path) -> None:
     """Frames of two who meet, with their ids, and a wrist that shakes, before and after."""
     layers, background = drawn_set()
     clip = crossing(layers, background, 1)[0]
-    (played,) = _played([clip], simulate)
+    (played,) = play([clip], simulate)
     at = ("12", "24", "30", "36", "48")
     figure, axes = plt.subplot_mosaic(
         [[*at], ["wrist"] * 5], figsize=(10, 4.8), layout="constrained", height_ratios=(1, 1.2)
@@ -121,7 +117,7 @@ def draw(path: Path) -> None:
             left, top, right, bottom = box
             axis.plot((left, right, right, left, left), (top, top, bottom, bottom, top), colour)
             axis.text(left, top - 8, str(number), color="w", fontsize=8, backgroundcolor=colour)
-    (still,) = _played([separate(layers, background)[1]], simulate)
+    (still,) = play([separate(layers, background)[1]], simulate)
     person, axis = persons_of(still)[1], axes["wrist"]
     axis.axhline(0, color="k", lw=0.8)
     for name, style in (("none", "C7.-"), ("one_euro", "C0"), ("savgol", "C3")):
@@ -131,11 +127,6 @@ def draw(path: Path) -> None:
     axis.set(xlabel="seconds", ylabel="left wrist, pixels off in x")
     axis.legend(ncols=3, frameon=False, fontsize=9)
     figure.savefig(path, dpi=90, pil_kwargs={"quality": 88})
-
-
-def _played(clips: Sequence[Clip], poses_of: PosesOf) -> list[Played]:
-    found = [detect(clip) for clip in clips]
-    return [Played(c, f, poses_of(c, f)) for c, f in zip(clips, found, strict=True)]
 
 
 def _cells(ids: Sequence[Ids]) -> str:

@@ -8,7 +8,8 @@ themselves, too: they say where time goes, and what of it happens beside the net
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -23,14 +24,15 @@ from pose_hrnet.data.images import read_rgb
 from pose_hrnet.inference.detection.boxes import PersonBoxes
 from pose_hrnet.inference.detector import Detector, detect_stream
 from pose_hrnet.inference.estimator import PoseEstimator
-from pose_hrnet.inference.video.frames import Facts
+from pose_hrnet.inference.video.frames import Facts, Frame
 from pose_hrnet.inference.video.overlay import Overlay
 from pose_hrnet.inference.video.predict import VideoOutputs, predict_video
-from pose_hrnet.inference.video.recording import fitted, open_recording, suffix
 from pose_hrnet.inference.video.sources import open_source
 from pose_hrnet.inference.video.stream import PosedFrame
+from pose_hrnet.inference.video.writer import fitted, open_writer, suffix
 from pose_hrnet.keypoints.geometry import xywh_to_xyxy
 from pose_hrnet.keypoints.records import Float64, Image
+from pose_hrnet.system.defaults import LOWEST_SCORE
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import counted
 
@@ -92,7 +94,7 @@ class _Clip:
 
     def decoded(self) -> object:
         """The file -> frames."""
-        return sum(frame.index for frame in open_source(self.path))
+        return sum(frame.index for frame in _frames(self.path))
 
     def drawer(self) -> Work:
         """Poses that are there -> a file."""
@@ -106,8 +108,8 @@ class _Clip:
 
         def draw() -> None:
             with tempfile.TemporaryDirectory(dir=self.work) as folder:
-                recording = open_recording(Path(folder) / f"drawn{suffix()}", Facts(rate=RATE))
-                with Overlay(recording, estimator.skeleton, 0.2, 0.0) as overlay:
+                writer = open_writer(Path(folder) / f"drawn{suffix()}", Facts(rate=RATE))
+                with Overlay(writer, estimator.skeleton, LOWEST_SCORE, 0.0) as overlay:
                     for frame in posed:
                         overlay.add(frame)
 
@@ -139,7 +141,7 @@ def benchmark_video(
     works: dict[str, Callable[[], Work]] = {
         ALONE: lambda: clip.alone,
         RESULTS: lambda: lambda: clip.video(None),
-        OVERLAY: lambda: lambda: clip.video(0.2),
+        OVERLAY: lambda: lambda: clip.video(LOWEST_SCORE),
         DECODING: lambda: clip.decoded,
         DRAWING: clip.drawer,
     }
@@ -165,7 +167,7 @@ def _made(choice: ModelChoice, jobs: Sequence[Job], detector: str | Path, work: 
     """Write the clip, and read it back."""
     path = work / f"clip{suffix()}"
     path.unlink(missing_ok=True)
-    recording = open_recording(path, Facts(rate=RATE))
+    writer = open_writer(path, Facts(rate=RATE))
     boxes: list[PersonBoxes] = []
     for file, boxes_xywh in jobs[: -(-len(jobs) // SHOTS)]:
         image = read_rgb(file)
@@ -173,11 +175,11 @@ def _made(choice: ModelChoice, jobs: Sequence[Job], detector: str | Path, work: 
         wide = fitted(image, SIZE_WH)
         for shot in range(SHOTS):
             frame = np.roll(wide, PAN * shot, axis=1)
-            recording.add(frame, len(boxes) / RATE)
+            writer.add(frame, len(boxes) / RATE)
             moved = placed + np.tile([PAN * shot, 0], 2)
             boxes.append(PersonBoxes.inside(frame, moved, np.ones(len(moved)), 0))
-    recording.finish()
-    frames = [frame.image for frame in open_source(path)]
+    writer.finish()
+    frames = [frame.image for frame in _frames(path)]
     loaded: list[PoseEstimator] = []
 
     def stages() -> PoseEstimator:
@@ -189,6 +191,12 @@ def _made(choice: ModelChoice, jobs: Sequence[Job], detector: str | Path, work: 
         return loaded[0]
 
     return _Clip(path, frames, boxes, work, stages)
+
+
+def _frames(path: Path) -> Iterator[Frame]:
+    """Those of a file, which is closed at its end."""
+    with closing(open_source(path)) as source:
+        yield from source
 
 
 def _fitted_boxes(boxes_xyxy: Float64, image: Image) -> Float64:

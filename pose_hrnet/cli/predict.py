@@ -211,43 +211,47 @@ def predict(
         )
         known = (sources.boxes or {}).values()
         crops = len(sources.image_ids) if boxes is None else sum(map(len, known))
-    file = checkpoint_file(checkpoint)
-    found_by = None
-    if whole_image:
-        say(f"each {'frame' if videos else 'image'} is taken for one person, as asked for")
-    elif boxes is None:
-        found_by = loaded_detector(
-            detector,
-            detector_threshold,
-            scoring=False,
-            ways=WAYS,
-            device=device,
+
+    def load() -> PoseEstimator:
+        file = checkpoint_file(checkpoint)
+        found_by = None
+        if whole_image:
+            say(f"each {'frame' if videos else 'image'} is taken for one person, as asked for")
+        elif boxes is None:
+            found_by = loaded_detector(
+                detector,
+                detector_threshold,
+                scoring=False,
+                ways=WAYS,
+                device=device,
+                backend=backend,
+                precision="fp32" if precision == "fp32" else "auto",
+            )
+        model = load_model(
+            file,
             backend=backend,
-            precision="fp32" if precision == "fp32" else "auto",
+            precision=precision or "auto",
+            device=device,
+            flip_test=flip_test,
+            card=card,
+            crops=crops,
         )
-    model = load_model(
-        file,
-        backend=backend,
-        precision=precision or "auto",
-        device=device,
-        flip_test=flip_test,
-        card=card,
-        crops=crops,
-    )
-    if calibrated:
-        model = model.calibrated()
-    if checkpoint == DEFAULT_WEIGHTS:
-        log.info("%s, for --checkpoint", default_in_words())
-    log.info("%s", model.choice.summary)
-    estimator = PoseEstimator(model, detector=found_by, batch_size=batch_size)
+        if calibrated:
+            model = model.calibrated()
+        if checkpoint == DEFAULT_WEIGHTS:
+            log.info("%s, for --checkpoint", default_in_words())
+        log.info("%s", model.choice.summary)
+        return PoseEstimator(model, detector=found_by, batch_size=batch_size)
+
     if videos:
-        job.run(estimator)
+        job.run(load)
         return
+    estimator = load()
     done = predict_files(
         estimator,
         sources,
         output,
-        boxes=found_by,
+        boxes=estimator.detector,
         test=test,
         outputs=outputs if overlays else replace(outputs, draw_above=None),
         progress=RichProgress(),

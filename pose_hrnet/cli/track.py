@@ -70,7 +70,7 @@ def track(
     """  # fmt: skip
     from pose_hrnet.data.formats.frames import in_words
     from pose_hrnet.data.formats.skeletons import find_skeleton
-    from pose_hrnet.inference.video.recorded import track_file
+    from pose_hrnet.inference.video.tracked import track_file
     from pose_hrnet.inference.video.tracker import Tracker
 
     if fill_gaps is not None and smooth in ("none", "one_euro"):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +16,8 @@ import typer
 from pose_hrnet.cli.console import RichProgress, say
 from pose_hrnet.cli.options import given
 from pose_hrnet.system.choices import PoseFormat
-from pose_hrnet.system.text import counted, few
+from pose_hrnet.system.inputs import UnreadableFile
+from pose_hrnet.system.text import clock_seconds, counted, few
 
 if TYPE_CHECKING:
     from pose_hrnet.config.recipe import EvaluateConfig
@@ -39,10 +41,10 @@ PredictInputs = Annotated[
 
 def _seconds(text: str) -> float:
     """Seconds, or a time such as 1:02.5 or 1:00:00."""
-    if re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?", text) is None:
+    seconds = clock_seconds(text)
+    if seconds is None:
         raise typer.BadParameter(f"{text!r} is no time; give seconds, or 1:02.5, or 1:00:00")
-    parts = [float(part) for part in text.split(":")]
-    return sum(part * 60.0**power for power, part in enumerate(reversed(parts)))
+    return seconds
 
 
 def _time(words: str) -> Any:
@@ -167,7 +169,7 @@ def check_suits(asked: dict[str, bool]) -> None:
 
 @dataclass
 class VideoJob:
-    """Videos that are open, and what is to be done with them.
+    """Videos, and what is to be done with them; each is opened when it is its turn.
 
     Args:
         videos: What they are named by.
@@ -178,7 +180,8 @@ class VideoJob:
 
     Raises:
         FileExistsError: If files of an earlier run are there.
-        ValueError: If options contradict each other, or the only video cannot be opened.
+        OSError: If the only video is not there, or may not be read.
+        ValueError: If options contradict each other, or the only video is empty.
     """
 
     videos: Sequence[Given]
@@ -190,25 +193,23 @@ class VideoJob:
     def __post_init__(self) -> None:
         from pose_hrnet.inference.video.frames import VideoError, Window
         from pose_hrnet.inference.video.predict import files_of
-        from pose_hrnet.inference.video.sources import open_source
+        from pose_hrnet.inference.video.sources import named
         from pose_hrnet.inference.video.stream import Following
 
         asked = self.options
         track = asked.track is not False
         smooth = asked.smooth if asked.smooth is not None else track
         self._how = Following(asked.detect_every or 1, track, smooth, self.test)
-        window = Window(asked.start or 0.0, asked.end, asked.every or 1)
-        limits = given(rate=asked.rate, max_latency=asked.max_latency, patience=asked.reconnect)
+        self._window = Window(asked.start or 0.0, asked.end, asked.every or 1)
         self._missing = 0
-        self._sources: dict[str, Source] = {}
+        self._by_stem: dict[str, Given] = {}
         for video in self.videos:
             try:
-                source = open_source(video, window, **limits)
-            except (VideoError, FileNotFoundError) as error:
+                stem = _free_stem(named(video).stem, self._by_stem)
+            except (VideoError, FileNotFoundError, UnreadableFile) as error:
                 self._fail(error)
                 continue
-            stem = _free_stem(source.stem, self._sources)
-            self._sources[stem] = source
+            self._by_stem[stem] = video
             files_of(self.output, stem, self.outputs)
 
     def _fail(self, error: Exception) -> None:
@@ -218,34 +219,55 @@ class VideoJob:
         log.error("%s", error)
         self._missing += 1
 
-    def run(self, estimator: PoseEstimator) -> None:
-        """Predict one after the other, and say what was found.
+    def run(self, load: Callable[[], PoseEstimator]) -> None:
+        """Open and predict one after the other, and say what was found.
+
+        Args:
+            load: Gives the models; it is asked once there is a video for them.
 
         Raises:
             typer.Exit: With code 1, if something is missing.
-            ValueError: If the only one gives no frame.
+            ValueError: If the only one cannot be opened, or gives no frame.
         """
         from pose_hrnet.inference.video.frames import VideoError
-        from pose_hrnet.inference.video.predict import predict_video
 
-        for stem, source in self._sources.items():
+        load = cache(load)
+        for stem, video in self._by_stem.items():
             try:
-                done = predict_video(
-                    estimator,
-                    source,
-                    self.output,
-                    how=self._how,
-                    outputs=self.outputs,
-                    stem=stem,
-                    progress=RichProgress(),
-                )
-            except VideoError as error:
+                source = self._opened(video)
+            except (VideoError, FileNotFoundError, UnreadableFile) as error:
                 self._fail(error)
                 continue
-            _tell(stem, done, source.state(), self._how.track)
-            self._missing += bool(done.notes)
+            with closing(source):
+                estimator = load()
+                try:
+                    self._predict(estimator, source, stem)
+                except VideoError as error:
+                    self._fail(error)
         if self._missing:
             raise typer.Exit(1)
+
+    def _opened(self, video: Given) -> Source:
+        from pose_hrnet.inference.video.sources import open_source
+
+        asked = self.options
+        limits = given(rate=asked.rate, max_latency=asked.max_latency, patience=asked.reconnect)
+        return open_source(video, self._window, **limits)
+
+    def _predict(self, estimator: PoseEstimator, source: Source, stem: str) -> None:
+        from pose_hrnet.inference.video.predict import predict_video
+
+        done = predict_video(
+            estimator,
+            source,
+            self.output,
+            how=self._how,
+            outputs=self.outputs,
+            stem=stem,
+            progress=RichProgress(),
+        )
+        _tell(stem, done, source.state(), self._how.track)
+        self._missing += bool(done.notes)
 
 
 def video_outputs(
@@ -263,7 +285,7 @@ def video_outputs(
     )
 
 
-def _free_stem(stem: str, taken: Mapping[str, Source]) -> str:
+def _free_stem(stem: str, taken: Container[str]) -> str:
     """A name for the files of a video that none of the others has."""
     numbered = (f"{stem}_{number}" for number in count(2))
     return next(name for name in chain([stem], numbered) if name not in taken)

@@ -28,6 +28,8 @@ from pose_hrnet.system.text import counted
 ImageId: TypeAlias = int | str
 PERSON = 1
 """COCO's ``category_id`` of persons."""
+SEEN_SCORE = 0.2
+"""Predicted keypoints of this score and above are taken for seen, as they are in pose scores."""
 Image: TypeAlias = NDArray[np.uint8]
 """8-bit pixels, ``(H, W, 3)`` RGB unless said otherwise."""
 Float32: TypeAlias = NDArray[np.float32]

@@ -173,7 +173,8 @@ def move_aside(folder: Path) -> Path:
 def owned(folder: Path, name: str = ".lock") -> Iterator[None]:
     """Keep other processes that own a folder out of it; it is made, and killed ones let go.
 
-    What killed processes left half-written in it is removed.
+    What killed processes left half-written in it is removed; so is the folder, if it was made here
+    and nothing was written to it.
 
     Args:
         folder: Where this process alone is to write.
@@ -185,6 +186,7 @@ def owned(folder: Path, name: str = ".lock") -> Iterator[None]:
     """
     lock_file = folder / name
     lock = FileLock(lock_file)
+    made = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
     try:
         with naming(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -201,6 +203,9 @@ def owned(folder: Path, name: str = ".lock") -> Iterator[None]:
     finally:
         if _POSIX:
             lock_file.unlink(missing_ok=True)
+        with suppress(OSError):  # the first that holds something stays, and what is above it
+            for path in made:
+                path.rmdir()
         lock.release()
 
 

@@ -1,7 +1,8 @@
-"""Counts, sizes, durations and lists as text, and sizes from it."""
+"""Counts, sizes, durations and lists as text, and sizes and times from it."""
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
@@ -39,6 +40,14 @@ def duration(seconds: float) -> str:
     days, minutes = divmod(minutes, 60 * 24)
     hours, minutes = divmod(minutes, 60)
     return f"{days} d {hours} h" if days else f"{hours} h {minutes:02d} min"
+
+
+def clock_seconds(text: str) -> float | None:
+    """Seconds of ``12.5``, ``1:02.5`` or ``00:00:03.990``; None: it is no such time."""
+    if re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?", text, re.ASCII) is None:
+        return None
+    parts = [float(part) for part in text.split(":")]
+    return sum(part * 60.0**power for power, part in enumerate(reversed(parts)))
 
 
 def speed(crops_per_second: float) -> str:

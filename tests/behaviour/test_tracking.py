@@ -13,35 +13,26 @@ import yaml
 from pose_hrnet.inference.estimator import PoseEstimator
 from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.video.tracker import Tracker
-from tests.helpers.clips import film
 from tests.helpers.judged import (
     SMOOTHERS,
-    Played,
     errors,
     judge_ids,
     lag_frames,
     online,
     persons_of,
+    play,
 )
 from tests.helpers.scenarios import (
-    WALKING,
     as_photographed,
     crossing,
-    detect,
     drawn_set,
     hidden,
     photographed_set,
     predict,
     separate,
     simulate,
-    steady,
-    walk,
+    walker,
 )
-
-
-def played(clips, poses_of):
-    found = [detect(clip) for clip in clips]
-    return [Played(c, f, poses_of(c, f)) for c, f in zip(clips, found, strict=True)]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +42,7 @@ def drawn():
 
 @pytest.fixture(scope="module")
 def still(drawn):
-    return played(separate(*drawn), simulate)
+    return play(separate(*drawn), simulate)
 
 
 def mean(ids, name):
@@ -65,14 +56,14 @@ def test_drawn_persons_who_are_separate_keep_their_ids_whatever_the_camera_does(
 
 
 def test_drawn_persons_who_cross_keep_their_ids(drawn):
-    own = [judge_ids(each, Tracker()) for each in played(crossing(*drawn, 6), simulate)]
+    own = [judge_ids(each, Tracker()) for each in play(crossing(*drawn, 6), simulate)]
     assert [ids.switches for ids in own] == [0] * 6
     assert mean(own, "idf1") >= 0.95
     assert mean(own, "hota") >= 0.95
 
 
 def test_where_frames_are_few_boxes_alone_lose_who_crosses(drawn):
-    clips = played(crossing(*drawn, 9, rate=8), simulate)
+    clips = play(crossing(*drawn, 9, rate=8), simulate)
     own = [judge_ids(each, Tracker()) for each in clips]
     boxes = [judge_ids(each, Tracker(keypoints=False)) for each in clips]
     assert mean(own, "idf1") >= 0.95
@@ -81,7 +72,7 @@ def test_where_frames_are_few_boxes_alone_lose_who_crosses(drawn):
 
 
 def test_a_drawn_person_who_is_hidden_for_a_second_comes_back_as_the_same(drawn):
-    for each in played(hidden(*drawn), simulate):
+    for each in play(hidden(*drawn), simulate):
         shares, _, _ = each.clip.seen()
         away = each.clip.times[shares[:, 0] < 0.05]
         assert away[-1] - away[0] > 0.9
@@ -89,10 +80,8 @@ def test_a_drawn_person_who_is_hidden_for_a_second_comes_back_as_the_same(drawn)
 
 
 @pytest.mark.parametrize("name", ["one_euro", "savgol", "butterworth"])
-def test_drawn_persons_shake_half_as_much_and_are_not_farther_off(drawn, name):
-    persons = [
-        person for each in played(separate(*drawn), simulate) for person in persons_of(each)
-    ]
+def test_drawn_persons_shake_half_as_much_and_are_not_farther_off(still, name):
+    persons = [person for each in still for person in persons_of(each)]
     position, shake = errors(persons, SMOOTHERS["none"])
     smooth_position, smooth_shake = errors(persons, SMOOTHERS[name])
     assert smooth_shake < 0.5 * shake
@@ -100,9 +89,7 @@ def test_drawn_persons_shake_half_as_much_and_are_not_farther_off(drawn, name):
 
 
 def test_online_smoothing_of_who_walks_is_less_than_a_frame_behind(drawn):
-    layers, background = drawn
-    clip = film("walk", background, [(layers[0], walk(60, WALKING, 230))], steady(2.4))
-    (each,) = played([clip], simulate)
+    (each,) = play([walker(*drawn)], simulate)
     assert abs(lag_frames(persons_of(each)[0], online)) < 1
 
 
@@ -129,7 +116,7 @@ def photographs(shared):
 @pytest.mark.slow
 def test_photographed_persons_keep_their_ids_where_they_cross(photographs, tinypose):
     (layers, background), _ = photographs
-    clips = played(crossing(layers, background, 6), tinypose)
+    clips = play(crossing(layers, background, 6), tinypose)
     own = [judge_ids(each, Tracker()) for each in clips]
     assert mean(own, "idf1") >= 0.95
     assert mean(own, "hota") >= 0.95
@@ -138,7 +125,7 @@ def test_photographed_persons_keep_their_ids_where_they_cross(photographs, tinyp
 @pytest.mark.slow
 def test_photographs_under_a_moving_camera(photographs, tinypose):
     """No switch; half the shaking, and nearer to the truth, by what PP-TinyPose says."""
-    clips = played(as_photographed(*photographs[1], count=5), tinypose)
+    clips = play(as_photographed(*photographs[1], count=5), tinypose)
     assert [judge_ids(each, Tracker()).switches for each in clips] == [0] * 5
     persons = [person for each in clips for person in persons_of(each)]
     position, shake = errors(persons, SMOOTHERS["none"])

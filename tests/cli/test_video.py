@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import cv2
 import pytest
 
 from pose_hrnet.cli.video import VideoOptions
+from pose_hrnet.inference.video.container import ContainerReader
 from pose_hrnet.models.weights.load import save_model
 from tests.helpers.command_line import run_here
 from tests.helpers.networks import card_of, tiny
@@ -29,7 +31,7 @@ def weights(tmp_path_factory):
 def predict(weights, tmp_path):
     def run(*arguments, code=0):
         options = ["--whole-image", "-c", weights, "--backend", "eager", "-o", tmp_path / "out"]
-        return run_here("predict", *arguments, *options, code=code)
+        return run_here("predict", *options, *arguments, code=code)
 
     return run
 
@@ -109,8 +111,43 @@ def test_what_cannot_be_is_one_sentence(predict, clip, tmp_path, arguments, sent
     given = [clip if word == "CLIP" else word for word in arguments]
     _, errors = predict(*given, code=2)
     assert sentence in errors
-    out = tmp_path / "out"
-    assert not out.exists() or [p for p in out.iterdir() if not p.name.startswith(".")] == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_videos_are_opened_one_at_a_time_and_closed_whatever_happens(
+    predict, clip, tmp_path, monkeypatch
+):
+    events = []
+
+    class Told(ContainerReader):
+        def __init__(self, address, name):
+            super().__init__(address, name)
+            events.append(f"open {Path(name).name}")
+
+        def close(self):
+            super().close()
+            if (closed := f"close {Path(self._address).name}") not in events:
+                events.append(closed)
+
+    monkeypatch.setattr("pose_hrnet.inference.video.sources.ContainerReader", Told)
+    second, third = (write_video(tmp_path / f"{name}.mp4", TIMES[:3]) for name in "bc")
+    predict(clip, second, third, "--no-overlays")
+    assert events == [
+        f"{what} {name}.mp4" for name in ("clip", "b", "c") for what in ("open", "close")
+    ]
+    events.clear()
+    _, errors = predict(third, tmp_path / "clip.mp4", second, code=2)
+    assert "is there already" in errors
+    assert events == []
+    predict(second, "--overwrite", "--checkpoint", tmp_path / "gone.pth", code=2)
+    assert events == ["open b.mp4", "close b.mp4"]
+
+
+def test_no_model_is_loaded_for_what_is_no_video(predict, tmp_path):
+    (tmp_path / "bad.mp4").write_text("no video")
+    _, errors = predict(tmp_path / "bad.mp4", "--checkpoint", tmp_path / "gone.pth", code=2)
+    assert "bad.mp4 cannot be opened as a video" in errors
+    assert not (tmp_path / "out").exists()
 
 
 def test_options_have_names():

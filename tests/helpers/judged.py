@@ -13,7 +13,7 @@ from pose_hrnet.inference.video.smoothing import OneEuro
 from pose_hrnet.inference.video.tracker import Tracker
 from pose_hrnet.keypoints.records import Float64, Poses
 from tests.helpers.clips import Clip
-from tests.helpers.scenarios import Detections
+from tests.helpers.scenarios import Detections, detect
 from tests.helpers.track_metrics import Frame, accelerations, hota, idf1, switches
 
 
@@ -24,6 +24,14 @@ class Played:
     clip: Clip
     found: Sequence[Detections]
     poses: Sequence[Poses]
+
+
+def play(
+    clips: Sequence[Clip], poses_of: Callable[[Clip, Sequence[Detections]], Sequence[Poses]]
+) -> list[Played]:
+    """Detect the persons of clips, and ask for their poses."""
+    found = [detect(clip) for clip in clips]
+    return [Played(c, f, poses_of(c, f)) for c, f in zip(clips, found, strict=True)]
 
 
 @dataclass(frozen=True)

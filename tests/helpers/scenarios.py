@@ -71,6 +71,12 @@ def walk(start: float, speed: float, height: float, feet: float = 440) -> Path2:
     return lambda t: (start + speed * height * t, feet, height)
 
 
+def walker(layers: Sequence[Layer], background: Image) -> Clip:
+    """Somebody alone, who walks on a line before a camera that stands."""
+    path = walk(60, WALKING, 230)
+    return film("walk", background, [(layers[0], path)], steady(2.4))
+
+
 def separate(layers: Sequence[Layer], background: Image) -> list[Clip]:
     """Three persons who never touch, under each of the cameras."""
     clips = []

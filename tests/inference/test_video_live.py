@@ -32,6 +32,7 @@ class Script:
         self.clock, self.opens = clock, opens
         self.frames, self.stamp = [], 0.0
         self.change, self.waits = threading.Condition(), False
+        self.released = threading.Event()
 
     def isOpened(self):
         return self.opens
@@ -50,7 +51,7 @@ class Script:
         return 1000 * self.stamp
 
     def release(self):
-        pass
+        self.released.set()
 
     def give(self, *numbers, stamp=0.0):
         """Hand over frames, and wait until they are taken in; None: it stalls."""
@@ -106,9 +107,11 @@ def test_a_frame_that_waited_too_long_is_left_out(clock):
     source.close()
 
 
-def test_a_stall_is_outlived(clock, caplog):
+def test_a_stall_is_outlived(clock, caplog, monkeypatch):
+    # Private: a test does not wait.
+    monkeypatch.setattr("pose_hrnet.inference.video.live._BETWEEN_TRIES_S", 0)
     first, dead, second = Script(clock), Script(clock, opens=False), Script(clock)
-    source = live(clock, first, second)
+    source = live(clock, first, dead, second)
     frames = iter(source)
     first.give(0)
     assert next(frames).index == 0
@@ -120,7 +123,8 @@ def test_a_stall_is_outlived(clock, caplog):
     assert source.reconnects == 1
     assert "camera 0: no frame comes; it is opened anew" in caplog.text
     source.close()
-    assert dead.isOpened() is False
+    assert first.released.is_set()
+    assert dead.released.is_set()
 
 
 def test_a_source_that_does_not_come_back_has_ended(clock):
@@ -142,6 +146,40 @@ def test_a_source_that_gives_nothing_is_one_sentence(clock):
     camera.give(None)
     with pytest.raises(ValueError, match="camera 0 was opened and gave no frame in 5 s"):
         next(frames)
+
+
+def test_a_source_that_is_closed_before_it_is_read_is_let_go(clock):
+    camera = Script(clock)
+    live(clock, camera).close()
+    assert camera.released.is_set()
+
+
+def test_what_fails_in_a_driver_is_told_as_it_is_and_the_camera_let_go(clock):
+    camera = Script(clock)
+    source = live(clock, camera)
+    camera.get = lambda what: 1 / 0
+    frames = iter(source)
+    with camera.change:
+        camera.frames.append((picture(0), 0.0))
+        camera.change.notify_all()
+    with pytest.raises(ZeroDivisionError):
+        next(frames)
+    assert camera.released.is_set()
+    assert source.remarks == []
+
+
+def test_who_ends_a_stalled_source_does_not_hear_that_it_ended_by_itself(clock):
+    first, closed = Script(clock), Script(clock, opens=False)
+    source = live(clock, first, *[closed] * 1000)
+    frames = iter(source)
+    first.give(0)
+    assert next(frames).index == 0
+    first.give(None)
+    assert closed.released.wait(60)  # it tries again
+    source.close()
+    source._thread.join(60)  # Private: whatever it says is said now
+    assert list(frames) == []
+    assert source.remarks == []
 
 
 def test_what_waits_in_a_socket_is_let_go(clock):

@@ -14,7 +14,7 @@ from pose_hrnet.inference.detection.boxes import PersonBoxes
 from pose_hrnet.inference.video.frames import Facts, Frame, Recorded
 from pose_hrnet.inference.video.stream import Following, pose_frames
 from pose_hrnet.keypoints.records import Poses
-from tests.helpers.videos import picture, write_video
+from tests.helpers.videos import number_of, picture, write_video
 
 pytest.importorskip("av")
 TIMES = [number / 10 for number in range(12)]
@@ -32,7 +32,7 @@ class Walkers:
         self.calls += 1
         found = []
         for image in images:
-            number = int(np.argmax(image.astype(int).sum(axis=(0, 2)))) // 4
+            number = number_of(image)
             self.seen += 1
             count = int(number not in self.nobody)
             box = np.array([[4 + number, 4, 24 + number, 44]], np.float32)[:count]
@@ -152,16 +152,13 @@ class Drips:
 def test_frames_are_decoded_in_another_thread_and_not_all_at_once(walking):
     reader = Drips(200)
     threads = set()
-    estimator = walking(Walkers())
-    detect = estimator.detector.__class__.__call__
 
     class Spy(Walkers):
         def __call__(self, images):
             threads.add(threading.current_thread())
-            return detect(self, images)
+            return super().__call__(images)
 
-    estimator.detector = Spy()
-    frames = pose_frames(estimator, Recorded("drips", "drips", reader))
+    frames = pose_frames(walking(Spy()), Recorded("drips", "drips", reader))
     next(frames)
     assert reader.given < 60
     assert threading.main_thread() not in threads

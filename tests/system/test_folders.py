@@ -185,3 +185,18 @@ def test_a_file_that_is_read_is_not_written_over_under_any_name(tmp_path: Path) 
         (tmp_path / "x").mkdir(exist_ok=True)
         with pytest.raises(ValueError, match="is read here, and would be written over"):
             check_not_over(name, other, read)
+
+
+def test_a_folder_that_was_made_for_nothing_is_taken_away(tmp_path: Path) -> None:
+    deep, there = tmp_path / "a/b", tmp_path / "there"
+    there.mkdir()
+    for folder in (deep, there):
+        with owned(folder):
+            assert folder.is_dir()
+    assert list(tmp_path.iterdir()) == [there]
+    with owned(deep):
+        (deep.parent / "beside").touch()
+    assert [path.name for path in deep.parent.iterdir()] == ["beside"]
+    with owned(deep):
+        (deep / "inside").touch()
+    assert (deep / "inside").exists()

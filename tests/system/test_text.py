@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pose_hrnet.system.text import (
+    clock_seconds,
     counted,
     duration,
     few,
@@ -54,6 +55,17 @@ def test_bytes(size, words):
 )
 def test_durations(seconds, words):
     assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("12.5", 12.5), ("1:02.5", 62.5), ("00:00:03.990000000", 3.99), ("1:00:00", 3600),
+        ("", None), ("3:", None), ("-1", None), ("nan", None), ("1:1:1:1", None), ("٣", None),
+    ],
+)  # fmt: skip
+def test_times_of_a_clock(text, seconds):
+    assert clock_seconds(text) == seconds
 
 
 def test_speeds():

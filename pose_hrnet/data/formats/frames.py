@@ -20,14 +20,12 @@ from numpy.typing import NDArray
 
 from pose_hrnet.data.formats.results import EXPECTED, decode_row
 from pose_hrnet.data.formats.rows import lenient, read_json
-from pose_hrnet.keypoints.records import PERSON, Float64, ImageId, Poses, object_array
+from pose_hrnet.keypoints.records import PERSON, SEEN_SCORE, Float64, ImageId, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.text import counted, shown
 
 _MOST = 1e9
 """Pixels and seconds: more is no picture and no recording."""
-_SEEN = 0.2
-"""Score of a keypoint that a box is put around where there is none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,11 +212,12 @@ def _box(row: _Row, triples: NDArray[np.float32], at: int, path: Path) -> list[f
         if box is not None and len(box) == 4 and min(box[2:]) > 0:
             left, top, width, height = box
             return [left, top, left + width, top + height]
-    seen = triples[triples[:, 2] >= _SEEN, :2]
+    seen = triples[triples[:, 2] >= SEEN_SCORE, :2]
     if len(seen) < 2 or not (np.ptp(seen, axis=0) > 0).all():
         raise ValueError(
             f"row {at} of {path} (image {row.image_id!r}) has neither box nor bbox, nor two "
-            f"keypoints of a score of {_SEEN} to put a box around; leave it out, or give it one"
+            f"keypoints of a score of {SEEN_SCORE} to put a box around; leave it out, or give it "
+            "one"
         )
     return [*seen.min(axis=0).tolist(), *seen.max(axis=0).tolist()]
 

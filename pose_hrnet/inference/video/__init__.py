@@ -7,14 +7,14 @@ images      a sequence of images as a video
 live        cameras and streams: the newest frame alone
 sources     what a video is named by -> a source of frames
 sound       the sound of a video, copied
-recording   frames -> a video file
+writer      frames -> a video file
 motion      where a person's box is expected, by its constant velocity
 similarity  how much a pose is like what a track expects
 tracker     one person, one id, over the poses of frames that come one by one
 between     boxes for frames without a detector, from the last keypoints
 smoothing   keypoints without jitter, as frames come: One-Euro
 offline     keypoints without jitter, of whole tracks: Savitzky-Golay, Butterworth
-recorded    a results file -> the same with tracks
+tracked     a results file -> the same with tracks
 stream      a source -> frames with poses
 results     what is left of them on the disk: JSON, CSV, Parquet, OpenPose's files
 overlay     the poses drawn into the video, and shown

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from pose_hrnet.inference.video.similarity import SEEN_KEYPOINT
 from pose_hrnet.inference.video.tracker import UNCONFIRMED, Track, Tracker
 from pose_hrnet.keypoints.geometry import iou_matrix
-from pose_hrnet.keypoints.records import Float32, Float64
+from pose_hrnet.keypoints.records import SEEN_SCORE, Float32, Float64
 
 _FALLEN = 0.75
 """Share of the score at the last detection, below which a pose asks for the next one."""
@@ -15,7 +14,7 @@ _CROWDED = 0.5
 """IoU of two expected boxes from which on one pose may be taken for the other's."""
 _MARGIN = 0.1
 """Of the extent of the keypoints on each side: COCO's boxes hold scalps, hands and feet, too."""
-_ENOUGH = 0.5
+_BOUNDING = 0.5
 """Share of the keypoints that must be seen to say where the box is."""
 
 
@@ -79,8 +78,8 @@ def expected_box(track: Track, time_s: float) -> Float64:
     Where too few keypoints are seen, as of a person who is half out of the image, the box that is
     expected from the boxes before.
     """
-    seen = track.keypoint_scores >= SEEN_KEYPOINT
-    if seen.mean() < _ENOUGH:
+    seen = track.keypoint_scores >= SEEN_SCORE
+    if seen.mean() < _BOUNDING:
         return track.motion.box_at(time_s)
     points = track.keypoints_at(time_s)[seen]
     low, high = points.min(axis=0), points.max(axis=0)

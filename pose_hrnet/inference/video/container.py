@@ -24,7 +24,7 @@ from pose_hrnet.inference.video.frames import (
 from pose_hrnet.inference.video.sound import Sound
 from pose_hrnet.keypoints.records import Image
 from pose_hrnet.system.extras import import_extra
-from pose_hrnet.system.text import counted, one_line
+from pose_hrnet.system.text import clock_seconds, counted, one_line
 
 MICROSECONDS = 1e6
 """In a second: the clock of PyAV's containers."""
@@ -174,7 +174,7 @@ class ContainerReader:
         lengths = [] if container.duration is None else [container.duration / MICROSECONDS]
         if stream.duration is not None and stream.time_base:
             lengths.append(float(stream.duration * stream.time_base))
-        elif said := _clock(stream.metadata.get("DURATION", "")):  # Matroska's
+        elif said := clock_seconds(stream.metadata.get("DURATION", "")):  # Matroska's
             lengths.append(said)
         elif len(container.streams) > 1:
             return None  # another stream may be the longest one
@@ -195,15 +195,6 @@ def _is_cover(stream: Any) -> bool:
     """Whether it is the picture of a record."""
     disposition = getattr(stream, "disposition", None)
     return disposition is not None and "attached_pic" in str(disposition).lower()
-
-
-def _clock(text: str) -> float | None:
-    """Seconds of ``00:00:03.99``."""
-    parts = text.split(":")
-    try:
-        return sum((float(p) * 60.0**power for power, p in enumerate(reversed(parts))), 0.0)
-    except ValueError:
-        return None
 
 
 def _reason(error: Exception) -> str:

@@ -87,18 +87,19 @@ class LiveSource:
         self._asked: Callable[[], object] = bool
         self.dropped = self.reconnects = 0
         self.latency = 0.0
-        first = self._open(address)
-        if not first.isOpened():
-            first.release()
+        self._first = self._open(address)
+        if not self._first.isOpened():
+            self._first.release()
             raise VideoError(_why_closed(address, name))
         self._newest: tuple[int, float, Any] | None = None
         self._arrived, self._began = 0, 0.0
         self._ended = False
+        self._failure: Exception | None = None
         self._change = threading.Condition()
         self._closing = threading.Event()
         self._last_s = clock()
         # A daemon: a driver that hangs must not keep the program.
-        self._thread = threading.Thread(target=self._take, args=(first,), daemon=True)
+        self._thread = threading.Thread(target=self._take, daemon=True)
 
     def __iter__(self) -> Iterator[Frame]:
         """From now on; once."""
@@ -118,10 +119,13 @@ class LiveSource:
             due = index + self.window.every
             self.latency = self._clock() - arrived
             if self.latency > self.max_latency:
-                self.dropped += 1
+                with self._change:  # the thread counts, too
+                    self.dropped += 1
                 continue
             yield Frame(index, time_s, rgb(image))
         self.close()
+        if self._failure is not None:
+            raise self._failure
         if self.reconnects:
             self.remarks.append(
                 f"{self.name}: it stalled or was cut off, and was opened anew "
@@ -145,21 +149,22 @@ class LiveSource:
             taken, self._newest = self._newest, None
             return taken
 
-    def _take(self, capture: Capture) -> None:
+    def _take(self) -> None:
         """Take frames as they come, and open the source anew when it stalls; in a thread."""
+        capture: Capture | None = self._first
         try:
-            while not self._closing.is_set():
-                self._take_all(capture)
-                capture.release()
-                if self._closing.is_set():
-                    return
+            while capture is not None:
+                try:
+                    self._take_all(capture)
+                finally:
+                    capture.release()
                 capture = self._opened_anew()
-                self.reconnects += 1
-        except _GaveUp:
-            self._ended = True
+                self.reconnects += capture is not None
+        except Exception as error:  # told in the thread that asks for frames
+            self._failure = error
         finally:
             with self._change:
-                self._ended = self._ended or not self._closing.is_set()
+                self._ended = not self._closing.is_set()
                 self._change.notify_all()
 
     def _take_all(self, capture: Capture) -> None:
@@ -189,14 +194,15 @@ class LiveSource:
                 log.warning("%s: frames come late; it is opened anew without them", self.name)
                 return
 
-    def _opened_anew(self) -> Capture:
+    def _opened_anew(self) -> Capture | None:
+        """None once it is closed, or did not come back."""
         while not self._closing.is_set() and self._clock() - self._last_s < self.patience:
             capture = self._open(self._address)
             if capture.isOpened():
                 return capture
             capture.release()
             self._closing.wait(_BETWEEN_TRIES_S)
-        raise _GaveUp
+        return None
 
     def stop_if(self, asked: Callable[[], object]) -> None:
         """Let it end early, once what is asked between frames is true."""
@@ -211,10 +217,8 @@ class LiveSource:
         self._closing.set()
         with self._change:
             self._change.notify_all()
-
-
-class _GaveUp(Exception):
-    """The source did not come back."""
+        if self._thread.ident is None:  # it was never begun, and lets go of nothing
+            self._first.release()
 
 
 def _read(capture: Capture) -> tuple[bool, Any]:

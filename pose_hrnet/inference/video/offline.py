@@ -3,8 +3,8 @@
 A track is cut where its person was away for longer than the stated time; each piece is smoothed by
 itself. Of a piece, keypoint by keypoint:
 
-1. What is missing is filled by straight lines: frames without the person, and keypoints of a low
-   score between better ones.
+1. What is missing is filled by straight lines: frames without the person, and keypoints that
+   are not seen (`SEEN_SCORE`) between those that are.
 2. What stands out of its neighbours by more than three standard deviations is replaced by their
    median (Hampel's identifier; Davies and Gather, JASA 1993).
 3. The rest is filtered on even times, forwards and backwards alike: Savitzky and Golay's moving
@@ -21,11 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, savgol_filter, sosfiltfilt
 
-from pose_hrnet.keypoints.records import Float64
+from pose_hrnet.keypoints.records import SEEN_SCORE, Float64
 from pose_hrnet.system.choices import OfflineFilter
 
-MISSING_SCORE = 0.2
-"""Keypoints of a lower score are taken from their neighbours in time."""
 _MEDIAN_S = 0.25
 """Of the median that outliers are told by: to each side half of it, one frame at least."""
 _DEVIATIONS = 3.0
@@ -98,7 +96,7 @@ class Offline:
         if len(times) < 3:
             return points
         flat = points.reshape(len(times), -1)
-        seen = np.repeat(scores >= MISSING_SCORE, 2, axis=1)
+        seen = np.repeat(scores >= SEEN_SCORE, 2, axis=1)
         filled = _filled(times, flat, seen, self.max_gap)
         step = float(np.median(np.diff(times)))
         grid = np.linspace(times[0], times[-1], round((times[-1] - times[0]) / step) + 1)

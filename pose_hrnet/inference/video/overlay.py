@@ -10,8 +10,8 @@ from types import TracebackType
 
 import cv2
 
-from pose_hrnet.inference.video.recording import Recording
 from pose_hrnet.inference.video.stream import PosedFrame
+from pose_hrnet.inference.video.writer import VideoWriter
 from pose_hrnet.keypoints.records import Image
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.text import one_line
@@ -31,10 +31,10 @@ class Overlay:
     nothing else.
 
     Args:
-        recording: Where they go; None: they are drawn only, to be shown.
+        writer: Where they go; None: they are drawn only, to be shown.
         skeleton: Whose keypoints are drawn.
         min_score: Keypoints below it are not drawn.
-        shift_s: What the times of the recording are less than those of the frames.
+        shift_s: What the times of the file are less than those of the frames.
 
     Attributes:
         latest: The last frame that was drawn.
@@ -42,11 +42,11 @@ class Overlay:
     """
 
     def __init__(
-        self, recording: Recording | None, skeleton: Skeleton, min_score: float, shift_s: float
+        self, writer: VideoWriter | None, skeleton: Skeleton, min_score: float, shift_s: float
     ) -> None:
         self.latest: Image | None = None
         self.failure = ""
-        self._recording, self._skeleton = recording, skeleton
+        self._writer, self._skeleton = writer, skeleton
         self._min_score, self._shift_s = min_score, shift_s
         self._behind = Behind(WAITING_BYTES)
 
@@ -67,8 +67,8 @@ class Overlay:
                 min_score=self._min_score,
                 labels=None if poses.track_ids is None else poses.track_ids.tolist(),
             )
-            if self._recording is not None:
-                self._recording.add(drawn, frame.time_s - self._shift_s)
+            if self._writer is not None:
+                self._writer.add(drawn, frame.time_s - self._shift_s)
             self.latest = drawn
         except (OSError, ValueError, RuntimeError, cv2.error) as error:
             self._fail(error)
@@ -93,16 +93,16 @@ class Overlay:
             self._finish()
 
     def _finish(self) -> None:
-        if self._recording is None:
+        if self._writer is None:
             return
         try:
-            self._recording.finish()
+            self._writer.finish()
         except (OSError, ValueError, RuntimeError) as wrong:
             if not self.failure:
                 self._fail(wrong)
 
 
-class Window:
+class Viewer:
     """Shows frames while they are predicted, until its user closes it.
 
     Args:

@@ -13,11 +13,11 @@ from time import monotonic
 
 from pose_hrnet.inference.video.container import ContainerReader, has_pyav
 from pose_hrnet.inference.video.frames import Recorded, Source
-from pose_hrnet.inference.video.overlay import Overlay, Window
-from pose_hrnet.inference.video.recording import open_recording, suffix
+from pose_hrnet.inference.video.overlay import Overlay, Viewer
 from pose_hrnet.inference.video.results import VideoFiles, result_paths
 from pose_hrnet.inference.video.sound import Sound
 from pose_hrnet.inference.video.stream import USUALLY, Following, PosedFrame, Poser, pose_frames
+from pose_hrnet.inference.video.writer import open_writer, suffix
 from pose_hrnet.system.choices import VideoFormat
 from pose_hrnet.system.defaults import LOWEST_SCORE
 from pose_hrnet.system.folders import check_room, owned
@@ -89,7 +89,7 @@ def predict_video(
     ``NAME.poses.json`` is a list of COCO results with ``frame_index``, ``time_s`` and
     ``track_id``, at least one for each frame; ``NAME.poses.csv`` is the same as a table; and
     ``NAME.poses.mp4`` has the poses drawn, at the times and with the sound of the source (see
-    `open_recording`). They are there frame by frame, and stay whatever happens.
+    `open_writer`). They are there frame by frame, and stay whatever happens.
 
     Args:
         estimator: Poses, and its detector finds, the persons.
@@ -114,8 +114,8 @@ def predict_video(
         stack.enter_context(owned(output, LOCK))
         paths = files_of(output, stem, outputs)
         files = VideoFiles(output, stem, _file_name(source), estimator.skeleton, outputs.formats)
-        window = Window(source.name) if outputs.show else None
-        run = _Run(files, window, source, partial(remove_earlier, paths))
+        viewer = Viewer(source.name) if outputs.show else None
+        run = _Run(files, viewer, source, partial(remove_earlier, paths))
         began = monotonic()
         try:
             run.through(estimator, how, outputs, drawn, progress)
@@ -123,8 +123,8 @@ def predict_video(
             files.abandon()
             raise
         finally:
-            if window is not None:
-                window.close()
+            if viewer is not None:
+                viewer.close()
         files.finish()
     seconds = monotonic() - began
     if run.stopped is not None:
@@ -157,11 +157,11 @@ class _Run:
     def __init__(
         self,
         files: VideoFiles,
-        window: Window | None,
+        viewer: Viewer | None,
         source: Source,
         make_free: Callable[[], None],
     ) -> None:
-        self.files, self.window, self.source = files, window, source
+        self.files, self.viewer, self.source = files, viewer, source
         self.make_free = make_free
         self.frames, self.failure = 0, ""
         self.stopped: signal.Signals | None = None
@@ -179,16 +179,16 @@ class _Run:
             asked = stack.enter_context(Interrupts())
             source.stop_if(lambda: asked.received)
             overlay = None
-            if outputs.draw_above is not None or self.window is not None:
+            if outputs.draw_above is not None or self.viewer is not None:
                 overlay = stack.enter_context(_overlay(source, estimator, outputs, drawn))
             bar = stack.enter_context(progress.task(source.stem, source.total, "frames"))
             posed = stack.enter_context(closing(pose_frames(estimator, source, how)))
             for frame in posed:
                 self._take(frame, overlay, bar)
                 closed = (
-                    self.window is not None
+                    self.viewer is not None
                     and overlay is not None
-                    and (not self.window.show(overlay.latest))
+                    and (not self.viewer.show(overlay.latest))
                 )
                 if asked.received is not None or closed:
                     break
@@ -206,17 +206,17 @@ class _Run:
 
 
 def _overlay(source: Source, estimator: Poser, outputs: VideoOutputs, path: Path) -> Overlay:
-    recording = None
+    writer = None
     if outputs.draw_above is not None:
         if not has_pyav():
             log.info(
                 "the overlay is WebM at a constant rate and without sound; pip install "
                 "'pose-hrnet[video]' gives H.264 with the times and the sound of the source"
             )
-        recording = open_recording(path, source.facts, _sound(source))
+        writer = open_writer(path, source.facts, _sound(source))
     shift_s = source.window.start_s if isinstance(source, Recorded) else 0.0
     lowest = LOWEST_SCORE if outputs.draw_above is None else outputs.draw_above
-    return Overlay(recording, estimator.skeleton, lowest, shift_s)
+    return Overlay(writer, estimator.skeleton, lowest, shift_s)
 
 
 def _sound(source: Source) -> Sound | None:

@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 from pose_hrnet.inference.video.motion import BoxMotion
 from pose_hrnet.keypoints.geometry import iou_matrix
 from pose_hrnet.keypoints.oks import oks_matrix
-from pose_hrnet.keypoints.records import Float32, Float64, Poses
+from pose_hrnet.keypoints.records import SEEN_SCORE, Float32, Float64, Poses
 
-SEEN_KEYPOINT = 0.2
-"""Keypoints of a lower score do not count in similarities, as they do not in pose scores."""
 _SIGMA = 0.08
 """Of keypoints whose skeleton is not known: about the mean of COCO's."""
-_ENOUGH = 0.3
+_TELLING = 0.3
 """Share of the keypoints that must be seen to say who a person is, or how it moved."""
 _HIDDEN_S = 0.1
 """Seconds after which who is not seen was hidden, and not just missed."""
@@ -46,7 +44,7 @@ def similarities(
         ``(T, N)`` IoU of the boxes, and ``(T, N)`` OKS of the keypoints that the track has seen;
         where it has seen too few to tell persons apart, IoU again.
     """
-    seen = np.stack([track.keypoint_scores for track in tracks]) >= SEEN_KEYPOINT
+    seen = np.stack([track.keypoint_scores for track in tracks]) >= SEEN_SCORE
     boxes = np.stack([track.motion.box_at(time_s) for track in tracks])
     iou = iou_matrix(boxes, poses.boxes_xyxy)
     sizes = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0)
@@ -58,7 +56,7 @@ def similarities(
         poses.skeleton.sigmas if poses.skeleton else [_SIGMA] * poses.keypoint_scores.shape[1],
         seen,
     )
-    return iou, np.where(seen.mean(axis=1)[:, None] >= _ENOUGH, oks, iou)
+    return iou, np.where(seen.mean(axis=1)[:, None] >= _TELLING, oks, iou)
 
 
 def within_reach(tracks: Sequence[Expected], poses: Poses, time_s: float) -> Float64:
@@ -95,6 +93,6 @@ def moved(
         after: ``(K, 2)``.
         seen: ``(K,)``, both times.
     """
-    if seen.mean() < _ENOUGH:
+    if seen.mean() < _TELLING:
         return None
     return np.asarray(np.median(after[seen] - before[seen], axis=0), np.float64)

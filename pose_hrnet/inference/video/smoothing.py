@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pose_hrnet.inference.video.similarity import SEEN_KEYPOINT, moved
+from pose_hrnet.inference.video.similarity import moved
 from pose_hrnet.inference.video.tracker import UNCONFIRMED
-from pose_hrnet.keypoints.records import Float32, Float64, Poses
+from pose_hrnet.keypoints.records import SEEN_SCORE, Float32, Float64, Poses
 
 _SPEED_CUTOFF = 1.0
 """Hertz, at which speeds are smoothed: the authors' value."""
@@ -130,7 +130,7 @@ class OneEuro:
             )
         kept = _kept(_SPEED_CUTOFF, dt)
         person.height += float(kept) * (height - person.height)
-        seen = np.minimum(person.scores, scores) >= SEEN_KEYPOINT
+        seen = np.minimum(person.scores, scores) >= SEEN_SCORE
         by = moved(person.raw, raw, seen)
         body_speed = person.body_speed if by is None else by / (dt * person.height)
         person.body_speed = person.body_speed + _kept(_BODY_CUTOFF, dt) * (

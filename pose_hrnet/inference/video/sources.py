@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import TypeAlias
@@ -76,6 +77,53 @@ def _sends_video(address: str) -> bool:
     return kind.startswith("video/") or kind in _STREAMS
 
 
+@dataclass(frozen=True)
+class Named:
+    """What is known of a source before it is opened.
+
+    Attributes:
+        place: Number of a camera; path or address; image files in the order of time.
+        name: What messages call it, without passwords.
+        stem: What files are called that are made of it.
+        is_live: Whether it goes on while nobody reads.
+    """
+
+    place: int | str | list[Path]
+    name: str
+    stem: str
+    is_live: bool = False
+
+
+def named(given: Given) -> Named:
+    """What a source is called, and whether it can be there; nothing is opened.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UnreadableFile: If it may not be read, or is no regular file.
+        VideoError: If it is empty.
+    """
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        paths = in_order(given)
+        if not paths:
+            raise VideoError("a sequence of no images; give at least one")
+        folder = paths[0].resolve().parent.name or "images"
+        return Named(paths, f"the images in {paths[0].parent}", folder)
+    text, path = str(given), Path(str(given))
+    if isinstance(given, int) or (text.isdecimal() and not path.exists()):
+        number = int(text)
+        return Named(number, f"camera {number}", f"camera_{number}", is_live=True)
+    if (address := address_in(text)) is not None:
+        ends = Path(urlsplit(address).path).suffix.lower() in VIDEO_SUFFIXES - _ENDLESS
+        return Named(address, shown_url(address), _stem_of(address), is_live=not ends)
+    if path.is_char_device() or (not path.exists() and text.startswith("/dev/")):
+        return Named(text, text, path.name, is_live=True)
+    check_input(path)
+    name = shown_path(path)
+    if path.stat().st_size == 0:
+        raise VideoError(f"{name} is empty; give a video file")
+    return Named(text, name, path.stem)
+
+
 def open_source(
     given: Given,
     window: Window = EVERYTHING,
@@ -96,48 +144,26 @@ def open_source(
 
     Raises:
         FileNotFoundError: If there is no such file.
+        UnreadableFile: If it may not be read, or is no regular file.
+        ValueError: If the rate makes no sense.
         VideoError: If it cannot be opened, or holds no video.
     """
     if rate is not None and not 0 < rate <= 1000:
         raise ValueError(f"a rate of {rate:g} frames a second; give one above 0, up to 1000")
-    if isinstance(given, Sequence) and not isinstance(given, str):
-        paths = in_order(given)
-        if not paths:
-            raise VideoError("a sequence of no images; give at least one")
-        folder = paths[0].resolve().parent.name or "images"
-        reader: Reader = ImageReader(paths, rate or USUAL_RATE)
-        return Recorded(f"the images in {paths[0].parent}", folder, reader, window)
-    text = str(given)
-    if isinstance(given, int) or (text.isdecimal() and not Path(text).exists()):
-        number = int(text)
-        return LiveSource(
-            number,
-            name=f"camera {number}",
-            stem=f"camera_{number}",
-            window=window,
-            max_latency=max_latency,
-            patience=patience,
-        )
-    address = address_in(text)
-    if address is not None:
-        text, name, stem = address, shown_url(address), _stem_of(address)
-        if Path(urlsplit(text).path).suffix.lower() in VIDEO_SUFFIXES - _ENDLESS:
-            return Recorded(name, stem, _reader(text, name), window)
-    elif Path(text).is_char_device() or (not Path(text).exists() and text.startswith("/dev/")):
-        name, stem = text, Path(text).name
-    else:
-        return _file(Path(text), window)
+    called = named(given)
+    name, stem = called.name, called.stem
+    if isinstance(called.place, list):
+        return Recorded(name, stem, ImageReader(called.place, rate or USUAL_RATE), window)
+    if not called.is_live:
+        return Recorded(name, stem, _reader(str(called.place), name), window)
     return LiveSource(
-        text, name=name, stem=stem, window=window, max_latency=max_latency, patience=patience
+        called.place,
+        name=name,
+        stem=stem,
+        window=window,
+        max_latency=max_latency,
+        patience=patience,
     )
-
-
-def _file(path: Path, window: Window) -> Source:
-    check_input(path)
-    name = shown_path(path)
-    if path.stat().st_size == 0:
-        raise VideoError(f"{name} is empty; give a video file")
-    return Recorded(name, path.stem, _reader(str(path), name), window)
 
 
 def _reader(place: str, name: str) -> Reader:

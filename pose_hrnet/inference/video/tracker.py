@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from pose_hrnet.inference.video.motion import BoxMotion
-from pose_hrnet.inference.video.similarity import SEEN_KEYPOINT, moved, similarities, within_reach
-from pose_hrnet.keypoints.records import Float32, Float64, Poses
+from pose_hrnet.inference.video.similarity import moved, similarities, within_reach
+from pose_hrnet.keypoints.records import SEEN_SCORE, Float32, Float64, Poses
 
 UNCONFIRMED = -1
 """The id of a pose that belongs to no track, or to one that has been seen once."""
@@ -85,7 +85,7 @@ class Track:
         points, scores = poses.keypoints_image[row], poses.keypoint_scores[row]
         by = None
         if keypoints:
-            both_seen = np.minimum(self.keypoint_scores, scores) >= SEEN_KEYPOINT
+            both_seen = np.minimum(self.keypoint_scores, scores) >= SEEN_SCORE
             by = moved(self.keypoints_image, points, both_seen)
         self.motion.update(poses.boxes_xyxy[row].astype(np.float64), time_s, by, sure)
         self.keypoints_image, self.keypoint_scores, self.row = points, scores, row

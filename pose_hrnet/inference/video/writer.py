@@ -39,7 +39,7 @@ ENCODERS = {
 """Encoders and their options, the first that this FFmpeg has; no frame waits for later ones."""
 
 
-class Recording(Protocol):
+class VideoWriter(Protocol):
     """A video file that is being written.
 
     Attributes:
@@ -68,7 +68,7 @@ def suffix() -> str:
     return ".mp4" if has_pyav() else ".webm"
 
 
-def open_recording(path: Path, facts: Facts, sound: Sound | None = None) -> Recording:
+def open_writer(path: Path, facts: Facts, sound: Sound | None = None) -> VideoWriter:
     """A new video file; it is made with its first frame.
 
     Args:
@@ -76,7 +76,7 @@ def open_recording(path: Path, facts: Facts, sound: Sound | None = None) -> Reco
         facts: Of the source: its rate and the shape of its pixels.
         sound: That goes with it; PyAV writes it.
     """
-    return _ContainerRecording(path, facts, sound) if has_pyav() else _OpenCvRecording(path, facts)
+    return _ContainerWriter(path, facts, sound) if has_pyav() else _OpenCvWriter(path, facts)
 
 
 class _File(io.FileIO):
@@ -90,7 +90,7 @@ class _File(io.FileIO):
         return done
 
 
-class _ContainerRecording:
+class _ContainerWriter:
     """By PyAV: each frame at its own time, and the sound of the source."""
 
     def __init__(self, path: Path, facts: Facts, sound: Sound | None) -> None:
@@ -180,7 +180,7 @@ def _has_encoder(av: Any, name: str) -> bool:
     return True
 
 
-class _OpenCvRecording:
+class _OpenCvWriter:
     """By OpenCV: VP9, without sound, at the average rate of the source."""
 
     def __init__(self, path: Path, facts: Facts) -> None:

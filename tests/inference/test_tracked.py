@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pose_hrnet.inference.video.offline import Offline
-from pose_hrnet.inference.video.recorded import track_file
 from pose_hrnet.inference.video.smoothing import OneEuro
+from pose_hrnet.inference.video.tracked import track_file
 from pose_hrnet.keypoints.skeleton import COCO17
 from tests.helpers.motion import poses_at, standing
 
