@@ -143,8 +143,9 @@ def test_epochs_without_a_number_are_not_the_best(tmp_path, ap):
     with (run / "metrics.jsonl").open("a") as file:
         file.write('{"epoch": 2, "seconds": 1, "AP": ' + ap + "}\n")
         file.write('{"epoch": "three", "AP": 0.9}\n')
-    words = run_here("runs", run, "--html", tmp_path / "runs.html")
-    assert "0.9" not in words
+    out, _ = run_here("runs", run, "--html", tmp_path / "runs.html")
+    assert "0.900" not in out
+    assert "0.900" not in (tmp_path / "runs.html").read_text()
     (found,) = read_runs([run]).runs
     assert (found.number, found.best, found.epochs) == (None, None, 2)
 
