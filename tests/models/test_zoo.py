@@ -44,6 +44,8 @@ def test_facts_are_taken_from_names() -> None:
     assert entry.sources[0].url.startswith(f"{MMPOSE}v1/body_2d_keypoint/topdown_heatmap/coco/td")
     assert find_entry("mpii_res50_256x256").network == "ResNet-50"
     assert find_entry("coco_res101_256x192_dark").codec == "dark"
+    # Which knows persons alone, and not the 80 classes of the detectors beside it.
+    assert find_entry("keypointrcnn_resnet50_fpn").metric == "person box AP"
 
 
 def test_the_file_that_mmpose_links_for_two_models_stands_once() -> None:

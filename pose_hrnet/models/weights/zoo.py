@@ -202,7 +202,7 @@ def _entry(
         row.get("codec", _codec(said) if kind == "pose" else None),
         group["dataset"],
         row.get("score"),
-        group.get("metric", ""),
+        row.get("metric", group.get("metric", "")),
         group.get("measured_on", ""),
         group["licence"],
         row.get("note", ""),
