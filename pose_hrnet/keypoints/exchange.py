@@ -80,20 +80,25 @@ def coco_results(poses: Columns, file_name: str | None) -> list[dict[str, Any]]:
 
 def json_text(poses: Columns) -> str:
     """As of `Poses.to_json`."""
+    return json.dumps(persons(poses))
+
+
+def persons(poses: Columns) -> list[dict[str, Any]]:
+    """The list of `Poses.to_json`, before it is a text."""
     of_video = _of_video(poses)
-    persons = []
-    for row in range(len(poses.scores)):
+    found = []
+    for row in range(len(poses.image_ids)):
         points = poses.keypoints_image[row].astype(float).round(2).tolist()
         scores = poses.keypoint_scores[row].astype(float).round(4).tolist()
         named = zip(poses.keypoint_names, points, scores, strict=True)
-        persons.append({
+        found.append({
             "image_id": poses.image_ids[row],
             **{name: values[row] for name, values in of_video.items()},
             "score": round(float(poses.scores[row]), 4),
             "box_xyxy": poses.boxes_xyxy[row].astype(float).round(2).tolist(),
             "keypoints": {name: [*point, score] for name, point, score in named},
         })  # fmt: skip
-    return json.dumps(persons)
+    return found
 
 
 def dataframe(poses: Columns) -> Any:
