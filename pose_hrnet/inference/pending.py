@@ -52,7 +52,7 @@ class PendingImage(Generic[Key]):
         input_wh: tuple[int, int],
         skeleton: Skeleton,
     ) -> PendingImage[Key]:
-        """An image of which nothing is predicted yet; ``(H, W, 3)``, the rest as the attributes."""
+        """Nothing of the image, ``(H, W, 3)``, is predicted yet; the rest as the attributes."""
         shape = len(frames), skeleton.num_keypoints
         points, scores = np.empty((*shape, 2), np.float32), np.empty(shape, np.float32)
         return cls(key, image, boxes_xyxy, frames, input_wh, skeleton, points, scores)
