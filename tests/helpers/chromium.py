@@ -68,14 +68,14 @@ class Tab:
     """
 
     def __init__(self, write, read, downloads):
-        self._write, self._read, self._buffer, self._sent = write, read, b"", 0
+        self._write, self._read, self._buffer, self._sent, self._pages = write, read, b"", 0, 0
         self.faults, self.requested, self.downloads, self._saved = [], [], downloads, []
         downloads.mkdir()
         targets = self._call("Target.getTargets", session=False)["targetInfos"]
         target = next(each["targetId"] for each in targets if each["type"] == "page")
         attach = {"targetId": target, "flatten": True}
         self._session = self._call("Target.attachToTarget", attach, session=False)["sessionId"]
-        for domain in ("Page", "Runtime", "Log", "Network", "DOM"):
+        for domain in ("Page", "Runtime", "Log", "Network", "DOM", "Accessibility"):
             self._call(f"{domain}.enable")
         behaviour = {"behavior": "allow", "downloadPath": str(downloads), "eventsEnabled": True}
         self._call("Browser.setDownloadBehavior", behaviour, session=False)
@@ -113,6 +113,8 @@ class Tab:
             self.faults.append(params["args"])
         elif method == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"):
             self.faults.append(params["entry"])
+        elif method == "Page.domContentEventFired":
+            self._pages += 1
         elif method == "Network.requestWillBeSent":
             self.requested.append(params["request"]["url"])
         elif method == "Browser.downloadWillBegin":
@@ -122,12 +124,25 @@ class Tab:
                 each[2] = each[2] or each[0] == params["guid"]
 
     def go(self, address):
-        """Open an address."""
+        """Open an address, and wait for its page."""
+        before = self._pages
         self._call("Page.navigate", {"url": address})
+        while self._pages == before:
+            self._next()
+
+    def wait_for_request(self, ending):
+        """Until an address that ends so was asked for."""
+        while not any(each.endswith(ending) for each in self.requested):
+            self._next()
 
     def appear(self, width, height=900, *, ratio=1, **features):
         """Take a size in pixels, and media features such as ``prefers_color_scheme="dark"``."""
-        size = {"width": width, "height": height, "deviceScaleFactor": ratio, "mobile": width < 600}
+        size = {
+            "width": width,
+            "height": height,
+            "deviceScaleFactor": ratio,
+            "mobile": width < 600,
+        }
         self._call("Emulation.setDeviceMetricsOverride", size)
         names = [{"name": k.replace("_", "-"), "value": v} for k, v in features.items()]
         self._call("Emulation.setEmulatedMedia", {"features": names})
@@ -174,6 +189,20 @@ class Tab:
             params["text"] = "\r"
         self._call("Input.dispatchKeyEvent", {"type": "keyDown", **params})
         self._call("Input.dispatchKeyEvent", {"type": "keyUp", **params})
+
+    def type(self, text):
+        """Write into what has the focus."""
+        self._call("Input.insertText", {"text": text})
+
+    def controls(self):
+        """The names that controls have for screen readers, in the order of the page."""
+        nodes = self._call("Accessibility.getFullAXTree")["nodes"]
+        roles = ("button", "checkbox", "combobox", "link", "radio", "slider", "textbox")
+        return [
+            node["name"]["value"]
+            for node in nodes
+            if not node["ignored"] and node["role"]["value"] in roles
+        ]
 
     def choose(self, selector, *paths):
         """Give files to a field."""

@@ -5,7 +5,7 @@ import { calm } from "./motion.js";
 import { Skeleton } from "./skeleton.js";
 
 const LEFT = [255, 140, 0], RIGHT = [30, 144, 255];
-const COCO17 = new Skeleton({
+export const COCO17 = new Skeleton({
   keypoints: ["nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
     "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle"],
   limbs: [[5, 6], [5, 11], [6, 12], [11, 12], [5, 7], [6, 8], [7, 9], [8, 10], [11, 13], [12, 14], [13, 15], [14, 16],
@@ -16,7 +16,7 @@ const COCO17 = new Skeleton({
   },
 });
 const TORSO = 1.2, SHOULDERS = 0.36, HIPS = 0.2, UPPER_ARM = 0.66, FOREARM = 0.6, THIGH = 0.92, SHIN = 0.88;
-const TALL = 4.9, WIDE = 9; // of a figure and of all three, in the same unit
+const TALL = 4.9, WIDE = 9.6; // of a figure and of all three, in the same unit
 const UNIT = 60; // pixels of the image, by which limbs are as wide as they are
 const TRAIL = 7, BEHIND = 0.055; // ghosts, seconds between them
 const STILL = 1.05; // the second that is shown to those who want no motion

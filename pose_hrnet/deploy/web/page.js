@@ -17,6 +17,7 @@ import { announce, element, megabytes } from "./words.js";
 const at = (id) => document.getElementById(id);
 
 const state = { model: null, skeleton: null, chosen: null, live: null, minPerson: 0.2, minPoint: 0.2 };
+let bitmap = {}; // the picture whose pixels are open, and their promise
 let kept = 0; // frames of the webcam
 const ask = (blob, signal) => findPoses(blob, state.model.limits, signal);
 const [personField, keypointField] = document.querySelectorAll(".slider");
@@ -57,7 +58,6 @@ function choose(picture) {
 }
 
 function select(picture) {
-  if (state.chosen !== picture) close(state.chosen);
   state.chosen = picture;
   render(state, parts);
 }
@@ -81,20 +81,13 @@ function clear() {
 async function display() {
   const picture = state.chosen;
   if (!picture || state.live) return;
-  picture.opened ??= createImageBitmap(picture.file).catch(() => null);
-  const image = await picture.opened;
+  if (bitmap.of !== picture) bitmap = { of: picture, opening: createImageBitmap(picture.file).catch(() => null) };
+  const image = await bitmap.opening;
   if (state.chosen !== picture || state.live) return;
   const { answer } = picture, { width, height } = answer ?? image ?? { width: 4, height: 3 };
   const isNew = Boolean(answer) && !picture.seen;
   picture.seen ||= isNew;
   stage.show({ image, width, height, poses: shownPoses(state, answer), skeleton: state.skeleton, mirrored: false }, isNew);
-}
-
-/** Free the pixels of a picture that is not shown any more. */
-async function close(picture) {
-  const opened = picture?.opened;
-  if (picture) picture.opened = null;
-  (await opened)?.close();
 }
 
 // --- The webcam
@@ -105,7 +98,7 @@ function startCamera(device) {
 }
 
 async function opened() {
-  state.live = {};
+  [state.live, bitmap] = [{}, {}];
   stage.show({ image: null, width: 4, height: 3, poses: [], skeleton: state.skeleton, mirrored: true });
   render(state, parts);
   announce("The webcam is on.");
@@ -158,6 +151,8 @@ function point(person, keypoint) {
 
 /** Nothing is left: the invitation is there again. */
 function home() {
+  bitmap = {};
+  stage.clear();
   dance(at("dancers"), () => !at("welcome").hidden);
   document.querySelector("#welcome button").focus();
 }

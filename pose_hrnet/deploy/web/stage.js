@@ -31,11 +31,23 @@ export class Stage {
 
   /** Show an image with poses; they grow into it where the reader likes motion. */
   show(shown, reveal = false) {
+    if (this.shown && this.shown.image !== shown.image) this.#free();
     const same = this.shown?.width === shown.width && this.shown?.height === shown.height;
     this.shown = shown;
     this.#glow();
     this.#begun = reveal && !calm() ? performance.now() : -Infinity;
     if (same) this.draw(); else this.fit();
+  }
+
+  /** Show nothing. */
+  clear() {
+    this.#free();
+    this.shown = null;
+  }
+
+  /** Give the memory of an open photograph back. */
+  #free() {
+    if (this.shown?.image instanceof ImageBitmap) this.shown.image.close();
   }
 
   set(view) {

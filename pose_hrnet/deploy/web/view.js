@@ -80,11 +80,12 @@ function renderFilm(state, { pictures, film }) {
 /** What the model is, and what the server takes. */
 export function renderModel(model, limits) {
   const facts = [
-    ...(model.ap == null ? [] : [`${model.metric ?? "AP"} ${Number(model.ap).toFixed(3)}`]),
+    ...(model.ap == null ? [] : [`${model.metric || "AP"} ${Number(model.ap).toFixed(3)}`]),
     model.detector ? `persons by ${model.detector.split(" (")[0]}` : "the whole picture is one person",
   ];
   at("model").replaceChildren(element("b", {}, model.name), element("span", {}, facts.map((fact) => ` · ${fact}`).join("")));
   at("limits").textContent = `JPEG, PNG or WebP, up to ${limits} each.`;
+  at("keeps").textContent = model.saves ? "They go to this server, which was told to keep them." : "They go to this server, which does not keep them.";
 }
 
 /** Tell those who do not see the page what became of a picture. */
