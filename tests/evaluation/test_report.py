@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from pose_hrnet.evaluation.report.examples import of_kinds, worst_typical_best
 from pose_hrnet.evaluation.report.numbers import collect
 from pose_hrnet.evaluation.report.write import write_report
 from pose_hrnet.evaluation.scorer import FileTruth
-from pose_hrnet.evaluation.statistics.results import MatchedFile
+from pose_hrnet.evaluation.statistics.bootstrap import bootstrap
+from pose_hrnet.evaluation.statistics.results import DrawnFile, MatchedFile
 from pose_hrnet.keypoints.skeleton import COCO17
 from tests.helpers.browser import browse, check_sorted
 from tests.helpers.builders import make_people, write_annotations, write_images
@@ -64,6 +66,11 @@ def report(folder, output, *, results="a.json", annotations="people.json", **opt
     return write_report(folder / results, truth, output, replicates=DRAWS, **options)
 
 
+def numbers_of(folder):
+    file = MatchedFile.of(FileTruth.of(folder / "people.json"), folder / "a.json")
+    return collect(DrawnFile.of(file, replicates=DRAWS))
+
+
 def checked(page):
     """No number that is none, and nothing from elsewhere."""
     text = re.sub(r"data:image/jpeg;base64,[\w+/=]*|<style>.*?</style>|<script>.*?</script>", "",
@@ -100,7 +107,7 @@ def test_the_page_says_what_the_numbers_say(data, tmp_path):
     assert f"AP is {scores['AP']:.3f}, 95 % interval" in written.findings[0]
     for name in ("AP50", "AP75", "AR"):
         assert f"{name} {scores[name]:.3f}" in words
-    numbers = collect(MatchedFile.of(FileTruth.of(data / "people.json"), data / "a.json"))
+    numbers = numbers_of(data)
     overall = numbers.diagnosis.overall
     assert f"{overall.found} of 24 persons are found at OKS 0.1" in words
     assert f"{100 * overall.shares['inversion']:.1f} % inversions" in words
@@ -127,13 +134,15 @@ def test_against_reads_and_draws_each_file_once(data, tmp_path, monkeypatch):
         return read_results(path, count)
 
     monkeypatch.setattr("pose_hrnet.evaluation.statistics.results.read_results", reading)
-    monkeypatch.delattr("pose_hrnet.evaluation.statistics.comparison.bootstrap")
+    drawn = Mock(wraps=bootstrap)
+    monkeypatch.setattr("pose_hrnet.evaluation.statistics.results.bootstrap", drawn)
     report(data, tmp_path / "report.html", against="b.json")
     assert sorted(read) == ["a.json", "b.json"]
+    assert drawn.call_count == 2
 
 
 def test_examples_are_who_they_are_said_to_be(data):
-    numbers = collect(MatchedFile.of(FileTruth.of(data / "people.json"), data / "a.json"))
+    numbers = numbers_of(data)
     errors = numbers.diagnosis.errors
     chosen = worst_typical_best(numbers)
     oks = {name: [errors.oks[each.error] for each in row] for name, row in chosen.items()}

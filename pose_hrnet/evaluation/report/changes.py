@@ -11,12 +11,7 @@ from pose_hrnet.evaluation.matching import MIN_KEYPOINTS
 from pose_hrnet.evaluation.report.examples import SHOWN, Pictures
 from pose_hrnet.evaluation.report.numbers import Numbers
 from pose_hrnet.evaluation.report.page import interval_cell
-from pose_hrnet.evaluation.statistics.comparison import (
-    DrawnFile,
-    Pair,
-    ResultsComparison,
-    compare_drawn,
-)
+from pose_hrnet.evaluation.statistics.comparison import Pair, ResultsComparison, compare_drawn
 from pose_hrnet.evaluation.statistics.keypoints import is_of_keypoint
 from pose_hrnet.evaluation.statistics.results import MatchedFile
 from pose_hrnet.keypoints.records import Image
@@ -45,8 +40,7 @@ class Changes:
     @classmethod
     def between(cls, other: Numbers, numbers: Numbers) -> Changes:
         """Compare numbers that are of the same draws."""
-        sides = [[DrawnFile(each.file, each.draws)] for each in (other, numbers)]
-        return cls(other, numbers, compare_drawn(sides))
+        return cls(other, numbers, compare_drawn([[other.drawn], [numbers.drawn]]))
 
     @property
     def pair(self) -> Pair:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pose_hrnet.data.missing import why_unreadable
+from pose_hrnet.evaluation.evaluate import METRICS_FILE
 from pose_hrnet.evaluation.matching import MIN_KEYPOINTS
 from pose_hrnet.evaluation.report import page as parts
 from pose_hrnet.evaluation.report.changes import Changes, changes_section, short_name
@@ -23,7 +24,7 @@ from pose_hrnet.evaluation.report.findings import findings
 from pose_hrnet.evaluation.report.numbers import Numbers, collect
 from pose_hrnet.evaluation.scorer import METRICS, FileTruth
 from pose_hrnet.evaluation.statistics.bootstrap import REPLICATES
-from pose_hrnet.evaluation.statistics.results import MatchedFile, check_common_images
+from pose_hrnet.evaluation.statistics.results import DrawnFile, MatchedFile, check_common_images
 from pose_hrnet.system.files import write_text
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.visualize import html
@@ -75,7 +76,7 @@ class Written:
 
 
 def write_report(
-    results: Path,
+    results: Path | DrawnFile,
     truth: FileTruth,
     output: Path,
     *,
@@ -87,8 +88,8 @@ def write_report(
     """Score results, find their errors, draw them, and write all of it as a page.
 
     Args:
-        results: COCO keypoint results of any program. Beside those of `evaluate` stands what
-            produced them, in ``metrics.json``, and is told, too.
+        results: COCO keypoint results of any program, or what was drawn of them. Beside those of
+            `evaluate` stands what produced them, in ``metrics.json``, and is told, too.
         truth: Annotations.
         output: The HTML file.
         images: Folder of the images; None: no pictures.
@@ -101,16 +102,19 @@ def write_report(
         ValueError: If a file is malformed or of other images, or there is nobody to find.
         OSError: If the file cannot be written.
     """
-    file = MatchedFile.of(truth, results)
+    file = results.file if isinstance(results, DrawnFile) else MatchedFile.of(truth, results)
     other = None if against is None else MatchedFile.of(truth, against)
     if other is not None:
         check_common_images([other, file])
     with progress.task("report", 4 + 2 * (other is not None), "steps") as bar:
-        numbers = collect(file, replicates=replicates)
+        if not isinstance(results, DrawnFile):
+            results = DrawnFile.of(file, replicates=replicates)
+        numbers = collect(results)
         bar.advance()
         changes = None
         if other is not None:
-            changes = Changes.between(collect(other, replicates=replicates), numbers)
+            drawn = DrawnFile.of(other, replicates=replicates)
+            changes = Changes.between(collect(drawn), numbers)
             bar.advance(2)
         pictures = None if images is None else Pictures(numbers, images)
         sections = [parts.numbers_section(numbers), parts.errors_section(numbers)]
@@ -127,13 +131,11 @@ def write_report(
         if changes is not None:
             said.insert(0, changes.sentence)
         content = html.page(
-            f"{short_name(results)} on {Path(truth.name).name}",
+            f"{short_name(Path(file.name))} on {Path(truth.name).name}",
             f"{METRICS[truth.metric].title}. {_counts(numbers)}.",
             [
                 _tiles(numbers),
-                html.side_by_side(
-                    html.sentences(said), html.facts(_facts(numbers, results, against))
-                ),
+                html.side_by_side(html.sentences(said), html.facts(_facts(numbers, against))),
                 *(html.paragraph(note, note=True) for note in notes),
             ],
             sections,
@@ -162,11 +164,11 @@ def _tiles(numbers: Numbers) -> str:
     return html.tiles(entries)
 
 
-def _facts(numbers: Numbers, results: Path, against: Path | None) -> list[tuple[str, str]]:
-    facts = [("results", str(results)), ("annotations", numbers.file.truth.name)]
+def _facts(numbers: Numbers, against: Path | None) -> list[tuple[str, str]]:
+    facts = [("results", numbers.file.name), ("annotations", numbers.file.truth.name)]
     if against is not None:
         facts.insert(1, ("compared with", str(against)))
-    facts += _provenance(results, numbers.ap)
+    facts += _provenance(Path(numbers.file.name), numbers.ap)
     facts.append(
         ("scored by", f"{numbers.file.matched.evaluator}; pose_hrnet {version('pose-hrnet')}")
     )
@@ -175,7 +177,7 @@ def _facts(numbers: Numbers, results: Path, against: Path | None) -> list[tuple[
 
 def _provenance(results: Path, ap: float) -> list[tuple[str, str]]:
     """What `evaluate` wrote beside the results, if it is of them."""
-    path = results.with_name("metrics.json")
+    path = results.with_name(METRICS_FILE)
     try:
         said: Any = json.loads(path.read_text("utf-8"))
         is_theirs = abs(float(said["AP"]) - ap) < 1e-9
