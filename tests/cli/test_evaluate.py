@@ -12,12 +12,14 @@ from pose_hrnet.cli.options import expected_crops
 from pose_hrnet.evaluation.statistics import results
 from pose_hrnet.evaluation.statistics.bootstrap import bootstrap
 from pose_hrnet.keypoints.codec import HeatmapCodec
-from pose_hrnet.keypoints.skeleton import COCO17
+from pose_hrnet.keypoints.skeleton import COCO17, MPII16
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.hrnet import HRNet
 from pose_hrnet.models.weights.load import save_model
 from tests.helpers.builders import make_people, write_annotations, write_images
 from tests.helpers.command_line import run_here
+from tests.helpers.mpii_files import row as mpii_row
+from tests.helpers.mpii_files import write as write_mpii
 from tests.helpers.opened import opened_files
 
 
@@ -202,6 +204,18 @@ def test_intervals_stand_in_the_metrics(files, tmp_path):
     assert {"PCK@0.1", "OKS nose", "PCK@0.1 left_wrist"} < {*found["values"]}
     _, metrics = evaluate(files, tmp_path)
     assert "intervals" not in metrics
+
+
+def test_mpii_has_no_intervals_and_the_metrics_say_why(files, tmp_path):
+    model = HRNet(width=8, num_keypoints=16, stem_width=8, stem_blocks=1, branch_blocks=1)
+    card = ModelCard(model.architecture, MPII16, HeatmapCodec("gaussian", (64, 96), sigma=1.5))
+    save_model(tmp_path / "tiny.safetensors", model.state_dict(), card)
+    (tmp_path / "images").symlink_to(files / "images")
+    write_mpii(tmp_path / "mpii.json", mpii_row(next((files / "images").iterdir()).name))
+    said, metrics = evaluate(tmp_path, tmp_path / "out", "--intervals", name="mpii")
+    reason = metrics["intervals"]["left_out"]
+    assert reason.startswith("PCKh of ")
+    assert f"note: there are no intervals: {reason}" in said
 
 
 def test_intervals_of_an_evaluation_and_of_a_results_file(files, tmp_path):
