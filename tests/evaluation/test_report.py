@@ -17,6 +17,7 @@ from pose_hrnet.evaluation.report.write import write_report
 from pose_hrnet.evaluation.scorer import FileTruth
 from pose_hrnet.evaluation.statistics.bootstrap import bootstrap
 from pose_hrnet.evaluation.statistics.results import DrawnFile, MatchedFile
+from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
 from tests.helpers.browser import browse, check_sorted
 from tests.helpers.builders import make_people, write_annotations, write_images
@@ -91,6 +92,7 @@ def test_a_page_loads_nothing_and_every_table_sorts(data, tmp_path):
         assert all(seen["pictures"])
         assert len(seen["pictures"]) > 40
         assert all(seen["charts"])
+        assert seen["cut"] == []
         assert len(seen["charts"]) >= 8
         assert len(seen["tables"]) >= 9
         for table in seen["tables"]:
@@ -173,6 +175,27 @@ def test_evaluates_own_results_say_what_produced_them(data, tmp_path):
         words = checked(tmp_path / "r.html")
         assert ("some.safetensors" in words) == told
         assert words.startswith("run on people.json")
+
+
+def test_a_page_of_two_evaluations_says_what_produced_both(data, tmp_path):
+    ap = score_results(data / "people.json", data / "a.json").values["AP"]
+    codec = HeatmapCodec("udp", (64, 96)).to_dict()
+    for name, flip in (("a", True), ("b", False)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "results.json").write_text((data / "a.json").read_text())
+        facts = {"checkpoint": "some.safetensors", "codec": codec, "flip_test": flip, "nms": None,
+                 "flip_shift_cells": 1 if flip else None}  # fmt: skip
+        (tmp_path / name / "metrics.json").write_text(json.dumps({"AP": ap, "evaluated": facts}))
+    write_report(
+        tmp_path / "b/results.json",
+        FileTruth.of(data / "people.json"),
+        tmp_path / "r.html",
+        against=tmp_path / "a/results.json",
+        replicates=DRAWS,
+    )
+    words = checked(tmp_path / "r.html")
+    assert "checkpoint some.safetensors codec udp, sigma 2, blur 11, 64x96 -> " in words
+    assert "flip test no; of A yes flip shift cells none; of A 1 scored by" in words
 
 
 @pytest.mark.parametrize("case", ["none matched", "one image", "all misses", "no results"])

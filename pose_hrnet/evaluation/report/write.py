@@ -14,6 +14,7 @@ from pose_hrnet.evaluation.matching import MIN_KEYPOINTS
 from pose_hrnet.evaluation.report import page as parts
 from pose_hrnet.evaluation.report.changes import Changes, changes_section, short_name
 from pose_hrnet.evaluation.report.examples import (
+    LEGEND,
     Pictures,
     draw,
     of_kinds,
@@ -25,6 +26,7 @@ from pose_hrnet.evaluation.report.numbers import Numbers, collect
 from pose_hrnet.evaluation.scorer import METRICS, FileTruth
 from pose_hrnet.evaluation.statistics.bootstrap import REPLICATES
 from pose_hrnet.evaluation.statistics.results import DrawnFile, MatchedFile, check_common_images
+from pose_hrnet.keypoints.simcc import codec_of
 from pose_hrnet.system.files import write_text
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.visualize import html
@@ -42,10 +44,11 @@ _SHOWN = {
     "not found": "Persons whom no result finds, the largest first",
     "background": "Results that find nobody, the surest first",
 }
-_LEGEND = [
-    ("c-truth", "annotated"), ("c-found", "predicted"), ("c-jitter", "jitter"),
-    ("c-inversion", "inversion"), ("c-swap", "swap"), ("c-miss", "miss"),
-]  # fmt: skip
+_TOLD = (
+    "checkpoint", "weights", "backend", "boxes", "detector", "codec", "flip_test",
+    "flip_shift_cells", "nms", "calibrated", "precision",
+)  # fmt: skip
+"""Of what `evaluate` says of itself."""
 METHODS = (
     "Persons and results are matched at OKS 0.1 by COCO's greedy rule. A keypoint's similarity to "
     "a place is exp(-d\N{SUPERSCRIPT TWO} / (2 A k\N{SUPERSCRIPT TWO})), A the area of the person "
@@ -135,7 +138,9 @@ def write_report(
             f"{METRICS[truth.metric].title}. {_counts(numbers)}.",
             [
                 _tiles(numbers),
-                html.side_by_side(html.sentences(said), html.facts(_facts(numbers, against))),
+                html.side_by_side(
+                    html.sentences(said), html.facts(_facts(numbers, changes and changes.other))
+                ),
                 *(html.paragraph(note, note=True) for note in notes),
             ],
             sections,
@@ -164,36 +169,52 @@ def _tiles(numbers: Numbers) -> str:
     return html.tiles(entries)
 
 
-def _facts(numbers: Numbers, against: Path | None) -> list[tuple[str, str]]:
+def _facts(numbers: Numbers, other: Numbers | None) -> list[tuple[str, str]]:
     facts = [("results", numbers.file.name), ("annotations", numbers.file.truth.name)]
-    if against is not None:
-        facts.insert(1, ("compared with", str(against)))
-    facts += _provenance(Path(numbers.file.name), numbers.ap)
+    theirs: dict[str, str] = {}
+    if other is not None:
+        facts.insert(1, ("compared with", other.file.name))
+        theirs = _provenance(other)
+    facts += _produced(_provenance(numbers), theirs)
     facts.append(
         ("scored by", f"{numbers.file.matched.evaluator}; pose_hrnet {version('pose-hrnet')}")
     )
     return facts
 
 
-def _provenance(results: Path, ap: float) -> list[tuple[str, str]]:
+def _produced(own: dict[str, str], theirs: dict[str, str]) -> list[tuple[str, str]]:
+    """What produced the results, and those that they are compared with where that is other."""
+    told = []
+    for name in _TOLD if own else ():
+        words, other = own.get(name, "none"), theirs.get(name, "none")
+        if theirs and words != other:
+            words += f"; of A {other}"
+        if words != "none":
+            told.append((name.replace("_", " "), words))
+    return told
+
+
+def _provenance(numbers: Numbers) -> dict[str, str]:
     """What `evaluate` wrote beside the results, if it is of them."""
-    path = results.with_name(METRICS_FILE)
+    path = Path(numbers.file.name).with_name(METRICS_FILE)
     try:
         said: Any = json.loads(path.read_text("utf-8"))
-        is_theirs = abs(float(said["AP"]) - ap) < 1e-9
+        is_theirs = abs(float(said["AP"]) - numbers.ap) < 1e-9
         facts = said["evaluated"].items() if is_theirs else ()
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return []
-    told = ("checkpoint", "weights", "backend", "boxes", "codec", "flip_test", "nms", "precision")
-    return [(name.replace("_", " "), _short(value)) for name, value in facts if name in told]
+        return {}
+    return {name: _short(value) for name, value in facts if name in _TOLD and value is not None}
 
 
 def _short(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {each}" for key, each in value.items())[:300]
+        try:
+            return str(codec_of(value))
+        except (ValueError, TypeError, KeyError):
+            return ", ".join(f"{key} {each}" for key, each in value.items())[:300]
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "not known" if value is None else str(value)[:300]
+    return str(value)[:300]
 
 
 def _notes(numbers: Numbers, pictures: Pictures | None) -> list[str]:
@@ -207,7 +228,7 @@ def _pictures_section(numbers: Numbers, pictures: Pictures | None) -> Section:
     if pictures is None:
         words = "No pictures: no folder of images was given. --images names it."
         return Section(title, (html.paragraph(words),))
-    blocks = [html.legend_of(_LEGEND)]
+    blocks = [html.legend_of(LEGEND)]
     drawn = 0
     for name, examples in {**worst_typical_best(numbers), **of_kinds(numbers)}.items():
         if not examples:
