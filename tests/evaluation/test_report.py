@@ -194,7 +194,7 @@ def test_a_page_of_two_evaluations_says_what_produced_both(data, tmp_path):
         replicates=DRAWS,
     )
     words = checked(tmp_path / "r.html")
-    assert "checkpoint some.safetensors codec udp, sigma 2, blur 11, 64x96 -> " in words
+    assert "checkpoint some.safetensors codec udp, sigma 2, blur 11, 96x64" in words
     assert "flip test no; of A yes flip shift cells none; of A 1 scored by" in words
 
 

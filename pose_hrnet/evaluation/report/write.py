@@ -139,7 +139,8 @@ def write_report(
             [
                 _tiles(numbers),
                 html.side_by_side(
-                    html.sentences(said), html.facts(_facts(numbers, changes and changes.other))
+                    html.sentences(said),
+                    html.facts(_facts(numbers, changes.other if changes else None)),
                 ),
                 *(html.paragraph(note, note=True) for note in notes),
             ],
