@@ -48,7 +48,9 @@ class Connection(H11Protocol):
             _cancel(self._due)
 
     def on_response_complete(self) -> None:
-        """After an answer the next head has as long."""
+        """After an answer the next head has as long; the rest of a refused body comes before it,
+        and is thrown away, so that its client sees the answer.
+        """
         self._due = self._end_in_time()
         super().on_response_complete()
 
