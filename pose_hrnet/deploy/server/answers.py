@@ -16,6 +16,7 @@ from pose_hrnet.inference.formats.openpose import openpose_people
 from pose_hrnet.keypoints.exchange import persons
 from pose_hrnet.keypoints.records import ImageId, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.system.files import encode_json
 from pose_hrnet.system.text import in_utf8
 
 ERRORS = "Pose-Errors"
@@ -73,6 +74,8 @@ def problem(refused: Refused) -> Response:
     headers = {}
     if refused.retry_after is not None:
         headers["Retry-After"] = str(refused.retry_after)
+    if refused.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     return json_response({"error": str(refused)}, headers, refused.status)
 
 

@@ -131,9 +131,9 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def run(app: ASGIApp, listener: socket.socket, on_drain: Callable[[], None]) -> None:
-    """Serve until a signal, and answer what is under way."""
-    config = uvicorn.Config(
+def config_of(app: ASGIApp) -> uvicorn.Config:
+    """How uvicorn serves an application."""
+    return uvicorn.Config(
         app,
         http=Connection,
         ws="none",
@@ -146,7 +146,11 @@ def run(app: ASGIApp, listener: socket.socket, on_drain: Callable[[], None]) -> 
         timeout_keep_alive=_KEPT_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    Server(config, on_drain).run(sockets=[listener])
 
 
-__all__ = ["listen", "run"]
+def run(app: ASGIApp, listener: socket.socket, on_drain: Callable[[], None]) -> None:
+    """Serve until a signal, and answer what is under way."""
+    Server(config_of(app), on_drain).run(sockets=[listener])
+
+
+__all__ = ["Connection", "Server", "config_of", "listen", "run"]

@@ -19,6 +19,7 @@ MOST_SCANS = 100
 _NO_THREAD = "all decoders are busy; try again later"
 _TURNS = 3
 """Times the seconds of a piece of work that one waits for a thread."""
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF")
 _SCAN = b"\xff\xda"
 _JPEG = ("JPEG", "MPO")
 _OPAQUE, _WITH_ALPHA = 8, 18
@@ -47,7 +48,8 @@ def check_header(name: str, data: bytes, limits: Limits) -> int:
         _, image = open_image(name, data, FORMATS)
         frames = int(getattr(image, "n_frames", 1))
     except ImageError as error:
-        status = {"not an image": 415, "unreadable": 413}.get(error.fault, 422)
+        other = error.fault == "not an image" and not data.startswith(_SIGNATURES)
+        status = 415 if other else 413 if error.fault == "unreadable" else 422
         raise Refused(status, str(error)) from None
     except Exception:  # Pillow counts frames by reading on
         raise Refused(422, f"image {name} is damaged; fetch or write it again") from None

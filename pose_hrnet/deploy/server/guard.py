@@ -70,8 +70,7 @@ class Guard:
 
     def _refused(self, scope: Scope) -> Refused | None:
         headers, path = Headers(scope=scope), scope["path"]
-        host = urlsplit(f"//{headers.get('host', '')}").hostname if _plain(headers) else None
-        if self.hosts is not None and host not in self.hosts:
+        if self.hosts is not None and _host_name(headers) not in self.hosts:
             return Refused(421, f"this server is called {', '.join(self.hosts)}; use one of them")
         origin = headers.get("origin")
         if origin is not None and _place(origin) != headers.get("host", "").lower():
@@ -85,13 +84,12 @@ class Guard:
         return Refused(401, "give the server's token: Authorization: Bearer TOKEN")
 
 
-def _plain(headers: Headers) -> bool:
-    """Whether the Host header can be taken apart."""
+def _host_name(headers: Headers) -> str | None:
+    """The name in the Host header, without a port."""
     try:
-        urlsplit(f"//{headers.get('host', '')}")
+        return urlsplit(f"//{headers.get('host', '')}").hostname
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def _place(origin: str) -> str:
