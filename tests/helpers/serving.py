@@ -62,18 +62,18 @@ def picture(size=(64, 48), kind="JPEG", seed=0, **options) -> bytes:
     return stream.getvalue()
 
 
-def said(port: int, data: bytes, *, ends: bool = True) -> bytes:
+def said(port: int, data: bytes, *, leaves: bool = False) -> bytes:
     """All that a server answers to bytes.
 
     Args:
         port: Of the loopback.
         data: What is sent.
-        ends: Whether the client then says that it sends no more.
+        leaves: Whether the client then sends no more, which a server takes for its leaving.
     """
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         try:
             connection.sendall(data)
-            if ends:
+            if leaves:
                 connection.shutdown(socket.SHUT_WR)
             return b"".join(iter(lambda: connection.recv(65536), b""))
         except (ConnectionError, BrokenPipeError):
