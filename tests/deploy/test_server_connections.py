@@ -85,9 +85,8 @@ def test_a_length_that_lies(port):
 
 
 def test_a_client_sees_why_his_large_body_is_refused(port):
-    answer = httpx2.post(
-        f"http://127.0.0.1:{port}/v1/poses", content=bytes(40_000_000), headers=JPEG
-    )
+    address = f"http://127.0.0.1:{port}/v1/poses"
+    answer = httpx2.post(address, content=bytes(40_000_000), headers=JPEG)
     assert answer.status_code == 413
 
     def pieces():
@@ -164,11 +163,10 @@ def test_the_command_serves_and_drains(tmp_path):
     assert len(list((tmp_path / "kept").iterdir())) == 4
 
 
+@pytest.mark.slow
 def test_a_token_may_stand_in_the_environment_and_other_addresses_are_warned_of():
-    with command("--host", "0.0.0.0", POSE_HRNET_TOKEN="from-the-environment") as (
-        process,
-        address,
-    ):
+    token = "from-the-environment"
+    with command("--host", "0.0.0.0", POSE_HRNET_TOKEN=token) as (process, address):
         local = address.replace("0.0.0.0", "127.0.0.1")
         assert httpx2.get(f"{local}/v1/model").status_code == 401
         shown = {"authorization": f"Bearer {token}"}

@@ -223,8 +223,8 @@ def _boxes(rng: random.Random, kind: str) -> Attack:
 
 def _lines(rng: random.Random, kind: str) -> Attack:
     targets = (
-        "/v1/poses?format=coco", "/v1/poses?overlay=jpeg&min_score=1e400", "/static/%00", "//", "*",
-        "/v1/../../x", "/static/..%2f..%2fsetup.cfg", "/v1/poses?boxes=[[1,2,3,4]]",
+        "/v1/poses?format=coco", "/v1/poses?overlay=jpeg&min_score=1e400", "/static/%00", "//",
+        "*", "/v1/../../x", "/static/..%2f..%2fsetup.cfg", "/v1/poses?boxes=[[1,2,3,4]]",
     )  # fmt: skip
     data = request(picture(), target=rng.choice(targets))
     head, _, body = data.partition(b"\r\n\r\n")
