@@ -35,7 +35,12 @@ log = logging.getLogger(__name__)
 
 WEB = Path(__file__).parents[1] / "web"
 """The page and what belongs to it."""
-_MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
+_MEDIA_TYPES = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+}
 _GONE = 499
 """What the count of answers calls a client that went away."""
 
@@ -192,6 +197,7 @@ class PoseServer:
                 "max_persons": limits.max_persons,
                 "max_queue": limits.max_queue,
             },
+            "saves": self.settings.keep is not None,
             "version": __version__,
         })  # fmt: skip
 
