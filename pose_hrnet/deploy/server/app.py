@@ -197,7 +197,7 @@ class PoseServer:
                 "max_persons": limits.max_persons,
                 "max_queue": limits.max_queue,
             },
-            "saves": self.settings.keep is not None,
+            "saves": self.settings.save is not None,
             "version": __version__,
         })  # fmt: skip
 
