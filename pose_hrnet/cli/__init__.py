@@ -16,6 +16,7 @@ video       what of it is about videos, cameras and streams
 detect      pose-hrnet detect
 track       pose-hrnet track
 export      pose-hrnet export
+serve       pose-hrnet serve
 data        pose-hrnet data ...
 weights     pose-hrnet weights ...
 runs        pose-hrnet runs

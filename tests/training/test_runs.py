@@ -211,6 +211,7 @@ def test_the_page_lays_the_curves_over_one_another(tmp_path):
     seen = browse(page, tmp_path)
     assert seen["errors"] == seen["blocked"] == seen["loaded"] == []
     assert all(seen["charts"])
+    assert seen["cut"] == []
     assert len(seen["charts"]) == 4
     for table in seen["tables"]:
         check_sorted(table)
