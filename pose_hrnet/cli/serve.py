@@ -60,6 +60,14 @@ def serve(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="0: any that is free.")
     ] = SERVED_PORT,
+    server_name: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Name that clients call the server by, where a proxy stands before it; may be "
+            "repeated. Other names are then refused, as they are where this machine alone is "
+            "served.",
+        ),
+    ] = None,
     token: Annotated[
         str | None,
         typer.Option(
@@ -132,6 +140,7 @@ def serve(
     if whole_image and detector_threshold is not None:
         raise ValueError("--detector-threshold does nothing with --whole-image; leave it out")
     _check_token(token)
+    names = [name.lower() for name in server_name or ()]
     settings = ServerSettings(
         Limits(
             max_body_bytes=max_body_mb * 10**6,
@@ -142,7 +151,8 @@ def serve(
         max_batch=max_batch,
         max_wait_ms=max_wait_ms,
         token=token,
-        hosts=LOOPBACK if host in LOOPBACK else None,
+        hosts=(*LOOPBACK, *names) if names or host in LOOPBACK else None,
+        save=save,
     )
     with listen(host, port) as listener:
         if host not in LOOPBACK and token is None:

@@ -7,7 +7,7 @@ import os
 import re
 import unicodedata
 import warnings
-from functools import cache
+from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -306,7 +306,7 @@ def tells_damage(error: ValueError) -> bool:
     return "orrupt JPEG data" in str(error) and "extraneous bytes" not in str(error)
 
 
-@cache
+@lru_cache(maxsize=1000)  # names may come from anywhere, for ever
 def _name_damaged(path: str) -> None:
     log.warning(
         "image %s is a JPEG that is damaged inside: part of it is grey or out of place; fetch or "
@@ -319,8 +319,8 @@ def pillow_rgb(image: PIL.Image.Image) -> Image:
     """8-bit RGB of any picture that Pillow opens."""
     if image.mode.startswith("I"):
         # 16-bit grayscale: I;16, I;16B or, from older versions of Pillow, I.
-        gray = np.asarray(image, dtype=np.int64).clip(0, 65535) >> 8
-        return np.repeat(gray[..., None], 3, axis=2).astype(np.uint8)
+        gray = (np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8)
+        return np.repeat(gray[..., None], 3, axis=2)
     if has_alpha(image):
         picture = image.convert("RGBA")
         white = PIL.Image.new("RGBA", picture.size, (255, 255, 255, 255))

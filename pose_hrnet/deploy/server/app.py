@@ -9,26 +9,26 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from fastapi import FastAPI, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
 from pose_hrnet.deploy.server import metrics as told
-from pose_hrnet.deploy.server.answers import Answer, Answers, Model, Options, Problem, problem
-from pose_hrnet.deploy.server.bodies import IMAGE_TYPES, MULTIPART, Upload, discard, read_uploads
+from pose_hrnet.deploy.server.answers import Answers, json_response
+from pose_hrnet.deploy.server.bodies import read_uploads
+from pose_hrnet.deploy.server.contract import BODY, PROBLEMS, Answer, Model, Options
+from pose_hrnet.deploy.server.errors import answer_errors
 from pose_hrnet.deploy.server.guard import Guard
-from pose_hrnet.deploy.server.limits import House, Limits, Refused
+from pose_hrnet.deploy.server.limits import House, Limits
 from pose_hrnet.deploy.server.metrics import Metrics
-from pose_hrnet.deploy.server.pipeline import Pipeline, Posed
+from pose_hrnet.deploy.server.pipeline import Pipeline
+from pose_hrnet.deploy.server.saving import Keeper
 from pose_hrnet.inference.estimator import PoseEstimator
 from pose_hrnet.models.weights.identity import Identity
 from pose_hrnet.system.defaults import CROPS_PER_PASS, SERVED_WAIT_MS
 from pose_hrnet.system.extras import __version__
-from pose_hrnet.system.files import encode_json
 from pose_hrnet.visualize.poses import PERSONS, side_colors
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class ServerSettings:
         max_wait_ms: Milliseconds that a crop waits for others.
         token: That clients must show; None: none.
         hosts: Names that the server may be called by; None: any.
-        keep: Is given what came and what was answered, for `--save`; None: nothing is stored.
+        save: Folder to keep images and answers in; None: nothing is stored.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -65,7 +65,7 @@ class ServerSettings:
     max_wait_ms: float = SERVED_WAIT_MS
     token: str | None = None
     hosts: Sequence[str] | None = None
-    keep: Callable[[Sequence[Upload], Sequence[Posed]], None] | None = None
+    save: Path | None = None
 
 
 class PoseServer:
@@ -103,6 +103,8 @@ class PoseServer:
         self.answers = Answers(
             Model(name=identity.name, hash=identity.sha256), self.estimator.skeleton
         )
+        save = self.settings.save
+        self.keeper = None if save is None else Keeper(save, self.answers.model)
         self.app: ASGIApp = Guard(
             self._routes(), self.settings.token, self.settings.hosts, self._count
         )
@@ -114,6 +116,8 @@ class PoseServer:
     def close(self) -> None:
         """End the threads."""
         self.pipeline.close()
+        if self.keeper is not None:
+            self.keeper.close()
 
     def _count(self, status: int) -> None:
         self.metrics.requests.labels(status).inc()
@@ -126,16 +130,13 @@ class PoseServer:
             redoc_url=None,
             swagger_ui_oauth2_redirect_url=None,
         )
-        app.add_exception_handler(Refused, _refused)
-        app.add_exception_handler(HTTPException, _http_error)
-        app.add_exception_handler(RequestValidationError, _bad_query)
-        app.add_exception_handler(Exception, _broken)
+        answer_errors(app)
         app.post(
             "/v1/poses",
             summary="Poses of the persons in images",
             response_model=Answer,
-            responses=_PROBLEMS,
-            openapi_extra=_BODY,
+            responses=PROBLEMS,
+            openapi_extra=BODY,
         )(self._poses)
         app.get("/v1/model", summary="The model, its keypoints, and the limits")(self._model)
         app.get("/healthz", summary="Whether it runs")(self._health)
@@ -156,12 +157,12 @@ class PoseServer:
             self.house.check_room()
             with self.house.holding() as held:
                 uploads = await read_uploads(request, options.boxes, self.house.limits, held)
-                images = await _while_there(request, self.pipeline.pose(uploads, held))
-                if self.settings.keep is not None:
-                    await self.pipeline.decoders.run(self.settings.keep, uploads, images)
-                if options.overlay is None:
-                    return self.answers.of(images, options)
-                return await self.pipeline.decoders.run(self.answers.of, images, options)
+                drawn = len(uploads) == 1 and options.overlay is not None
+                work = self.pipeline.pose(uploads, options.min_score if drawn else None)
+                images = await _while_there(request, work)
+                if self.keeper is not None:
+                    await self.keeper.keep(uploads, images)
+                return self.answers.of(images, options)
         except ClientDisconnect:
             self.metrics.gone.inc()
             return Response(status_code=_GONE)
@@ -172,7 +173,7 @@ class PoseServer:
         skeleton, limits = self.estimator.skeleton, self.settings.limits
         detector = self.estimator.detector
         own = PERSONS[0]
-        return _json({
+        return json_response({
             "name": self.identity.name,
             "hash": self.identity.sha256,
             "ap": self.identity.score,
@@ -196,62 +197,21 @@ class PoseServer:
                 "max_persons": limits.max_persons,
                 "max_queue": limits.max_queue,
             },
-            "saves": self.settings.keep is not None,
+            "saves": self.settings.save is not None,
             "version": __version__,
         })  # fmt: skip
 
     async def _health(self) -> Response:
         alive = not self.pipeline.decoders.all_stuck
-        return _json({"status": "ok" if alive else "stuck"}, 200 if alive else 503)
+        return json_response({"status": "ok" if alive else "stuck"}, status=200 if alive else 503)
 
     async def _ready(self) -> Response:
         full = self.house.images >= self.settings.limits.max_queue
         status = "draining" if self.draining else "full" if full else "ready"
-        return _json({"status": status}, 200 if status == "ready" else 503)
+        return json_response({"status": status}, status=200 if status == "ready" else 503)
 
     async def _metrics(self) -> Response:
         return Response(self.metrics.text(), media_type=told.MEDIA_TYPE)
-
-
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": what}
-    for status, what in {
-        400: "The request cannot be read.",
-        401: "The token is missing or wrong.",
-        403: "A page of another site asks.",
-        408: "The body came too slowly.",
-        413: "The body or its image is too large.",
-        415: "The body is no image that is taken.",
-        421: "The server is not called so.",
-        422: "The image is damaged, or an option is not one.",
-        503: "Too much waits already; Retry-After says when to try again.",
-    }.items()
-}
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            **{kind: {"schema": {"type": "string", "format": "binary"}} for kind in IMAGE_TYPES},
-            MULTIPART: {
-                "schema": {
-                    "type": "object",
-                    "required": ["image"],
-                    "properties": {
-                        "image": {
-                            "type": "array",
-                            "items": {"type": "string", "format": "binary"},
-                        },
-                        "boxes": {
-                            "type": "string",
-                            "description": "JSON: for each image a list of "
-                            "[left, top, right, bottom], or null.",
-                        },
-                    },
-                }
-            },
-        },
-    }
-}
 
 
 async def _while_there(request: Request, work: Awaitable[Result]) -> Result:
@@ -279,37 +239,6 @@ async def _left(request: Request) -> None:
     """Wait until the client has gone away."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def _json(content: Any, status: int = 200) -> Response:
-    return Response(encode_json(content), status, media_type="application/json")
-
-
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
-    if error.unread:
-        await discard(request.receive, request.headers, 10**8)
-    return problem(error)
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    words = {404: "there is nothing at this address", 405: "this method is not taken here"}
-    said = words.get(error.status_code, "the request cannot be read")
-    response = problem(Refused(error.status_code, said))
-    response.headers.update(error.headers or {})
-    return response
-
-
-async def _bad_query(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"][1:])
-    return problem(Refused(422, f"option {where[:60]!r}: {first['msg'][:200]}"))
-
-
-async def _broken(request: Request, error: Exception) -> Response:
-    return problem(Refused(500, "something is wrong here; the server's log says what"))
 
 
 def _pages() -> dict[str, Callable[[], Awaitable[Response]]]:

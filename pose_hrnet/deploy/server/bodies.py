@@ -8,10 +8,9 @@ from typing import Any
 
 import anyio
 import msgspec
-from starlette.datastructures import Headers, UploadFile
+from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
-from starlette.types import Receive
 
 from pose_hrnet.deploy.server.limits import Held, Limits, Refused
 from pose_hrnet.system.text import counted, gigabytes, one_line, printable
@@ -22,7 +21,6 @@ Boxes = list[tuple[float, float, float, float]]
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp", "application/octet-stream")
 """Media types of a body that is an image; what it really is, its first bytes say."""
 MULTIPART = "multipart/form-data"
-DISCARD_SECONDS = 5.0
 _LONGEST_NAME = 100
 
 
@@ -62,10 +60,9 @@ async def read_uploads(
             415,
             f"the body is said to be {printable(kind[:60])!r}; send an image with the header "
             f"Content-Type: {', '.join(IMAGE_TYPES)}, or {MULTIPART} with parts named image",
-            unread=True,
         )
     if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise Refused(415, "the body is compressed; send it without Content-Encoding", unread=True)
+        raise Refused(415, "the body is compressed; send it without Content-Encoding")
     chunks = _counted(request, limits, held)
     try:
         with anyio.fail_after(limits.body_seconds):
@@ -76,7 +73,6 @@ async def read_uploads(
         raise Refused(
             408,
             f"the body did not come within {limits.body_seconds:g} s; send it faster",
-            unread=True,
         ) from None
     of_image = _parsed(boxes, Boxes | None, "a list of [left, top, right, bottom], or null")
     return [Upload(None, data, of_image)]
@@ -85,9 +81,7 @@ async def read_uploads(
 async def _counted(request: Request, limits: Limits, held: Held) -> AsyncIterator[bytes]:
     """The body in pieces, as long as it is not too large."""
     most, size = limits.max_body_bytes, 0
-    too_large = Refused(
-        413, f"the body has more than {gigabytes(most)}, the most that is taken", unread=True
-    )
+    too_large = Refused(413, f"the body has more than {gigabytes(most)}, the most that is taken")
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > most:
         raise too_large
@@ -97,24 +91,6 @@ async def _counted(request: Request, limits: Limits, held: Held) -> AsyncIterato
             raise too_large
         held.add(len(chunk))
         yield chunk
-
-
-async def discard(receive: Receive, headers: Headers, most: int) -> None:
-    """Let a client that is refused send on for a while, or it would not see why.
-
-    Args:
-        receive: Of ASGI.
-        headers: Of the request.
-        most: Bytes that are taken, and thrown away.
-    """
-    if "expect" in headers:  # it waits to be asked for its body
-        return
-    with anyio.move_on_after(DISCARD_SECONDS):
-        while most > 0:
-            message = await receive()
-            most -= len(message.get("body", b""))
-            if not message.get("more_body", False):
-                return
 
 
 class _InMemory(MultiPartParser):
@@ -193,4 +169,4 @@ def _parsed(text: str | None, kind: Any, expected: str) -> Any:
         ) from None
 
 
-__all__ = ["IMAGE_TYPES", "MULTIPART", "Boxes", "Upload", "discard", "read_uploads"]
+__all__ = ["IMAGE_TYPES", "MULTIPART", "Boxes", "Upload", "read_uploads"]

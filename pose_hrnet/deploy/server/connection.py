@@ -48,7 +48,9 @@ class Connection(H11Protocol):
             _cancel(self._due)
 
     def on_response_complete(self) -> None:
-        """After an answer the next head has as long."""
+        """After an answer the next head has as long; the rest of a refused body comes before it,
+        and is thrown away, so that its client sees the answer.
+        """
         self._due = self._end_in_time()
         super().on_response_complete()
 
@@ -129,9 +131,9 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def run(app: ASGIApp, listener: socket.socket, on_drain: Callable[[], None]) -> None:
-    """Serve until a signal, and answer what is under way."""
-    config = uvicorn.Config(
+def config_of(app: ASGIApp) -> uvicorn.Config:
+    """How uvicorn serves an application."""
+    return uvicorn.Config(
         app,
         http=Connection,
         ws="none",
@@ -144,7 +146,11 @@ def run(app: ASGIApp, listener: socket.socket, on_drain: Callable[[], None]) -> 
         timeout_keep_alive=_KEPT_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    Server(config, on_drain).run(sockets=[listener])
 
 
-__all__ = ["listen", "run"]
+def run(app: ASGIApp, listener: socket.socket, on_drain: Callable[[], None]) -> None:
+    """Serve until a signal, and answer what is under way."""
+    Server(config_of(app), on_drain).run(sockets=[listener])
+
+
+__all__ = ["Connection", "Server", "config_of", "listen", "run"]

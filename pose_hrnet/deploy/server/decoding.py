@@ -6,10 +6,9 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TypeVar
 
-from pose_hrnet.data.images import ImageError, decode_rgb, open_image
+from pose_hrnet.data.images import ImageError, decode_rgb, has_alpha, open_image
 from pose_hrnet.deploy.server.limits import Limits, Refused
 from pose_hrnet.keypoints.records import Image
 
@@ -20,37 +19,25 @@ MOST_SCANS = 100
 _NO_THREAD = "all decoders are busy; try again later"
 _TURNS = 3
 """Times the seconds of a piece of work that one waits for a thread."""
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF")
 _SCAN = b"\xff\xda"
-_TURNED = ("JPEG", "MPO")
+_JPEG = ("JPEG", "MPO")
+_OPAQUE, _WITH_ALPHA = 8, 18
+"""Bytes a pixel: Pillow's four, ours, and those of the white below what is transparent."""
 
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
-class Header:
-    """What an image says of itself before a pixel is decoded.
-
-    Attributes:
-        width: Pixels, as they are stored.
-        height: Likewise.
-    """
-
-    width: int
-    height: int
-
-    @property
-    def rgb_bytes(self) -> int:
-        """Of the decoded image."""
-        return 3 * self.width * self.height
-
-
-def read_header(name: str, data: bytes, limits: Limits) -> Header:
-    """What an image says of itself.
+def check_header(name: str, data: bytes, limits: Limits) -> int:
+    """What an image says of itself, before a pixel of it is decoded.
 
     Args:
         name: Names it in errors.
         data: The file.
         limits: Of pixels.
+
+    Returns:
+        Bytes of memory that decoding takes at most.
 
     Raises:
         Refused: If it is none, of another format, too large, or an animation.
@@ -61,27 +48,29 @@ def read_header(name: str, data: bytes, limits: Limits) -> Header:
         _, image = open_image(name, data, FORMATS)
         frames = int(getattr(image, "n_frames", 1))
     except ImageError as error:
-        status = {"not an image": 415, "unreadable": 413}.get(error.fault, 422)
+        other = error.fault == "not an image" and not data.startswith(_SIGNATURES)
+        status = 415 if other else 413 if error.fault == "unreadable" else 422
         raise Refused(status, str(error)) from None
     except Exception:  # Pillow counts frames by reading on
         raise Refused(422, f"image {name} is damaged; fetch or write it again") from None
-    if image.width * image.height > limits.max_pixels:
+    pixels = image.width * image.height
+    if pixels > limits.max_pixels:
         raise Refused(
             413,
             f"image {name} has {image.width:,} x {image.height:,} pixels, and at most "
             f"{limits.max_pixels:,} are taken here; scale it down",
         )
-    if frames > 1 and image.format not in _TURNED:
+    if frames > 1 and image.format not in _JPEG:
         raise Refused(
             422, f"image {name} is an animation of {frames:,} frames; send its frames one by one"
         )
-    if image.format in _TURNED and (scans := data.count(_SCAN)) > MOST_SCANS:
+    if image.format in _JPEG and (scans := data.count(_SCAN)) > MOST_SCANS:
         raise Refused(
             422,
             f"image {name} is a JPEG in {scans:,} scans, and at most {MOST_SCANS} are decoded "
             "here; write it again",
         )
-    return Header(image.width, image.height)
+    return pixels * (_WITH_ALPHA if has_alpha(image) else _OPAQUE)
 
 
 def decode(name: str, data: bytes) -> Image:
@@ -94,8 +83,6 @@ def decode(name: str, data: bytes) -> Image:
         return decode_rgb(name, data)
     except ImageError as error:
         raise Refused(422, str(error)) from None
-    except MemoryError:
-        raise Refused(503, f"there is no memory for image {name}", retry_after=10) from None
 
 
 class Decoders:
@@ -170,4 +157,4 @@ def _heard(result: asyncio.Future[Result], begun: asyncio.Event) -> None:
         result.exception()
 
 
-__all__ = ["Decoders", "Header", "decode", "read_header"]
+__all__ = ["Decoders", "check_header", "decode"]

@@ -11,7 +11,6 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pose_hrnet.deploy.server.answers import problem
-from pose_hrnet.deploy.server.bodies import discard
 from pose_hrnet.deploy.server.limits import Refused
 
 SECURITY_HEADERS = {
@@ -29,8 +28,6 @@ SECURITY_HEADERS = {
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 """Names of this machine for itself."""
-_DISCARDED = 10**8
-"""Bytes of a body that are taken so that its client sees why it is refused."""
 _OPEN = ("/", "/healthz", "/readyz")
 _OPEN_FOLDER = "/static/"
 
@@ -68,38 +65,31 @@ class Guard:
             await send(message)
 
         refused = self._refused(scope)
-        if refused is None:
-            await self.app(scope, receive, send_safely)
-            return
-        await discard(receive, Headers(scope=scope), _DISCARDED)
-        await problem(refused)(scope, receive, send_safely)
+        app: ASGIApp = self.app if refused is None else problem(refused)
+        await app(scope, receive, send_safely)
 
     def _refused(self, scope: Scope) -> Refused | None:
         headers, path = Headers(scope=scope), scope["path"]
-        host = urlsplit(f"//{headers.get('host', '')}").hostname if _plain(headers) else None
-        if self.hosts is not None and host not in self.hosts:
-            return Refused(
-                421, f"this server is called {', '.join(self.hosts)}; use one of them", unread=True
-            )
+        if self.hosts is not None and _host_name(headers) not in self.hosts:
+            return Refused(421, f"this server is called {', '.join(self.hosts)}; use one of them")
         origin = headers.get("origin")
         if origin is not None and _place(origin) != headers.get("host", "").lower():
-            return Refused(403, "pages of other sites may not ask here", unread=True)
+            return Refused(403, "pages of other sites may not ask here")
         if self.token is None or path in _OPEN or path.startswith(_OPEN_FOLDER):
             return None
         kind, _, shown = headers.get("authorization", "").partition(" ")
         same = hmac.compare_digest(shown.strip().encode(), self.token.encode())
         if kind.lower() == "bearer" and same:
             return None
-        return Refused(401, "give the server's token: Authorization: Bearer TOKEN", unread=True)
+        return Refused(401, "give the server's token: Authorization: Bearer TOKEN")
 
 
-def _plain(headers: Headers) -> bool:
-    """Whether the Host header can be taken apart."""
+def _host_name(headers: Headers) -> str | None:
+    """The name in the Host header, without a port."""
     try:
-        urlsplit(f"//{headers.get('host', '')}")
+        return urlsplit(f"//{headers.get('host', '')}").hostname
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def _place(origin: str) -> str:

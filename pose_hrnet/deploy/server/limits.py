@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+import math
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from pose_hrnet.system.defaults import (
@@ -13,6 +16,9 @@ from pose_hrnet.system.defaults import (
     SERVED_QUEUE,
 )
 from pose_hrnet.system.text import counted, gigabytes
+
+_LONGEST_WAIT = 60
+"""Seconds that `Retry-After` says at most."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,8 @@ class Limits:
         max_images: In a request.
         max_persons: Boxes of an image.
         max_queue: Images that are not answered yet, of all requests.
-        held_bytes: Of all bodies and pixels in memory.
+        body_bytes: Of all bodies in memory.
+        pixel_bytes: Of all images in memory, with what decoding takes; one always fits.
         body_seconds: For a body to come.
         decode_seconds: For an image to be decoded.
     """
@@ -35,7 +42,8 @@ class Limits:
     max_images: int = SERVED_IMAGES
     max_persons: int = 300
     max_queue: int = SERVED_QUEUE
-    held_bytes: int = 2**30
+    body_bytes: int = 2**30
+    pixel_bytes: int = 2**30
     body_seconds: float = 60.0
     decode_seconds: float = 20.0
 
@@ -46,33 +54,32 @@ class Refused(Exception):
     Attributes:
         status: Of HTTP.
         retry_after: Seconds after which it is worth another try; None: it is not.
-        unread: Whether the client may still be sending, so that the connection has to end.
     """
 
-    def __init__(
-        self, status: int, sentence: str, *, retry_after: int | None = None, unread: bool = False
-    ) -> None:
+    def __init__(self, status: int, sentence: str, *, retry_after: int | None = None) -> None:
         super().__init__(sentence)
         self.status = status
         self.retry_after = retry_after
-        self.unread = unread
 
 
 class House:
-    """What is in the server now: images that wait, and bytes.
+    """What is in the server now: images that wait, bytes of bodies, and pixels.
 
     Args:
         limits: How much there may be.
 
     Attributes:
         images: That are not answered yet.
-        held_bytes: Of bodies and pixels.
+        body_bytes: Of bodies.
+        pixels: Room for decoded images, for which they wait.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.images = 0
-        self.held_bytes = 0
+        self.body_bytes = 0
+        self.pixels = Room(limits.pixel_bytes)
+        self._done, self._busy_seconds = 0, 0.0
 
     def check_room(self, images: int = 1) -> None:
         """Refuse images that there is no place for.
@@ -82,7 +89,7 @@ class House:
         """
         if self.images + images > self.limits.max_queue:
             waiting = counted(self.images, "image")
-            raise Refused(503, f"{waiting} wait already; try again later", retry_after=1)
+            raise self.full(f"{waiting} wait already")
 
     @contextmanager
     def guests(self, images: int) -> Iterator[None]:
@@ -97,19 +104,30 @@ class House:
             yield
         finally:
             self.images -= images
+            self._done += images
 
     @contextmanager
     def holding(self) -> Iterator[Held]:
-        """An account of the bytes of one request, which are given back after the block."""
+        """An account of the body of one request, which is given back after the block."""
         held = Held(self)
         try:
             yield held
         finally:
-            self.held_bytes -= held.count
+            self.body_bytes -= held.count
+
+    def worked(self, seconds: float) -> None:
+        """Note how long a device was busy."""
+        self._busy_seconds += seconds
+
+    def full(self, why: str) -> Refused:
+        """The answer where something is full: when what waits is done, by what was done so far."""
+        each = self._busy_seconds / max(self._done, 1)
+        seconds = min(max(1, math.ceil(each * self.images)), _LONGEST_WAIT)
+        return Refused(503, f"{why}; try again in {seconds} s", retry_after=seconds)
 
 
 class Held:
-    """Bytes that one request holds."""
+    """Bytes that the body of one request holds."""
 
     def __init__(self, house: House) -> None:
         self.house = house
@@ -122,13 +140,57 @@ class Held:
             Refused: 503, if there is none.
         """
         house = self.house
-        if house.held_bytes + count > house.limits.held_bytes:
-            held = gigabytes(house.held_bytes)
-            raise Refused(
-                503, f"requests hold {held} of memory already; try again later", retry_after=1
-            )
-        house.held_bytes += count
+        if house.body_bytes + count > house.limits.body_bytes:
+            raise house.full(f"requests hold {gigabytes(house.body_bytes)} already")
+        house.body_bytes += count
         self.count += count
 
 
-__all__ = ["Held", "House", "Limits", "Refused"]
+class Room:
+    """So many bytes, for which who comes first is served first.
+
+    Args:
+        size: Bytes; who wants more waits for all of it.
+
+    Attributes:
+        taken: Bytes.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.taken = 0
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @asynccontextmanager
+    async def for_bytes(self, count: int) -> AsyncIterator[None]:
+        """Room for so many bytes while the block runs; it is waited for."""
+        count = min(count, self.size)
+        if self._waiting or self.taken + count > self.size:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append((count, turn))
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():  # it was given, and nobody takes it
+                    self._give(count)
+                raise
+        else:
+            self.taken += count
+        try:
+            yield
+        finally:
+            self._give(count)
+
+    def _give(self, count: int) -> None:
+        self.taken -= count
+        while self._waiting:
+            wanted, turn = self._waiting[0]
+            if not turn.done():
+                if self.taken + wanted > self.size:
+                    return
+                self.taken += wanted
+                turn.set_result(None)
+            self._waiting.popleft()
+
+
+__all__ = ["Held", "House", "Limits", "Refused", "Room"]

@@ -49,8 +49,10 @@ class Metrics:
         self.gone = Counter("pose_clients_gone", gone, registry=registry)
         waiting = Gauge("pose_images_waiting", "Images not answered yet.", registry=registry)
         waiting.set_function(lambda: house.images)
-        held = Gauge("pose_held_bytes", "Bodies and pixels in memory.", registry=registry)
-        held.set_function(lambda: house.held_bytes)
+        bodies = Gauge("pose_body_bytes", "Bodies in memory.", registry=registry)
+        bodies.set_function(lambda: house.body_bytes)
+        pixels = Gauge("pose_pixel_bytes", "Room of decoded images.", registry=registry)
+        pixels.set_function(lambda: house.pixels.taken)
 
     def batch(self, lane: Lane, count: int, seconds: float) -> None:
         """Note a batch of a lane."""

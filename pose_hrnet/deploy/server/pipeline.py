@@ -16,8 +16,8 @@ import numpy as np
 
 from pose_hrnet.deploy.server.batcher import Batcher, Lane, Run
 from pose_hrnet.deploy.server.bodies import Upload
-from pose_hrnet.deploy.server.decoding import Decoders, decode, read_header
-from pose_hrnet.deploy.server.limits import Held, House, Refused
+from pose_hrnet.deploy.server.decoding import Decoders, check_header, decode
+from pose_hrnet.deploy.server.limits import House, Refused
 from pose_hrnet.deploy.server.metrics import Metrics
 from pose_hrnet.inference.detector import BATCH_IMAGES
 from pose_hrnet.inference.estimator import PoseEstimator
@@ -25,6 +25,7 @@ from pose_hrnet.inference.pending import PendingImage, predicted
 from pose_hrnet.keypoints.oks import times
 from pose_hrnet.keypoints.records import Float32, Image, Poses
 from pose_hrnet.system.text import counted, one_line
+from pose_hrnet.visualize.pictures import jpeg_bytes
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class Posed:
         width: Pixels of the upright image; 0: it could not be read.
         height: Likewise.
         poses: Of its persons; None: it has an error.
-        image: ``(H, W, 3)`` RGB; None likewise.
+        overlay: JPEG of the image with its poses, if it was asked for.
         refused: The error.
     """
 
@@ -48,7 +49,7 @@ class Posed:
     width: int = 0
     height: int = 0
     poses: Poses | None = None
-    image: Image | None = None
+    overlay: bytes | None = None
     refused: Refused | None = None
 
 
@@ -58,9 +59,9 @@ class Pipeline:
     Args:
         estimators: One for each device, of the same model; who has a detector finds persons.
         house: What may be in memory.
+        metrics: Counts.
         max_batch: Crops of a pass.
         max_wait: Seconds that a crop waits for others.
-        metrics: Counts.
     """
 
     def __init__(
@@ -80,15 +81,17 @@ class Pipeline:
             [Lane(POSE, max_batch), Lane(DETECT, BATCH_IMAGES)],
             [_runs(estimator) for estimator in estimators],
             max_wait=max_wait,
-            watch=metrics.batch,
+            watch=self._ran,
         )
 
-    async def pose(self, uploads: Sequence[Upload], held: Held) -> list[Posed]:
+    async def pose(
+        self, uploads: Sequence[Upload], draw_above: float | None = None
+    ) -> list[Posed]:
         """Predict the images of a request; an error belongs to its image alone.
 
         Args:
             uploads: The images.
-            held: Account of the bytes of their pixels.
+            draw_above: Lowest score of keypoints in overlays; None: there are none.
 
         Returns:
             What became of each.
@@ -98,8 +101,8 @@ class Pipeline:
         """
         with self.house.guests(len(uploads)):
             tasks = [
-                asyncio.ensure_future(self._one(upload, place, held))
-                for place, upload in enumerate(uploads)
+                asyncio.ensure_future(self._one(f"number {place}", upload, draw_above))
+                for place, upload in enumerate(uploads, 1)
             ]
             try:
                 return list(await asyncio.gather(*tasks))
@@ -107,45 +110,43 @@ class Pipeline:
                 for task in tasks:
                     task.cancel()
 
-    async def _one(self, upload: Upload, place: int, held: Held) -> Posed:
+    async def _one(self, title: str, upload: Upload, draw_above: float | None) -> Posed:
         try:
-            return await self._posed(upload, place, held)
+            limits = self.house.limits
+            found, most = len(upload.boxes_xyxy or ()), limits.max_persons
+            if found > most:
+                boxes = counted(found, "box")
+                raise Refused(422, f"image {title} has {boxes}, and at most {most} are taken")
+            async with self.house.pixels.for_bytes(check_header(title, upload.data, limits)):
+                return await self._posed(title, upload, draw_above)
         except Refused as refused:
             self.metrics.refused_images.inc()
             return Posed(upload.name, refused=refused)
         except Exception as error:  # of a runtime; it is told to the operator, not to the client
             self.metrics.refused_images.inc()
             log.exception("an image could not be predicted (%s)", one_line(error))
-            return Posed(upload.name, refused=Refused(500, "this image could not be predicted"))
+            sentence = f"image {title} could not be predicted; the server's log says why"
+            return Posed(upload.name, refused=Refused(500, sentence))
 
-    async def _posed(self, upload: Upload, place: int, held: Held) -> Posed:
-        name = repr(upload.name) if upload.name else f"number {place + 1}"
-        limits = self.house.limits
-        self._check_count(name, upload)
-        header = read_header(name, upload.data, limits)
-        held.add(header.rgb_bytes)
-        image = await self.decoders.run(decode, name, upload.data)
+    async def _posed(self, title: str, upload: Upload, draw_above: float | None) -> Posed:
+        image = await self.decoders.run(decode, title, upload.data)
         boxes, scores = await self._persons(image, upload)
         try:
             pending = self.estimator.pending(None, image, boxes)
         except ValueError as error:
-            raise Refused(422, f"image {name}: {error}") from None
+            raise Refused(422, f"image {title}: {error}") from None
         crops = await self.decoders.run(_cut, pending)
-        persons = await self._run(POSE, crops)
-        for row, person in enumerate(persons):
+        for row, person in enumerate(await self._run(POSE, crops)):
             pending.put(row, *person)
         poses = times(pending.poses(), np.asarray(scores, np.float32))
+        poses = self.estimator.model.finish(poses)
+        overlay = None
+        if draw_above is not None:
+            overlay = await self.decoders.run(_drawn, poses, image, draw_above)
         self.metrics.images.inc()
         self.metrics.persons.inc(len(poses))
         height, width = image.shape[:2]
-        return Posed(upload.name, width, height, self.estimator.model.finish(poses), image)
-
-    def _check_count(self, name: str, upload: Upload) -> None:
-        found, most = len(upload.boxes_xyxy or ()), self.house.limits.max_persons
-        if found > most:
-            raise Refused(
-                422, f"image {name} has {counted(found, 'box')}, and at most {most} are taken"
-            )
+        return Posed(upload.name, width, height, poses, overlay)
 
     async def _persons(self, image: Image, upload: Upload) -> tuple[Any, Float32 | list[float]]:
         """``(N, 4)`` boxes and ``(N,)`` scores: of the client, of the detector, or the image."""
@@ -160,6 +161,10 @@ class Pipeline:
 
     async def _run(self, lane: str, items: Sequence[Any]) -> list[Any]:
         return await asyncio.wrap_future(self.batcher.submit(lane, items))
+
+    def _ran(self, lane: Lane, count: int, seconds: float) -> None:
+        self.metrics.batch(lane, count, seconds)
+        self.house.worked(seconds)
 
     def close(self) -> None:
         """End all threads, once what they have is done."""
@@ -177,6 +182,13 @@ def _runs(estimator: PoseEstimator) -> dict[Any, Run]:
 
 def _cut(pending: PendingImage[None]) -> list[Image]:
     return [pending.crop(row) for row in range(len(pending.frames))]
+
+
+def _drawn(poses: Poses, image: Image, min_score: float) -> bytes:
+    try:
+        return jpeg_bytes(poses.plot(image, min_score=min_score))
+    except ValueError as error:
+        raise Refused(422, str(error)) from None
 
 
 __all__ = ["Pipeline", "Posed"]
