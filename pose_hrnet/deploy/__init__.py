@@ -4,4 +4,5 @@ export     network, flip test and decoder as one graph
 check      how far an export is from its checkpoint
 quantise   the graph in INT8
 int8       INT8 exports, and what they cost
+bulk       millions of images -> rows, over a cluster
 """
