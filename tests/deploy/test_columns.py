@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -62,7 +64,7 @@ def test_rows_are_what_predict_writes(bulk, paths, tmp_path):
 
 
 def test_bytes_are_as_good_as_paths(bulk, paths):
-    contents = [open(path, "rb").read() for path in paths]
+    contents = [Path(path).read_bytes() for path in paths]
     assert bulk(paths, contents) == bulk(paths)
     assert bulk(paths, [memoryview(each) for each in contents]) == bulk(paths)
 
@@ -100,7 +102,8 @@ def test_what_cannot_be_read_is_a_row_with_its_error(bulk, paths, tmp_path):
     for words, sentence in zip(
         ("not an image", "is empty", "does not exist", "nosuch"), said, strict=True
     ):
-        assert words in sentence and "\n" not in sentence
+        assert words in sentence
+        assert "\n" not in sentence
     whole = rows_of(bulk(paths[:2]))
     assert [rows[0]["keypoints"], rows[2]["keypoints"]] == [row["keypoints"] for row in whole]
 
@@ -162,7 +165,7 @@ def test_spark_calls_it_on_pandas_frames(bulk, paths):
             yield pandas.DataFrame(bulk(batch["path"].tolist(), batch["content"].tolist()))
 
     frames = [
-        pandas.DataFrame({"path": part, "content": [open(path, "rb").read() for path in part]})
+        pandas.DataFrame({"path": part, "content": [Path(path).read_bytes() for path in part]})
         for part in (paths[:2], paths[2:])
     ]
     found = pandas.concat(pose(iter(frames)))

@@ -41,8 +41,8 @@ class ShardStore:
                 if not path.exists():
                     url = f"{self.root.rstrip('/')}/{name}"
                     with replace_file(path) as temporary, remote(url) as fsspec:
-                        filesystem, remote = fsspec.url_to_fs(url)
-                        filesystem.get_file(remote, str(temporary))
+                        filesystem, there = fsspec.url_to_fs(url)
+                        filesystem.get_file(there, str(temporary))
         return path
 
     def read(self, name: str) -> bytes:
