@@ -143,7 +143,7 @@ def test_as_many_of_each(bulk, paths):
 
 
 def test_loading_names_the_model_and_its_hash(checkpoint, paths):
-    bulk = BulkEstimator.load(checkpoint, detector=two_persons, device="cpu")
+    bulk = BulkEstimator.load(checkpoint, detector=two_persons, backend="eager", device="cpu")
     (first, *_) = rows_of(bulk(paths[:1]))
     assert first["model"] == str(checkpoint)
     assert first["model_sha256"] == sha256_of(checkpoint) == model_sha256(checkpoint)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +13,14 @@ import torch
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.card import ModelCard
+from pose_hrnet.models.hrnet import HRNet
 from pose_hrnet.models.weights.load import save_model
-from tests.helpers.networks import tiny
 
 
 def save_small(path: Path) -> Path:
     """A checkpoint whose heatmaps have peaks, 64 x 96 pixels."""
     torch.manual_seed(0)
-    model = tiny()
+    model = HRNet(8, 17, stem_width=8, stem_blocks=1, stage_modules=(1, 1, 1), branch_blocks=1)
     for parameter in model.final_layer.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     card = ModelCard(model.architecture, COCO17, HeatmapCodec("gaussian", (64, 96)))
@@ -46,3 +48,13 @@ def check_same(rows: list[dict], results: Path, bound: float = 1e-4) -> None:
             assert np.abs(np.array(row["keypoint_scores"]) - triples[:, 2]).max() <= bound
             assert np.abs(np.array(row["box_xyxy"]) - box).max() <= 1e-3
             assert abs(row["score"] - person["score"]) <= bound
+
+
+def write_archive(path: Path, files: dict[str, bytes], mode: str = "w") -> Path:
+    """A tar file of some names and their bytes."""
+    with tarfile.open(path, mode) as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return path

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from pose_hrnet.deploy.bulk.images import BulkImage, read_image
 from pose_hrnet.inference.detector import Source, detect_stream, load_detector
@@ -34,6 +34,7 @@ from pose_hrnet.keypoints.oks import times
 from pose_hrnet.keypoints.records import Float32, Float64, Image, Poses
 from pose_hrnet.models.card import CARD_SUFFIXES, SUFFIXES, described_model
 from pose_hrnet.models.weights.fetch import checkpoint_path
+from pose_hrnet.system.choices import Backend
 from pose_hrnet.system.defaults import CROPS_PER_PASS, DEFAULT_WEIGHTS, PICTURES
 from pose_hrnet.system.download import sha256_of
 from pose_hrnet.system.files import few_digits
@@ -88,6 +89,7 @@ class BulkEstimator:
         *,
         detector: Source | None = None,
         threshold: float = PICTURES,
+        backend: Backend = "auto",
         device: str = "auto",
         flip_test: bool | None = None,
         batch_size: int = CROPS_PER_PASS,
@@ -98,6 +100,7 @@ class BulkEstimator:
             checkpoint: As of `load_model`.
             detector: As of `load_detector`; None: boxes are given, or an image is one person.
             threshold: Lowest score of a detector's box.
+            backend: What runs both; as of `load_model`.
             device: ``auto``, ``cpu``, ``cuda`` ...
             flip_test: As of `load_model`.
             batch_size: Crops per forward pass.
@@ -106,11 +109,13 @@ class BulkEstimator:
             OSError: If there is no such file, or it cannot be downloaded.
             ValueError: If it is no model, or no detector.
         """
-        model = load_model(checkpoint, precision="auto", device=device, flip_test=flip_test)
+        model = load_model(
+            checkpoint, backend=backend, precision="auto", device=device, flip_test=flip_test
+        )
         found_by = None
         if detector is not None:
             found_by = load_detector(
-                detector, threshold=threshold, precision="auto", device=device
+                detector, threshold=threshold, backend=backend, precision="auto", device=device
             )
         estimator = PoseEstimator(model, batch_size=batch_size, detector=found_by)
         return cls(estimator, model=str(checkpoint), sha256=model_sha256(checkpoint))
@@ -165,23 +170,11 @@ class BulkEstimator:
                     found.update(self._poses([(row, each)]))
                 except Exception as error:
                     errors[row] = f"{each.path} could not be posed ({one_line(error)})"
-        columns: Columns = {name: [] for name in KINDS}
-        for row, each in enumerate(images):
-            values = _no_person(errors.get(row)) if row not in found else _persons(found[row])
-            count = len(values["person"])
-            shape = (None, None) if each.image is None else each.image.shape[:2]
-            values |= {
-                "path": [in_utf8(each.path)] * count,
-                "frame_index": [each.frame_index] * count,
-                "time_s": [each.time_s] * count,
-                "width": [shape[1]] * count,
-                "height": [shape[0]] * count,
-                "model": [self.model] * count,
-                "model_sha256": [self.sha256] * count,
-            }
-            for name, column in columns.items():
-                column += values[name]
-        return columns
+        rows = [
+            _persons(found[row]) if row in found else nobody(errors.get(row))
+            for row in range(len(images))
+        ]
+        return joined(images, rows, model=self.model, sha256=self.sha256)
 
     def _poses(self, images: Sequence[tuple[int, BulkImage]]) -> Iterator[tuple[int, Poses]]:
         """The finished poses of each image, as `predict_files` has them."""
@@ -194,19 +187,18 @@ class BulkEstimator:
     ) -> Iterator[tuple[tuple[int, Float32], Image, Float32 | Float64]]:
         """Row and ``(N,)`` box scores, image, and ``(N, 4)`` boxes."""
         detector = self.estimator.detector
-        pictures = [(row, each.image, each.boxes) for row, each in images]
-        unknown = (
-            (r, image) for r, image, boxes in pictures if boxes is None and image is not None
-        )
+        pictures = [
+            (row, each.image, each.boxes) for row, each in images if each.image is not None
+        ]
         if detector is not None:
+            unknown = ((row, image) for row, image, boxes in pictures if boxes is None)
             for row, image, found in detect_stream(detector, unknown):
                 yield (row, found.scores), image, found.boxes_xyxy
         for row, image, boxes in pictures:
-            if image is None or (boxes is None and detector is not None):
-                continue
-            if boxes is None:
-                boxes = np.array([[0, 0, image.shape[1], image.shape[0], 1]], np.float64)
-            yield (row, boxes[:, 4].astype(np.float32)), image, boxes[:, :4]
+            if boxes is not None or detector is None:
+                known = np.array([[0, 0, image.shape[1], image.shape[0], 1]], np.float64)
+                known = known if boxes is None else boxes
+                yield (row, known[:, 4].astype(np.float32)), image, known[:, :4]
 
 
 def model_sha256(checkpoint: str | Path) -> str:
@@ -227,10 +219,39 @@ def model_sha256(checkpoint: str | Path) -> str:
     return sha256_of(path)
 
 
+def joined(
+    images: Sequence[BulkImage], rows: Sequence[Columns], *, model: str, sha256: str
+) -> Columns:
+    """All columns, of what is known of the persons in each image.
+
+    Args:
+        images: As they were read.
+        rows: Of each the columns from ``person`` to ``error``; see `nobody`.
+        model: Its name.
+        sha256: Of its file.
+    """
+    columns: Columns = {name: [] for name in KINDS}
+    for each, values in zip(images, rows, strict=True):
+        count = len(values["person"])
+        height, width = (None, None) if each.image is None else each.image.shape[:2]
+        of_image = {
+            "path": in_utf8(each.path),
+            "frame_index": each.frame_index,
+            "time_s": each.time_s,
+            "width": width,
+            "height": height,
+            "model": model,
+            "model_sha256": sha256,
+        }
+        for name, column in columns.items():
+            column += values[name] if name in values else [of_image[name]] * count
+    return columns
+
+
 def _persons(poses: Poses) -> Columns:
     """The rows of an image: one for each person, or one that says that there is none."""
     if not len(poses):
-        return _no_person(None)
+        return nobody(None)
     return {
         "person": list(range(len(poses))),
         "box_xyxy": few_digits(poses.boxes_xyxy).tolist(),
@@ -241,11 +262,17 @@ def _persons(poses: Poses) -> Columns:
     }
 
 
-def _no_person(error: str | None) -> Columns:
-    nobody: Columns = {
+def nobody(error: str | None) -> Columns:
+    """The row of an image without persons, or of one that failed."""
+    columns: Columns = {
         name: [None] for name in ("person", "box_xyxy", "score", "keypoints", "keypoint_scores")
     }
-    return nobody | {"error": [error]}
+    return columns | {"error": [None if error is None else in_utf8(error)]}
+
+
+def image_numbers(columns: Columns) -> NDArray[np.intp]:
+    """``(R,)`` which image each row is of, from 0: a new one begins with person 0, or nobody."""
+    return np.cumsum([not person for person in columns["person"]]) - 1
 
 
 __all__ = [
@@ -253,5 +280,8 @@ __all__ = [
     "SPARK_SCHEMA",
     "BulkEstimator",
     "Columns",
+    "image_numbers",
+    "joined",
     "model_sha256",
+    "nobody",
 ]
