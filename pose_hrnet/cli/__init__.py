@@ -17,6 +17,7 @@ bulk        pose-hrnet bulk
 detect      pose-hrnet detect
 track       pose-hrnet track
 export      pose-hrnet export
+serve       pose-hrnet serve
 data        pose-hrnet data ...
 weights     pose-hrnet weights ...
 runs        pose-hrnet runs

@@ -31,6 +31,7 @@ from pose_hrnet.cli.parsing import Commands, ResumeAlone, ShowsDefaults
 from pose_hrnet.cli.predict import predict
 from pose_hrnet.cli.report import report
 from pose_hrnet.cli.runs import runs
+from pose_hrnet.cli.serve import serve
 from pose_hrnet.cli.tables import print_scores
 from pose_hrnet.cli.track import track
 from pose_hrnet.cli.train import train
@@ -101,6 +102,7 @@ app.command()(bulk)
 app.command()(detect)
 app.command()(track)
 app.command()(export)
+app.command()(serve)
 app.command()(benchmark)
 app.command()(runs)
 app.command()(recipes.recipes)

@@ -5,4 +5,5 @@ check      how far an export is from its checkpoint
 quantise   the graph in INT8
 int8       INT8 exports, and what they cost
 bulk       millions of images -> rows, over a cluster
+server     poses over HTTP; web/ is its page
 """

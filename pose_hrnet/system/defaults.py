@@ -55,5 +55,19 @@ MADE_UP_POSES = 100_000
 ROUNDS = 7
 """Turns of each variant."""
 
+SERVED_AT = "127.0.0.1"
+"""Address that a server listens at: this machine alone reaches it."""
+SERVED_PORT = 8000
+SERVED_WAIT_MS = 5.0
+"""Milliseconds that a crop waits for others to share its batch."""
+SERVED_BODY_MB = 32
+"""Of a request."""
+SERVED_MEGAPIXELS = 50
+"""Of an image."""
+SERVED_IMAGES = 16
+"""Of a request."""
+SERVED_QUEUE = 256
+"""Images that may be in a server at once."""
+
 DEFAULT_WEIGHTS = "default"
 """Those inside the package."""
