@@ -82,7 +82,7 @@ def config_text(model: Path, name: str) -> str:
         f'    inputs {{ key: "{key}" value {{ data_type: {kind} dims: {dims} zero_data: true }} }}'
         for key, kind, dims in inputs
     )
-    return f"""# Crops (B, height, width, 3), uint8 RGB, to keypoints in pixels of the crop and scores.
+    return f"""# Crops (B, height, width, 3), uint8 RGB, to keypoints in their pixels, and scores.
 # How to cut crops, and the way back to the image: docs/export.md of pose_hrnet; input size,
 # padding and skeleton: the JSON card beside the model.
 name: "{name}"
