@@ -227,7 +227,7 @@ def evaluate(
                 named = given(metric=metric, category=category)
                 truth = reported[0] if reported else FileTruth.of(annotations, **named)
                 drawn = _drawn(truth, annotations, output / RESULTS_FILE, None)
-                print_intervals(drawn.intervals)
+                print_intervals(drawn, evaluation.scores.notes)
                 evaluation = evaluation.with_intervals(drawn.intervals)
             except ValueError as error:
                 say(f"note: there are no intervals: {error}")
@@ -298,7 +298,7 @@ def score(
         )
     say(f"{', '.join(counts)}; {scores.evaluator}")
     if intervals:
-        print_intervals(_drawn(truth, annotations, results, cluster).intervals)
+        print_intervals(_drawn(truth, annotations, results, cluster), scores.notes)
 
 
 def _drawn(truth: FileTruth, annotations: Path, results: Path, cluster: str | None) -> DrawnFile:

@@ -4,6 +4,8 @@ import { announce, counted, element } from "./words.js";
 
 const SOFT = "#8b95a5"; // in the sliders, keypoints of no side
 
+const WITHOUT = { waiting: "Others are before it.", sent: "The server is looking.", failed: "There is no answer." };
+
 const at = (id) => document.getElementById(id);
 
 /** Poses of an answer that are at or above the threshold. */
@@ -59,8 +61,8 @@ function renderPersons(state, { persons, personScore, keypointScore, stage }) {
   const every = posesOf(state, answer), shown = shownPoses(state, answer);
   const of = shown.length < every.length ? ` of ${every.length}` : "";
   at("count").textContent = answer ? `${shown.length}${of}` : "";
-  at("nobody").hidden = shown.length > 0 || !answer;
-  at("nobody").textContent = every.length ? "All are below the threshold." : "Nobody was found here.";
+  at("nobody").hidden = shown.length > 0;
+  at("nobody").textContent = !answer ? WITHOUT[state.chosen?.state] ?? WITHOUT.sent : every.length ? "All are below the threshold." : "Nobody was found here.";
   persons.render(shown, state.skeleton, state.minPoint);
   personScore.render(every.map(({ index, score }) => ({ score, color: state.skeleton.ownColor(index) })));
   keypointScore.render(shown.flatMap((pose) => pose.points.map((point, k) => ({ score: point[2], color: state.skeleton.sides[k] ?? SOFT }))));

@@ -129,7 +129,7 @@ def write_report(
         sections.append(_pictures_section(numbers, pictures))
         bar.advance()
         sections.append(Section("Definitions", tuple(map(html.paragraph, METHODS))))
-        notes = _notes(numbers, pictures)
+        notes = _notes(numbers, changes, pictures)
         said = findings(numbers)
         if changes is not None:
             said.insert(0, changes.sentence)
@@ -218,8 +218,11 @@ def _short(value: Any) -> str:
     return str(value)[:300]
 
 
-def _notes(numbers: Numbers, pictures: Pictures | None) -> list[str]:
-    notes = [f"{note}." for note in numbers.file.matched.notes]
+def _notes(numbers: Numbers, changes: Changes | None, pictures: Pictures | None) -> list[str]:
+    """Sentences on the results; those on the intervals stand beside these."""
+    told = numbers.file.notes if changes is None else changes.comparison.notes
+    notes = [note + "." * (not note.endswith("?")) for note in told]
+    notes = [note for note in notes if note[:-1] not in numbers.intervals.notes]
     unreadable = None if pictures is None else unreadable_in_words(pictures)
     return notes + ([unreadable] if unreadable else [])
 
