@@ -71,6 +71,6 @@ OfflineFilter: TypeAlias = Literal["savgol", "butterworth"]
 SmoothName: TypeAlias = Literal["one_euro", OfflineFilter, "none"]
 CompareItem: TypeAlias = Literal["flip", "shift", "codec", "nms"]
 SectionName: TypeAlias = Literal[
-    "loading", "codec", "evaluation", "prediction", "pipeline", "video", "model"
+    "loading", "codec", "evaluation", "prediction", "pipeline", "video", "serve", "model"
 ]
 """What is benchmarked, in this order."""

@@ -52,6 +52,8 @@ LOADER_PROCESSES = (0, 1, 2, 4)
 """Measured one after the other."""
 MADE_UP_POSES = 100_000
 """To measure the evaluation on."""
+CLIENTS = 32
+"""That ask a server at once."""
 ROUNDS = 7
 """Turns of each variant."""
 
