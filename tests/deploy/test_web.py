@@ -13,7 +13,7 @@ import pytest
 from pose_hrnet.deploy.server.app import WEB
 from pose_hrnet.inference.written import COLUMNS
 from pose_hrnet.keypoints.skeleton import COCO17
-from pose_hrnet.visualize.poses import LEFT, PERSONS, RIGHT
+from pose_hrnet.visualize.poses import LEFT, PERSONS, RIGHT, side_colors
 from tests.helpers import served
 from tests.helpers.pose_page import ALL_DONE, GREY, add, near, saved, seen_at, settle, slide, text
 
@@ -35,9 +35,10 @@ def test_a_photograph_is_posed_and_drawn(tab, photograph, estimator):
         "people.jpg, with the skeletons of 2 persons"
     )
     assert tab.ask("document.getElementById('live').textContent") == "people.jpg: 2 persons found."
-    for points in estimator(photograph).keypoints_image:
-        assert near(seen_at(tab, points[LEFT_SHOULDER]), LEFT)
-        assert near(seen_at(tab, points[RIGHT_HIP]), RIGHT)
+    for person, points in enumerate(estimator(photograph).keypoints_image):
+        for k, color in enumerate(side_colors(COCO17, PERSONS[person])):
+            if k != served.UNSURE_KEYPOINT:
+                assert near(seen_at(tab, points[k]), color), COCO17.keypoint_names[k]
     assert near(seen_at(tab, (2, 2)), GREY, within=4)
 
 
