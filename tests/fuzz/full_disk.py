@@ -39,7 +39,7 @@ COMMANDS: dict[str, list[str]] = {
     "report": ["report", "results.json", "--annotations=people.json", "--images=images",
                "--output=disk/report.html"],
     "track": ["track", "results.json", "--fps=25", "--smooth=savgol", "--output=disk/x.json"],
-    "predict video": ["predict", "clip.mp4", "--whole-image", "--checkpoint=model.safetensors",
+    "predict video": ["predict", "videos/clip.mp4", "--whole-image", "--checkpoint=model.safetensors",
                       "--backend=eager", "--output=disk/out", "--format=openpose"],
     "convert": ["weights", "convert", "model.pth", "--output=disk/x.safetensors",
                 "--input-size=64x32"],
