@@ -39,7 +39,8 @@ def commands(kind: str, name: str) -> list[list[str]]:
             video = ["predict", name, *ours[2:]]
             return [[*video, "--whole-image", "--no-overlays"], [*video, "--whole-image"],
                     [*video, "--detector=detector.yaml", "--no-overlays", "--detect-every=3"],
-                    [*video, "--whole-image", "--start=0.4", "--end=1.2", "--every=2"]]  # fmt: skip
+                    [*video, "--whole-image", "--start=0.4", "--end=1.2", "--every=2"],
+                    ]  # fmt: skip
         return [[*ours, "--whole-image", "--rate=5", "--no-overlays"]]
     if kind == "runs":
         return [["runs", "runs", "--html=out.html"], ["runs", "runs", "--no-intervals"],

@@ -112,6 +112,8 @@ def test_results_count_for_the_run_whose_weights_they_are_of(tmp_path):
     other, run = read_runs([tmp_path / "demo"], intervals=False).runs
     assert [each.folder for each in run.evaluated] == [training / "val", tmp_path / "demo"]
     assert other.evaluated == ()
+    rows, _ = run_here("runs", tmp_path / "demo", "--no-intervals")
+    assert re.findall(r"AP 0\.\d{3} in (\S+)", rows) == ["demo/training/val", "demo"]
 
 
 def test_a_damaged_run_is_left_out_with_a_note(tmp_path):

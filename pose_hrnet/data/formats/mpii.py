@@ -77,7 +77,7 @@ class MpiiFile:
         """
         unknown = np.full(len(self.people), np.nan)
         chosen = self.category(category)
-        return AnnotatedPersons(self.people, self.problems, chosen, self.people.areas, unknown)
+        return AnnotatedPersons(self.people, self.problems, chosen, unknown, unknown)
 
 
 class _Person(msgspec.Struct):

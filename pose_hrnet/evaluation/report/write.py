@@ -67,11 +67,13 @@ class Written:
         path: The file.
         findings: Its sentences.
         notes: What there is to say about it.
+        unreadable: How many of the images that were to be shown could not be read.
     """
 
     path: Path
     findings: tuple[str, ...]
     notes: tuple[str, ...]
+    unreadable: int
 
 
 def write_report(
@@ -141,7 +143,8 @@ def write_report(
         output.parent.mkdir(parents=True, exist_ok=True)
         write_text(output, content)
         bar.advance()
-    return Written(output, tuple(said), tuple(notes))
+    unreadable = 0 if pictures is None else len(pictures.unreadable)
+    return Written(output, tuple(said), tuple(notes), unreadable)
 
 
 def _counts(numbers: Numbers) -> str:
