@@ -37,7 +37,8 @@ def said(files, *arguments):
 
 def test_evaluate(files, tmp_path):
     command = ("evaluate", "-c", files / "model.safetensors", "--workers", 0, "--images",
-               files / "images", "--annotations", files / "people.json", "-o", tmp_path)  # fmt: skip
+               files / "images", "--annotations", files / "people.json", "-o",
+               tmp_path)  # fmt: skip
     out = said(files, *command)
     assert "unreadable images 1 instead of 0" in out
     assert len(json.loads((tmp_path / "results.json").read_text())) == 4

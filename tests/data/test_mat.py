@@ -34,7 +34,7 @@ def test_matrices_keep_their_shapes(tmp_path):
 def test_what_is_no_matrix_is_one_sentence(tmp_path, content, told):
     path = tmp_path / "a.mat"
     path.write_bytes(content) if isinstance(content, bytes) else savemat(path, content)
-    with pytest.raises(ValueError, match=rf"^[^\n]*is not one \([^\n]*\)$") as error:
+    with pytest.raises(ValueError, match=r"^[^\n]*is not one \([^\n]*\)$") as error:
         read_matrices(path, ["a"], "one")
     assert told in str(error.value)
     with pytest.raises(FileNotFoundError, match=r"absent\.mat does not exist"):

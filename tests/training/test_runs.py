@@ -113,7 +113,7 @@ def test_results_count_for_the_run_whose_weights_they_are_of(tmp_path):
     assert [each.folder for each in run.evaluated] == [training / "val", tmp_path / "demo"]
     assert other.evaluated == ()
     rows, _ = run_here("runs", tmp_path / "demo", "--no-intervals")
-    assert re.findall(r"AP 0\.\d{3} in (\S+)", rows) == ["demo/training/val", "demo"]
+    assert re.findall(r"AP 0\.\d{3} \[-\] in (\S+)", rows) == ["demo/training/val", "demo"]
 
 
 def test_a_damaged_run_is_left_out_with_a_note(tmp_path):
