@@ -72,7 +72,7 @@ def detect(
         loaded = loaded_detector(
             detector, detector_threshold, scoring=True, device=device, backend=backend
         )
-        done = detect_images(loaded, images, paths, output, progress=RichProgress())
+        done = detect_images(loaded, images, paths.__getitem__, output, progress=RichProgress())
     unread = len(done.failures)
     say(f"{done.in_words()}; {unread} could not be read; written to {output}")
     end_incomplete(unread)
