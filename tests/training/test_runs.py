@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -99,6 +100,18 @@ def test_an_interval_that_cannot_be_is_told_of(tmp_path, changed, told):
     assert each.interval.low is None
     assert found.notes[0].startswith(f"no interval for {folder / 'val/results.json'}: ")
     assert re.search(told, found.notes[0])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no FIFOs")
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["origin.json", "config.yaml", "val/metrics.json"])
+def test_a_fifo_among_a_runs_files_is_not_waited_for(tmp_path, name):
+    folder = make_run(tmp_path / "a")
+    evaluated(folder / "val", folder / "best.safetensors")
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    (run,) = read_runs([folder], intervals=False).runs
+    assert len(run.evaluated) == (name != "val/metrics.json")
 
 
 def test_results_count_for_the_run_whose_weights_they_are_of(tmp_path):

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pose_hrnet.data.convert.labelled import LabelledImage, LabelledSet, Person
+from pose_hrnet.data.convert.text import LARGEST
 from pose_hrnet.data.formats.mat import read_matrices
 
 JOINTS = (
@@ -44,9 +45,10 @@ def read_lsp(path: Path) -> LabelledSet:
         )
     triples = joints.transpose(2, 0, 1) if extended else joints.transpose(2, 1, 0)
     flags = triples[..., 2]
-    if not (np.isfinite(triples).all() and np.isin(flags, (0, 1)).all()):
+    if not ((np.abs(triples) <= LARGEST).all() and np.isin(flags, (0, 1)).all()):
         raise ValueError(
-            f"{path}: joints has numbers that are not finite, or flags beside 0 and 1"
+            f"{path}: joints has numbers that are not of a size as images have, or flags beside 0 "
+            "and 1"
         )
     visibility = 2 * flags if extended else 2 - flags
     keypoints = np.concatenate([triples[..., :2], visibility[..., None]], axis=2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +24,7 @@ from pose_hrnet.evaluation.scorer import METRICS, FileTruth
 from pose_hrnet.evaluation.statistics.bootstrap import REPLICATES
 from pose_hrnet.evaluation.statistics.results import MatchedFile, check_common_images
 from pose_hrnet.system.files import write_text
+from pose_hrnet.system.inputs import values_beside
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.visualize import html
 from pose_hrnet.visualize.html import Section
@@ -178,12 +178,11 @@ def _facts(numbers: Numbers, results: Path, against: Path | None) -> list[tuple[
 
 def _provenance(results: Path, ap: float) -> list[tuple[str, str]]:
     """What `evaluate` wrote beside the results, if it is of them."""
-    path = results.with_name("metrics.json")
+    said = values_beside(results.with_name("metrics.json"))
     try:
-        said: Any = json.loads(path.read_text("utf-8"))
         is_theirs = abs(float(said["AP"]) - ap) < 1e-9
         facts = said["evaluated"].items() if is_theirs else ()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         return []
     told = ("checkpoint", "weights", "backend", "boxes", "codec", "flip_test", "nms", "precision")
     return [(name.replace("_", " "), _short(value)) for name, value in facts if name in told]
