@@ -36,7 +36,7 @@ COVERED_BY = {
     "deploy/test_export": "deploy/check",
     "evaluation/test_evaluate": "evaluation/metrics/scores",
     "inference/test_choose": "inference/backends/convert inference/backends/networks",
-    "inference/test_estimator": "inference/pictures",
+    "inference/test_estimator": "inference/pending inference/pictures",
     "inference/test_model": "inference/load",
     "models/test_hrnet": "models/layers",
     "models/test_load": "models/card models/weights/read",

@@ -13,9 +13,11 @@ compare     pose-hrnet compare
 report      pose-hrnet report
 predict     pose-hrnet predict
 video       what of it is about videos, cameras and streams
+bulk        pose-hrnet bulk
 detect      pose-hrnet detect
 track       pose-hrnet track
 export      pose-hrnet export
+serve       pose-hrnet serve
 data        pose-hrnet data ...
 weights     pose-hrnet weights ...
 runs        pose-hrnet runs

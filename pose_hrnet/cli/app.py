@@ -13,6 +13,7 @@ import typer
 
 from pose_hrnet.cli import data, recipes, weights
 from pose_hrnet.cli.benchmark import benchmark
+from pose_hrnet.cli.bulk import bulk
 from pose_hrnet.cli.compare import compare
 from pose_hrnet.cli.console import (
     BAD_INPUT,
@@ -30,6 +31,7 @@ from pose_hrnet.cli.parsing import Commands, ResumeAlone, ShowsDefaults
 from pose_hrnet.cli.predict import predict
 from pose_hrnet.cli.report import report
 from pose_hrnet.cli.runs import runs
+from pose_hrnet.cli.serve import serve
 from pose_hrnet.cli.tables import print_scores
 from pose_hrnet.cli.track import track
 from pose_hrnet.cli.train import train
@@ -96,9 +98,11 @@ app.command()(score)
 app.command()(compare)
 app.command()(report)
 app.command()(predict)
+app.command()(bulk)
 app.command()(detect)
 app.command()(track)
 app.command()(export)
+app.command()(serve)
 app.command()(benchmark)
 app.command()(runs)
 app.command()(recipes.recipes)

@@ -20,7 +20,7 @@ from pose_hrnet.config.recipe import Config
 from pose_hrnet.data.images import read_rgb
 from pose_hrnet.data.people import labelled_people, load_people
 from pose_hrnet.data.synthetic.dataset import data_set_info, synthesize
-from pose_hrnet.evaluation.evaluate import evaluate
+from pose_hrnet.evaluation.evaluate import METRICS_FILE, evaluate
 from pose_hrnet.evaluation.metrics.scores import Scores
 from pose_hrnet.inference.estimator import PoseEstimator
 from pose_hrnet.inference.load import load_model
@@ -93,7 +93,7 @@ def _run_demo(output: Path, images: int, epochs: int | None, progress: Progress)
         evaluation.write(output)
     with _timed(seconds, "predict and draw"):
         _draw_predictions(output / "predictions.png", model, config)
-    write_json(output / "metrics.json", {**evaluation.metrics(), "seconds": seconds})
+    write_json(output / METRICS_FILE, {**evaluation.metrics(), "seconds": seconds})
     return DemoResult(evaluation.scores, seconds)
 
 

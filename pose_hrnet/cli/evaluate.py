@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from pose_hrnet.config.data import DataSet
     from pose_hrnet.evaluation.evaluate import Evaluation
     from pose_hrnet.evaluation.scorer import FileTruth
-    from pose_hrnet.evaluation.statistics.bootstrap import Intervals
+    from pose_hrnet.evaluation.statistics.results import DrawnFile
     from pose_hrnet.inference.detector import Detector
     from pose_hrnet.system.distributed import World
 
@@ -127,7 +127,7 @@ def evaluate(
     from pose_hrnet.config.data import DataSet
     from pose_hrnet.config.recipe import EvaluateConfig
     from pose_hrnet.data.formats.results import POSE_BYTES, RESULTS_FILE, RESULTS_LOCK
-    from pose_hrnet.evaluation.evaluate import COMPARISON_FILE, REPORT_FILE
+    from pose_hrnet.evaluation.evaluate import COMPARISON_FILE, METRICS_FILE, REPORT_FILE
     from pose_hrnet.evaluation.evaluate import evaluate as run_evaluation
     from pose_hrnet.evaluation.report.write import write_report
     from pose_hrnet.evaluation.scorer import FileTruth
@@ -224,20 +224,26 @@ def evaluate(
             if world.is_main:
                 evaluation.write(output)
             print_evaluation(evaluation)
+        drawn: DrawnFile | None = None
         if intervals and world.is_main:
             try:
                 named = given(metric=metric, category=category)
                 truth = reported[0] if reported else FileTruth.of(annotations, **named)
-                print_intervals(_intervals(truth, annotations, output / RESULTS_FILE, None))
+                drawn = _drawn(truth, annotations, output / RESULTS_FILE, None)
+                print_intervals(drawn, evaluation.scores.notes)
+                evaluation = evaluation.with_intervals(drawn.intervals)
             except ValueError as error:
                 say(f"note: there are no intervals: {error}")
+                evaluation = evaluation.with_intervals(str(error))
+            evaluation.write_metrics(output)
         if annotated is not None:
             say(_cost(evaluation, annotated))
-        say(f"{output / 'metrics.json'}\n{output / RESULTS_FILE}")
+        say(f"{output / METRICS_FILE}\n{output / RESULTS_FILE}")
         for known in reported:
             page = output / REPORT_FILE
             try:
-                write_report(output / RESULTS_FILE, known, page, images=images, progress=bars)
+                source = drawn or output / RESULTS_FILE
+                write_report(source, known, page, images=images, progress=bars)
                 say(str(page))
             except ValueError as error:
                 say(f"note: there is no report: {error}")
@@ -299,17 +305,14 @@ def score(
         )
     say(f"{', '.join(counts)}; {scores.evaluator}")
     if intervals:
-        print_intervals(_intervals(truth, annotations, results, cluster))
+        print_intervals(_drawn(truth, annotations, results, cluster), scores.notes)
 
 
-def _intervals(
-    truth: FileTruth, annotations: Path, results: Path, cluster: str | None
-) -> Intervals:
-    """Of all numbers of a results file."""
-    from pose_hrnet.evaluation.statistics.bootstrap import bootstrap
+def _drawn(truth: FileTruth, annotations: Path, results: Path, cluster: str | None) -> DrawnFile:
+    """All numbers of a results file, drawn again."""
     from pose_hrnet.evaluation.statistics.clusters import cluster_labels
-    from pose_hrnet.evaluation.statistics.results import MatchedFile
+    from pose_hrnet.evaluation.statistics.results import DrawnFile, MatchedFile
 
     labels = None if cluster is None else cluster_labels(annotations, truth, cluster)
     file = MatchedFile.of(truth, results)
-    return bootstrap(file.everything, clusters=labels, unit=cluster or "image").intervals()
+    return DrawnFile.of(file, clusters=labels, unit=cluster or "image")

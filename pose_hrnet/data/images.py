@@ -7,7 +7,7 @@ import os
 import re
 import unicodedata
 import warnings
-from functools import cache
+from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -181,18 +181,30 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def open_image(path: Path | str, data: bytes) -> tuple[BytesIO, PIL.ImageFile.ImageFile]:
-    """Parse the header; for a JPEG the stream then stands at its first scan."""
+def open_image(
+    path: Path | str, data: bytes, formats: tuple[str, ...] = FORMATS
+) -> tuple[BytesIO, PIL.ImageFile.ImageFile]:
+    """Parse the header; for a JPEG the stream then stands at its first scan.
+
+    Args:
+        path: Names the image in errors.
+        data: The file.
+        formats: Some of `FORMATS`; others are no images here.
+
+    Raises:
+        ImageError: If it is no image of these formats, or too large.
+    """
     stream = BytesIO(data)
     try:
-        image = PIL.Image.open(stream, formats=_formats())
+        image = PIL.Image.open(stream, formats=_known(formats))
     except PIL.Image.DecompressionBombError as error:
         found = re.search(r"\((\d+) pixels\)", str(error))
         raise too_large(path, int(found[1]) if found else None) from None
     # Damaged headers make Pillow's parsers raise nearly any exception.
     except Exception as error:
         raise ImageError(
-            f"image {path} is not an image that can be opened ({_reason(error)})", "not an image"
+            f"image {path} is not an image that can be opened ({_reason(error, formats)})",
+            "not an image",
         ) from error
     if image.width * image.height > MOST_PIXELS:  # where somebody has raised Pillow's limit
         raise too_large(path, image.width * image.height)
@@ -200,10 +212,10 @@ def open_image(path: Path | str, data: bytes) -> tuple[BytesIO, PIL.ImageFile.Im
 
 
 @cache
-def _formats() -> tuple[str, ...]:
-    """Those of `FORMATS` that this Pillow has."""
+def _known(formats: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that this Pillow has."""
     PIL.Image.init()
-    return tuple(name for name in FORMATS if name in PIL.Image.OPEN)
+    return tuple(name for name in formats if name in PIL.Image.OPEN)
 
 
 def too_large(path: Path | str, pixels: int | None) -> ImageError:
@@ -215,10 +227,10 @@ def too_large(path: Path | str, pixels: int | None) -> ImageError:
     )
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, formats: tuple[str, ...] = FORMATS) -> str:
     """An exception as part of a sentence, without the address of the stream that it names."""
     if isinstance(error, PIL.UnidentifiedImageError):
-        return f"its format is none of {', '.join(FORMATS)}"
+        return f"its format is none of {', '.join(formats)}"
     return one_line(error)
 
 
@@ -294,7 +306,7 @@ def tells_damage(error: ValueError) -> bool:
     return "orrupt JPEG data" in str(error) and "extraneous bytes" not in str(error)
 
 
-@cache
+@lru_cache(maxsize=1000)  # names may come from anywhere, for ever
 def _name_damaged(path: str) -> None:
     log.warning(
         "image %s is a JPEG that is damaged inside: part of it is grey or out of place; fetch or "
@@ -307,8 +319,8 @@ def pillow_rgb(image: PIL.Image.Image) -> Image:
     """8-bit RGB of any picture that Pillow opens."""
     if image.mode.startswith("I"):
         # 16-bit grayscale: I;16, I;16B or, from older versions of Pillow, I.
-        gray = np.asarray(image, dtype=np.int64).clip(0, 65535) >> 8
-        return np.repeat(gray[..., None], 3, axis=2).astype(np.uint8)
+        gray = (np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8)
+        return np.repeat(gray[..., None], 3, axis=2)
     if has_alpha(image):
         picture = image.convert("RGBA")
         white = PIL.Image.new("RGBA", picture.size, (255, 255, 255, 255))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from pose_hrnet.data.missing import why_unreadable
 from pose_hrnet.data.people import check_keypoints, people_to_predict, read_annotations
 from pose_hrnet.evaluation.metrics.scores import Scores
 from pose_hrnet.evaluation.scorer import METRICS, Scorer
+from pose_hrnet.evaluation.statistics.bootstrap import Intervals
 from pose_hrnet.inference.dataset import Inference, predict_people
 from pose_hrnet.inference.model import PoseModel, postprocess
 from pose_hrnet.keypoints.geometry import BOX_PADDING
@@ -34,7 +35,7 @@ from pose_hrnet.system.progress import SILENT, Progress
 
 log = logging.getLogger(__name__)
 
-COMPARISON_FILE, REPORT_FILE = "comparison.json", "report.html"
+COMPARISON_FILE, METRICS_FILE, REPORT_FILE = "comparison.json", "metrics.json", "report.html"
 USUAL = EvaluateConfig()
 """The settings of an evaluation unless others are given."""
 
@@ -49,6 +50,8 @@ class Evaluation:
         keypoint_metrics: PCK, AUC and EPE, or why there are none.
         poses: The poses that were scored, in image pixels.
         provenance: Boxes, flip, shift, codec, NMS, counts: plain values, ready for JSON.
+        intervals: Of the scores and of each keypoint, or under ``left_out`` why there are none;
+            None: they were not asked for.
     """
 
     metric: AnnotationKind
@@ -56,6 +59,7 @@ class Evaluation:
     keypoint_metrics: dict[str, Any]
     poses: Poses
     provenance: dict[str, Any]
+    intervals: dict[str, Any] | None = None
 
     @property
     def results(self) -> list[dict[str, Any]]:
@@ -65,6 +69,11 @@ class Evaluation:
     def with_provenance(self, facts: dict[str, Any]) -> Evaluation:
         """The same scores with further facts about what produced them."""
         return replace(self, provenance={**facts, **self.provenance})
+
+    def with_intervals(self, found: Intervals | str) -> Evaluation:
+        """The same with the intervals of its numbers, or with the reason why there are none."""
+        known = {"left_out": found} if isinstance(found, str) else asdict(found)
+        return replace(self, intervals=known)
 
     def in_words(self) -> list[tuple[str, str]]:
         """What produced the numbers, in short: who was predicted, how, and what is unusual."""
@@ -107,6 +116,7 @@ class Evaluation:
             **self.scores.values,
             **({} if per_joint is None else {"per_joint": per_joint}),
             "keypoint_metrics": self.keypoint_metrics,
+            **({} if self.intervals is None else {"intervals": self.intervals}),
             "notes": list(self.scores.notes),
             "evaluated": self.provenance,
         }
@@ -123,7 +133,11 @@ class Evaluation:
                 aside = move_aside(output / name)
                 log.warning("the %s of an earlier evaluation is moved to %s", what, aside)
         write_json(output / RESULTS_FILE, self.results)
-        write_json(output / "metrics.json", self.metrics())
+        self.write_metrics(output)
+
+    def write_metrics(self, output: Path) -> None:
+        """Write ``metrics.json`` alone."""
+        write_json(output / METRICS_FILE, self.metrics())
 
 
 @dataclass(frozen=True)

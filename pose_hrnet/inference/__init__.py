@@ -8,6 +8,7 @@ detection    what detectors of persons take and give
 detector     any file, name or function -> a detector; streams of images -> boxes
 detected     images, folders and data sets -> a box file
 pictures     images and boxes in the forms in which they are given
+pending      an image on its way through batches of crops
 estimator    arrays and streams of images -> Poses
 heatmaps     a person's heatmaps -> a picture
 video        videos, cameras and streams -> Poses with ids that stay, and without jitter

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
-import torch
 from numpy.typing import ArrayLike
 
-from pose_hrnet.data.crops import cut
 from pose_hrnet.inference.detector import Source, detect_stream, load_detector
 from pose_hrnet.inference.load import load_model
-from pose_hrnet.inference.model import PoseModel, poses_of
+from pose_hrnet.inference.model import PoseModel
+from pose_hrnet.inference.pending import Batch, PendingImage
 from pose_hrnet.inference.pictures import Picture, checked_boxes, rgb_of
 from pose_hrnet.keypoints import geometry
 from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.oks import times
-from pose_hrnet.keypoints.records import Float32, Float64, Image, Poses, object_array
+from pose_hrnet.keypoints.records import Image, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.weights.zoo import default_in_words
 from pose_hrnet.system.choices import Backend, Precision
@@ -41,54 +40,6 @@ BATCH_BYTES = 2**28
 """Images of so many bytes are a full batch: two dozen photographs of a telephone would be 1 GB."""
 
 Key = TypeVar("Key")
-
-
-@dataclass(frozen=True)
-class _PendingImage(Generic[Key]):
-    """An image on its way: its N persons, how to cut them, and what becomes of them.
-
-    Attributes:
-        key: What the caller knows it by.
-        image: ``(H, W, 3)`` RGB.
-        boxes_xyxy: ``(N, 4)``.
-        frames: Of the N crops.
-        keypoints_input: ``(N, K, 2)``, filled batch by batch.
-        keypoint_scores: ``(N, K)``, likewise.
-    """
-
-    key: Key
-    image: Image
-    boxes_xyxy: Float64
-    frames: CropFrames
-    keypoints_input: Float32
-    keypoint_scores: Float32
-
-    def poses(self, skeleton: Skeleton) -> Poses:
-        """The finished poses; their image id is 0."""
-        return poses_of(
-            self.frames,
-            self.keypoints_input,
-            self.keypoint_scores,
-            boxes_xyxy=self.boxes_xyxy,
-            scores=self.keypoint_scores.mean(axis=1),
-            image_ids=[0] * len(self.frames),
-            skeleton=skeleton,
-        )
-
-
-@dataclass(frozen=True)
-class _Batch(Generic[Key]):
-    """Crops of one forward pass.
-
-    Attributes:
-        crops: B of ``(H, W, 3)`` uint8 RGB.
-        owners: The image and the row in it of each crop.
-        finished: Images that are done when this batch is.
-    """
-
-    crops: list[Image]
-    owners: list[tuple[_PendingImage[Key], int]]
-    finished: list[_PendingImage[Key]]
 
 
 class PoseEstimator:
@@ -248,7 +199,7 @@ class PoseEstimator:
                 f"{counted(len(images), 'image')}; give one per image"
             )
         numbered = zip(range(len(images)), arrays, boxes_xyxy, strict=True)
-        none = self._pending(None, np.empty((1, 1, 3), np.uint8), []).poses(self.skeleton)
+        none = self.pending(None, np.empty((1, 1, 3), np.uint8), []).poses()
         found = [
             replace(
                 times(poses, np.asarray(box_scores[number], np.float32)),
@@ -281,9 +232,9 @@ class PoseEstimator:
         """
         for batch in ahead(self._batches(pictures)):
             if batch.owners:
-                self._run(batch)
+                batch.run(self.model)
             for pending in batch.finished:
-                yield pending.key, pending.image, pending.poses(self.skeleton)
+                yield pending.key, pending.image, pending.poses()
 
     def stream(
         self,
@@ -332,16 +283,16 @@ class PoseEstimator:
             source = open_source(source, Window(start, end, every), rate=rate)
         return pose_frames(self, source, how)
 
-    def _batches(self, pictures: Iterable[tuple[Key, Image, ArrayLike]]) -> Iterator[_Batch[Key]]:
+    def _batches(self, pictures: Iterable[tuple[Key, Image, ArrayLike]]) -> Iterator[Batch[Key]]:
         """Crops in batches that go on over the ends of images."""
-        batch: _Batch[Key] = _Batch([], [], [])
+        batch: Batch[Key] = Batch([], [], [])
         for key, image, boxes_xyxy in pictures:
-            pending = self._pending(key, image, boxes_xyxy)
-            for row, affine in enumerate(pending.frames.affines):
+            pending = self.pending(key, image, boxes_xyxy)
+            for row in range(len(pending.frames)):
                 if len(batch.crops) >= self.batch_size:  # in the middle of an image
                     yield batch
-                    batch = _Batch([], [], [])
-                batch.crops.append(cut(pending.image, affine, self.model.decoder.codec.input_wh))
+                    batch = Batch([], [], [])
+                batch.crops.append(pending.crop(row))
                 batch.owners.append((pending, row))
             batch.finished.append(pending)
             # Images without persons, or large ones, must not pile up in memory either.
@@ -349,11 +300,21 @@ class PoseEstimator:
             places = max(len(batch.crops), len(batch.finished))
             if places >= self.batch_size or held >= BATCH_BYTES:
                 yield batch
-                batch = _Batch([], [], [])
+                batch = Batch([], [], [])
         if batch.finished:
             yield batch
 
-    def _pending(self, key: Key, image: Image, boxes_xyxy: ArrayLike) -> _PendingImage[Key]:
+    def pending(self, key: Key, image: Image, boxes_xyxy: ArrayLike) -> PendingImage[Key]:
+        """An image whose persons are still to be cut and predicted, by whoever makes batches.
+
+        Args:
+            key: What the caller knows it by.
+            image: ``(H, W, 3)`` uint8 RGB.
+            boxes_xyxy: ``(N, 4)`` image pixels.
+
+        Raises:
+            ValueError: As `__call__`.
+        """
         codec, boxes = self.model.decoder.codec, checked_boxes(boxes_xyxy)
         frames = CropFrames.of_boxes(
             geometry.xyxy_to_xywh(boxes),
@@ -361,21 +322,4 @@ class PoseEstimator:
             codec.alignment,
             padding=self.card.box_padding,
         )
-        count = self.skeleton.num_keypoints
-        return _PendingImage(
-            key,
-            rgb_of(image),
-            boxes,
-            frames,
-            np.empty((len(boxes), count, 2), np.float32),
-            np.empty((len(boxes), count), np.float32),
-        )
-
-    def _run(self, batch: _Batch[Key]) -> None:
-        """Predict the crops, and put their keypoints where they belong."""
-        points_input, scores = self.model(torch.from_numpy(np.stack(batch.crops)))
-        for (pending, row), points, values in zip(
-            batch.owners, points_input.numpy(), scores.numpy(), strict=True
-        ):
-            pending.keypoints_input[row] = points
-            pending.keypoint_scores[row] = values
+        return PendingImage.of(key, rgb_of(image), boxes, frames, codec.input_wh, self.skeleton)

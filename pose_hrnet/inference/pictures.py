@@ -21,6 +21,10 @@ Picture: TypeAlias = Image | Tensor | str | Path | bytes | PIL.Image.Image
 """An image as it is given: an array or tensor, a file or its bytes, or opened by Pillow."""
 
 
+FARTHEST = 1e9
+"""Pixels: no box reaches farther, where the arithmetic of crops would end."""
+
+
 def rgb_of(image: Picture, *, bgr: bool = False) -> Image:
     """``(H, W, 3)`` uint8 RGB of an image in memory or in a file, upright.
 
@@ -74,10 +78,12 @@ def checked_boxes(boxes_xyxy: ArrayLike) -> Float64:
     boxes = boxes.reshape(-1, 4) if boxes.size == 0 else boxes
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"boxes_xyxy has shape {boxes.shape}; expected (N, 4)")
-    wrong = ~(np.isfinite(boxes).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1))
+    near = (np.abs(boxes) <= FARTHEST).all(1)  # no NaN is
+    wrong = ~(near & (boxes[:, 2:] > boxes[:, :2]).all(1))
     if wrong.any():
         raise ValueError(
             f"box {int(np.flatnonzero(wrong)[0])} is {boxes[wrong][0].tolist()}; expected finite "
-            "left, top, right, bottom with right > left and bottom > top"
+            "left, top, right, bottom with right > left and bottom > top, none beyond "
+            f"{FARTHEST:g} pixels"
         )
     return boxes

@@ -1,34 +1,61 @@
 """Poses as others read them: COCO results, plain JSON, pandas, supervision.
 
-`Poses` has each of these as a method.
+`pose_hrnet.keypoints.records.Poses` has each of these as a method.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pose_hrnet.keypoints.records import Poses
 from pose_hrnet.system.extras import import_extra
 from pose_hrnet.system.files import few_digits
 from pose_hrnet.system.text import counted
 
 
-def coco_results(poses: Poses, file_name: str | None) -> list[dict[str, Any]]:
+class Columns(Protocol):
+    """What is read of N poses of K keypoints; each as `Poses` says."""
+
+    @property
+    def image_ids(self) -> NDArray[np.object_]: ...
+    @property
+    def category_ids(self) -> NDArray[np.object_]: ...
+    @property
+    def keypoints_image(self) -> NDArray[np.float32]: ...
+    @property
+    def raw_keypoints_image(self) -> NDArray[np.float32] | None: ...
+    @property
+    def keypoint_scores(self) -> NDArray[np.float32]: ...
+    @property
+    def keypoint_names(self) -> tuple[str, ...]: ...
+    @property
+    def boxes_xyxy(self) -> NDArray[np.float32]: ...
+    @property
+    def scores(self) -> NDArray[np.float32]: ...
+    @property
+    def track_ids(self) -> NDArray[np.int64] | None: ...
+    @property
+    def frame_index(self) -> NDArray[np.int64] | None: ...
+    @property
+    def time_s(self) -> NDArray[np.float64] | None: ...
+    @property
+    def smoothing(self) -> str | None: ...
+
+
+def coco_results(poses: Columns, file_name: str | None) -> list[dict[str, Any]]:
     """As of `Poses.to_coco`.
 
     Raises:
         ValueError: If a number is not finite.
     """
-    keypoints = poses.flat_keypoints
+    keypoints = flat_keypoints(poses.keypoints_image, poses.keypoint_scores)
     wrong = np.flatnonzero(~(np.isfinite(keypoints).all(axis=1) & np.isfinite(poses.scores)))
     if len(wrong):
         raise ValueError(
-            f"{len(wrong)} of {counted(len(poses), 'pose')} with keypoints or scores that are "
+            f"{len(wrong)} of {counted(len(keypoints), 'pose')} with keypoints or scores that are "
             f"not finite, the first in image {poses.image_ids[wrong[0]]!r}; check the model's "
             "weights"
         )
@@ -44,32 +71,37 @@ def coco_results(poses: Poses, file_name: str | None) -> list[dict[str, Any]]:
         **_of_video(poses),
     }
     if poses.raw_keypoints_image is not None:
-        raw = replace(poses, keypoints_image=poses.raw_keypoints_image).flat_keypoints
-        columns |= {"raw_keypoints": raw.tolist(), "smoothing": [poses.smoothing] * len(poses)}
+        raw = flat_keypoints(poses.raw_keypoints_image, poses.keypoint_scores)
+        columns |= {"raw_keypoints": raw.tolist(), "smoothing": [poses.smoothing] * len(raw)}
     named = {} if file_name is None else {"file_name": file_name}
     rows = zip(*columns.values(), strict=True)
     return [named | dict(zip(columns, row, strict=True)) for row in rows]
 
 
-def json_text(poses: Poses) -> str:
+def json_text(poses: Columns) -> str:
     """As of `Poses.to_json`."""
+    return json.dumps(persons(poses))
+
+
+def persons(poses: Columns) -> list[dict[str, Any]]:
+    """The list of `Poses.to_json`, before it is a text."""
     of_video = _of_video(poses)
-    persons = []
-    for row in range(len(poses)):
+    found = []
+    for row in range(len(poses.image_ids)):
         points = poses.keypoints_image[row].astype(float).round(2).tolist()
         scores = poses.keypoint_scores[row].astype(float).round(4).tolist()
         named = zip(poses.keypoint_names, points, scores, strict=True)
-        persons.append({
+        found.append({
             "image_id": poses.image_ids[row],
             **{name: values[row] for name, values in of_video.items()},
             "score": round(float(poses.scores[row]), 4),
             "box_xyxy": poses.boxes_xyxy[row].astype(float).round(2).tolist(),
             "keypoints": {name: [*point, score] for name, point, score in named},
         })  # fmt: skip
-    return json.dumps(persons)
+    return found
 
 
-def dataframe(poses: Poses) -> Any:
+def dataframe(poses: Columns) -> Any:
     """As of `Poses.to_dataframe`.
 
     Raises:
@@ -88,7 +120,7 @@ def dataframe(poses: Poses) -> Any:
     })  # fmt: skip
 
 
-def supervision_keypoints(poses: Poses) -> Any:
+def supervision_keypoints(poses: Columns) -> Any:
     """As of `Poses.to_supervision`.
 
     Raises:
@@ -98,11 +130,23 @@ def supervision_keypoints(poses: Poses) -> Any:
         xy=poses.keypoints_image,
         keypoint_confidence=poses.keypoint_scores,
         detection_confidence=poses.scores,
-        class_id=np.zeros(len(poses), int),
+        class_id=np.zeros(len(poses.scores), int),
     )
 
 
-def _of_video(poses: Poses) -> dict[str, list[Any]]:
+def flat_keypoints(
+    keypoints_image: NDArray[np.float32], keypoint_scores: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """``(N, 3 * K)`` x, y and score of each keypoint, as COCO's results have them.
+
+    In the fewest digits: what is scored is what is written.
+    """
+    n, k = keypoint_scores.shape
+    triples = np.concatenate([keypoints_image, keypoint_scores[..., None]], axis=2)
+    return few_digits(triples.reshape(n, 3 * k))
+
+
+def _of_video(poses: Columns) -> dict[str, list[Any]]:
     """The columns that poses of frames have, and others not."""
     columns = {
         "track_id": poses.track_ids,

@@ -21,8 +21,8 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pose_hrnet.keypoints import exchange
 from pose_hrnet.keypoints.skeleton import Skeleton
-from pose_hrnet.system.files import few_digits
 from pose_hrnet.system.text import counted
 
 ImageId: TypeAlias = int | str
@@ -319,9 +319,7 @@ class Poses:
         Raises:
             ValueError: If a number is not finite: no evaluation could read it.
         """
-        from pose_hrnet.keypoints.exchange import coco_results
-
-        return coco_results(self, file_name)
+        return exchange.coco_results(self, file_name)
 
     def to_json(self) -> str:
         """A JSON list of persons: image_id, score, box_xyxy, and keypoints {name: [x, y, score]}.
@@ -329,9 +327,7 @@ class Poses:
         Of frames, also track_id, frame_index, time_s. Image pixels to two decimals, scores to
         four.
         """
-        from pose_hrnet.keypoints.exchange import json_text
-
-        return json_text(self)
+        return exchange.json_text(self)
 
     def to_dataframe(self) -> Any:
         """A pandas DataFrame with a row for each keypoint of each person.
@@ -342,9 +338,7 @@ class Poses:
         Raises:
             ValueError: If pandas is not installed.
         """
-        from pose_hrnet.keypoints.exchange import dataframe
-
-        return dataframe(self)
+        return exchange.dataframe(self)
 
     def to_supervision(self) -> Any:
         """A ``supervision.KeyPoints`` of the persons.
@@ -352,19 +346,12 @@ class Poses:
         Raises:
             ValueError: If supervision is not installed.
         """
-        from pose_hrnet.keypoints.exchange import supervision_keypoints
-
-        return supervision_keypoints(self)
+        return exchange.supervision_keypoints(self)
 
     @property
     def flat_keypoints(self) -> Float64:
-        """``(N, 3 * K)`` x, y and score of each keypoint, as COCO's results have them.
-
-        In the fewest digits: what is scored is what is written.
-        """
-        n, k = self.keypoint_scores.shape
-        triples = np.concatenate([self.keypoints_image, self.keypoint_scores[..., None]], axis=2)
-        return few_digits(triples.reshape(n, 3 * k))
+        """``(N, 3 * K)``, as of `pose_hrnet.keypoints.exchange.flat_keypoints`."""
+        return exchange.flat_keypoints(self.keypoints_image, self.keypoint_scores)
 
 
 def _fill_categories(columns: People | Poses, count: int) -> None:

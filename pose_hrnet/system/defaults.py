@@ -30,6 +30,9 @@ QUALITY = 90
 PERSONS_PER_SHARD = 1000
 """At most."""
 
+IMAGES_PER_FILE = 1000
+"""Of `bulk`: images whose rows are in one file."""
+
 MAX_DIFFERENCE = 0.1
 """Input pixels by which a keypoint of an export may differ from the checkpoint's."""
 MAX_DROP = 0.002
@@ -49,8 +52,24 @@ LOADER_PROCESSES = (0, 1, 2, 4)
 """Measured one after the other."""
 MADE_UP_POSES = 100_000
 """To measure the evaluation on."""
+CLIENTS = 32
+"""That ask a server at once."""
 ROUNDS = 7
 """Turns of each variant."""
+
+SERVED_AT = "127.0.0.1"
+"""Address that a server listens at: this machine alone reaches it."""
+SERVED_PORT = 8000
+SERVED_WAIT_MS = 5.0
+"""Milliseconds that a crop waits for others to share its batch."""
+SERVED_BODY_MB = 32
+"""Of a request."""
+SERVED_MEGAPIXELS = 50
+"""Of an image."""
+SERVED_IMAGES = 16
+"""Of a request."""
+SERVED_QUEUE = 256
+"""Images that may be in a server at once."""
 
 DEFAULT_WEIGHTS = "default"
 """Those inside the package."""

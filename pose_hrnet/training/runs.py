@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pose_hrnet.config.files import dotted_keys
 from pose_hrnet.config.recipe import Config, RecipeNotes
 from pose_hrnet.data.formats.results import RESULTS_FILE
+from pose_hrnet.evaluation.evaluate import METRICS_FILE
 from pose_hrnet.evaluation.scorer import FileTruth, main_number
 from pose_hrnet.evaluation.statistics.bootstrap import Interval, bootstrap
 from pose_hrnet.evaluation.statistics.results import MatchedFile
@@ -23,7 +24,7 @@ from pose_hrnet.system.strict_yaml import read_yaml
 from pose_hrnet.training.origin import ORIGIN, read_origin
 from pose_hrnet.training.report import METRICS, read_metrics
 
-CONFIG, SCORES = "config.yaml", "metrics.json"
+CONFIG = "config.yaml"
 DEEPEST = 3
 """Folders below the given one in which runs are looked for."""
 MOST = 1e15
@@ -128,7 +129,9 @@ class Runs:
         files = [folder / name for folder in folders for name in (METRICS, CONFIG, ORIGIN)]
         for run in self.runs:
             files += [
-                each / name for each in _around(run.folder) for name in (RESULTS_FILE, SCORES)
+                each / name
+                for each in _around(run.folder)
+                for name in (RESULTS_FILE, METRICS_FILE)
             ]
             files += [Path(each.annotations) for each in run.evaluated]
         return files
@@ -250,14 +253,14 @@ def _settings(path: Path) -> dict[str, Any]:
 def _evaluated(folder: Path, run: Path, *, intervals: bool) -> Evaluated | None:
     """What `evaluate` left in a folder; None if it was not of this run's weights."""
     try:
-        metrics = values_beside(folder / SCORES)
+        metrics = values_beside(folder / METRICS_FILE)
         annotations = str(metrics["evaluated"]["annotations"])
         checkpoint = Path(metrics["evaluated"]["checkpoint"])
         number = main_number(metrics)
         if number is None or not _is_of(checkpoint, run):
             return None
         value = float(metrics[number])
-    except (OSError, ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError):
         return None
     plain = Interval(value if math.isfinite(value) and value >= 0 else None)
     if not intervals:

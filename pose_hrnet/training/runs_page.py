@@ -13,6 +13,7 @@ from pose_hrnet.system.text import counted, shown
 from pose_hrnet.training.runs import Run, Runs, is_number
 from pose_hrnet.visualize import html, svg
 
+_MOST_TICKS = 8
 COLOURS = tuple(f"s-{at}" for at in range(8))
 """Classes of the page's style sheet."""
 
@@ -108,7 +109,7 @@ def _charts(runs: Sequence[Run]) -> list[str]:
         found = [value(line) for run in runs for line in run.lines]
         known = [each for each in found if math.isfinite(each)]
         if known:
-            y = _powers(f"{words}, power of ten", min(known), max(known))
+            y = _powers(words, min(known), max(known))
             charts.append(_figure(runs, value, y, epochs, f"{words} by epoch", by=_epoch))
     return charts
 
@@ -166,10 +167,18 @@ def _log(line: dict[str, Any], name: str) -> float:
 
 
 def _powers(label: str, low: float, high: float) -> svg.Axis:
-    """An axis of logarithms, whole and half ones."""
-    first, last = math.floor(2 * low) / 2, math.ceil(2 * high) / 2
-    last = max(last, first + 0.5)
-    count = round(2 * (last - first))
-    step = max(1, math.ceil(count / 6))
-    ticks = tuple(first + at / 2 for at in range(0, count + 1, step))
-    return svg.Axis(label, first, last, ticks, 1)
+    """An axis of logarithms, from one to another of 1, 2 and 5 times a power of ten."""
+    steps = [
+        (math.log10(each) + power, f"{each}e{power}")
+        for power in range(math.floor(low), math.ceil(high) + 1)
+        for each in (1, 2, 5)
+    ]
+    first = max((at for at, (place, _) in enumerate(steps) if place <= low + 1e-9), default=0)
+    last = next(at for at, (place, _) in enumerate(steps) if place >= high - 1e-9 and at > first)
+    between = written = steps[first : last + 1]
+    if len(written) > _MOST_TICKS:
+        tens = [each for each in between if each[1].startswith("1")]
+        written = tens[:: -(-len(tens) // _MOST_TICKS)]
+    words = tuple(f"{float(each):g}" for _, each in written)
+    places = tuple(place for place, _ in written)
+    return svg.Axis(label, between[0][0], between[-1][0], places, words=words)

@@ -12,6 +12,8 @@ import numpy as np
 from pose_hrnet.keypoints.records import Image
 from pose_hrnet.system.files import replace_file
 
+_LONGEST_JPEG = 65_500
+
 
 def picture_grid(tiles: Sequence[Image], *, columns: int, tile_wh: tuple[int, int]) -> Image:
     """Arrange images in rows, each fitted into its tile without distortion.
@@ -49,6 +51,22 @@ def add_title(image: Image, title: str) -> Image:
 def png_bytes(image: Image) -> bytes:
     """An RGB image as the bytes of a PNG file."""
     _, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    return data.tobytes()
+
+
+def jpeg_bytes(image: Image) -> bytes:
+    """An RGB image ``(H, W, 3)`` as the bytes of a JPEG file.
+
+    Raises:
+        ValueError: If a side is longer than a JPEG can say.
+    """
+    height, width = image.shape[:2]
+    if max(height, width) > _LONGEST_JPEG:
+        raise ValueError(
+            f"a JPEG has sides of {_LONGEST_JPEG:,} pixels at most, and this image {width:,} x "
+            f"{height:,}; use a smaller one"
+        )
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     return data.tobytes()
 
 

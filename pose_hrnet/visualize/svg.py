@@ -1,8 +1,8 @@
 """Charts as SVG: lines, stacked bars, steps; drawn in the colours of the page that holds them.
 
 A chart is a string with a view box and no size of its own, so that it fits the column it stands
-in. Colours are classes (``c-jitter``, ``s-0``), for which the page's style sheet has values in
-light and in dark.
+in. Its letters are as large as the page's where it has the width of its view box. Colours are
+classes (``c-jitter``, ``s-0``), for which the page's style sheet has values in light and in dark.
 """
 
 from __future__ import annotations
@@ -16,8 +16,13 @@ from html import escape
 import numpy as np
 from numpy.typing import ArrayLike
 
-WIDTH, HEIGHT = 440, 290
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 18, 12, 42
+WIDTH, HEIGHT = 360, 260
+"""Of a chart with two axes."""
+BARS_WIDTH = 440
+"""Of horizontal bars."""
+_RIGHT, _TOP, _BOTTOM = 18, 10, 44
+_LETTER = 8.0
+"""Width of a letter of the ticks at most."""
 _BAR, _GAP = 15, 6
 """Pixels of a horizontal bar, and between two."""
 
@@ -32,6 +37,7 @@ class Axis:
         high: Value at its end.
         ticks: Values that are written.
         digits: Decimals of those.
+        words: What is written at the ticks instead, if there is anything.
     """
 
     label: str
@@ -39,6 +45,12 @@ class Axis:
     high: float = 1.0
     ticks: tuple[float, ...] = (0, 0.2, 0.4, 0.6, 0.8, 1.0)
     digits: int = 1
+    words: tuple[str, ...] = ()
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """What stands at the ticks."""
+        return self.words or tuple(f"{tick:.{self.digits}f}" for tick in self.ticks)
 
     def along(self, values: ArrayLike) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
         """``(...)`` values as parts of the axis, 0 to 1."""
@@ -103,9 +115,9 @@ def line_chart(lines: Sequence[Line], x: Axis, y: Axis, *, title: str) -> str:
         y: Up.
         title: What the chart shows, for those who cannot see it.
     """
-    parts = [_open(WIDTH, HEIGHT, title), _grid(x, y)]
+    parts = [_open(WIDTH, HEIGHT, title, "chart"), _grid(x, y)]
     for line in lines:
-        across, up = _x(x.along(line.x)), _y(y.along(line.y))
+        across, up = _x(x.along(line.x), y), _y(y.along(line.y))
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(across, up, strict=True))
         style = ' stroke-dasharray="5 4"' if line.dashed else ""
         parts.append(f'<polyline class="line {line.colour}" points="{path}"{style}/>')
@@ -130,8 +142,8 @@ def histogram(
         colour: Class of the bars' colour.
         title: As of `line_chart`.
     """
-    parts = [_open(WIDTH, HEIGHT, title), _grid(x, y)]
-    ends, heights = _x(x.along(edges)), _y(y.along(counts))
+    parts = [_open(WIDTH, HEIGHT, title, "chart"), _grid(x, y)]
+    ends, heights = _x(x.along(edges), y), _y(y.along(counts))
     bottom = HEIGHT - _BOTTOM
     for left, right, top in zip(ends[:-1], ends[1:], heights, strict=True):
         parts.append(
@@ -152,9 +164,9 @@ def stacked_bars(
         title: As of `line_chart`.
     """
     left = _beside([name for name, _ in rows])
-    room = WIDTH - left - _RIGHT
+    room = BARS_WIDTH - left - _RIGHT
     height = len(rows) * (_BAR + _GAP) + _GAP
-    parts = [_open(WIDTH, height, title)]
+    parts = [_open(BARS_WIDTH, height, title)]
     for at, (name, shares) in enumerate(rows):
         top = _GAP + at * (_BAR + _GAP)
         parts.append(_text(left - 6, top + 12, name, "end"))
@@ -187,9 +199,9 @@ def steps(
         title: As of `line_chart`.
     """
     left, right = _beside([name for name, *_ in rows]), 48
-    room = WIDTH - left - right
+    room = BARS_WIDTH - left - right
     height = len(rows) * (_BAR + _GAP) + _GAP
-    parts = [_open(WIDTH, height, title)]
+    parts = [_open(BARS_WIDTH, height, title)]
 
     def place(value: float) -> float:
         return left + room * float(np.clip((value - low) / (1 - low), 0, 1))
@@ -206,7 +218,9 @@ def steps(
             f'<rect class="fill {colour}" x="{a:.1f}" y="{top}" width="{max(b - a, 1.5):.1f}" '
             f'height="{_BAR}"/>'
         )
-        parts.append(_text(WIDTH - right + 6, top + 12, f"{end:.{digits}f}", "start", "value"))
+        parts.append(
+            _text(BARS_WIDTH - right + 6, top + 12, f"{end:.{digits}f}", "start", "value")
+        )
     return "".join([*parts, "</svg>"])
 
 
@@ -215,9 +229,9 @@ def _beside(names: Sequence[str]) -> float:
     return 16 + 6.8 * max(map(len, names), default=0)
 
 
-def _open(width: float, height: float, title: str) -> str:
+def _open(width: float, height: float, title: str, kind: str = "bars") -> str:
     return (
-        f'<svg viewBox="0 0 {width} {height:.0f}" role="img" '
+        f'<svg class="{kind}" viewBox="0 0 {width} {height:.0f}" role="img" '
         f'aria-label="{escape(title, quote=True)}"><title>{escape(title)}</title>'
     )
 
@@ -225,16 +239,16 @@ def _open(width: float, height: float, title: str) -> str:
 def _grid(x: Axis, y: Axis) -> str:
     """Grid, ticks and labels of both axes."""
     parts = []
-    bottom = HEIGHT - _BOTTOM
-    for value, at in zip(x.ticks, _x(x.along(x.ticks)), strict=True):
+    left, bottom = _left(y), HEIGHT - _BOTTOM
+    for words, at in zip(x.written, _x(x.along(x.ticks), y), strict=True):
         parts.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{bottom}"/>')
-        parts.append(_text(at, bottom + 15, f"{value:.{x.digits}f}", "middle"))
-    for value, at in zip(y.ticks, _y(y.along(y.ticks)), strict=True):
+        parts.append(_text(at, bottom + 16, words, "middle"))
+    for words, at in zip(y.written, _y(y.along(y.ticks)), strict=True):
         parts.append(
-            f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
+            f'<line class="grid" x1="{left}" x2="{WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
         )
-        parts.append(_text(_LEFT - 6, at + 4, f"{value:.{y.digits}f}", "end"))
-    parts.append(_text((_LEFT + WIDTH - _RIGHT) / 2, HEIGHT - 8, x.label, "middle", "label"))
+        parts.append(_text(left - 6, at + 4, words, "end"))
+    parts.append(_text((left + WIDTH - _RIGHT) / 2, HEIGHT - 8, x.label, "middle", "label"))
     middle = (_TOP + bottom) / 2
     parts.append(
         f'<text class="label" x="12" y="{middle:.0f}" text-anchor="middle" '
@@ -243,8 +257,14 @@ def _grid(x: Axis, y: Axis) -> str:
     return "".join(parts)
 
 
-def _x(parts: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> list[float]:
-    return [float(each) for each in _LEFT + (WIDTH - _LEFT - _RIGHT) * parts]
+def _left(y: Axis) -> float:
+    """Room for what is written on the left."""
+    return 26 + _LETTER * max(map(len, y.written), default=0)
+
+
+def _x(parts: np.ndarray[tuple[int, ...], np.dtype[np.float64]], y: Axis) -> list[float]:
+    left = _left(y)
+    return [float(each) for each in left + (WIDTH - left - _RIGHT) * parts]
 
 
 def _y(parts: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> list[float]:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
+from unittest.mock import Mock
 
 import pytest
 
 from pose_hrnet.cli.options import expected_crops
+from pose_hrnet.evaluation.statistics import results
+from pose_hrnet.evaluation.statistics.bootstrap import bootstrap
 from pose_hrnet.keypoints.codec import HeatmapCodec
-from pose_hrnet.keypoints.skeleton import COCO17
+from pose_hrnet.keypoints.skeleton import COCO17, MPII16
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.hrnet import HRNet
 from pose_hrnet.models.weights.load import save_model
 from tests.helpers.builders import make_people, write_annotations, write_images
 from tests.helpers.command_line import run_here
+from tests.helpers.mpii_files import row as mpii_row
+from tests.helpers.mpii_files import write as write_mpii
 from tests.helpers.opened import opened_files
 
 
@@ -170,6 +175,49 @@ def test_the_report_is_written_on_request(files, tmp_path):
     assert "data:image/jpeg" in page
 
 
+def test_a_report_and_intervals_are_of_the_same_draws(files, tmp_path, monkeypatch):
+    drawn = []
+
+    def drawing(statistic, **options):
+        drawn.append(statistic)
+        return bootstrap(statistic, **options)
+
+    monkeypatch.setattr(results, "bootstrap", drawing)
+    matched = Mock(wraps=results.match_results)
+    monkeypatch.setattr(results, "match_results", matched)
+    _, metrics = evaluate(files, tmp_path, "--report", "--intervals")
+    assert len(drawn) == matched.call_count == 1
+    ap = metrics["intervals"]["values"]["AP"]
+    said = f"AP is {ap['value']:.3f}, 95 % interval {ap['low']:.3f} to {ap['high']:.3f}"
+    assert said in (tmp_path / "report.html").read_text()
+
+
+def test_intervals_stand_in_the_metrics(files, tmp_path):
+    _, metrics = evaluate(files, tmp_path, "--intervals")
+    found = metrics["intervals"]
+    facts = {"units": 2, "unit": "image", "replicates": 1000, "seed": 0, "level": 0.95}
+    assert {name: found[name] for name in facts} == facts
+    assert "2 images are few" in found["notes"][0]
+    for name in ("AP", "AP50", "AR"):
+        assert found["values"][name]["value"] == pytest.approx(metrics[name], abs=1e-12)
+        assert found["values"][name]["low"] <= metrics[name] <= found["values"][name]["high"]
+    assert {"PCK@0.1", "OKS nose", "PCK@0.1 left_wrist"} < {*found["values"]}
+    _, metrics = evaluate(files, tmp_path)
+    assert "intervals" not in metrics
+
+
+def test_mpii_has_no_intervals_and_the_metrics_say_why(files, tmp_path):
+    model = HRNet(width=8, num_keypoints=16, stem_width=8, stem_blocks=1, branch_blocks=1)
+    card = ModelCard(model.architecture, MPII16, HeatmapCodec("gaussian", (64, 96), sigma=1.5))
+    save_model(tmp_path / "tiny.safetensors", model.state_dict(), card)
+    (tmp_path / "images").symlink_to(files / "images")
+    write_mpii(tmp_path / "mpii.json", mpii_row(next((files / "images").iterdir()).name))
+    said, metrics = evaluate(tmp_path, tmp_path / "out", "--intervals", name="mpii")
+    reason = metrics["intervals"]["left_out"]
+    assert reason.startswith("PCKh of ")
+    assert f"note: there are no intervals: {reason}" in said
+
+
 def test_intervals_of_an_evaluation_and_of_a_results_file(files, tmp_path):
     said, metrics = evaluate(files, tmp_path, "--intervals")
     assert f"AP │ {metrics['AP']:.3f} [" in said
@@ -181,5 +229,8 @@ def test_intervals_of_an_evaluation_and_of_a_results_file(files, tmp_path):
     out, _ = run_here(*score, "--intervals")
     assert f"AP │ {metrics['AP']:.3f} [" in " ".join(out.split())
     assert "PCK@0.2" in out
+    (tmp_path / "none.json").write_text("[]")
+    out, _ = run_here("score", tmp_path / "none.json", *score[2:], "--intervals")
+    assert "none.json has no result: every person counts as missed" in " ".join(out.split())
     _, err = run_here(*score, "--cluster", "folder", code=2)
     assert "--cluster says what intervals are drawn of; give --intervals, too" in err

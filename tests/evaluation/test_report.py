@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from pose_hrnet.evaluation.report.examples import of_kinds, worst_typical_best
 from pose_hrnet.evaluation.report.numbers import collect
 from pose_hrnet.evaluation.report.write import write_report
 from pose_hrnet.evaluation.scorer import FileTruth
-from pose_hrnet.evaluation.statistics.results import MatchedFile
+from pose_hrnet.evaluation.statistics.bootstrap import bootstrap
+from pose_hrnet.evaluation.statistics.results import DrawnFile, MatchedFile
+from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
 from tests.helpers.browser import browse, check_sorted
 from tests.helpers.builders import make_people, write_annotations, write_images
@@ -64,6 +67,11 @@ def report(folder, output, *, results="a.json", annotations="people.json", **opt
     return write_report(folder / results, truth, output, replicates=DRAWS, **options)
 
 
+def numbers_of(folder):
+    file = MatchedFile.of(FileTruth.of(folder / "people.json"), folder / "a.json")
+    return collect(DrawnFile.of(file, replicates=DRAWS))
+
+
 def checked(page):
     """No number that is none, and nothing from elsewhere."""
     text = re.sub(r"data:image/jpeg;base64,[\w+/=]*|<style>.*?</style>|<script>.*?</script>", "",
@@ -84,6 +92,7 @@ def test_a_page_loads_nothing_and_every_table_sorts(data, tmp_path):
         assert all(seen["pictures"])
         assert len(seen["pictures"]) > 40
         assert all(seen["charts"])
+        assert seen["cut"] == []
         assert len(seen["charts"]) >= 8
         assert len(seen["tables"]) >= 9
         for table in seen["tables"]:
@@ -100,7 +109,7 @@ def test_the_page_says_what_the_numbers_say(data, tmp_path):
     assert f"AP is {scores['AP']:.3f}, 95 % interval" in written.findings[0]
     for name in ("AP50", "AP75", "AR"):
         assert f"{name} {scores[name]:.3f}" in words
-    numbers = collect(MatchedFile.of(FileTruth.of(data / "people.json"), data / "a.json"))
+    numbers = numbers_of(data)
     overall = numbers.diagnosis.overall
     assert f"{overall.found} of 24 persons are found at OKS 0.1" in words
     assert f"{100 * overall.shares['inversion']:.1f} % inversions" in words
@@ -127,13 +136,15 @@ def test_against_reads_and_draws_each_file_once(data, tmp_path, monkeypatch):
         return read_results(path, count)
 
     monkeypatch.setattr("pose_hrnet.evaluation.statistics.results.read_results", reading)
-    monkeypatch.delattr("pose_hrnet.evaluation.statistics.comparison.bootstrap")
+    drawn = Mock(wraps=bootstrap)
+    monkeypatch.setattr("pose_hrnet.evaluation.statistics.results.bootstrap", drawn)
     report(data, tmp_path / "report.html", against="b.json")
     assert sorted(read) == ["a.json", "b.json"]
+    assert drawn.call_count == 2
 
 
 def test_examples_are_who_they_are_said_to_be(data):
-    numbers = collect(MatchedFile.of(FileTruth.of(data / "people.json"), data / "a.json"))
+    numbers = numbers_of(data)
     errors = numbers.diagnosis.errors
     chosen = worst_typical_best(numbers)
     oks = {name: [errors.oks[each.error] for each in row] for name, row in chosen.items()}
@@ -166,6 +177,27 @@ def test_evaluates_own_results_say_what_produced_them(data, tmp_path):
         assert words.startswith("run on people.json")
 
 
+def test_a_page_of_two_evaluations_says_what_produced_both(data, tmp_path):
+    ap = score_results(data / "people.json", data / "a.json").values["AP"]
+    codec = HeatmapCodec("udp", (64, 96)).to_dict()
+    for name, flip in (("a", True), ("b", False)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "results.json").write_text((data / "a.json").read_text())
+        facts = {"checkpoint": "some.safetensors", "codec": codec, "flip_test": flip, "nms": None,
+                 "flip_shift_cells": 1 if flip else None}  # fmt: skip
+        (tmp_path / name / "metrics.json").write_text(json.dumps({"AP": ap, "evaluated": facts}))
+    write_report(
+        tmp_path / "b/results.json",
+        FileTruth.of(data / "people.json"),
+        tmp_path / "r.html",
+        against=tmp_path / "a/results.json",
+        replicates=DRAWS,
+    )
+    words = checked(tmp_path / "r.html")
+    assert "checkpoint some.safetensors codec udp, sigma 2, blur 11, 96x64" in words
+    assert "flip test no; of A yes flip shift cells none; of A 1 scored by" in words
+
+
 @pytest.mark.parametrize("case", ["none matched", "one image", "all misses", "no results"])
 def test_odd_results_make_a_page_without_nan(data, tmp_path, case):
     people = make_people(24, seed=3)
@@ -190,14 +222,31 @@ def test_odd_results_make_a_page_without_nan(data, tmp_path, case):
     if case == "none matched":
         assert "0 of 24 persons are found at OKS 0.1, 24 are not; 24 results of 24 find" in words
         assert written.findings[0].startswith("AP is 0.000")
+        assert re.search(
+            r"no result of \S+a\.json comes near a person .* in pixels of these\?", words
+        )
     if case == "one image":
-        assert "one image says nothing of others: there are no intervals" in words
+        assert words.count("one image says nothing of others: there are no intervals") == 1
+        assert "1,000 draws" not in words
     if case == "no results":
-        assert "0 of 24 persons are found" in words
+        assert "0 of 24 persons are found at OKS 0.1, 24 are not; there is no result." in words
+        assert "a.json has no result: every person counts as missed." in words
     seen = browse(output, tmp_path)
     assert seen["errors"] == seen["blocked"] == []
     for table in seen["tables"]:
         check_sorted(table)
+
+
+def test_what_is_odd_about_either_file_is_told(data, tmp_path):
+    rows = results_of(make_people(24, seed=3))
+    (tmp_path / "twice.json").write_text(json.dumps(rows[:20] + rows[:1]))
+    truth = FileTruth.of(data / "people.json")
+    for results, against in (("twice.json", None), (data / "a.json", tmp_path / "twice.json")):
+        written = write_report(tmp_path / results, truth, tmp_path / "r.html", against=against,
+                               replicates=DRAWS)  # fmt: skip
+        assert any("1 of 21 results of" in note for note in written.notes)
+    assert any("has no result on 2 images with persons where another" in n for n in written.notes)
+    assert checked(tmp_path / "r.html").count("12 images are few") == 1
 
 
 def test_no_folder_and_missing_images_are_a_sentence(data, tmp_path):

@@ -35,6 +35,10 @@ window.addEventListener("load", () => {
   seen.loaded = performance.getEntriesByType("resource").map((e) => e.name).filter((n) => !n.startsWith("data:"));
   seen.width = [document.documentElement.scrollWidth, window.innerWidth];
   seen.charts = [...document.querySelectorAll("svg")].map((svg) => svg.getBoundingClientRect().height > 10);
+  seen.cut = [...document.querySelectorAll("svg text:not([transform])")].filter((text) => {
+    const [box, view] = [text.getBBox(), text.ownerSVGElement.viewBox.baseVal];
+    return box.x < 0 || box.y < 0 || box.x + box.width > view.width || box.y + box.height > view.height;
+  }).map((text) => text.textContent);
   seen.words = document.body.innerText;
   const told = document.createElement("pre");
   told.id = "told"; told.textContent = JSON.stringify(seen);

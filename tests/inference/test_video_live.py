@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -28,6 +30,8 @@ class Clock:
 class Script:
     """A capture that gives what a test puts into it, and waits for it in between."""
 
+    codec = "H264"
+
     def __init__(self, clock, opens=True):
         self.clock, self.opens = clock, opens
         self.frames, self.stamp = [], 0.0
@@ -48,6 +52,8 @@ class Script:
         return image is not None, image
 
     def get(self, what):
+        if what == cv2.CAP_PROP_FOURCC:
+            return cv2.VideoWriter.fourcc(*self.codec)
         return 1000 * self.stamp
 
     def release(self):
@@ -70,10 +76,10 @@ def clock():
     return Clock()
 
 
-def live(clock, *captures, window=EVERYTHING, **options):
+def live(clock, *captures, window=EVERYTHING, address=0, **options):
     coming = iter(captures)
     return LiveSource(
-        0, name="camera 0", stem="camera_0", window=window, clock=clock,
+        address, name="camera 0", stem="camera_0", window=window, clock=clock,
         capture=lambda _: next(coming), **options,
     )  # fmt: skip
 
@@ -109,7 +115,7 @@ def test_a_frame_that_waited_too_long_is_left_out(clock):
 
 def test_a_stall_is_outlived(clock, caplog, monkeypatch):
     # Private: a test does not wait.
-    monkeypatch.setattr("pose_hrnet.inference.video.live._BETWEEN_TRIES_S", 0)
+    monkeypatch.setattr("pose_hrnet.inference.video.newest._BETWEEN_TRIES_S", 0)
     first, dead, second = Script(clock), Script(clock, opens=False), Script(clock)
     source = live(clock, first, dead, second)
     frames = iter(source)
@@ -151,7 +157,43 @@ def test_a_source_that_gives_nothing_is_one_sentence(clock):
 def test_a_source_that_is_closed_before_it_is_read_is_let_go(clock):
     camera = Script(clock)
     live(clock, camera).close()
-    assert camera.released.is_set()
+    camera.give(None)
+    assert camera.released.wait(60)
+
+
+def test_a_source_that_is_forgotten_is_let_go(clock):
+    camera = Script(clock)
+    live(clock, camera)
+    camera.give(None)
+    assert camera.released.wait(60)
+
+
+def test_what_came_while_models_were_loaded_is_not_given_late(clock):
+    """A socket and a driver keep it; it is read at once, and the newest of it alone counts."""
+    camera = Script(clock)
+    source = live(clock, camera)
+    camera.give(0, 1, 2)
+    clock.now += 0.5
+    camera.give(3)
+    clock.now += 0.25
+    frames = iter(source)
+    first = next(frames)
+    assert (number_of(first.image), first.index, first.time_s) == (3, 0, 0.0)
+    assert source.state() == "0 dropped, 250 ms old"
+    clock.now += 0.25
+    camera.give(4)
+    assert next(frames).time_s == 0.5
+    source.close()
+
+
+def test_what_came_long_before_it_is_read_is_left_out(clock):
+    camera = Script(clock)
+    source = live(clock, camera, patience=5)
+    camera.give(0)
+    clock.now += 6
+    camera.give(None)
+    with pytest.raises(ValueError, match="camera 0 ended before there was a frame to predict"):
+        next(iter(source))
 
 
 def test_what_fails_in_a_driver_is_told_as_it_is_and_the_camera_let_go(clock):
@@ -177,7 +219,7 @@ def test_who_ends_a_stalled_source_does_not_hear_that_it_ended_by_itself(clock):
     first.give(None)
     assert closed.released.wait(60)  # it tries again
     source.close()
-    source._thread.join(60)  # Private: whatever it says is said now
+    source._newest._thread.join(60)  # Private: whatever it says is said now
     assert list(frames) == []
     assert source.remarks == []
 
@@ -197,6 +239,27 @@ def test_what_waits_in_a_socket_is_let_go(clock):
     fresh.give(7)
     assert number_of(next(frames).image) == 7
     assert source.reconnects == 1
+    source.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "codec", "reconnects"),
+    [("http://cam/mjpg", "MJPG", 0), ("http://cam/live", "H264", 1), ("rtsp://cam/", "MJPG", 1)],
+)
+def test_pictures_over_http_have_no_clock_to_fall_behind(clock, address, codec, reconnects):
+    """FFmpeg counts 25 of them a second, also where a camera sends 10."""
+    slow, fresh = Script(clock), Script(clock)
+    slow.codec = codec
+    source = live(clock, slow, fresh, address=address)
+    slow.give(0, stamp=0.04)
+    for number in range(2, 60):
+        clock.now += 0.1
+        with slow.change:
+            slow.frames.append((picture(0)[..., ::-1].copy(), 0.04 * number))
+            slow.change.notify_all()
+    (fresh if reconnects else slow).give(7)
+    assert number_of(next(iter(source)).image) == 7
+    assert source.reconnects == reconnects
     source.close()
 
 
@@ -226,7 +289,9 @@ def test_a_camera_that_is_absent_or_taken_is_one_sentence(clock):
 
 
 class _Stream(BaseHTTPRequestHandler):
-    """Motion JPEG of ten frames, as cameras on networks send it, and then silence."""
+    """Motion JPEG of ten frames, as cameras on networks send it, and then silence or the end."""
+
+    go_on = threading.Event()
 
     def do_GET(self):
         self.send_response(200)
@@ -236,23 +301,40 @@ class _Stream(BaseHTTPRequestHandler):
             jpeg = cv2.imencode(".jpg", picture(number)[..., ::-1])[1].tobytes()
             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
             self.wfile.write(head.encode() + jpeg + b"\r\n")
+        self.go_on.wait(60)
 
     def log_message(self, *words):
         pass
 
 
-def test_motion_jpeg_over_http():
+@pytest.fixture
+def motion_jpeg():
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Stream)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        address = f"http://127.0.0.1:{server.server_port}/stream"
-        assert names_video(address)
-        source = open_source(address, patience=0.0)
-        frames = list(source)
-    finally:
-        server.shutdown()
+    yield f"http://127.0.0.1:{server.server_port}/stream"
+    _Stream.go_on.set()
+    server.shutdown()
+
+
+def test_motion_jpeg_over_http(motion_jpeg):
+    _Stream.go_on.set()
+    assert names_video(motion_jpeg)
+    source = open_source(motion_jpeg, patience=0.0, max_latency=60.0)
+    frames = list(source)
     assert source.is_live
     assert source.stem == "127_0_0_1_stream"
     assert frames
     assert frames[-1].index == source.dropped + len(frames) - 1
-    assert np.abs(frames[-1].image.astype(int) - picture(frames[-1].index)).mean() < 12
+    assert np.abs(frames[-1].image.astype(int) - picture(9)).mean() < 12
+
+
+def test_a_program_ends_while_a_stream_is_silent(motion_jpeg):
+    """Python's end would abort it if OpenCV came back from reading then."""
+    _Stream.go_on.clear()
+    program = (
+        "from pose_hrnet.inference.video import newest, sources\n"
+        "newest.READ_MS = 300\n"
+        f"print(next(iter(sources.open_source({motion_jpeg!r}, max_latency=60.0))).index)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")

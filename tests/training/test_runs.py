@@ -223,9 +223,12 @@ def test_the_page_lays_the_curves_over_one_another(tmp_path):
     assert "<b>0" not in text
     assert "nan" not in text.lower().replace("tenant", "")
     assert text.count("<polyline") == 8 * 4
+    for tick in ("1", "0.5", "0.2", "0.002", "0.001"):  # of losses from 1 to 1/3, and of the rate
+        assert f">{tick}</text>" in text
     seen = browse(page, tmp_path)
     assert seen["errors"] == seen["blocked"] == seen["loaded"] == []
     assert all(seen["charts"])
+    assert seen["cut"] == []
     assert len(seen["charts"]) == 4
     for table in seen["tables"]:
         check_sorted(table)

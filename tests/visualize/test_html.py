@@ -48,6 +48,10 @@ def test_numbers_have_their_digits_and_their_value():
     table = html.table(["name", "n"], [["b", 12345], ["a", html.number(1.0)]])
     assert '<td data-value="12345">12,345</td>' in table
     assert table.count('data-numeric="1"') == 1
+    assert "<table>" in table
+    words = html.table(["name", *"abcdefghijk"], [["x", *11 * ["y z"]]])
+    assert words.startswith('<div class="wide"><table class=many>')
+    assert words.count("<td class=words>y z</td>") == 11
 
 
 def test_pictures_are_inside():

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from pose_hrnet.data.convert.labelled import LabelledImage, LabelledSet, Person
-from pose_hrnet.data.convert.text import LARGEST
 from pose_hrnet.data.formats.mat import read_matrices
+from pose_hrnet.data.formats.rows import LARGEST
 
 JOINTS = (
     "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle",

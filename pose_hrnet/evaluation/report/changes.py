@@ -8,15 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from pose_hrnet.evaluation.matching import MIN_KEYPOINTS
-from pose_hrnet.evaluation.report.examples import SHOWN, Pictures
+from pose_hrnet.evaluation.report.examples import LEGEND, SHOWN, Pictures
 from pose_hrnet.evaluation.report.numbers import Numbers
 from pose_hrnet.evaluation.report.page import interval_cell
-from pose_hrnet.evaluation.statistics.comparison import (
-    DrawnFile,
-    Pair,
-    ResultsComparison,
-    compare_drawn,
-)
+from pose_hrnet.evaluation.statistics.comparison import Pair, ResultsComparison, compare_drawn
 from pose_hrnet.evaluation.statistics.keypoints import is_of_keypoint
 from pose_hrnet.evaluation.statistics.results import MatchedFile
 from pose_hrnet.keypoints.records import Image
@@ -45,8 +40,7 @@ class Changes:
     @classmethod
     def between(cls, other: Numbers, numbers: Numbers) -> Changes:
         """Compare numbers that are of the same draws."""
-        sides = [[DrawnFile(each.file, each.draws)] for each in (other, numbers)]
-        return cls(other, numbers, compare_drawn(sides))
+        return cls(other, numbers, compare_drawn([[other.drawn], [numbers.drawn]]))
 
     @property
     def pair(self) -> Pair:
@@ -104,7 +98,7 @@ def _draw(pictures: Pictures, other: MatchedFile, rows: list[int]) -> list[Pictu
             )
             views.append(view)
         before, after = other.best.oks[row], file.best.oks[row]
-        caption = f"{pictures.name(number)}. OKS {before:.2f} in A (left), {after:.2f} in B"
+        caption = f"{pictures.name(number)}. OKS {before:.2f} in A, {after:.2f} in B"
         rule = np.full((views[0].shape[0], 6, 3), 255, np.uint8)
         drawn.append(Picture(np.hstack([views[0], rule, views[1]]), caption))
     return drawn
@@ -163,7 +157,8 @@ def changes_section(changes: Changes, pictures: Pictures | None) -> Section:
             note=True,
         ),
         html.side_by_side(
-            html.table(["number", "A", "B", "B minus A"], rows)
+            html.heading("Numbers")
+            + html.table(["number", "A", "B", "B minus A"], rows)
             + html.heading("Kinds of keypoint errors, percent")
             + html.table(["kind", "A", "B", "B minus A"], kinds),
             html.heading("Similarity of each keypoint")
@@ -176,10 +171,13 @@ def changes_section(changes: Changes, pictures: Pictures | None) -> Section:
             html.table(["image", "persons", "mean OKS A", "mean OKS B", "change, summed"], images),
         ]
     if pictures is not None:
-        for better, title in ((True, "Better in B"), (False, "Worse in B")):
+        drawn = list[str]()
+        sides = "in B (right) than in A (left)"
+        for better, title in ((True, f"Better {sides}"), (False, f"Worse {sides}")):
             rows_of = changed_persons(numbers, other.file, better=better)
             if found := _draw(pictures, other.file, rows_of):
-                blocks += [html.heading(title), html.gallery(found, pairs=True)]
+                drawn += [html.heading(title), html.gallery(found, pairs=True)]
+        blocks += [html.legend_of(LEGEND[:2]), *drawn] if drawn else []
     return Section("What changed", tuple(blocks))
 
 

@@ -12,13 +12,18 @@ from pose_hrnet.data.images import ImageError, image_path, read_rgb
 from pose_hrnet.evaluation.diagnosis.kinds import GOOD, KINDS
 from pose_hrnet.evaluation.matching import worth_showing
 from pose_hrnet.evaluation.metrics.coco_matching import Rows
-from pose_hrnet.evaluation.report.findings import background_rows
+from pose_hrnet.evaluation.report.findings import PLURAL, background_rows
 from pose_hrnet.evaluation.report.numbers import Numbers
 from pose_hrnet.keypoints.records import Image
 from pose_hrnet.system.text import counted, shown
 from pose_hrnet.visualize.html import Picture
 from pose_hrnet.visualize.persons import draw_person
 
+LEGEND = (
+    ("c-truth", "annotated"), ("c-found", "predicted"), ("c-jitter", "jitter"),
+    ("c-inversion", "inversion"), ("c-swap", "swap"), ("c-miss", "miss"),
+)  # fmt: skip
+"""Colours of the pictures, and what they are of."""
 SHOWN = 12
 """Pictures of a row at most."""
 
@@ -149,9 +154,12 @@ def _of_error(numbers: Numbers, row: int) -> Example:
     errors = numbers.diagnosis.errors
     kinds = errors.kinds[row]
     wrong = {KINDS[k]: int((kinds == k).sum()) for k in range(GOOD + 1, len(KINDS))}
-    said = ", ".join(f"{n} {kind}" for kind, n in wrong.items() if n) or "all good"
+    said = ", ".join(f"{n} {kind if n == 1 else PLURAL[kind]}" for kind, n in wrong.items() if n)
     return Example(
-        int(errors.person[row]), int(errors.result[row]), row, f"OKS {errors.oks[row]:.2f}: {said}"
+        int(errors.person[row]),
+        int(errors.result[row]),
+        row,
+        f"OKS {errors.oks[row]:.2f}: {said or 'all good'}",
     )
 
 

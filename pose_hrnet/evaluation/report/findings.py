@@ -22,6 +22,10 @@ WITHOUT = {
     "false negatives": "persons whom no result reaches at an OKS threshold (false negatives)",
 }
 """What is corrected, in words."""
+PLURAL = {
+    "jitter": "jitter", "inversion": "inversions", "swap": "swaps", "miss": "misses",
+}  # fmt: skip
+"""Several of a kind."""
 FEWEST_TO_TELL = 30
 """Keypoints of a group that is spoken of, at least."""
 
@@ -32,7 +36,7 @@ def findings(numbers: Numbers) -> list[str]:
     overall = numbers.diagnosis.overall
     if overall.keypoints:
         shares = ", ".join(
-            f"{100 * overall.shares[kind]:.1f} % {_PLURAL[kind]}" for kind in KINDS[1:]
+            f"{100 * overall.shares[kind]:.1f} % {PLURAL[kind]}" for kind in KINDS[1:]
         )
         said.append(
             f"Of the {counted(overall.keypoints, 'labelled keypoint')} of persons who were found, "
@@ -42,11 +46,6 @@ def findings(numbers: Numbers) -> list[str]:
     said += _of_groups(numbers.diagnosis.groups)
     said += _of_scores(numbers)
     return said
-
-
-_PLURAL = {
-    "jitter": "jitter", "inversion": "inversions", "swap": "swaps", "miss": "misses",
-}  # fmt: skip
 
 
 def _of_ap(numbers: Numbers) -> str:
@@ -62,6 +61,8 @@ def _of_persons(numbers: Numbers) -> str:
     missed = overall.persons - overall.found
     background = background_rows(numbers)
     nobody = "every result that counts finds one"
+    if not overall.found:
+        nobody = "there is no result" if not len(scene.found) else "no result counts"
     if len(background):
         finds = "finds" if len(background) == 1 else "find"
         nobody = f"{counted(len(background), 'result')} of {len(scene.found):,} {finds} nobody"
@@ -110,7 +111,7 @@ def _of_groups(groups: Sequence[Group]) -> list[str]:
         kind = max(KINDS[1:], key=lambda name: worst.counts[name])
         said.append(
             f"The keypoint that is wrong most often is {worst.name}: "
-            f"{100 * worst.shares['good']:.1f} % are good, and most errors are {_PLURAL[kind]}; "
+            f"{100 * worst.shares['good']:.1f} % are good, and most errors are {PLURAL[kind]}; "
             f"the best is {best.name} with {100 * best.shares['good']:.1f} % good."
         )
     for by, what in (("size", "{} persons"), ("overlap", "persons that overlap with {} others")):

@@ -14,14 +14,8 @@ from pose_hrnet.evaluation.calibration import (
 )
 from pose_hrnet.evaluation.diagnosis.diagnose import Diagnosis, diagnose
 from pose_hrnet.evaluation.metrics.pck import pck
-from pose_hrnet.evaluation.statistics.bootstrap import (
-    REPLICATES,
-    Draws,
-    Interval,
-    Intervals,
-    bootstrap,
-)
-from pose_hrnet.evaluation.statistics.results import MatchedFile
+from pose_hrnet.evaluation.statistics.bootstrap import Interval, Intervals, bootstrap
+from pose_hrnet.evaluation.statistics.results import DrawnFile, MatchedFile
 from pose_hrnet.keypoints.records import Float64
 
 PCK_LIMITS = np.linspace(0, 0.3, 61)
@@ -35,9 +29,7 @@ class Numbers:
     """Of one results file.
 
     Attributes:
-        file: It, matched.
-        draws: All its numbers, drawn again.
-        intervals: Of them.
+        drawn: It, and all its numbers.
         diagnosis: What it gets wrong.
         keypoint_scores: How reliable they are.
         person_scores: Likewise.
@@ -47,9 +39,7 @@ class Numbers:
         pck: ``(L, K)`` share of keypoints within `PCK_LIMITS`; NaN where none is labelled.
     """
 
-    file: MatchedFile
-    draws: Draws
-    intervals: Intervals
+    drawn: DrawnFile
     diagnosis: Diagnosis
     keypoint_scores: Reliability
     person_scores: Reliability
@@ -59,37 +49,44 @@ class Numbers:
     pck: Float64
 
     @property
+    def file(self) -> MatchedFile:
+        """The file, matched."""
+        return self.drawn.file
+
+    @property
+    def intervals(self) -> Intervals:
+        """Of all numbers."""
+        return self.drawn.intervals
+
+    @property
     def ap(self) -> float:
         """AP, 0 to 1."""
         return float(self.intervals.values["AP"].value or 0)
 
 
-def collect(file: MatchedFile, *, replicates: int = REPLICATES) -> Numbers:
+def collect(drawn: DrawnFile) -> Numbers:
     """All numbers of a results file.
 
     Args:
-        file: Results, matched with annotations.
-        replicates: Draws of the intervals.
+        drawn: Results, matched with annotations, and drawn again.
 
     Raises:
         ValueError: As `diagnose`.
     """
-    matched, skeleton = file.matched, file.truth.skeleton
+    matched, skeleton = drawn.file.matched, drawn.file.truth.skeleton
+    replicates = len(drawn.draws.draws)
     diagnosis = diagnose(matched, skeleton)
-    draws = bootstrap(file.everything, replicates=replicates)
     keypoints = keypoint_reliability(matched, diagnosis.scene, diagnosis.errors)
     persons = person_reliability(matched, diagnosis.scene)
     return Numbers(
-        file,
-        draws,
-        draws.intervals(),
+        drawn,
         diagnosis,
         keypoints,
         persons,
         (_error(keypoints, replicates), _error(persons, replicates)),
         np.asarray(matched.evaluation.params.recThrs, np.float64),
         _precisions(matched.evaluation.eval["precision"]),
-        np.asarray(pck(file.best.errors, PCK_LIMITS)),
+        np.asarray(pck(drawn.file.best.errors, PCK_LIMITS)),
     )
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from pose_hrnet.data.missing import why_unreadable
+from pose_hrnet.evaluation.evaluate import METRICS_FILE
 from pose_hrnet.evaluation.matching import MIN_KEYPOINTS
 from pose_hrnet.evaluation.report import page as parts
 from pose_hrnet.evaluation.report.changes import Changes, changes_section, short_name
 from pose_hrnet.evaluation.report.examples import (
+    LEGEND,
     Pictures,
     draw,
     of_kinds,
@@ -22,7 +24,8 @@ from pose_hrnet.evaluation.report.findings import findings
 from pose_hrnet.evaluation.report.numbers import Numbers, collect
 from pose_hrnet.evaluation.scorer import METRICS, FileTruth
 from pose_hrnet.evaluation.statistics.bootstrap import REPLICATES
-from pose_hrnet.evaluation.statistics.results import MatchedFile, check_common_images
+from pose_hrnet.evaluation.statistics.results import DrawnFile, MatchedFile, check_common_images
+from pose_hrnet.keypoints.simcc import codec_of
 from pose_hrnet.system.files import write_text
 from pose_hrnet.system.inputs import values_beside
 from pose_hrnet.system.progress import SILENT, Progress
@@ -41,10 +44,11 @@ _SHOWN = {
     "not found": "Persons whom no result finds, the largest first",
     "background": "Results that find nobody, the surest first",
 }
-_LEGEND = [
-    ("c-truth", "annotated"), ("c-found", "predicted"), ("c-jitter", "jitter"),
-    ("c-inversion", "inversion"), ("c-swap", "swap"), ("c-miss", "miss"),
-]  # fmt: skip
+_TOLD = (
+    "checkpoint", "weights", "backend", "boxes", "detector", "codec", "flip_test",
+    "flip_shift_cells", "nms", "calibrated", "precision",
+)  # fmt: skip
+"""Of what `evaluate` says of itself."""
 METHODS = (
     "Persons and results are matched at OKS 0.1 by COCO's greedy rule. A keypoint's similarity to "
     "a place is exp(-d\N{SUPERSCRIPT TWO} / (2 A k\N{SUPERSCRIPT TWO})), A the area of the person "
@@ -77,7 +81,7 @@ class Written:
 
 
 def write_report(
-    results: Path,
+    results: Path | DrawnFile,
     truth: FileTruth,
     output: Path,
     *,
@@ -89,8 +93,8 @@ def write_report(
     """Score results, find their errors, draw them, and write all of it as a page.
 
     Args:
-        results: COCO keypoint results of any program. Beside those of `evaluate` stands what
-            produced them, in ``metrics.json``, and is told, too.
+        results: COCO keypoint results of any program, or what was drawn of them. Beside those of
+            `evaluate` stands what produced them, in ``metrics.json``, and is told, too.
         truth: Annotations.
         output: The HTML file.
         images: Folder of the images; None: no pictures.
@@ -103,16 +107,19 @@ def write_report(
         ValueError: If a file is malformed or of other images, or there is nobody to find.
         OSError: If the file cannot be written.
     """
-    file = MatchedFile.of(truth, results)
+    file = results.file if isinstance(results, DrawnFile) else MatchedFile.of(truth, results)
     other = None if against is None else MatchedFile.of(truth, against)
     if other is not None:
         check_common_images([other, file])
     with progress.task("report", 4 + 2 * (other is not None), "steps") as bar:
-        numbers = collect(file, replicates=replicates)
+        if not isinstance(results, DrawnFile):
+            results = DrawnFile.of(file, replicates=replicates)
+        numbers = collect(results)
         bar.advance()
         changes = None
         if other is not None:
-            changes = Changes.between(collect(other, replicates=replicates), numbers)
+            drawn = DrawnFile.of(other, replicates=replicates)
+            changes = Changes.between(collect(drawn), numbers)
             bar.advance(2)
         pictures = None if images is None else Pictures(numbers, images)
         sections = [parts.numbers_section(numbers), parts.errors_section(numbers)]
@@ -124,17 +131,18 @@ def write_report(
         sections.append(_pictures_section(numbers, pictures))
         bar.advance()
         sections.append(Section("Definitions", tuple(map(html.paragraph, METHODS))))
-        notes = _notes(numbers, pictures)
+        notes = _notes(numbers, changes, pictures)
         said = findings(numbers)
         if changes is not None:
             said.insert(0, changes.sentence)
         content = html.page(
-            f"{short_name(results)} on {Path(truth.name).name}",
+            f"{short_name(Path(file.name))} on {Path(truth.name).name}",
             f"{METRICS[truth.metric].title}. {_counts(numbers)}.",
             [
                 _tiles(numbers),
                 html.side_by_side(
-                    html.sentences(said), html.facts(_facts(numbers, results, against))
+                    html.sentences(said),
+                    html.facts(_facts(numbers, changes.other if changes else None)),
                 ),
                 *(html.paragraph(note, note=True) for note in notes),
             ],
@@ -165,39 +173,58 @@ def _tiles(numbers: Numbers) -> str:
     return html.tiles(entries)
 
 
-def _facts(numbers: Numbers, results: Path, against: Path | None) -> list[tuple[str, str]]:
-    facts = [("results", str(results)), ("annotations", numbers.file.truth.name)]
-    if against is not None:
-        facts.insert(1, ("compared with", str(against)))
-    facts += _provenance(results, numbers.ap)
+def _facts(numbers: Numbers, other: Numbers | None) -> list[tuple[str, str]]:
+    facts = [("results", numbers.file.name), ("annotations", numbers.file.truth.name)]
+    theirs: dict[str, str] = {}
+    if other is not None:
+        facts.insert(1, ("compared with", other.file.name))
+        theirs = _provenance(other)
+    facts += _produced(_provenance(numbers), theirs)
     facts.append(
         ("scored by", f"{numbers.file.matched.evaluator}; pose_hrnet {version('pose-hrnet')}")
     )
     return facts
 
 
-def _provenance(results: Path, ap: float) -> list[tuple[str, str]]:
+def _produced(own: dict[str, str], theirs: dict[str, str]) -> list[tuple[str, str]]:
+    """What produced the results, and those that they are compared with where that is other."""
+    told = []
+    for name in _TOLD if own else ():
+        words, other = own.get(name, "none"), theirs.get(name, "none")
+        if theirs and words != other:
+            words += f"; of A {other}"
+        if words != "none":
+            told.append((name.replace("_", " "), words))
+    return told
+
+
+def _provenance(numbers: Numbers) -> dict[str, str]:
     """What `evaluate` wrote beside the results, if it is of them."""
-    said = values_beside(results.with_name("metrics.json"))
+    said = values_beside(Path(numbers.file.name).with_name(METRICS_FILE))
     try:
-        is_theirs = abs(float(said["AP"]) - ap) < 1e-9
+        is_theirs = abs(float(said["AP"]) - numbers.ap) < 1e-9
         facts = said["evaluated"].items() if is_theirs else ()
     except (ValueError, LookupError, TypeError, AttributeError):
-        return []
-    told = ("checkpoint", "weights", "backend", "boxes", "codec", "flip_test", "nms", "precision")
-    return [(name.replace("_", " "), _short(value)) for name, value in facts if name in told]
+        return {}
+    return {name: _short(value) for name, value in facts if name in _TOLD and value is not None}
 
 
 def _short(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {each}" for key, each in value.items())[:300]
+        try:
+            return str(codec_of(value))
+        except (ValueError, TypeError, KeyError):
+            return ", ".join(f"{key} {each}" for key, each in value.items())[:300]
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "not known" if value is None else str(value)[:300]
+    return str(value)[:300]
 
 
-def _notes(numbers: Numbers, pictures: Pictures | None) -> list[str]:
-    notes = [f"{note}." for note in numbers.file.matched.notes]
+def _notes(numbers: Numbers, changes: Changes | None, pictures: Pictures | None) -> list[str]:
+    """Sentences on the results; those on the intervals stand beside these."""
+    told = numbers.file.notes if changes is None else changes.comparison.notes
+    notes = [note + "." * (not note.endswith("?")) for note in told]
+    notes = [note for note in notes if note[:-1] not in numbers.intervals.notes]
     unreadable = None if pictures is None else unreadable_in_words(pictures)
     return notes + ([unreadable] if unreadable else [])
 
@@ -207,7 +234,7 @@ def _pictures_section(numbers: Numbers, pictures: Pictures | None) -> Section:
     if pictures is None:
         words = "No pictures: no folder of images was given. --images names it."
         return Section(title, (html.paragraph(words),))
-    blocks = [html.legend_of(_LEGEND)]
+    blocks = [html.legend_of(LEGEND)]
     drawn = 0
     for name, examples in {**worst_typical_best(numbers), **of_kinds(numbers)}.items():
         if not examples:

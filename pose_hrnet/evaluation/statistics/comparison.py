@@ -14,10 +14,8 @@ from pose_hrnet.evaluation.statistics.bootstrap import (
     LEVEL,
     LEVEL_IN_WORDS,
     REPLICATES,
-    Draws,
     Interval,
     Intervals,
-    bootstrap,
 )
 from pose_hrnet.evaluation.statistics.changes import ImageChange, image_changes
 from pose_hrnet.evaluation.statistics.keypoints import OKS_OF_KEYPOINT
@@ -29,6 +27,7 @@ from pose_hrnet.evaluation.statistics.paired import (
     welch,
 )
 from pose_hrnet.evaluation.statistics.results import (
+    DrawnFile,
     MatchedFile,
     check_common_images,
     notes_on,
@@ -39,24 +38,6 @@ from pose_hrnet.system.text import counted
 ALPHA = round(1 - LEVEL, 9)
 """P values below it are told as a difference."""
 MOST_SIDES = len(ascii_uppercase)
-
-
-@dataclass(frozen=True, eq=False)
-class DrawnFile:
-    """A results file, and its numbers, drawn again.
-
-    Attributes:
-        file: It, matched.
-        draws: Of `MatchedFile.everything`.
-    """
-
-    file: MatchedFile
-    draws: Draws
-
-    @property
-    def ap(self) -> float:
-        """Of the images as they are."""
-        return float(self.draws.values[self.draws.names.index("AP")])
 
 
 @dataclass(frozen=True)
@@ -173,14 +154,10 @@ def compare_results(
         for files in matched:
             drawn.append([])
             for file in files:
-                draws = bootstrap(
-                    file.everything,
-                    clusters=clusters,
-                    unit=unit,
-                    replicates=replicates,
-                    seed=seed,
+                each = DrawnFile.of(
+                    file, clusters=clusters, unit=unit, replicates=replicates, seed=seed
                 )
-                drawn[-1].append(DrawnFile(file, draws))
+                drawn[-1].append(each)
                 bar.advance()
     return compare_drawn(drawn, clusters=clusters, progress=progress)
 

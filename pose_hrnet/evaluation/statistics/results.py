@@ -15,6 +15,7 @@ from pose_hrnet.evaluation.diagnosis.scene import LOCALISED
 from pose_hrnet.evaluation.metrics.coco_ap import Matched, match_results
 from pose_hrnet.evaluation.metrics.crowdpose import CROWDPOSE_METRICS, CrowdTruth
 from pose_hrnet.evaluation.scorer import FileTruth
+from pose_hrnet.evaluation.statistics.bootstrap import REPLICATES, Draws, Intervals, bootstrap
 from pose_hrnet.evaluation.statistics.curves import Curves
 from pose_hrnet.evaluation.statistics.keypoints import BestPoses
 from pose_hrnet.evaluation.statistics.weighted import Joined, Part, Statistic
@@ -132,6 +133,45 @@ class MatchedFile:
     def everything(self) -> Statistic:
         """Those numbers, PCK, and similarity and PCK of each keypoint."""
         return Joined((self.metrics, self.best.pck(), *self.best.by_keypoint()))
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnFile:
+    """A results file, and its numbers, drawn again.
+
+    Attributes:
+        file: It, matched.
+        draws: Of `MatchedFile.everything`.
+    """
+
+    file: MatchedFile
+    draws: Draws
+
+    @classmethod
+    def of(
+        cls,
+        file: MatchedFile,
+        *,
+        clusters: Sequence[object] | None = None,
+        unit: str = "image",
+        replicates: int = REPLICATES,
+        seed: int = 0,
+    ) -> DrawnFile:
+        """Draw all numbers of a file; takes and raises what `bootstrap` does."""
+        draws = bootstrap(
+            file.everything, clusters=clusters, unit=unit, replicates=replicates, seed=seed
+        )
+        return cls(file, draws)
+
+    @cached_property
+    def intervals(self) -> Intervals:
+        """Of all numbers."""
+        return self.draws.intervals()
+
+    @property
+    def ap(self) -> float:
+        """Of the images as they are."""
+        return float(self.draws.values[self.draws.names.index("AP")])
 
 
 def check_common_images(files: Sequence[MatchedFile]) -> None:

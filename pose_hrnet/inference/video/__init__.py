@@ -4,7 +4,8 @@ frames      what a source gives: frames with their number and their time
 container   video files by PyAV
 opencv      video files by OpenCV, where PyAV is not installed
 images      a sequence of images as a video
-live        cameras and streams: the newest frame alone
+newest      the newest frame of a camera or a stream, by a thread that takes all
+live        the frames of it one by one, the others counted
 sources     what a video is named by -> a source of frames
 sound       the sound of a video, copied
 writer      frames -> a video file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +31,7 @@ class OpenCvReader:
     """
 
     def __init__(self, address: str, name: str) -> None:
-        with _quiet():
+        with quiet():
             self._capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG)
         if not self._capture.isOpened():
             raise VideoError(
@@ -47,7 +48,7 @@ class OpenCvReader:
 
     def __iter__(self) -> Iterator[Decoded]:
         read, last_s, silent = 0, 0.0, 0
-        with _quiet():
+        with quiet():
             while self._capture.grab():
                 time_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
                 silent = silent + 1 if read and time_s == 0 else 0
@@ -84,8 +85,9 @@ def rgb(image: Any) -> Image:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without OpenCV's own warnings: what is wrong is said in a sentence."""
+def quiet() -> Iterator[None]:
+    """Without the warnings of OpenCV and FFmpeg: what is wrong is said in a sentence."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # looked at with the first video
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:

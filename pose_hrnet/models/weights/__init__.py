@@ -10,6 +10,7 @@ zoo       published weights by name: the table zoo.yaml
 fetch     what a user names for a checkpoint, as a file: downloaded, checked, kept as ours
 load      load, save, initialise
 inspect   what a file is, in words
+identity  a name, a hash and a number that tell which model it is
 
 Beside them ``default.safetensors``, weights for a first try: docs/default_model.md.
 """

@@ -1,0 +1,189 @@
+"""Gathers work over requests into batches, and runs them in one thread for each device."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+Run = Callable[[list[Any]], Sequence[Any]]
+"""A batch of items to as many results."""
+
+
+@dataclass(eq=False)
+class _Job(Generic[Item, Result]):
+    """Items that belong together, on their way.
+
+    Attributes:
+        items: What to do.
+        future: Of all results, in order.
+        since: When it was handed over.
+        taken: Items that are in batches already.
+        results: Of the items that are done, by their place.
+    """
+
+    items: Sequence[Item]
+    future: Future[list[Result]]
+    since: float
+    taken: int = 0
+    results: dict[int, Result] = field(default_factory=dict)
+
+    def put(self, place: int, result: Result) -> None:
+        self.results[place] = result
+        if len(self.results) == len(self.items):
+            with suppress(InvalidStateError):  # cancelled
+                self.future.set_result([self.results[n] for n in range(len(self.items))])
+
+    def fail(self, error: BaseException) -> None:
+        with suppress(InvalidStateError):
+            self.future.set_exception(error)
+
+
+_Batch = list[tuple[_Job[Any, Any], int]]
+"""Jobs, and the place of an item in each."""
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One kind of work.
+
+    Attributes:
+        name: Which.
+        most: Items of a batch.
+    """
+
+    name: Hashable
+    most: int
+
+
+class Batcher:
+    """Takes items from any thread, and runs them batch by batch.
+
+    A batch is run as soon as it is full, or when its oldest item has waited `max_wait` seconds:
+    the next one gathers meanwhile. If a batch fails, its items are run one by one, so that an
+    error belongs to its item alone.
+
+    Args:
+        lanes: Kinds of work; one that comes first goes first.
+        devices: For each device what runs a batch of each lane; each has a thread of its own.
+        max_wait: Seconds that an item waits for others.
+        watch: Is told the lane and the number of items of every batch, and its seconds.
+    """
+
+    def __init__(
+        self,
+        lanes: Sequence[Lane],
+        devices: Sequence[Mapping[Hashable, Run]],
+        *,
+        max_wait: float,
+        watch: Callable[[Lane, int, float], None] = lambda lane, count, seconds: None,
+    ) -> None:
+        self.max_wait = max_wait
+        self.watch = watch
+        self._queues: dict[Lane, deque[_Job[Any, Any]]] = {lane: deque() for lane in lanes}
+        self._lanes = {lane.name: lane for lane in lanes}
+        self._changed = threading.Condition()
+        self._ending = False
+        self._threads = [
+            threading.Thread(target=self._work, args=(runs,), name=f"device {n}", daemon=True)
+            for n, runs in enumerate(devices)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, lane: Hashable, items: Sequence[Any]) -> Future[list[Any]]:
+        """Hand over items; the future has their results, in order.
+
+        If it is cancelled, what is not in a batch yet is never run.
+        """
+        job: _Job[Any, Any] = _Job(items, Future(), monotonic())
+        if not items:
+            job.future.set_result([])
+            return job.future
+        with self._changed:
+            if self._ending:
+                raise RuntimeError("the batcher has ended")
+            self._queues[self._lanes[lane]].append(job)
+            self._changed.notify()
+        return job.future
+
+    def waiting(self, lane: Hashable) -> int:
+        """Items that are in no batch yet."""
+        with self._changed:
+            return _count(self._queues[self._lanes[lane]])
+
+    def close(self) -> None:
+        """Run what is there, and end the threads."""
+        with self._changed:
+            self._ending = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self, runs: Mapping[Hashable, Run]) -> None:
+        while (taken := self._take()) is not None:
+            lane, batch = taken
+            began = monotonic()
+            _run(runs[lane.name], batch)
+            self.watch(lane, len(batch), monotonic() - began)
+
+    def _take(self) -> tuple[Lane, _Batch] | None:
+        """The next batch, once there is one; None at the end."""
+        with self._changed:
+            while True:
+                soonest = None
+                for lane, queue in self._queues.items():
+                    while queue and queue[0].future.done():  # cancelled, or failed
+                        queue.popleft()
+                    if not queue:
+                        continue
+                    left = queue[0].since + self.max_wait - monotonic()
+                    if left <= 0 or self._ending or _count(queue) >= lane.most:
+                        if batch := _take_from(queue, lane.most):
+                            return lane, batch
+                        continue
+                    soonest = left if soonest is None else min(left, soonest)
+                if self._ending and soonest is None:
+                    return None
+                self._changed.wait(soonest)
+
+
+def _count(queue: deque[_Job[Any, Any]]) -> int:
+    return sum(len(job.items) - job.taken for job in queue if not job.future.done())
+
+
+def _take_from(queue: deque[_Job[Any, Any]], most: int) -> _Batch:
+    batch: _Batch = []
+    while queue and len(batch) < most:
+        job = queue[0]
+        if not job.future.done():
+            batch.append((job, job.taken))
+            job.taken += 1
+        if job.future.done() or job.taken == len(job.items):
+            queue.popleft()
+    return batch
+
+
+def _run(run: Run, batch: _Batch) -> None:
+    try:
+        results = run([job.items[place] for job, place in batch])
+    except Exception as error:  # whatever a runtime raises: memory, a driver
+        if len(batch) == 1:
+            batch[0][0].fail(error)
+            return
+        for each in batch:
+            _run(run, [each])
+        return
+    for (job, place), result in zip(batch, results, strict=True):
+        job.put(place, result)
+
+
+__all__ = ["Batcher", "Lane", "Run"]

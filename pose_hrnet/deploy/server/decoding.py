@@ -1,0 +1,160 @@
+"""Bytes of clients -> RGB pixels: three formats, what headers say first, threads with a limit."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from pose_hrnet.data.images import ImageError, decode_rgb, has_alpha, open_image
+from pose_hrnet.deploy.server.limits import Limits, Refused
+from pose_hrnet.keypoints.records import Image
+
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP")
+"""What is decoded for clients; MPO is what some cameras and telephones call their JPEGs."""
+MOST_SCANS = 100
+"""Of a progressive JPEG, which has ten or so: each costs as much as an image."""
+_NO_THREAD = "all decoders are busy; try again later"
+_TURNS = 3
+"""Times the seconds of a piece of work that one waits for a thread."""
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF")
+_SCAN = b"\xff\xda"
+_JPEG = ("JPEG", "MPO")
+_OPAQUE, _WITH_ALPHA = 8, 18
+"""Bytes a pixel: Pillow's four, ours, and those of the white below what is transparent."""
+
+Result = TypeVar("Result")
+
+
+def check_header(name: str, data: bytes, limits: Limits) -> int:
+    """What an image says of itself, before a pixel of it is decoded.
+
+    Args:
+        name: Names it in errors.
+        data: The file.
+        limits: Of pixels.
+
+    Returns:
+        Bytes of memory that decoding takes at most.
+
+    Raises:
+        Refused: If it is none, of another format, too large, or an animation.
+    """
+    if not data:
+        raise Refused(400, f"image {name} is empty (zero bytes); send the bytes of an image file")
+    try:
+        _, image = open_image(name, data, FORMATS)
+        frames = int(getattr(image, "n_frames", 1))
+    except ImageError as error:
+        other = error.fault == "not an image" and not data.startswith(_SIGNATURES)
+        status = 415 if other else 413 if error.fault == "unreadable" else 422
+        raise Refused(status, str(error)) from None
+    except Exception:  # Pillow counts frames by reading on
+        raise Refused(422, f"image {name} is damaged; fetch or write it again") from None
+    pixels = image.width * image.height
+    if pixels > limits.max_pixels:
+        raise Refused(
+            413,
+            f"image {name} has {image.width:,} x {image.height:,} pixels, and at most "
+            f"{limits.max_pixels:,} are taken here; scale it down",
+        )
+    if frames > 1 and image.format not in _JPEG:
+        raise Refused(
+            422, f"image {name} is an animation of {frames:,} frames; send its frames one by one"
+        )
+    if image.format in _JPEG and (scans := data.count(_SCAN)) > MOST_SCANS:
+        raise Refused(
+            422,
+            f"image {name} is a JPEG in {scans:,} scans, and at most {MOST_SCANS} are decoded "
+            "here; write it again",
+        )
+    return pixels * (_WITH_ALPHA if has_alpha(image) else _OPAQUE)
+
+
+def decode(name: str, data: bytes) -> Image:
+    """``(H, W, 3)`` RGB, upright.
+
+    Raises:
+        Refused: If it is damaged.
+    """
+    try:
+        return decode_rgb(name, data)
+    except ImageError as error:
+        raise Refused(422, str(error)) from None
+
+
+class Decoders:
+    """Threads that decode and cut, each piece of work within its time.
+
+    A thread cannot be stopped: one that is over its time is lost until it ends by itself, and
+    what headers allow is bounded so that it does.
+
+    Args:
+        seconds: For a piece of work, from its beginning.
+        count: Of threads; None: as many as there are cores.
+
+    Attributes:
+        stuck: Threads that are over their time.
+    """
+
+    def __init__(self, seconds: float, count: int | None = None) -> None:
+        self.seconds = seconds
+        self.count = count or min(16, os.cpu_count() or 1)
+        self.stuck = 0
+        self._pool = ThreadPoolExecutor(self.count, "decoder")
+
+    @property
+    def all_stuck(self) -> bool:
+        """Whether none is left to work."""
+        return self.stuck >= self.count
+
+    async def run(self, work: Callable[..., Result], *arguments: object) -> Result:
+        """Do a piece of work in one of the threads; who is cancelled costs nothing more.
+
+        Raises:
+            Refused: 422 if it takes too long; 503 if no thread is left.
+        """
+        if self.all_stuck:
+            raise Refused(503, _NO_THREAD, retry_after=10)
+        loop, begun = asyncio.get_running_loop(), asyncio.Event()
+
+        def begin() -> Result:
+            loop.call_soon_threadsafe(begun.set)
+            return work(*arguments)
+
+        future = self._pool.submit(begin)
+        result = asyncio.wrap_future(future)
+        result.add_done_callback(lambda done: _heard(done, begun))
+        try:
+            try:
+                await asyncio.wait_for(begun.wait(), _TURNS * self.seconds)
+            except asyncio.TimeoutError:
+                raise Refused(503, _NO_THREAD, retry_after=10) from None
+            return await asyncio.wait_for(asyncio.shield(result), self.seconds)
+        except asyncio.TimeoutError:
+            self.stuck += 1
+            result.add_done_callback(self._freed)
+            raise Refused(
+                422, f"it took longer than {self.seconds:g} s to decode; send a smaller image"
+            ) from None
+        finally:
+            future.cancel()  # if it has not begun
+
+    def _freed(self, result: asyncio.Future[Result]) -> None:
+        self.stuck -= 1
+
+    def close(self) -> None:
+        """End the threads that are idle; the others when they are."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _heard(result: asyncio.Future[Result], begun: asyncio.Event) -> None:
+    """Work that has ended has begun; its error is no news where nobody waits for it any more."""
+    begun.set()
+    if not result.cancelled():
+        result.exception()
+
+
+__all__ = ["Decoders", "check_header", "decode"]

@@ -1,0 +1,44 @@
+"""A server and a browser with its page; made only for the tests that ask for them."""
+
+from __future__ import annotations
+
+import pytest
+
+from pose_hrnet.deploy.server.limits import Limits
+from tests.helpers import chromium, served
+from tests.helpers.pose_page import READY, saved
+
+
+@pytest.fixture(scope="module")
+def house():
+    """A server that takes small files, and its address."""
+    with served.serve(limits=Limits(max_body_bytes=400_000, max_queue=8)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """A tab of a browser that has a camera."""
+    flags = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    with chromium.opened(tmp_path_factory.mktemp("chromium"), *flags) as tab:
+        yield tab
+
+
+@pytest.fixture
+def tab(browser, house):
+    """The page, fresh; nothing is loaded from elsewhere, and nothing goes wrong unseen."""
+    browser.faults.clear()
+    browser.requested.clear()
+    browser.appear(1280, 900, prefers_color_scheme="light", prefers_reduced_motion="reduce")
+    browser.go(house[1])
+    browser.wait(READY)
+    yield browser
+    assert {each for each in browser.requested if not each.startswith(house[1])} == set()
+    answers = [fault for fault in browser.faults if fault.get("source") == "network"]
+    assert browser.faults == answers, browser.faults  # a 4xx is logged whatever a page does
+
+
+@pytest.fixture
+def photograph(tmp_path):
+    """A grey one."""
+    return saved(tmp_path / "people.jpg")

@@ -1,0 +1,407 @@
+"""What `pose-hrnet serve` answers, through its real application; the model is small and random."""
+
+from __future__ import annotations
+
+import io
+import json
+import zlib
+
+import numpy as np
+import PIL.Image
+import pytest
+from starlette.testclient import TestClient
+
+from pose_hrnet.deploy.server.answers import ERRORS
+from pose_hrnet.deploy.server.guard import LOOPBACK, SECURITY_HEADERS
+from pose_hrnet.deploy.server.limits import Limits
+from pose_hrnet.visualize.pictures import jpeg_bytes
+from tests.helpers.serving import JPEG, picture, serving, tiny_estimator
+
+BOX = [10, 5, 40, 45]
+
+
+@pytest.fixture(scope="module")
+def estimator():
+    return tiny_estimator()
+
+
+@pytest.fixture(scope="module")
+def client(estimator):
+    with serving(estimator) as server, TestClient(server.app) as client:
+        yield client
+
+
+def expected(estimator, data, boxes=None):
+    """The poses of an image as they are answered."""
+    return [
+        {name: value for name, value in person.items() if name != "image_id"}
+        for person in json.loads(estimator(data, boxes).to_json())
+    ]
+
+
+def post(client, data, **query):
+    """The answer about one image."""
+    return client.post("/v1/poses", content=data, headers=JPEG, params=query)
+
+
+def error_of(answer, status):
+    assert answer.status_code == status, answer.text
+    (sentence,) = answer.json().values()
+    assert "\n" not in sentence
+    assert "Traceback" not in sentence
+    return sentence
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_an_image_is_answered_as_the_estimator_predicts_it(client, estimator, kind):
+    data = picture(kind=kind)
+    answer = post(client, data)
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "model": {"name": "tiny", "hash": "0" * 64},
+        "images": [
+            {
+                "name": None,
+                "width": 64,
+                "height": 48,
+                "error": None,
+                "poses": expected(estimator, data),
+            }
+        ],
+    }
+
+
+def test_boxes_of_a_body_are_a_plain_list(client, estimator):
+    data = picture()
+    answer = post(client, data, boxes=json.dumps([BOX, [0, 0, 64, 48]]))
+    assert answer.json()["images"][0]["poses"] == expected(estimator, data, [BOX, [0, 0, 64, 48]])
+    assert post(client, data, boxes="[]").json()["images"][0]["poses"] == []
+    assert post(client, data, boxes="null").json() == post(client, data).json()
+
+
+@pytest.mark.parametrize("at", ["field", "query"])
+def test_several_images_have_a_list_of_boxes_each(client, estimator, at):
+    one, other = picture(seed=1), picture((30, 80), "PNG", seed=2)
+    files = [("image", ("a.jpg", one)), ("image", ("ü/../b.png", other))]
+    boxes = {"boxes": json.dumps([[BOX], None])}
+    where = {"data": boxes} if at == "field" else {"params": boxes}
+    images = client.post("/v1/poses", files=files, **where).json()["images"]
+    assert [image["name"] for image in images] == ["a.jpg", "ü/../b.png"]
+    assert [(image["width"], image["height"]) for image in images] == [(64, 48), (30, 80)]
+    assert images[0]["poses"] == expected(estimator, one, [BOX])
+    assert images[1]["poses"] == expected(estimator, other)
+
+
+def test_a_bad_image_among_several_has_its_own_error(client, estimator):
+    good = picture()
+    files = [("image", ("a.jpg", good)), ("image", ("b.txt", b"no image")), ("image", ("c", good))]
+    answer = client.post("/v1/poses", files=files)
+    assert answer.status_code == 200
+    first, bad, last = answer.json()["images"]
+    assert first["poses"] == last["poses"] == expected(estimator, good)
+    assert bad["poses"] == []
+    assert "image number 2 is not an image" in bad["error"]
+    for fmt in ("coco", "openpose"):
+        other = client.post("/v1/poses", files=files, params={"format": fmt})
+        assert list(json.loads(other.headers[ERRORS])) == ["1"]
+
+
+def png(width, height, *, depth=8, rows=b""):
+    """A PNG whose header says so; its pixels are what is given."""
+
+    def chunk(kind, data):
+        crc = zlib.crc32(kind + data).to_bytes(4, "big")
+        return len(data).to_bytes(4, "big") + kind + data + crc
+
+    head = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([depth, 2, 0, 0, 0])
+    parts = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
+def animation(kind):
+    stream = io.BytesIO()
+    frames = [PIL.Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
+    frames[0].save(stream, kind, save_all=True, append_images=frames[1:])
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "words"),
+    [
+        (b"", 400, "is empty"),
+        (b"#!/bin/sh", 415, "its format is none of JPEG, MPO, PNG, WEBP"),
+        (picture(kind="GIF"), 415, "its format is none of"),
+        (picture(kind="TIFF"), 415, "its format is none of"),
+        (picture(kind="BMP"), 415, "its format is none of"),
+        (picture()[:-300], 422, "is truncated or damaged"),
+        (picture(kind="PNG")[:-300], 422, "is truncated or damaged"),
+        (picture(kind="WEBP")[:-300], 422, "not an image that can be opened"),
+        (png(8000, 7000), 413, "8,000 x 7,000 pixels"),
+        (png(60_000, 60_000), 413, "too large"),
+        (png(2**31 - 1, 2**31 - 1), 413, "too large"),
+        (png(64, 64, rows=b"short"), 422, "truncated"),
+        (animation("PNG"), 422, "is an animation of 2 frames"),
+        (animation("WEBP"), 422, "is an animation of 2 frames"),
+        (picture() + 101 * b"\xff\xda\x00\x02", 422, "is a JPEG in 102 scans"),
+    ],
+)
+def test_a_bad_image_alone_is_a_sentence(client, data, status, words):
+    assert words in error_of(post(client, data), status)
+
+
+def test_a_file_may_be_called_as_it_likes_and_no_path_is_opened(client):
+    files = {"image": ("/etc/passwd", b"file:///etc/passwd")}
+    (sentence,) = client.post("/v1/poses", files=files).json().values()
+    assert "root:" not in sentence
+    assert "is not an image" in sentence
+    answer = client.post("/v1/poses", files={"image": ("x" * 300 + "\x1b[31m", picture())})
+    assert len(answer.json()["images"][0]["name"]) == 100
+
+
+@pytest.mark.parametrize(
+    ("boxes", "status", "words"),
+    [
+        ("x", 400, "boxes is not a list of [left, top, right, bottom], or null"),
+        ("[[1,2,3]]", 400, "boxes is not"),
+        ('[["1","2","3","4"]]', 400, "boxes is not"),
+        ("[[1,2,3,NaN]]", 400, "boxes is not"),
+        ("[[1,2,3,1e999]]", 400, "boxes is not"),
+        ("[" * 5000, 400, "boxes is not"),
+        ("[[[1,2,3,4]]]", 400, "boxes is not"),
+        ("[[1,2,1,4]]", 422, "image number 1: box 0 is"),
+        ("[[0,0,1e308,1e308]]", 422, "none beyond 1e+09 pixels"),
+        (json.dumps([BOX] * 301), 422, "has 301 boxes, and at most 300"),
+    ],
+)
+def test_bad_boxes_are_a_sentence(client, boxes, status, words):
+    assert words in error_of(post(client, picture(), boxes=boxes), status)
+
+
+def test_boxes_and_images_are_as_many(client):
+    files = {"image": ("a.jpg", picture())}
+    for boxes in ("[]", "[[], []]"):
+        answer = client.post("/v1/poses", files=files, data={"boxes": boxes})
+        assert "for 1 image; give one for each" in error_of(answer, 400)
+    twice = client.post("/v1/poses", files=files, data={"boxes": "[[]]"}, params={"boxes": "[[]]"})
+    assert "given twice" in error_of(twice, 400)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status", "words"),
+    [
+        ({"content-type": "application/json"}, b"{}", 415, "'application/json'"),
+        ({"content-type": "image/gif"}, b"GIF89a", 415, "'image/gif'"),
+        ({"content-type": "text/plain"}, b"http://10.0.0.1/a.jpg", 415, "'text/plain'"),
+        ({**JPEG, "content-encoding": "gzip"}, b"x", 415, "compressed"),
+        ({"content-type": "multipart/form-data"}, b"x", 400, "boundary"),
+        ({"content-type": "multipart/form-data; boundary=b"}, b"x", 400, "cannot be read"),
+        ({"content-type": "multipart/form-data; boundary=b"}, b"--b--\r\n", 400, "no file named"),
+        ({"content-type": "multipart/form-data; boundary=b"}, b"--b\r\n", 400, "breaks off"),
+    ],
+)
+def test_a_body_of_another_kind_is_refused(client, headers, body, status, words):
+    answer = client.post("/v1/poses", content=body, headers=headers)
+    assert words in error_of(answer, status)
+
+
+def test_a_form_that_breaks_off_is_not_taken_for_its_first_part(client):
+    request = client.build_request(
+        "POST", "/v1/poses", files=[("image", ("a.jpg", picture()))] * 2
+    )
+    whole = request.read()
+    for cut in (len(whole) - 1500, len(whole) - 4):
+        answer = client.post("/v1/poses", content=whole[:cut], headers=dict(request.headers))
+        assert "breaks off" in error_of(answer, 400)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        [("picture", ("a.jpg", b"x"))],
+        [("boxes", ("a.json", b"[]"))],
+        [("image", (None, "x"))],
+        [("image", ("a.jpg", b"x"))] * 17,
+        [("boxes", (None, "[]"))] * 5,
+    ],
+)
+def test_a_form_has_images_and_boxes_and_nothing_else(client, files):
+    error_of(client.post("/v1/poses", files=files), 400)
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({"format": "xml"}, "format"),
+        ({"overlay": "png"}, "overlay"),
+        ({"min_score": "nan"}, "min_score"),
+        ({"formt": "coco"}, "formt"),
+    ],
+)
+def test_an_option_that_is_none_is_a_sentence(client, query, words):
+    assert words in error_of(post(client, picture(), **query), 422)
+
+
+def test_coco_results_are_those_of_the_estimator(client, estimator):
+    data = picture()
+    assert post(client, data, format="coco").json() == estimator(data).to_coco()
+    files = [("image", ("a.jpg", data)), ("image", ("b.jpg", data))]
+    rows = client.post("/v1/poses", files=files, params={"format": "coco"}).json()
+    assert [row["image_id"] for row in rows] == ["a.jpg", "b.jpg"]
+    rows = client.post("/v1/poses", files=files[:1] * 2, params={"format": "coco"}).json()
+    assert [row["image_id"] for row in rows] == [0, 1]
+
+
+def test_openpose_has_a_file_an_image(client):
+    one = post(client, picture(), format="openpose").json()
+    assert one["version"] == 1.3
+    assert len(one["people"][0]["pose_keypoints_2d"]) == 51
+    files = [("image", ("a.jpg", picture()))] * 2
+    two = client.post("/v1/poses", files=files, params={"format": "openpose"}).json()
+    assert two == [one, one]
+
+
+def test_an_overlay_is_the_image_with_its_poses(client, estimator):
+    data = picture(kind="PNG")
+    answer = post(client, data, overlay="jpeg", min_score=-1)
+    assert answer.headers["content-type"] == "image/jpeg"
+    assert answer.content == jpeg_bytes(estimator(data).plot(min_score=-1))
+    files = [("image", ("a.jpg", data))] * 2
+    several = client.post("/v1/poses", files=files, params={"overlay": "jpeg"})
+    assert "overlay is of one image" in error_of(several, 400)
+    error_of(post(client, b"no image", overlay="jpeg"), 415)
+
+
+def test_an_overlay_is_no_longer_than_a_jpeg_can_be(client):
+    long = picture((65_501, 2), "PNG")
+    assert "65,500" in error_of(post(client, long, overlay="jpeg"), 422)
+    assert post(client, long).status_code == 200
+
+
+def test_sizes_are_those_of_the_upright_image(client):
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    (image,) = post(client, picture(exif=exif)).json()["images"]
+    assert (image["width"], image["height"]) == (48, 64)
+
+
+def test_the_detector_finds_persons_of_images_without_boxes():
+    def detector(images):
+        return [np.array([[0, 0, 30, 40, 0.5], [2, 2, 3, 3, 0.1]]) for _ in images]
+
+    found_by = tiny_estimator(detector=detector)
+    data = picture()
+    with serving(found_by) as server, TestClient(server.app) as client:
+        (image,) = post(client, data).json()["images"]
+        assert image["poses"] == expected(found_by, data)
+        assert len(image["poses"]) == 1
+        (image,) = post(client, data, boxes="[]").json()["images"]
+        assert image["poses"] == []
+        model = client.get("/v1/model").json()
+    assert model["detector"] == "detector: the function detector"
+    assert model["detector_threshold"] == 0.4
+
+
+def test_the_model_is_told_with_its_skeleton_and_limits(client, estimator):
+    model = client.get("/v1/model").json()
+    assert (model["name"], model["hash"], model["ap"]) == ("tiny", "0" * 64, 0.5)
+    assert model["input_wh"] == list(estimator.card.codec.input_wh)
+    assert model["keypoints"] == list(estimator.skeleton.keypoint_names)
+    assert model["limbs"] == [list(link) for link in estimator.skeleton.links]
+    assert len(model["colors"]["keypoints"]) == 17
+    assert model["detector"] is None
+    assert model["limits"]["max_images"] == 16
+
+
+def test_probes_metrics_and_description(client, estimator):
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").json() == {"status": "ready"}
+    post(client, picture())
+    text = client.get("/metrics").text
+    assert 'pose_requests_total{status="200"}' in text
+    assert "pose_persons_total" in text
+    assert "pose_images_waiting 0.0" in text
+    spec = client.get("/openapi.json").json()
+    assert {"/v1/poses", "/v1/model", "/healthz", "/readyz", "/metrics"} == set(spec["paths"])
+    assert "503" in spec["paths"]["/v1/poses"]["post"]["responses"]
+    with serving(estimator) as server, TestClient(server.app) as other:
+        server.drain()
+        assert other.get("/readyz").status_code == 503
+        assert post(other, picture()).status_code == 200
+
+
+def test_every_answer_is_for_this_origin_alone(client):
+    for answer in (client.get("/"), client.get("/nothing"), post(client, b""), client.put("/")):
+        for name, value in SECURITY_HEADERS.items():
+            assert answer.headers[name] == value
+        assert "access-control-allow-origin" not in answer.headers
+        assert "server" not in answer.headers
+    for path in ("/docs", "/redoc", "/static/../app.py", "/static/%2e%2e/app.py", "//etc/passwd"):
+        error_of(client.get(path), 404)
+    error_of(client.get("/v1/poses"), 405)
+
+
+def test_pages_of_other_sites_may_not_ask(client):
+    headers = {**JPEG, "origin": "https://example.com"}
+    answer = client.post("/v1/poses", content=picture(), headers=headers)
+    assert "other sites" in error_of(answer, 403)
+    error_of(client.post("/v1/poses", content=b"", headers={"origin": "null"}), 403)
+    own = {**JPEG, "origin": "http://testserver"}
+    assert client.post("/v1/poses", content=picture(), headers=own).status_code == 200
+
+
+def test_a_name_that_leads_here_from_elsewhere_is_refused(estimator):
+    with serving(estimator, hosts=LOOPBACK) as server, TestClient(server.app) as client:
+        for host in ("127.0.0.1:8000", "localhost", "[::1]:8000"):
+            assert client.get("/v1/model", headers={"host": host}).status_code == 200
+        for host in ("evil.example", "127.0.0.1.evil.example", "[::1", ""):
+            error_of(client.get("/v1/model", headers={"host": host}), 421)
+
+
+def test_with_a_token_only_the_page_and_the_probes_are_open(estimator):
+    with serving(estimator, token="s3cret-token") as server, TestClient(server.app) as client:
+        for path in ("/", "/healthz", "/readyz"):
+            assert client.get(path).status_code == 200
+        for path in ("/v1/model", "/metrics", "/openapi.json", "/v1/nothing"):
+            for shown in (None, "Bearer wrong", "Basic s3cret-token", "Bearer", "s3cret-token"):
+                headers = {} if shown is None else {"authorization": shown}
+                answer = client.get(path, headers=headers)
+                assert "Bearer TOKEN" in error_of(answer, 401)
+                assert answer.headers["www-authenticate"] == "Bearer"
+        assert post(client, picture()).status_code == 401
+        headers = {"authorization": "Bearer s3cret-token"}
+        assert client.get("/v1/model", headers=headers).status_code == 200
+
+
+def test_beyond_the_queue_the_answer_says_when_to_come_again(estimator):
+    limits = Limits(max_queue=1)
+    with serving(estimator, limits=limits) as server, TestClient(server.app) as client:
+        files = [("image", ("a.jpg", picture()))] * 2
+        answer = client.post("/v1/poses", files=files)
+        assert "try again" in error_of(answer, 503)
+        assert int(answer.headers["retry-after"]) >= 1
+        assert post(client, picture()).status_code == 200
+        assert server.house.images == server.house.body_bytes == server.house.pixels.taken == 0
+
+
+def test_bodies_in_memory_are_bounded(estimator):
+    limits = Limits(body_bytes=100)
+    with serving(estimator, limits=limits) as server, TestClient(server.app) as client:
+        assert "try again" in error_of(post(client, picture()), 503)
+        assert server.house.body_bytes == 0
+
+
+def test_nothing_is_stored_unless_asked_for(estimator, tmp_path):
+    data = picture(kind="PNG")
+    files = [("image", ("../../a.png", data)), ("image", ("b", b"no image"))]
+    with serving(estimator, save=tmp_path / "kept") as server, TestClient(server.app) as client:
+        answer = client.post("/v1/poses", files=files).json()
+    text, image = sorted((tmp_path / "kept").iterdir(), key=lambda path: path.suffix)
+    assert image.read_bytes() == data
+    assert json.loads(text.read_text()) == {"model": answer["model"], **answer["images"][0]}
+
+
+def test_a_disk_that_cannot_be_written_costs_no_answer(estimator, tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    with serving(estimator, save=tmp_path / "file") as server, TestClient(server.app) as client:
+        assert post(client, picture()).status_code == 200
+    assert "--save" in caplog.text

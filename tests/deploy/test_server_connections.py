@@ -1,0 +1,181 @@
+"""`pose-hrnet serve` over real sockets: slow clients, half requests, the end of a server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import httpx2
+import pytest
+
+from pose_hrnet.deploy.server import connection
+from tests.helpers.serving import JPEG, listening, picture, said, serving, tiny_estimator
+
+HEAD = b"POST /v1/poses HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
+
+
+@pytest.fixture(scope="module")
+def port():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connection, "HEAD_SECONDS", 0.3)
+        with serving(tiny_estimator()) as server, listening(server) as port:
+            yield port
+
+
+def whole(data, *more):
+    """A request for poses, whose connection then ends."""
+    length = b"Content-Length: %d\r\n" % len(data)
+    return HEAD + length + b"".join(more) + b"Connection: close\r\n\r\n" + data
+
+
+def status_of(answer):
+    found = re.match(rb"HTTP/1.1 (\d+)", answer)
+    return found and int(found[1])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"POST /v1/poses HT",
+        HEAD,
+        HEAD + b"Content-Length: 500\r\n\r\n",
+        HEAD + b"Content-Length: 500\r\n\r\n" + bytes(100),
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab",
+    ],
+)
+@pytest.mark.parametrize("leaves", [True, False])
+def test_half_a_request_is_let_go(port, data, leaves):
+    said(port, data, leaves=leaves or b"\r\n\r\n" in data)  # a body may take longer than a head
+    assert status_of(said(port, whole(picture()))) == 200
+
+
+@pytest.mark.parametrize(
+    ("data", "statuses"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01", (400,)),
+        (HEAD + b"Content-Length: -1\r\n\r\n", (400,)),
+        (HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef", (400,)),
+        (HEAD + b"Content-Length: 99999999999999999999\r\n\r\n", (400, 413)),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", (400, None)),
+        (HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\nzz\r\n", (400, None)),
+        (HEAD + b"X: " + b"y" * 100_000 + b"\r\n\r\n", (400, 431)),
+        (b"POST /v1/poses HTTP/1.1\r\n\r\n", (400,)),
+        (b"GET http://example.com/ HTTP/1.1\r\nHost: localhost\r\n\r\n", (404,)),
+    ],
+)
+def test_what_is_no_request_is_refused(port, data, statuses):
+    assert status_of(said(port, data)) in statuses
+    assert status_of(said(port, whole(picture()))) == 200
+
+
+def test_a_length_that_lies(port):
+    data = picture()
+    short = HEAD + b"Content-Length: 100\r\n\r\n" + data
+    assert status_of(said(port, short)) in (415, 422)
+    long = HEAD + b"Content-Length: 9999999\r\n\r\n" + data
+    assert said(port, long, leaves=True) == b""
+    assert status_of(said(port, whole(data))) == 200
+
+
+def test_a_client_sees_why_his_large_body_is_refused(port):
+    address = f"http://127.0.0.1:{port}/v1/poses"
+    answer = httpx2.post(address, content=bytes(40_000_000), headers=JPEG)
+    assert answer.status_code == 413
+
+    def pieces():
+        for _ in range(400):
+            yield bytes(100_000)
+
+    answer = httpx2.post(address, content=pieces(), headers=JPEG)
+    assert answer.status_code == 413
+    assert answer.json() == {"error": "the body has more than 32 MB, the most that is taken"}
+
+
+def test_one_connection_takes_several_requests(port):
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        for _ in range(3):
+            assert client.post("/v1/poses", content=picture(), headers=JPEG).status_code == 200
+            assert client.post("/v1/poses", content=b"none", headers=JPEG).status_code == 415
+    both = whole(picture()).replace(b"Connection: close\r\n", b"") + whole(picture())
+    assert said(port, both).count(b"HTTP/1.1 200") == 2
+
+
+@contextmanager
+def command(*options, **environment):
+    """`pose-hrnet serve` as a program, and the address that it says."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pose_hrnet", "serve", "--port", "0", "--whole-image",
+         "--backend", "eager", "--precision", "fp32", *options],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+    try:
+        lines = iter(process.stdout.readline, "")
+        address = next(line.split()[-1] for line in lines if line.startswith("listening at"))
+        yield process, address
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_command_serves_and_drains(tmp_path):
+    from pose_hrnet.inference.estimator import PoseEstimator
+
+    data = picture((640, 480))
+    with command("--save", str(tmp_path / "kept")) as (process, address):
+        assert address.startswith("http://127.0.0.1:")
+        answer = httpx2.post(f"{address}/v1/poses", content=data, headers=JPEG)
+        estimator = PoseEstimator.from_pretrained(backend="eager", precision="fp32")
+        (pose,) = json.loads(estimator(data).to_json())
+        (found,) = answer.json()["images"][0]["poses"]
+        for name, point in pose["keypoints"].items():
+            assert found["keypoints"][name] == pytest.approx(point, abs=0.02)
+        assert "text/html" in httpx2.get(address).headers["content-type"]
+        assert httpx2.get(f"{address}/v1/model").json()["name"] == "default"
+        port = int(address.rpartition(":")[2])
+        # A body that is under way when the signal comes is answered all the same.
+        request = whole(data)
+        with connection.socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+            client.sendall(request[:-1000])
+            while b"pose_body_bytes 0.0" in httpx2.get(f"{address}/metrics").content:
+                time.sleep(0.01)
+            process.send_signal(signal.SIGTERM)
+            while True:  # it listens no more
+                try:
+                    connection.socket.create_connection(("127.0.0.1", port)).close()
+                    time.sleep(0.01)
+                except ConnectionRefusedError:
+                    break
+            client.sendall(request[-1000:])
+            answer = b"".join(iter(lambda: client.recv(65536), b""))
+        assert status_of(answer) == 200
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        assert out == "ended; what had come is answered\n"
+        assert "Traceback" not in err
+    assert len(list((tmp_path / "kept").iterdir())) == 4
+
+
+@pytest.mark.slow
+def test_a_token_may_stand_in_the_environment_and_other_addresses_are_warned_of():
+    token = "from-the-environment"
+    with command("--host", "0.0.0.0", POSE_HRNET_TOKEN=token) as (process, address):
+        local = address.replace("0.0.0.0", "127.0.0.1")
+        assert httpx2.get(f"{local}/v1/model").status_code == 401
+        shown = {"authorization": f"Bearer {token}"}
+        assert httpx2.get(f"{local}/v1/model", headers=shown).status_code == 200
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0
+        assert "WARNING" not in err
+    with command("--host", "0.0.0.0") as (process, _):
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+        assert "whoever reaches 0.0.0.0 may send images, because there is no --token" in err

@@ -1,0 +1,80 @@
+"""Servers of poses for tests: small and random models, in this process."""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import PIL.Image
+
+from pose_hrnet.deploy.server.app import PoseServer, ServerSettings
+from pose_hrnet.deploy.server.connection import Server, config_of, listen
+from pose_hrnet.inference.estimator import PoseEstimator
+from pose_hrnet.models.weights.identity import Identity
+from tests.helpers.networks import card_of, tiny
+from tests.helpers.pose_models import pose_model
+
+JPEG = {"content-type": "image/jpeg"}
+
+
+def tiny_estimator(**options) -> PoseEstimator:
+    """With random weights, always the same."""
+    network = tiny().eval()
+    return PoseEstimator(pose_model(network, card_of(network)), **options)
+
+
+@contextmanager
+def serving(estimator: PoseEstimator, **settings) -> Iterator[PoseServer]:
+    """An application, whose threads end with the block; settings as of `ServerSettings`."""
+    server = PoseServer(
+        [estimator], Identity("tiny", "0" * 64, 0.5, "AP"), ServerSettings(**settings)
+    )
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@contextmanager
+def listening(server: PoseServer, port: int = 0) -> Iterator[int]:
+    """The port of the loopback at which an application is served while the block runs."""
+    listener = listen("127.0.0.1", port)
+    port = listener.getsockname()[1]
+    running = Server(config_of(server.app), server.drain)
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield port
+    finally:
+        running.should_exit = running.force_exit = True
+        thread.join()
+
+
+def picture(size=(64, 48), kind="JPEG", seed=0, **options) -> bytes:
+    """The bytes of an image file of noise."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    stream = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def said(port: int, data: bytes, *, leaves: bool = False) -> bytes:
+    """All that a server answers to bytes.
+
+    Args:
+        port: Of the loopback.
+        data: What is sent.
+        leaves: Whether the client then sends no more, which a server takes for its leaving.
+    """
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        try:
+            connection.sendall(data)
+            if leaves:
+                connection.shutdown(socket.SHUT_WR)
+            return b"".join(iter(lambda: connection.recv(65536), b""))
+        except (ConnectionError, BrokenPipeError):
+            return b""

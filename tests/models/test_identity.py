@@ -1,0 +1,29 @@
+"""Which model it is."""
+
+from __future__ import annotations
+
+import hashlib
+
+from pose_hrnet.models.weights.fetch import checkpoint_path
+from pose_hrnet.models.weights.identity import Identity, identity_of
+
+
+def test_a_name_of_the_list_has_its_published_number():
+    data = checkpoint_path("default").read_bytes()
+    expected = Identity("default", hashlib.sha256(data).hexdigest(), 0.534, "AP")
+    assert identity_of("default") == expected
+
+
+def test_a_file_is_called_by_its_name_alone(tmp_path):
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes(b"weights")
+    assert identity_of(path) == Identity("mine", hashlib.sha256(b"weights").hexdigest())
+
+
+def test_both_files_of_openvino_count(tmp_path):
+    path = tmp_path / "mine.xml"
+    path.write_bytes(b"graph")
+    path.with_suffix(".bin").write_bytes(b"one")
+    one = identity_of(path)
+    path.with_suffix(".bin").write_bytes(b"two")
+    assert identity_of(path) != one
