@@ -314,6 +314,8 @@ def test_the_model_is_told_with_its_skeleton_and_limits(client, estimator):
 
 def test_probes_metrics_and_description(client, estimator):
     assert client.get("/healthz").json() == {"status": "ok"}
+    for path in ("/", "/healthz", "/readyz"):
+        assert client.head(path).status_code == 200
     assert client.get("/readyz").json() == {"status": "ready"}
     post(client, picture())
     text = client.get("/metrics").text

@@ -30,6 +30,8 @@ from pose_hrnet.visualize.pictures import jpeg_bytes
 log = logging.getLogger(__name__)
 
 POSE, DETECT = "pose", "detect"
+_SICK = 3
+"""Batches that fail in a row, after which a device is not expected to recover."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,12 @@ class Pipeline:
 
     async def _run(self, lane: str, items: Sequence[Any]) -> list[Any]:
         return await asyncio.wrap_future(self.batcher.submit(lane, items))
+
+    def health(self) -> str:
+        """``ok``; ``stuck``: no decoder is free; ``failing``: whatever the device runs fails."""
+        if self.decoders.all_stuck:
+            return "stuck"
+        return "failing" if self.batcher.failed_in_a_row >= _SICK else "ok"
 
     def _ran(self, lane: Lane, count: int, seconds: float) -> None:
         self.metrics.batch(lane, count, seconds)
