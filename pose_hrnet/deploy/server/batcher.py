@@ -184,7 +184,8 @@ def _run(run: Run, batch: _Batch) -> bool:
         if len(batch) == 1:
             batch[0][0].fail(error)
             return False
-        return any([_run(run, [each]) for each in batch])
+        ran = [_run(run, [each]) for each in batch]
+        return any(ran)
     for (job, place), result in zip(batch, results, strict=True):
         job.put(place, result)
     return True
