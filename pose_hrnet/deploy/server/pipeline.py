@@ -16,7 +16,8 @@ import numpy as np
 
 from pose_hrnet.deploy.server.batcher import Batcher, Lane, Run
 from pose_hrnet.deploy.server.bodies import Upload
-from pose_hrnet.deploy.server.decoding import Decoders, check_header, decode
+from pose_hrnet.deploy.server.decoding import Decoders, decode
+from pose_hrnet.deploy.server.headers import check_header
 from pose_hrnet.deploy.server.limits import House, Refused
 from pose_hrnet.deploy.server.metrics import Metrics
 from pose_hrnet.inference.detector import BATCH_IMAGES
@@ -119,7 +120,8 @@ class Pipeline:
             if found > most:
                 boxes = counted(found, "box")
                 raise Refused(422, f"image {title} has {boxes}, and at most {most} are taken")
-            async with self.house.pixels.for_bytes(check_header(title, upload.data, limits)):
+            size = await self.decoders.run(check_header, title, upload.data, limits)
+            async with self.house.pixels.for_bytes(size):
                 return await self._posed(title, upload, draw_above)
         except Refused as refused:
             self.metrics.refused_images.inc()
