@@ -50,7 +50,10 @@ def opened(tmp_path, *flags, width=1280, height=900):
     os.close(to_read)
     os.close(back_write)
     try:
-        yield Tab(to_write, back_read, tmp_path / "downloads")
+        tab = Tab(to_write, back_read, tmp_path / "downloads")
+        yield tab
+        tab.close()
+        process.wait(PATIENCE)
     finally:
         os.close(to_write)
         os.close(back_read)
@@ -122,6 +125,10 @@ class Tab:
         elif method == "Browser.downloadProgress" and params["state"] == "completed":
             for each in self._saved:
                 each[2] = each[2] or each[0] == params["guid"]
+
+    def close(self):
+        """End the browser and all its processes."""
+        self._call("Browser.close", session=False)
 
     def go(self, address):
         """Open an address, and wait for its page."""

@@ -9,16 +9,27 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import FastAPI, Query, Request, Response
 from starlette.requests import ClientDisconnect
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
 from pose_hrnet.deploy.server import metrics as told
 from pose_hrnet.deploy.server.answers import Answers, json_response
 from pose_hrnet.deploy.server.bodies import read_uploads
-from pose_hrnet.deploy.server.contract import BODY, PROBLEMS, Answer, Model, Options
+from pose_hrnet.deploy.server.contract import (
+    BODY,
+    PICTURE,
+    POSES,
+    STATES,
+    TEXT,
+    Model,
+    Options,
+    State,
+    problems,
+)
 from pose_hrnet.deploy.server.errors import answer_errors
 from pose_hrnet.deploy.server.guard import Guard
 from pose_hrnet.deploy.server.limits import House, Limits
@@ -134,14 +145,27 @@ class PoseServer:
         app.post(
             "/v1/poses",
             summary="Poses of the persons in images",
-            response_model=Answer,
-            responses=PROBLEMS,
+            response_model=POSES,
+            responses=PICTURE | problems(408, 413, 415, 422, 503),
             openapi_extra=BODY,
         )(self._poses)
-        app.get("/v1/model", summary="The model, its keypoints, and the limits")(self._model)
-        app.get("/healthz", summary="Whether it runs")(self._health)
-        app.get("/readyz", summary="Whether it takes requests")(self._ready)
-        app.get("/metrics", summary="Counters in Prometheus' text format")(self._metrics)
+        app.get(
+            "/v1/model",
+            summary="The model, its keypoints, and the limits",
+            response_model=dict[str, Any],
+            responses=problems(),
+        )(self._model)
+        for path, summary, tell in (
+            ("/healthz", "Whether it can work", self._health),
+            ("/readyz", "Whether it takes requests", self._ready),
+        ):
+            app.get(path, summary=summary, response_model=State, responses=STATES)(tell)
+        app.get(
+            "/metrics",
+            summary="Counters in Prometheus' text format",
+            response_class=PlainTextResponse,
+            responses=TEXT | problems(),
+        )(self._metrics)
         for path, page in _pages().items():
             app.get(path, include_in_schema=False)(page)
         return app
