@@ -50,7 +50,7 @@ _TOLD = (
 )  # fmt: skip
 """Of what `evaluate` says of itself."""
 METHODS = (
-    "AP: precision, mean over recalls and over OKS thresholds from 0.50 to 0.95; AP50 and AP75: at "
+    "AP: precision, mean over recalls and over OKS thresholds from 0.50 to 0.95; AP50, AP75: at "
     "one threshold; AR: highest recall, mean over thresholds. PCK@t: share of the labelled "
     "keypoints nearer to their place than t times the longer side of the person's box, mean over "
     "the keypoints; PCK and similarity are of the result of highest OKS for each person.",
