@@ -49,6 +49,11 @@ Decode: TypeAlias = Literal["exact", "fast"]
 Order: TypeAlias = Literal["persons", "images"]
 """Of training: by persons, or the persons of an image together."""
 
+InputKind: TypeAlias = Literal["image", "video", "archive"]
+"""Of `bulk`: what an input is; an archive is a tar file of images."""
+RowFormat: TypeAlias = Literal["parquet", "jsonl"]
+"""Of `bulk`: what its rows are written as."""
+
 LossName: TypeAlias = Literal["mse", "ohkm", "awing"]
 OptimizerName: TypeAlias = Literal["adam", "adamw", "sgd"]
 ScheduleName: TypeAlias = Literal["step", "cosine"]

@@ -30,6 +30,9 @@ QUALITY = 90
 PERSONS_PER_SHARD = 1000
 """At most."""
 
+IMAGES_PER_FILE = 1000
+"""Of `bulk`: images whose rows are in one file."""
+
 MAX_DIFFERENCE = 0.1
 """Input pixels by which a keypoint of an export may differ from the checkpoint's."""
 MAX_DROP = 0.002

@@ -88,6 +88,7 @@ function startCamera(device) {
 
 async function opened() {
   state.live = {};
+  parts.persons.close();
   display.showLive({ image: null });
   render(state, parts);
   announce("The webcam is on.");
