@@ -50,6 +50,10 @@ _TOLD = (
 )  # fmt: skip
 """Of what `evaluate` says of itself."""
 METHODS = (
+    "AP: precision, mean over recalls and over OKS thresholds from 0.50 to 0.95; AP50, AP75: at "
+    "one threshold; AR: highest recall, mean over thresholds. PCK@t: share of the labelled "
+    "keypoints nearer to their place than t times the longer side of the person's box, mean over "
+    "the keypoints; PCK and similarity are of the result of highest OKS for each person.",
     "Persons and results are matched at OKS 0.1 by COCO's greedy rule. A keypoint's similarity to "
     "a place is exp(-d\N{SUPERSCRIPT TWO} / (2 A k\N{SUPERSCRIPT TWO})), A the area of the person "
     "to whom the place belongs, k = 2 sigma. The most similar place decides: the own one (good "
