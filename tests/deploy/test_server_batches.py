@@ -300,7 +300,7 @@ def test_a_decoder_that_hangs_is_left_alone(monkeypatch):
         stuck = [Client(server.app, picture()) for _ in range(decoders.count)]
         await asyncio.gather(*(client.task for client in stuck))
         assert [client.status for client in stuck] == [422] * decoders.count
-        assert decoders.all_stuck
+        assert server.pipeline.health() == "stuck"
         late = Client(server.app, picture())
         await late.task
         assert late.status == 503
@@ -320,8 +320,11 @@ def test_a_model_that_fails_is_told_to_its_operator_and_not_to_clients(caplog):
         raise RuntimeError("/secret/place: CUDA error")
 
     async def scenario(server):
-        client = Client(server.app, picture())
-        await client.task
+        assert server.pipeline.health() == "ok"
+        for _ in range(3):
+            client = Client(server.app, picture())
+            await client.task
+        assert server.pipeline.health() == "failing"
         assert client.status == 500
         assert b"secret" not in client.sent[1]["body"]
         assert b"Traceback" not in client.sent[1]["body"]

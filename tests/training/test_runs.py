@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -101,6 +102,18 @@ def test_an_interval_that_cannot_be_is_told_of(tmp_path, changed, told):
     assert re.search(told, found.notes[0])
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no FIFOs")
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["origin.json", "config.yaml", "val/metrics.json"])
+def test_a_fifo_among_a_runs_files_is_not_waited_for(tmp_path, name):
+    folder = make_run(tmp_path / "a")
+    evaluated(folder / "val", folder / "best.safetensors")
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    (run,) = read_runs([folder], intervals=False).runs
+    assert len(run.evaluated) == (name != "val/metrics.json")
+
+
 def test_results_count_for_the_run_whose_weights_they_are_of(tmp_path):
     training = make_run(tmp_path / "demo/training")
     make_run(tmp_path / "demo/other")
@@ -112,6 +125,8 @@ def test_results_count_for_the_run_whose_weights_they_are_of(tmp_path):
     other, run = read_runs([tmp_path / "demo"], intervals=False).runs
     assert [each.folder for each in run.evaluated] == [training / "val", tmp_path / "demo"]
     assert other.evaluated == ()
+    rows, _ = run_here("runs", tmp_path / "demo", "--no-intervals")
+    assert re.findall(r"AP 0\.\d{3} \[-\] in (\S+)", rows) == ["demo/training/val", "demo"]
 
 
 def test_a_damaged_run_is_left_out_with_a_note(tmp_path):
