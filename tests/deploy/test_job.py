@@ -15,7 +15,7 @@ from pose_hrnet.deploy.bulk.engines import here
 from pose_hrnet.deploy.bulk.inputs import find_inputs
 from pose_hrnet.deploy.bulk.job import JOB, SUMMARY, Job, run_job
 from pose_hrnet.deploy.bulk.parts import parts_of
-from pose_hrnet.deploy.bulk.store import Folder, ObjectStore, decoded
+from pose_hrnet.deploy.bulk.store import Folder, ObjectStore, check_store, decoded
 from pose_hrnet.inference.files import predict_files
 from pose_hrnet.inference.formats.writer import Outputs
 from tests.helpers.builders import make_people, write_images
@@ -251,4 +251,18 @@ def test_object_stores_give_and_take(bulk, photos, tmp_path):
     assert {row["path"].startswith("memory://") for row in rows} == {True}
     (broken,) = (row for row in rows if row["error"])
     assert broken["error"] == "image memory://bucket/photos/more/broken.jpg is empty (zero bytes)"
+    check_store("memory://bucket/out")
     assert not any("tmp" in name for name in store.names())
+
+
+def test_stores_that_only_rename_get_whole_files(bulk, photos, tmp_path, monkeypatch):
+    """As sftp and hdfs, for which fsspec's files of this machine stand here."""
+    pytest.importorskip("fsspec")
+    store = ObjectStore(f"file://{tmp_path}/out")
+    store.write("a", b"1")
+    store.write("a", b"2")
+    assert (store.read("a"), store.names()) == (b"2", {"a"})
+    monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.mv", lambda *_: 1 / 0)
+    with pytest.raises(OSError, match=r"cannot be written .division by zero."):
+        store.write("a", b"3")
+    assert store.read("a") == b"2"
