@@ -23,9 +23,6 @@ from pose_hrnet.keypoints.records import Image
 from pose_hrnet.system.extras import import_extra
 from pose_hrnet.system.text import in_utf8
 
-TABLE_BYTES = 2**26
-"""Pixels of one table; a larger image is alone in its own."""
-
 PLACES = ("part", "item", "number", "total")
 """Columns that say which image a row is of; see `ReadImage`."""
 
@@ -55,18 +52,17 @@ def file_table(columns: Columns) -> Any:
     return import_extra("pyarrow", "ray").table(columns, schema=row_schema())
 
 
-def image_tables(task: Task, most: int = TABLE_BYTES) -> Iterator[Any]:
-    """The images of a task as tables of so many bytes, an image a row.
+def image_tables(task: Task) -> Iterator[Any]:
+    """The images of a task as tables, an image a row; one that is too large is alone in its own.
 
     Args:
         task: What to read.
-        most: Bytes of the pixels of a table.
     """
     held: list[ReadImage] = []
     size = 0
     for read in read_task(task):
         coming = 0 if read.image.image is None else read.image.image.nbytes
-        if held and size + coming > most:
+        if held and size + coming > task.table_bytes:
             yield _image_table(task.part, held)
             held, size = [], 0
         held.append(read)
