@@ -48,7 +48,7 @@ console = _console(quiet=not HERE.is_main, file=as_stream(OUTPUT))
 errors = _console(stderr=True, file=as_stream(ERRORS))
 
 INTERRUPTED = exit_code(signal.SIGINT)
-BAD_INPUT = 2
+INCOMPLETE, BAD_INPUT = 1, 2
 SECONDS_BETWEEN_LINES = 30.0
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -178,6 +178,19 @@ def _one_sentence_errors(command: _Command, *, alone: bool) -> _Command:
 
     # Typer reads the signature that functools.wraps kept, which the type checker cannot see.
     return wrapped  # type: ignore[return-value]
+
+
+def end_incomplete(missing: int) -> None:
+    """End with exit code 1 where something could not be read or drawn, and the rest is done.
+
+    Args:
+        missing: How much; what and why was said before.
+
+    Raises:
+        typer.Exit: If it is not 0.
+    """
+    if missing:
+        raise typer.Exit(INCOMPLETE)
 
 
 def refuse_several(name: str) -> NoReturn:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pose_hrnet.cli.console import RichProgress, one_sentence_errors, say
+from pose_hrnet.cli.console import RichProgress, end_incomplete, one_sentence_errors, say
 from pose_hrnet.cli.options import (
     BackendOption,
     Device,
@@ -120,11 +120,10 @@ def detect(
         loaded = loaded_detector(
             detector, detector_threshold, scoring=True, device=device, backend=backend
         )
-        done = detect_images(loaded, images, paths, output, progress=RichProgress())
+        done = detect_images(loaded, images, paths.__getitem__, output, progress=RichProgress())
     unread = len(done.failures)
     say(f"{done.in_words()}; {unread} could not be read; written to {output}")
-    if unread:
-        raise typer.Exit(1)
+    end_incomplete(unread)
 
 
 def loaded_detector(

@@ -11,6 +11,7 @@ import typer
 
 from pose_hrnet.cli.console import (
     RichProgress,
+    end_incomplete,
     one_sentence_errors,
     say,
 )
@@ -251,5 +252,4 @@ def predict(
     )
     if done.pictures_missing:
         say("pictures are missing; why is said above")
-    if done.failures or done.pictures_missing:
-        raise typer.Exit(1)
+    end_incomplete(len(done.failures) + len(done.pictures_missing))

@@ -19,7 +19,7 @@ from pose_hrnet.evaluation.statistics.bootstrap import bootstrap
 from pose_hrnet.evaluation.statistics.results import DrawnFile, MatchedFile
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
-from tests.helpers.browser import browse, check_sorted
+from tests.helpers.browser import PAPER, browse, check_sorted
 from tests.helpers.builders import make_people, write_annotations, write_images
 
 DRAWS = 50
@@ -85,8 +85,8 @@ def checked(page):
 def test_a_page_loads_nothing_and_every_table_sorts(data, tmp_path):
     output = tmp_path / "report.html"
     report(data, output, images="images", against="b.json")
-    for width in (1280, 500):
-        seen = browse(output, tmp_path, width=width)
+    for width, media in ((1280, "screen"), (500, "screen"), (PAPER, "print")):
+        seen = browse(output, tmp_path, width=width, media=media)
         assert seen["errors"] == seen["blocked"] == seen["loaded"] == []
         assert seen["width"][0] <= seen["width"][1]
         assert all(seen["pictures"])

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Annotated, Any, TypeVar
 
 from fastapi import FastAPI, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
@@ -160,6 +161,7 @@ class PoseServer:
             ("/readyz", "Whether it takes requests", self._ready),
         ):
             app.get(path, summary=summary, response_model=State, responses=STATES)(tell)
+            app.head(path, include_in_schema=False)(tell)
         app.get(
             "/metrics",
             summary="Counters in Prometheus' text format",
@@ -167,7 +169,7 @@ class PoseServer:
             responses=TEXT | problems(),
         )(self._metrics)
         for path, page in _pages().items():
-            app.get(path, include_in_schema=False)(page)
+            app.api_route(path, methods=["GET", "HEAD"], include_in_schema=False)(page)
         return app
 
     async def _poses(self, request: Request, options: Annotated[Options, Query()]) -> Response:
@@ -186,7 +188,7 @@ class PoseServer:
                 images = await _while_there(request, work)
                 if self.keeper is not None:
                     await self.keeper.keep(uploads, images)
-                return self.answers.of(images, options)
+                return await run_in_threadpool(self.answers.of, images, options)
         except ClientDisconnect:
             self.metrics.gone.inc()
             return Response(status_code=_GONE)
@@ -226,8 +228,8 @@ class PoseServer:
         })  # fmt: skip
 
     async def _health(self) -> Response:
-        alive = not self.pipeline.decoders.all_stuck
-        return json_response({"status": "ok" if alive else "stuck"}, status=200 if alive else 503)
+        status = self.pipeline.health()
+        return json_response({"status": status}, status=200 if status == "ok" else 503)
 
     async def _ready(self) -> Response:
         full = self.house.images >= self.settings.limits.max_queue

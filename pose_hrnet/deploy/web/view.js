@@ -4,6 +4,7 @@ import { announce, counted, element } from "./words.js";
 
 const SOFT = "#8b95a5"; // in the sliders, keypoints of no side
 
+const SMOOTH = 5; // frames a second from which on the webcam needs no small picture of its own
 const WITHOUT = { waiting: "Others are before it.", sent: "The server is looking.", failed: "There is no answer." };
 
 const at = (id) => document.getElementById(id);
@@ -43,17 +44,19 @@ function renderStage({ live, chosen }) {
   document.querySelector("[data-act=png]").disabled = !(live ?? chosen)?.answer;
   at("badge").hidden = at("livebar").hidden = !live;
   at("facts").parentElement.hidden = Boolean(live);
+  at("video").className = !live || live.rate >= SMOOTH ? "unseen" : live.mirrored === false ? "preview" : "preview mirrored";
   at("pace").textContent = live?.answer ? paceOf(live) : "waiting for the first answer";
   at("facts").replaceChildren(...(chosen ? factsOf(chosen) : []));
 }
 
-const paceOf = ({ rate, latency }) => [...(rate ? [`${rate.toFixed(1)} frames/s`] : []), `${Math.round(latency)} ms`].join(" · ");
+const paceOf = ({ rate, latency }) => [...(rate ? [`${rate.toFixed(1)} frames/s`] : []), elapsed(latency)].join(" · ");
+
+const elapsed = (milliseconds) => (milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`);
 
 function factsOf({ name, answer, milliseconds }) {
   const title = element("b", {}, name);
   if (!answer) return [title];
-  const seconds = milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
-  return [title, element("span", {}, [`${answer.width} × ${answer.height}`, counted(answer.poses.length, "person"), seconds].join(" · "))];
+  return [title, element("span", {}, [`${answer.width} × ${answer.height}`, counted(answer.poses.length, "person"), elapsed(milliseconds)].join(" · "))];
 }
 
 function renderPersons(state, { persons, personScore, keypointScore, stage }) {

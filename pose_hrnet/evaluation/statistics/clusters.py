@@ -100,16 +100,15 @@ def _fields(
     raws: Iterable[msgspec.Raw], id_name: str, key: str
 ) -> Iterator[tuple[ImageId, object]]:
     """Id and field of the rows that have both."""
-    fields = [
-        ("id", ImageId | None, msgspec.field(default=None, name=id_name)),
-        ("label", Any, msgspec.field(default=None, name=key)),
-    ]
+    fields = [("id", ImageId | None, msgspec.field(default=None, name=id_name))]
+    if key != id_name:
+        fields.append(("label", Any, msgspec.field(default=None, name=key)))
     decode = lenient(msgspec.defstruct("Row", fields))
     for raw in raws:
         try:
             found: Any = decode(raw)
         except UNDECODABLE:
             continue
-        label = found.label
+        label = found.id if key == id_name else found.label
         if found.id is not None and label is not None:
             yield found.id, msgspec.json.encode(label) if isinstance(label, list | dict) else label
