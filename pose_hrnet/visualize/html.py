@@ -22,8 +22,8 @@ NOTHING = "\N{EN DASH}"
 """Stands where there is no number."""
 QUALITY = 82
 """Of JPEG."""
-_MANY = 10
-"""Columns of a table that paper takes in small print only, above it."""
+_ON_PAPER = 115
+"""Letters of a row that A4 takes; broader tables are in small print there, and words broken."""
 _POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 )
@@ -135,11 +135,23 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Content]], *, caption
         f"<tr>{''.join(_cell(each, at) for at, each in enumerate(row))}</tr>" for row in rows
     )
     said = f'<p class="note">{escape(caption)}</p>' if caption else ""
-    kind = " class=many" if len(headings) > _MANY else ""
+    kind = " class=broad" if _letters(headings, rows) > _ON_PAPER else ""
     return (
         f'<div class="wide"><table{kind}><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>{said}"
     )
+
+
+def _letters(headings: Sequence[str], rows: Sequence[Sequence[Content]]) -> int:
+    """Of the least that a row can take: text is broken between words, numbers are not."""
+
+    def least(content: Content) -> int:
+        words = content.split() if isinstance(content, str) else []
+        whole = content.text if isinstance(content, Cell) else str(content)
+        return max(map(len, words), default=len(whole))
+
+    columns = zip(headings, *rows, strict=True)
+    return sum(max(map(least, column)) + 2 for column in columns)
 
 
 def _cell(content: Content, column: int) -> str:

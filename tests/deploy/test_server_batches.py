@@ -157,7 +157,7 @@ def test_room_is_given_in_order_and_given_back():
         room, order = Room(10), []
 
         async def guest(name, size, leave):
-            async with room.for_bytes(size):
+            async with room.taking(size):
                 order.append(name)
                 await leave.wait()
 
@@ -248,7 +248,8 @@ def test_crops_of_many_requests_share_a_pass_and_a_client_that_left_costs_none()
         await asyncio.gather(first.task, *(client.task for client in others))
         assert [client.status for client in (first, *others)] == [200] * 4
         assert [len(batch) for batch in model.batches] == [1, 3]
-        assert server.house.images == server.house.pixels.taken == server.house.body_bytes == 0
+        house = server.house
+        assert house.images == house.pixels.taken == house.body_bytes == house.crops.taken == 0
         assert b"pose_clients_gone_total 1.0" in server.metrics.text()
 
     with serving(running(estimator, model)) as server:

@@ -84,7 +84,7 @@ def test_equal_files_are_equal(folder, tmp_path):
     found = compare_results(
         [[folder / "good.json"], [copied]], folder / "truth.json", replicates=20
     )
-    assert found.pairs[0].sentence == "B and A are equal in every number"
+    assert found.pairs[0].sentence == "B and A are equal in AP, AR, PCK and OKS"
     assert found.pairs[0].p_value == 1
 
 

@@ -19,7 +19,7 @@ from pose_hrnet.evaluation.statistics.bootstrap import bootstrap
 from pose_hrnet.evaluation.statistics.results import DrawnFile, MatchedFile
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
-from tests.helpers.browser import browse, check_sorted
+from tests.helpers.browser import PAPER, browse, check_sorted
 from tests.helpers.builders import make_people, write_annotations, write_images
 
 DRAWS = 50
@@ -85,8 +85,8 @@ def checked(page):
 def test_a_page_loads_nothing_and_every_table_sorts(data, tmp_path):
     output = tmp_path / "report.html"
     report(data, output, images="images", against="b.json")
-    for width in (1280, 500):
-        seen = browse(output, tmp_path, width=width)
+    for width, media in ((1280, "screen"), (500, "screen"), (PAPER, "print")):
+        seen = browse(output, tmp_path, width=width, media=media)
         assert seen["errors"] == seen["blocked"] == seen["loaded"] == []
         assert seen["width"][0] <= seen["width"][1]
         assert all(seen["pictures"])
@@ -125,7 +125,11 @@ def test_against_says_which_is_better(data, tmp_path):
     written = report(data, output, results="b.json", against="a.json")
     assert re.match(r"A is a\.json, B is b\.json\. (B is better by|It cannot be told)",
                     written.findings[0])  # fmt: skip
-    assert "Images that changed most" in checked(output)
+    words = checked(output)
+    assert "Images that changed most" in words
+    own = numbers_of(data).calibration_errors  # of A
+    for what, error in zip(("keypoints", "persons"), own, strict=True):
+        assert f"{what} {error.in_words()} 0." in words
 
 
 def test_against_reads_and_draws_each_file_once(data, tmp_path, monkeypatch):

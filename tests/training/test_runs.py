@@ -14,7 +14,7 @@ from pose_hrnet.config.files import load_config
 from pose_hrnet.evaluation.scorer import score_file
 from pose_hrnet.training.origin import add_origin
 from pose_hrnet.training.runs import read_runs, told_apart
-from tests.helpers.browser import browse, check_sorted
+from tests.helpers.browser import PAPER, browse, check_sorted
 from tests.helpers.coco_files import make_results, make_truth
 from tests.helpers.command_line import run_here
 from tests.helpers.training_runs import tiny_settings
@@ -221,14 +221,21 @@ def test_the_table_shows_them(tmp_path):
 def test_the_page_lays_the_curves_over_one_another(tmp_path):
     """Nine runs, one of them before its first epoch, one with a name that is no HTML."""
     for at in range(8):
-        make_run(tmp_path / f"runs/<b>{at}", f"optimizer.lr=0.00{at + 1}", ap=(0.1 * at, 0.6))
+        make_run(
+            tmp_path / f"runs/<b>of_a_long_name_{at}",
+            f"optimizer.lr=0.00{at + 1}",
+            ap=(0.1 * at, 0.6),
+        )
     make_run(tmp_path / "runs/new", ap=())
-    evaluated(tmp_path / "runs/<b>0/val", tmp_path / "runs/<b>0/best.safetensors")
+    evaluated(
+        tmp_path / "runs/<b>of_a_long_name_0/val",
+        tmp_path / "runs/<b>of_a_long_name_0/best.safetensors",
+    )
     page = tmp_path / "runs.html"
     out, _ = run_here("runs", tmp_path / "runs", "--html", page)
     assert str(page) in out
     text = page.read_text()
-    assert "<b>0" not in text
+    assert "<b>of" not in text
     assert "nan" not in text.lower().replace("tenant", "")
     assert text.count("<polyline") == 8 * 4
     for tick in ("1", "0.5", "0.2", "0.002", "0.001"):  # of losses from 1 to 1/3, and of the rate
@@ -240,6 +247,8 @@ def test_the_page_lays_the_curves_over_one_another(tmp_path):
     assert len(seen["charts"]) == 4
     for table in seen["tables"]:
         check_sorted(table)
+    printed = browse(page, tmp_path, width=PAPER, media="print")
+    assert printed["width"][0] <= printed["width"][1]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Annotated, Any, TypeVar
 
 from fastapi import FastAPI, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
@@ -187,7 +188,7 @@ class PoseServer:
                 images = await _while_there(request, work)
                 if self.keeper is not None:
                     await self.keeper.keep(uploads, images)
-                return self.answers.of(images, options)
+                return await run_in_threadpool(self.answers.of, images, options)
         except ClientDisconnect:
             self.metrics.gone.inc()
             return Response(status_code=_GONE)

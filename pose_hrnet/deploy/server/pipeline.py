@@ -121,7 +121,7 @@ class Pipeline:
                 boxes = counted(found, "box")
                 raise Refused(422, f"image {title} has {boxes}, and at most {most} are taken")
             size = await self.decoders.run(check_header, title, upload.data, limits)
-            async with self.house.pixels.for_bytes(size):
+            async with self.house.pixels.taking(size):
                 return await self._posed(title, upload, draw_above)
         except Refused as refused:
             self.metrics.refused_images.inc()
@@ -139,9 +139,10 @@ class Pipeline:
             pending = self.estimator.pending(None, image, boxes)
         except ValueError as error:
             raise Refused(422, f"image {title}: {error}") from None
-        crops = await self.decoders.run(_cut, pending)
-        for row, person in enumerate(await self._run(POSE, crops)):
-            pending.put(row, *person)
+        async with self.house.crops.taking(len(pending.frames)):
+            crops = await self.decoders.run(_cut, pending)
+            for row, person in enumerate(await self._run(POSE, crops)):
+                pending.put(row, *person)
         poses = times(pending.poses(), np.asarray(scores, np.float32))
         poses = self.estimator.model.finish(poses)
         overlay = None

@@ -1,7 +1,7 @@
 // Skeletons on a canvas, as the package draws them: sizes follow the person's, what would be
 // thinner or closer than the eye can part is left out.
 
-const EXTENT_PER_WIDTH = 80, THINNEST = 1.3, THICKEST = 10; // of limbs, in pixels of the image
+const EXTENT_PER_WIDTH = 80, THINNEST = 2, THICKEST = 9; // of limbs; in pixels of the screen
 const LENGTH_PER_WIDTH = 5; // no limb is wider than a fifth of its length
 const SHORTEST = 3, SMALLEST = 0.9; // of limbs and joints, in pixels of the screen
 
@@ -45,11 +45,11 @@ function extentOf(points) {
 
 function placed(pose, view) {
   const extent = extentOf(pose.points.filter((point) => point[2] >= view.minScore));
-  const width = Math.min(THICKEST, Math.max(THINNEST, extent / EXTENT_PER_WIDTH)) * view.scale;
+  const width = Math.min(THICKEST * view.ratio, Math.max(THINNEST * view.ratio, extent * view.scale / EXTENT_PER_WIDTH));
   const joints = pose.points.map((point) => ({
     at: toCanvas(point, view), score: point[2], seen: point[2] >= view.minScore,
   }));
-  return { pose, extent, joints, width: Math.max(width, 2 * view.ratio) };
+  return { pose, extent, joints, width };
 }
 
 function drawPerson(context, person, skeleton, view, strength) {

@@ -32,6 +32,7 @@ const parts = {
 };
 const { pictures, film } = parts;
 const display = new Display(state, stage);
+const invite = dance(at("dancers"), () => !at("welcome").hidden);
 const camera = new Camera(at("video"), { opened, ask, answered, ended });
 
 // --- Photographs
@@ -143,7 +144,7 @@ function point(person, keypoint) {
 /** Nothing is left: the invitation is there again. */
 function home() {
   display.clear();
-  dance(at("dancers"), () => !at("welcome").hidden);
+  invite();
   document.querySelector("#welcome button").focus();
 }
 
@@ -184,5 +185,4 @@ async function begin() {
   document.body.dataset.ready = "";
 }
 
-dance(at("dancers"), () => !at("welcome").hidden);
 begin();

@@ -92,6 +92,7 @@ export class Stage {
     if (!this.shown) return;
     const reveal = Math.min(1, (performance.now() - this.#begun) / REVEAL);
     paint(this.canvas, this.shown, { ...this.view, ...this.#geometry(), reveal });
+    this.canvas.dataset.persons = this.shown.poses.length;
     if (reveal < 1) this.draw();
   }
 
