@@ -252,14 +252,33 @@ def test_pictures_over_http_have_no_clock_to_fall_behind(clock, address, codec, 
     slow.codec = codec
     source = live(clock, slow, fresh, address=address)
     slow.give(0, stamp=0.04)
-    for number in range(2, 60):
+    number = 1
+    while number < 150 and not slow.released.is_set():
+        number += 1
         clock.now += 0.1
         with slow.change:
             slow.frames.append((picture(0)[..., ::-1].copy(), 0.04 * number))
             slow.change.notify_all()
+            slow.change.wait_for(lambda: slow.waits and not slow.frames, 0.2)
     (fresh if reconnects else slow).give(7)
     assert number_of(next(iter(source)).image) == 7
     assert source.reconnects == reconnects
+    source.close()
+
+
+def test_pictures_over_http_that_wait_in_a_socket_are_let_go(clock):
+    """Those that are there when they are asked for, and ever older."""
+    slow, fresh = Script(clock), Script(clock)
+    slow.codec = "MJPG"
+    source = live(clock, slow, fresh, address="http://cam/mjpg")
+    slow.give(0, stamp=0.04)
+    clock.now += 5
+    with slow.change:
+        slow.frames += [(picture(0)[..., ::-1].copy(), 0.04 * n) for n in range(2, 50)]
+        slow.change.notify_all()
+    fresh.give(7)
+    assert number_of(next(iter(source)).image) == 7
+    assert source.reconnects == 1
     source.close()
 
 

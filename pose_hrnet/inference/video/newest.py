@@ -10,9 +10,11 @@ import atexit
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from statistics import fmean, median
 from typing import Any, Protocol
 
 import cv2
@@ -162,9 +164,9 @@ class Newest:
     def _read_all(self, capture: Capture) -> None:
         """Until the source gives no more, or falls behind its own clock."""
         least, late = float("inf"), 0
-        has_clock = self._has_clock(capture)
+        waits: deque[float] = deque(maxlen=_MOST_LAG_FRAMES)
         while not self._closing.is_set():
-            read, image = False, None
+            asked, read, image = self._clock(), False, None
             with quiet(), suppress(cv2.error):
                 read, image = capture.read()
             if not read or image is None:
@@ -172,25 +174,29 @@ class Newest:
                     log.warning("%s: no frame comes; it is opened anew", self.name)
                 return
             now = self._clock()
+            waits.append(now - asked)
             stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            if stamp > 0 and has_clock:
+            if stamp > 0:
                 # What the source sent earlier than it came, beyond the least of all frames,
                 # has waited on its way.
                 least = min(least, now - stamp)
                 late = late + 1 if now - stamp - least > self.limits.max_latency else 0
             self._put(now, image)
             if late > _MOST_LAG_FRAMES:
+                if self._counts(capture) and median(waits) > 0.5 * fmean(waits):
+                    least, late = now - stamp, 0  # it sends fewer, and each is waited for
+                    continue
                 log.warning("%s: frames come late; it is opened anew without them", self.name)
                 return
 
-    def _has_clock(self, capture: Capture) -> bool:
-        """Whether frames say when they were sent.
+    def _counts(self, capture: Capture) -> bool:
+        """Whether frames do not say when they were sent.
 
-        Pictures one after the other over HTTP do not: FFmpeg counts them, 25 in a second,
+        So it is with pictures one after the other over HTTP: FFmpeg counts them, 25 in a second,
         whatever the camera does.
         """
         over_http = str(self._address).startswith(("http:", "https:"))
-        return not (over_http and capture.get(cv2.CAP_PROP_FOURCC) == _MOTION_JPEG)
+        return over_http and capture.get(cv2.CAP_PROP_FOURCC) == _MOTION_JPEG
 
     def _put(self, now: float, image: Any) -> None:
         with self._change:
