@@ -113,6 +113,21 @@ def test_a_frame_that_waited_too_long_is_left_out(clock):
     source.close()
 
 
+def test_a_frame_that_came_late_by_the_clock_of_its_stream_is_left_out(clock):
+    camera = Script(clock)
+    source = live(clock, camera, max_latency=0.5)
+    frames = iter(source)
+    camera.give(0, stamp=1.0)
+    assert next(frames).index == 0
+    clock.now += 1.0
+    camera.give(1, stamp=1.1)  # 0.9 s later than it should have come
+    later = threading.Timer(0.05, camera.give, args=(2,), kwargs={"stamp": 1.8})
+    later.start()
+    assert next(frames).index == 2
+    assert source.state() == "1 dropped, 200 ms old"
+    source.close()
+
+
 def test_a_stall_is_outlived(clock, caplog, monkeypatch):
     # Private: a test does not wait.
     monkeypatch.setattr("pose_hrnet.inference.video.newest._BETWEEN_TRIES_S", 0)
