@@ -82,7 +82,7 @@ class LiveSource:
     def _frames(self) -> Iterator[Frame]:
         due = given = 0
         while (taken := self._newest.take(self._asked)) is not None:
-            index, time_s = taken.index, taken.came_s - self._newest.began_s
+            index, time_s = taken.number, taken.came_s - self._newest.began_s
             if self.window.is_over(time_s):
                 break
             if index < due or time_s < self.window.start_s:

@@ -63,13 +63,13 @@ class Taken(NamedTuple):
     """A frame.
 
     Attributes:
-        index: Of those that came since `Newest.begin`.
+        number: Of those that came since `Newest.begin`.
         came_s: When it came, seconds.
         late_s: How much longer it was on its way than others, seconds; 0 where that is not known.
         image: As OpenCV has it.
     """
 
-    index: int
+    number: int
     came_s: float
     late_s: float
     image: Any
@@ -129,7 +129,7 @@ class Newest:
         with self._change:
             self.arrived = self.dropped = 0
             if self._frame is not None:
-                self._frame = self._frame._replace(index=0)
+                self._frame = self._frame._replace(number=0)
                 self.arrived, self.began_s = 1, self._frame.came_s
 
     def take(self, asked: Callable[[], object]) -> Taken | None:
