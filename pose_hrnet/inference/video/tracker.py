@@ -49,6 +49,7 @@ class Track:
         score: Of the pose then.
         usual_score: The best of late: what falls below it is hidden in part.
         row: Of the poses of the frame in which it was last seen.
+        own: ``(K,)`` keypoints that were this person's then; others are where they were expected.
     """
 
     id: int
@@ -58,6 +59,7 @@ class Track:
     score: float
     usual_score: float
     row: int
+    own: Bools
 
     @classmethod
     def begun(cls, poses: Poses, row: int, time_s: float) -> Track:
@@ -65,7 +67,8 @@ class Track:
         points, scores = poses.keypoints_image[row], poses.keypoint_scores[row]
         score = float(poses.scores[row])
         motion = BoxMotion(poses.boxes_xyxy[row].astype(np.float64), time_s)
-        return cls(UNCONFIRMED, motion, points, scores, score, score, row)
+        own = np.ones(len(scores), bool)
+        return cls(UNCONFIRMED, motion, points, scores, score, score, row, own)
 
     @property
     def seen_s(self) -> float:
@@ -100,9 +103,10 @@ class Track:
         points = points.astype(np.float32)
         scores = np.where(own, poses.keypoint_scores[row], self.keypoint_scores)
         both_seen = np.minimum(self.keypoint_scores, scores) >= SEEN_SCORE
-        by = moved(self.keypoints_image, points, both_seen & own)
+        by = moved(self.keypoints_image, points, both_seen & own & self.own)
         self.motion.update(poses.boxes_xyxy[row].astype(np.float64), time_s, by, sure)
-        self.keypoints_image, self.keypoint_scores, self.row = points, scores, row
+        self.keypoints_image, self.keypoint_scores = points, scores
+        self.row, self.own = row, own
 
 
 class Tracker:
