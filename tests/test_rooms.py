@@ -69,6 +69,23 @@ def test_the_command_line_alone_imports_neither_torch_nor_opencv():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_one_place_opens_what_others_give():
+    """`system.inputs`: a device never ends, and a FIFO waits for ever."""
+    reads = re.compile(r"\.read_(text|bytes)\(|(?<!fsspec\.)\bopen\([^)]*\"rb?\"")
+    own = (
+        "system/inputs.py", "system/memory.py", "benchmark/machine.py",  # of the system
+        "visualize/html.py", "deploy/server/app.py",  # of the package
+    )  # fmt: skip
+    found = [
+        f"{name}: {line.strip()}"
+        for path in SOURCES
+        if (name := path.relative_to(PACKAGE).as_posix()) not in own
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if reads.search(line)
+    ]
+    assert found == []
+
+
 def test_no_test_imports_a_test():
     """What two of them need is in tests/helpers; tests/fuzz is programs, and their test."""
     found = [

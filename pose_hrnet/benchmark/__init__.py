@@ -7,6 +7,7 @@ codec        encoding and decoding
 prediction   image files to keypoints
 pipeline     image files to persons and their keypoints
 video        a video to its results and its overlay
+serving      a server under many clients
 made_up      annotations and results of any size
 evaluation   the COCO numbers
 suite        all of them

@@ -14,6 +14,7 @@ from pose_hrnet.benchmark.loading import benchmark_loading, loading_variants, op
 from pose_hrnet.benchmark.model import ModelChoice, benchmark_model, random_checkpoint
 from pose_hrnet.benchmark.pipeline import benchmark_pipeline, random_detector
 from pose_hrnet.benchmark.prediction import benchmark_prediction, first_jobs
+from pose_hrnet.benchmark.serving import benchmark_serving
 from pose_hrnet.benchmark.timing import Measurement, Pace
 from pose_hrnet.benchmark.video import benchmark_video
 from pose_hrnet.config.files import load_config
@@ -25,6 +26,7 @@ from pose_hrnet.system.defaults import (
     BACKENDS,
     BATCHES,
     BENCHMARK_RECIPE,
+    CLIENTS,
     LOADER_PROCESSES,
     MADE_UP_POSES,
     PRECISIONS,
@@ -57,6 +59,8 @@ class Plan:
         drawn_images: How many to draw without it.
         workers: Numbers of loader processes.
         poses: Predictions to make up.
+        clients: Of ``serve``: how many ask at once.
+        minutes: Of ``serve``: of a long run after it; 0: none.
         pace: How long to measure.
     """
 
@@ -75,6 +79,8 @@ class Plan:
     drawn_images: int = 240
     workers: Sequence[int] = LOADER_PROCESSES
     poses: int = MADE_UP_POSES
+    clients: int = CLIENTS
+    minutes: float = 0.0
     pace: Pace = field(default_factory=Pace)
 
 
@@ -85,6 +91,7 @@ QUICK: dict[str, Any] = {
     "drawn_images": 12,
     "workers": (0, 1),
     "poses": 2_000,
+    "clients": 2,
     "pace": Pace(rounds=2, turn_seconds=0.0),
 }
 """What of a `Plan` makes it one of seconds."""
@@ -104,7 +111,7 @@ def run_benchmarks(plan: Plan, *, progress: Progress = SILENT) -> Iterator[Measu
     if plan.images is not None and plan.annotations is None:
         raise ValueError("--images needs the --annotations that name them; give both")
     # Before minutes are spent on the others.
-    if {"prediction", "pipeline", "video", "model"} & {*plan.sections}:
+    if {"prediction", "pipeline", "video", "serve", "model"} & {*plan.sections}:
         _choice(plan).check_files()
     with tempfile.TemporaryDirectory(prefix="pose_hrnet_") as name:
         folder = Path(name)
@@ -122,6 +129,8 @@ def run_benchmarks(plan: Plan, *, progress: Progress = SILENT) -> Iterator[Measu
             yield _pipeline(plan, folder, config, progress)
         if "video" in plan.sections:
             yield _video(plan, folder, config, progress)
+        if "serve" in plan.sections:
+            yield from _serve(plan, folder, config, progress)
         if "model" in plan.sections:
             yield from _model(plan, folder, config, progress)
 
@@ -176,6 +185,19 @@ def _video(plan: Plan, folder: Path, config: Config, progress: Progress) -> Meas
         detector=plan.detector or random_detector(folder),
         model_name=name,
         work=work,
+        progress=progress,
+    )
+
+
+def _serve(plan: Plan, folder: Path, config: Config, progress: Progress) -> Iterator[Measurement]:
+    choice, name = _models(plan, folder, config)
+    return benchmark_serving(
+        choice,
+        first_jobs(*_data_set(plan, folder, progress)),
+        plan.pace,
+        model_name=name,
+        clients=plan.clients,
+        minutes=plan.minutes,
         progress=progress,
     )
 

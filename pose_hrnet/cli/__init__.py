@@ -13,6 +13,7 @@ compare     pose-hrnet compare
 report      pose-hrnet report
 predict     pose-hrnet predict
 video       what of it is about videos, cameras and streams
+bulk        pose-hrnet bulk
 detect      pose-hrnet detect
 track       pose-hrnet track
 export      pose-hrnet export

@@ -13,6 +13,7 @@ import typer
 
 from pose_hrnet.cli import data, recipes, weights
 from pose_hrnet.cli.benchmark import benchmark
+from pose_hrnet.cli.bulk import bulk
 from pose_hrnet.cli.compare import compare
 from pose_hrnet.cli.console import (
     BAD_INPUT,
@@ -97,6 +98,7 @@ app.command()(score)
 app.command()(compare)
 app.command()(report)
 app.command()(predict)
+app.command()(bulk)
 app.command()(detect)
 app.command()(track)
 app.command()(export)

@@ -15,6 +15,7 @@ from pose_hrnet.system.choices import Backend, Precision, SectionName
 from pose_hrnet.system.defaults import (
     BATCHES,
     BENCHMARK_RECIPE,
+    CLIENTS,
     LOADER_PROCESSES,
     MADE_UP_POSES,
     PRECISIONS,
@@ -80,6 +81,13 @@ def benchmark(
     poses: Annotated[
         int | None, typer.Option(min=1, help=f"Made up to be scored; {MADE_UP_POSES}.")
     ] = None,
+    clients: Annotated[
+        int | None, typer.Option(min=1, help=f"Of serve, that ask at once; {CLIENTS}.")
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0, help="Of serve: of a long run after it, whose memory is told."),
+    ] = None,
     rounds: Annotated[
         int | None, typer.Option(min=1, help=f"Turns of each variant; {ROUNDS}.")
     ] = None,
@@ -126,6 +134,8 @@ def benchmark(
         images=images,
         workers=_numbers("--workers", workers, 0),
         poses=poses,
+        clients=clients,
+        minutes=minutes,
     )
     plan = Plan(**{**quickly, **chosen})
     if rounds is not None:

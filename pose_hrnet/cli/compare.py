@@ -126,7 +126,7 @@ def _print(found: ResultsComparison) -> None:
             f"{side.label}  {first}"
             + (f" and {counted(len(more), 'more training')}" if more else "")
         )
-    say(f"{counts}; {found.sides[0].values.in_words()}")
+    say("; ".join(filter(None, (counts, found.sides[0].values.in_words()))))
     for note in found.notes:
         say(f"note: {note}")
     names = [name for name in found.sides[0].values.values if not is_of_keypoint(name)]

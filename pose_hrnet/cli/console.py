@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
@@ -48,7 +48,7 @@ console = _console(quiet=not HERE.is_main, file=as_stream(OUTPUT))
 errors = _console(stderr=True, file=as_stream(ERRORS))
 
 INTERRUPTED = exit_code(signal.SIGINT)
-BAD_INPUT = 2
+INCOMPLETE, BAD_INPUT = 1, 2
 SECONDS_BETWEEN_LINES = 30.0
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -180,6 +180,19 @@ def _one_sentence_errors(command: _Command, *, alone: bool) -> _Command:
     return wrapped  # type: ignore[return-value]
 
 
+def end_incomplete(missing: int) -> None:
+    """End with exit code 1 where something could not be read or drawn, and the rest is done.
+
+    Args:
+        missing: How much; what and why was said before.
+
+    Raises:
+        typer.Exit: If it is not 0.
+    """
+    if missing:
+        raise typer.Exit(INCOMPLETE)
+
+
 def refuse_several(name: str) -> NoReturn:
     """End all processes of a command that is for one."""
     if HERE.is_main:
@@ -291,10 +304,11 @@ def print_table(
     title: str, headings: list[str], rows: list[list[str]], *, bold: int | None = None
 ) -> None:
     """Print rows of text, row number `bold` in bold; columns of numbers are aligned right."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=escape(printable(title)), title_justify="left")
     for column, heading in enumerate(headings):
         numeric = all(row[column][:1] in "-.0123456789" for row in rows if row[column])
-        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+        side: Literal["left", "right"] = "right" if numeric else "left"
+        table.add_column(escape(printable(heading)), justify=side, overflow="fold")
     for number, row in enumerate(rows):
         table.add_row(
             *(escape(printable(cell)) for cell in row),

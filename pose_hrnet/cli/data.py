@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from pose_hrnet.cli.console import RichProgress, one_sentence_errors, print_table, say
+from pose_hrnet.cli.console import (
+    RichProgress,
+    end_incomplete,
+    one_sentence_errors,
+    print_table,
+    say,
+)
 from pose_hrnet.cli.options import (
     Annotations,
     BoxFormatOption,
@@ -84,6 +90,8 @@ def convert(
 ) -> None:
     """Bring annotations of other programs in, as COCO JSON, or out, as YOLO-pose.
 
+    Exit code 1 if some image could not be read; the rest is done all the same.
+
     Example: `pose-hrnet data convert annotations.xml --output data/mine`
     """
     from pose_hrnet.data.convert.convert import convert as write_converted
@@ -93,6 +101,7 @@ def convert(
         f"{counted(done.persons, 'person')} in {counted(done.images, 'image')}; "
         f"{', '.join(map(str, done.files))}"
     )
+    end_incomplete(done.left_out)
 
 
 @app.command()
@@ -211,7 +220,8 @@ def shard(
 ) -> None:
     """Cut the training persons out of their images, into tar files that are fast to read.
 
-    Without a configuration, the margin holds the official augmentation.
+    Without a configuration, the margin holds the official augmentation. Exit code 1 if some image
+    could not be read; the rest is done all the same.
 
     Example: `pose-hrnet data shard coco_w32_256x192 --output data/shards`
     """
@@ -255,7 +265,9 @@ def shard(
         progress=RichProgress(),
         **given(seed=seed, workers=workers),
     )
-    tars = [output / name for name in read_index(ShardStore(str(output))).names]
+    shards = read_index(ShardStore(str(output)))
+    tars = [output / name for name in shards.names]
     megabytes = sum(tar.stat().st_size for tar in tars) / 1e6
-    held = f"{counted(len(people), 'person')} in {counted(len(tars), 'shard')}"
+    held = f"{counted(len(shards.people), 'person')} in {counted(len(tars), 'shard')}"
     say(f"{held}, {megabytes:,.1f} MB; {index}")
+    end_incomplete(len(people) - len(shards.people))

@@ -27,6 +27,7 @@ from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.system.files import write_json
 from pose_hrnet.system.folders import check_room, move_aside, owned
+from pose_hrnet.system.inputs import values_beside
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.training.run_folder import RunMismatch
 from pose_hrnet.training.train import train
@@ -113,7 +114,8 @@ def _drawn(folder: Path, images: int, seed: int, progress: Progress) -> None:
     """Draw a data set, unless the folder holds the same one (its JSON says which it is)."""
     annotations = folder / "annotations.json"
     wanted = data_set_info(images, seed)
-    if annotations.exists() and json.loads(annotations.read_bytes()).get("info") == wanted:
+    held = values_beside(annotations)
+    if isinstance(held, dict) and held.get("info") == wanted:
         log.info("reusing %s", annotations)
         return
     with progress.task("draw", total=images, unit="images") as bar:

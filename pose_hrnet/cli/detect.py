@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pose_hrnet.cli.console import RichProgress, one_sentence_errors, say
+from pose_hrnet.cli.console import RichProgress, end_incomplete, one_sentence_errors, say
 from pose_hrnet.cli.options import (
     BackendOption,
     Device,
@@ -43,6 +43,54 @@ DetectorThreshold = Annotated[
 ]
 
 WAYS = "give the card of one that you have as --detector (docs/detection.md)"
+OTHER_WAYS = (
+    "the three ways on are --boxes FILE, --detector CARD (docs/detection.md), and --whole-image, "
+    "which takes each image for one person"
+)
+
+
+def one_way(
+    boxes: Path | None, detector: str | None, threshold: float | None, *, whole_image: bool
+) -> bool:
+    """Refuse options that contradict each other about where the persons are.
+
+    Args:
+        boxes: --boxes.
+        detector: --detector.
+        threshold: --detector-threshold.
+        whole_image: --whole-image.
+
+    Returns:
+        Whether each image is taken for one person.
+
+    Raises:
+        ValueError: If they do.
+    """
+    asked = {
+        "--boxes": boxes is not None,
+        "--whole-image": whole_image,
+        "--detector": detector not in (None, "none"),
+    }
+    if sum(asked.values()) > 1:
+        names = " and ".join(name for name, is_asked in asked.items() if is_asked)
+        raise ValueError(f"{names} each say where the persons are; give one of them")
+    whole_image = whole_image or (detector == "none" and boxes is None)
+    if threshold is not None and (boxes is not None or whole_image):
+        other = "--boxes" if boxes is not None else "--whole-image"
+        raise ValueError(f"--detector-threshold does nothing with {other}; leave it out")
+    return whole_image
+
+
+def refuse_without_boxes(min_box_score: float | None, boxes: Path | None) -> None:
+    """Refuse --min-box-score where there are no boxes.
+
+    Raises:
+        ValueError: If it is given without them.
+    """
+    if min_box_score is not None and boxes is None:
+        raise ValueError(
+            "--min-box-score does nothing without --boxes; a detector takes --detector-threshold"
+        )
 
 
 @one_sentence_errors
@@ -72,11 +120,10 @@ def detect(
         loaded = loaded_detector(
             detector, detector_threshold, scoring=True, device=device, backend=backend
         )
-        done = detect_images(loaded, images, paths, output, progress=RichProgress())
+        done = detect_images(loaded, images, paths.__getitem__, output, progress=RichProgress())
     unread = len(done.failures)
     say(f"{done.in_words()}; {unread} could not be read; written to {output}")
-    if unread:
-        raise typer.Exit(1)
+    end_incomplete(unread)
 
 
 def loaded_detector(

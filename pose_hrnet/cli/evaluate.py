@@ -10,6 +10,7 @@ import typer
 
 from pose_hrnet.cli.console import (
     RichProgress,
+    end_incomplete,
     one_sentence_errors,
     one_sentence_errors_of_all,
     say,
@@ -111,6 +112,8 @@ def evaluate(
     With annotated boxes, PCK, AUC and EPE as well. With --detector, the persons that it finds are
     predicted, and what its boxes cost is said beside.
 
+    Exit code 1 if some image could not be read; the rest is done all the same.
+
     With --compare, other test-time choices stand beside the checkpoint's own: flip test, its
     shift, codec, NMS. The network runs once for each view and crop alignment, not for each choice.
 
@@ -189,12 +192,12 @@ def evaluate(
         bars = RichProgress()
         world.on_main(lambda: held.enter_context(owned(output, RESULTS_LOCK)))
         say(f"{model.summary}\n{model.choice.summary}")
-        annotated = None
+        annotated, unread = None, 0
         if detects:
             loaded = loaded_detector(detector, detector_threshold, scoring=True, device=device)
             facts |= {"detector": loaded.summary, "detector_threshold": loaded.threshold}
             boxed = data.model_copy(update={"boxes": output / "boxes.json", "box_format": "xywh"})
-            _detect(loaded, boxed, world)
+            unread = _detect(loaded, boxed, world)
             annotated = run_evaluation(
                 model, data, test, workers=workers,
                 evaluator=evaluator, world=world, progress=bars,
@@ -227,7 +230,7 @@ def evaluate(
                 named = given(metric=metric, category=category)
                 truth = reported[0] if reported else FileTruth.of(annotations, **named)
                 drawn = _drawn(truth, annotations, output / RESULTS_FILE, None)
-                print_intervals(drawn.intervals)
+                print_intervals(drawn, evaluation.scores.notes)
                 evaluation = evaluation.with_intervals(drawn.intervals)
             except ValueError as error:
                 say(f"note: there are no intervals: {error}")
@@ -244,16 +247,20 @@ def evaluate(
                 say(str(page))
             except ValueError as error:
                 say(f"note: there is no report: {error}")
+    if world.is_main:
+        end_incomplete(unread + evaluation.provenance["unreadable_images"])
 
 
-def _detect(detector: Detector, data: DataSet, world: World) -> None:
-    """Write the box file of a data set."""
+def _detect(detector: Detector, data: DataSet, world: World) -> int:
+    """Write the box file of a data set; returns how many images could not be read."""
     from pose_hrnet.inference.detected import detect_data_set
 
     assert data.boxes is not None
     output = data.boxes
     found = world.on_main(lambda: detect_data_set(detector, data, output, progress=RichProgress()))
-    say(f"{found.in_words()}; {output}")
+    unread = len(found.failures)
+    say(f"{found.in_words()}; {unread} could not be read; {output}")
+    return unread
 
 
 def _cost(evaluation: Evaluation, annotated: Evaluation) -> str:
@@ -298,7 +305,7 @@ def score(
         )
     say(f"{', '.join(counts)}; {scores.evaluator}")
     if intervals:
-        print_intervals(_drawn(truth, annotations, results, cluster).intervals)
+        print_intervals(_drawn(truth, annotations, results, cluster), scores.notes)
 
 
 def _drawn(truth: FileTruth, annotations: Path, results: Path, cluster: str | None) -> DrawnFile:

@@ -46,6 +46,14 @@ def export(
     heatmaps: Annotated[
         bool, typer.Option("--heatmaps", help="Give the heatmaps as a third output.")
     ] = False,
+    triton: Annotated[
+        bool,
+        typer.Option(
+            "--triton",
+            help="Format onnx: a model repository of Triton, OUTPUT/NAME/1/model.onnx, with "
+            "config.pbtxt.",
+        ),
+    ] = False,
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Compare with the checkpoint on crops.")
     ] = True,
@@ -103,6 +111,7 @@ def export(
     Example: `pose-hrnet export -c best.safetensors --format openvino --flip-test -o exported`
     """
     from pose_hrnet.deploy.export import export_model, export_path
+    from pose_hrnet.deploy.triton import repository_path, write_config
     from pose_hrnet.inference.load import load_model
 
     if not int8:
@@ -124,11 +133,13 @@ def export(
         raise ValueError(
             "--int8 needs persons to calibrate and score on; give --annotations and --images"
         )
+    if triton and fmt != "onnx":
+        raise ValueError(f"--triton needs --format onnx, and the format is {fmt}")
     for given_set in (data, calibration):
         if given_set is not None:
             check_there(given_set.annotations, given_set.images, given_set.boxes)
     file = checkpoint_file(checkpoint)
-    path = export_path(output, file, fmt)
+    path = repository_path(output, file) if triton else export_path(output, file, fmt)
     model = load_model(file, backend="eager", precision="fp32", device="cpu", flip_test=flip_test)
     crops = _crops(model.card, data) if check else None
     if int8 and data is not None:
@@ -166,6 +177,8 @@ def export(
     if facts is not None and facts.quantisation is not None:
         print_quantisation(facts.quantisation)
     say(f"{path}\n{path}.json")
+    if triton:
+        say(f"{write_config(path)}")
 
 
 def _refuse(*, without: str, **options: object) -> None:

@@ -12,6 +12,7 @@ import typer
 from pose_hrnet.cli.console import BAD_INPUT, HERE, RichProgress, print_error
 from pose_hrnet.system.choices import Backend, BoxFormat, Evaluator, MetricName, Precision, Resume
 from pose_hrnet.system.folders import check_file, check_room
+from pose_hrnet.system.inputs import read_input
 
 
 def given(**options: Any) -> dict[str, Any]:
@@ -259,5 +260,5 @@ def expected_crops(
         return None if is_yolo else len(read_box_rows(boxes, box_format)) or None
     if not annotations.is_file():
         return None
-    content = annotations.read_bytes()
+    content = read_input(annotations)
     return max(0, content.count(b'"bbox"') - len(_UNLABELLED.findall(content))) or None

@@ -11,10 +11,18 @@ import typer
 
 from pose_hrnet.cli.console import (
     RichProgress,
+    end_incomplete,
     one_sentence_errors,
     say,
 )
-from pose_hrnet.cli.detect import DetectorOption, DetectorThreshold, loaded_detector
+from pose_hrnet.cli.detect import (
+    OTHER_WAYS,
+    DetectorOption,
+    DetectorThreshold,
+    loaded_detector,
+    one_way,
+    refuse_without_boxes,
+)
 from pose_hrnet.cli.options import (
     BackendOption,
     BoxFormatOption,
@@ -55,11 +63,6 @@ from pose_hrnet.system.folders import check_not_over
 from pose_hrnet.system.text import counted, parse_names
 
 log = logging.getLogger(__name__)
-
-WAYS = (
-    "the three ways on are --boxes FILE, --detector CARD (docs/detection.md), and --whole-image, "
-    "which takes each image for one person"
-)
 
 
 @one_sentence_errors
@@ -158,27 +161,13 @@ def predict(
     from pose_hrnet.inference.sources import identify
     from pose_hrnet.models.weights.zoo import default_in_words
 
-    asked = {
-        "--boxes": boxes is not None,
-        "--whole-image": whole_image,
-        "--detector": detector not in (None, "none"),
-    }
-    if sum(asked.values()) > 1:
-        names = " and ".join(name for name, is_asked in asked.items() if is_asked)
-        raise ValueError(f"{names} each say where the persons are; give one of them")
-    whole_image = whole_image or (detector == "none" and boxes is None)
+    whole_image = one_way(boxes, detector, detector_threshold, whole_image=whole_image)
     if nms is not None and whole_image:
         raise ValueError("--nms does nothing with --whole-image; leave it out")
     wanted: tuple[PoseFormat, ...] = ()
     if formats is not None:
         wanted = parse_names(formats, "--format", get_args(PoseFormat))
-    if min_box_score is not None and boxes is None:
-        raise ValueError(
-            "--min-box-score does nothing without --boxes; a detector takes --detector-threshold"
-        )
-    if detector_threshold is not None and (boxes is not None or whole_image):
-        other = "--boxes" if boxes is not None else "--whole-image"
-        raise ValueError(f"--detector-threshold does nothing with {other}; leave it out")
+    refuse_without_boxes(min_box_score, boxes)
     if category is not None and boxes is None and annotations is None:
         raise ValueError("--category does nothing without --boxes or --annotations; leave it out")
     test = None if nms is None else EvaluateConfig(nms=nms)
@@ -222,7 +211,7 @@ def predict(
                 detector,
                 detector_threshold,
                 scoring=False,
-                ways=WAYS,
+                ways=OTHER_WAYS,
                 device=device,
                 backend=backend,
                 precision="fp32" if precision == "fp32" else "auto",
@@ -263,5 +252,4 @@ def predict(
     )
     if done.pictures_missing:
         say("pictures are missing; why is said above")
-    if done.failures or done.pictures_missing:
-        raise typer.Exit(1)
+    end_incomplete(len(done.failures) + len(done.pictures_missing))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pose_hrnet.cli.console import RichProgress, one_sentence_errors, say
+from pose_hrnet.cli.console import RichProgress, end_incomplete, one_sentence_errors, say
 from pose_hrnet.cli.options import (
     Annotations,
     CategoryOption,
@@ -45,6 +45,7 @@ def report(
     """Write a page on a results file: numbers with intervals, what goes wrong, pictures of it.
 
     One file that loads nothing from elsewhere: it can be mailed, printed, and read on a telephone.
+    Exit code 1 if some image could not be read; the rest is done all the same.
 
     Example: `pose-hrnet report results.json --annotations val.json --images val2017
     --output report.html`
@@ -66,6 +67,7 @@ def report(
         progress=RichProgress(),
     )
     say_written(written)
+    end_incomplete(written.unreadable)
 
 
 def say_written(written: Written) -> None:

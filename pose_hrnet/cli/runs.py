@@ -72,8 +72,13 @@ def _print(found: Runs) -> None:
 
 
 def _row(run: Run) -> list[str]:
+    from pose_hrnet.training.runs import told_apart
+
     best = "-" if run.best is None else f"{run.number} {run.best[run.number or '']:.3f}"
     at = "-" if run.best is None else f"{run.best['epoch']} of {run.epochs}"
     evaluated = [f"{each.number} {each.interval.in_words()}" for each in run.evaluated]
+    if len(evaluated) > 1:
+        names = told_apart([each.folder for each in run.evaluated])
+        evaluated = [f"{words} in {name}" for words, name in zip(evaluated, names, strict=True)]
     learning = duration(run.seconds) if run.lines else "-"
     return [run.name, best, at, "\n".join(evaluated) or "-", learning, run.commit or "-"]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pose_hrnet.evaluation.evaluate import Evaluation
     from pose_hrnet.evaluation.metrics.scores import Scores
     from pose_hrnet.evaluation.settings import Comparison
-    from pose_hrnet.evaluation.statistics.bootstrap import Intervals
+    from pose_hrnet.evaluation.statistics.results import DrawnFile
     from pose_hrnet.system.choices import AnnotationKind
     from pose_hrnet.training.dry_run import Check
     from pose_hrnet.training.summary import Facts
@@ -44,19 +44,27 @@ def print_evaluation(evaluation: Evaluation) -> None:
     print_rows("what produced them", evaluation.in_words())
 
 
-def print_intervals(found: Intervals) -> None:
-    """Print numbers with their intervals; those of each keypoint are in the report."""
+def print_intervals(drawn: DrawnFile, said: Sequence[str] = ()) -> None:
+    """Print numbers with their intervals; those of each keypoint are in the report.
+
+    Args:
+        drawn: The numbers.
+        said: Notes that stand above already.
+    """
     from pose_hrnet.evaluation.statistics.keypoints import is_of_keypoint
 
+    found = drawn.intervals
     rows = [
         [name, interval.in_words()]
         for name, interval in found.values.items()
         if not is_of_keypoint(name)
     ]
     print_table("", ["", f"number [{100 * found.level:g} % interval]"], rows)
-    say(found.in_words())
-    for note in found.notes:
-        say(f"note: {note}")
+    if words := found.in_words():
+        say(words)
+    for note in (*drawn.file.notes, *found.notes):
+        if note not in said:
+            say(f"note: {note}")
 
 
 def print_comparison(comparison: Comparison) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pose_hrnet.cli.console import RichProgress, say
+from pose_hrnet.cli.console import RichProgress, end_incomplete, say
 from pose_hrnet.cli.options import given
 from pose_hrnet.system.choices import PoseFormat
 from pose_hrnet.system.inputs import UnreadableFile
@@ -244,8 +244,7 @@ class VideoJob:
                     self._predict(estimator, source, stem)
                 except VideoError as error:
                     self._fail(error)
-        if self._missing:
-            raise typer.Exit(1)
+        end_incomplete(self._missing)
 
     def _opened(self, video: Given) -> Source:
         from pose_hrnet.inference.video.sources import open_source

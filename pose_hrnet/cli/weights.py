@@ -10,6 +10,7 @@ import typer
 
 from pose_hrnet.cli.console import (
     RichProgress,
+    end_incomplete,
     one_sentence_errors,
     print_table,
     say,
@@ -228,6 +229,8 @@ def calibrate(
     The images should be others than those that it was trained on. Keypoints that are found at
     their places are counted by score; the curve through that gives each score a probability.
 
+    Exit code 1 if some image could not be read; the rest is done all the same.
+
     Example: `pose-hrnet weights calibrate default --annotations val.json --images val
     --output default_calibrated.safetensors`
     """
@@ -270,6 +273,7 @@ def calibrate(
     ]
     print_table("score", ["score", "at its place"], shown[:: max(1, len(shown) // 9)])
     say(f"{len(evaluation.poses)} persons of {annotations.name}; written to {output}")
+    end_incomplete(evaluation.provenance["unreadable_images"])
 
 
 def _entry(name: str) -> Entry:

@@ -13,6 +13,7 @@ import PIL.Image
 from pose_hrnet.data.images import FORMATS, ImageError, open_image
 from pose_hrnet.system.download import read_address
 from pose_hrnet.system.files import replace_file
+from pose_hrnet.system.inputs import read_input
 from pose_hrnet.system.transfer import file_name_in, shown_url
 
 LARGEST = 10**8
@@ -71,7 +72,7 @@ def keep_web_image(address: str, folder: Path) -> Path:
             with replace_file(path) as temporary:
                 temporary.write_bytes(data)
             break
-        if path.is_file() and path.read_bytes() == data:
+        if path.is_file() and read_input(path) == data:
             break
     return path
 

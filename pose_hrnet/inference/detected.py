@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from pose_hrnet.config.data import DataSet
 from pose_hrnet.data.formats.mpii import MpiiFile
-from pose_hrnet.data.images import ImageError, read_rgb
+from pose_hrnet.data.images import ImageError, image_path, read_rgb
 from pose_hrnet.data.people import read_annotations
 from pose_hrnet.inference.detection.boxes import PersonBoxes
 from pose_hrnet.inference.detector import Detector, detect_stream
@@ -79,7 +80,7 @@ def detect_files(
         ValueError: If the detector fails; the others are those of `images_to_detect`.
     """
     with images_to_detect(inputs, output, annotations) as (images, paths):
-        return detect_images(detector, images, paths, output, progress=progress)
+        return detect_images(detector, images, paths.__getitem__, output, progress=progress)
 
 
 @contextmanager
@@ -134,17 +135,21 @@ def detect_data_set(
             f"{file} is MPII's, whose evaluation asks for every annotated person; leave out "
             "--detector"
         )
-    paths = [data.images / name for name in file.images.file_names]
-    category_id = file.category(data.category).ids[0]
+    images, category_id = file.images, file.category(data.category).ids[0]
+    place = partial(_in_folder, data.images, images)
     return detect_images(
-        detector, file.images, paths, output, category_id=category_id, progress=progress
+        detector, images, place, output, category_id=category_id, progress=progress
     )
+
+
+def _in_folder(folder: Path, images: Images, row: int) -> Path:
+    return image_path(folder, images.file_names[row])
 
 
 def detect_images(
     detector: Detector,
     images: Images,
-    paths: Sequence[Path],
+    place: Callable[[int], Path],
     output: Path,
     *,
     category_id: ImageId = PERSON,
@@ -155,7 +160,7 @@ def detect_images(
     Args:
         detector: Finds the persons.
         images: I images, with the sizes that their annotations state.
-        paths: Their files.
+        place: The file of each row, or an `ImageError`.
         output: JSON file.
         category_id: Of persons.
         progress: Watches.
@@ -167,8 +172,8 @@ def detect_images(
     counts: list[int] = []
     output.parent.mkdir(parents=True, exist_ok=True)
     file, persons = GrowingFile(output, b"[", b"]"), 0
-    with progress.task("detect", total=len(paths), unit="images") as bar:
-        pictures = _pictures(images, paths, failures, bar)
+    with progress.task("detect", total=len(images), unit="images") as bar:
+        pictures = _pictures(images, place, failures, bar)
         for row, _, found in detect_stream(detector, pictures):
             said = {
                 "image_id": images.ids[row],
@@ -185,13 +190,12 @@ def detect_images(
 
 
 def _pictures(
-    images: Images, paths: Sequence[Path], failures: list[str], bar: Bar
+    images: Images, place: Callable[[int], Path], failures: list[str], bar: Bar
 ) -> Iterator[tuple[int, Image]]:
     """Row and pixels of those that can be read."""
-    for row, path in enumerate(paths):
-        width, height = images.sizes_wh[row].tolist()
+    for row, (width, height) in enumerate(images.sizes_wh.tolist()):
         try:
-            yield row, read_rgb(path, (width, height) if width and height else None)
+            yield row, read_rgb(place(row), (width, height) if width and height else None)
         except (ImageError, OSError) as error:
             log.error("%s", error)
             failures.append(str(error))

@@ -6,6 +6,7 @@ strict_yaml   YAML in: no key twice, nothing that multiplies
 files         atomic writes, JSON out, the cache folder
 download      files from the web: addresses in order, checked, whole or not there
 transfer      one file from one address: resumed, given up in time
+remote        files of object stores
 device        device, precision, autocast; compiler and cores that are there
 distributed   several processes that work as one; a network that they train together
 launch        rank and size from the environment, without torch

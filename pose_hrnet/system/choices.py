@@ -49,6 +49,11 @@ Decode: TypeAlias = Literal["exact", "fast"]
 Order: TypeAlias = Literal["persons", "images"]
 """Of training: by persons, or the persons of an image together."""
 
+InputKind: TypeAlias = Literal["image", "video", "archive"]
+"""Of `bulk`: what an input is; an archive is a tar file of images."""
+RowFormat: TypeAlias = Literal["parquet", "jsonl"]
+"""Of `bulk`: what its rows are written as."""
+
 LossName: TypeAlias = Literal["mse", "ohkm", "awing"]
 OptimizerName: TypeAlias = Literal["adam", "adamw", "sgd"]
 ScheduleName: TypeAlias = Literal["step", "cosine"]
@@ -66,6 +71,6 @@ OfflineFilter: TypeAlias = Literal["savgol", "butterworth"]
 SmoothName: TypeAlias = Literal["one_euro", OfflineFilter, "none"]
 CompareItem: TypeAlias = Literal["flip", "shift", "codec", "nms"]
 SectionName: TypeAlias = Literal[
-    "loading", "codec", "evaluation", "prediction", "pipeline", "video", "model"
+    "loading", "codec", "evaluation", "prediction", "pipeline", "video", "serve", "model"
 ]
 """What is benchmarked, in this order."""

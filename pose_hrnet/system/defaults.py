@@ -30,6 +30,11 @@ QUALITY = 90
 PERSONS_PER_SHARD = 1000
 """At most."""
 
+IMAGES_PER_FILE = 1000
+"""Of `bulk`: images whose rows are in one file."""
+IMAGES_PER_TASK = 64
+"""Likewise, images that are read, and go to a device, at once."""
+
 MAX_DIFFERENCE = 0.1
 """Input pixels by which a keypoint of an export may differ from the checkpoint's."""
 MAX_DROP = 0.002
@@ -49,6 +54,8 @@ LOADER_PROCESSES = (0, 1, 2, 4)
 """Measured one after the other."""
 MADE_UP_POSES = 100_000
 """To measure the evaluation on."""
+CLIENTS = 32
+"""That ask a server at once."""
 ROUNDS = 7
 """Turns of each variant."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from time import monotonic
 from typing import NoReturn
 
+from pose_hrnet.system.inputs import open_input
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import gigabytes
 from pose_hrnet.system.transfer import (
@@ -109,7 +110,7 @@ def _check_size(size: int, most: int) -> None:
 def sha256_of(path: Path) -> str:
     """The hash of a file, in hexadecimal."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_input(path) as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

@@ -47,9 +47,9 @@ class NotWritten(OSError):
         self.no_room = error.errno in _NO_ROOM
         advice = "check the disk"
         if self.no_room:
-            advice = "make room, or choose another --output"
+            advice = "make room, or choose another place"
         elif error.errno in _NO_RIGHT:
-            advice = "change its rights, or choose another --output"
+            advice = "change its rights, or choose another place"
         super().__init__(f"{path} could not be written ({self.reason}); {advice}")
 
 
@@ -195,7 +195,7 @@ def owned(folder: Path, name: str = ".lock") -> Iterator[None]:
     except Timeout:
         raise FolderBusy(
             f"another process works in {folder} at this moment; end it, wait for it, or choose "
-            "another --output"
+            "another folder"
         ) from None
     try:
         remove_temporaries(folder)
@@ -224,21 +224,21 @@ def check_room(folder: Path, needed: int = LEAST, what: str = "what is written t
     """
     there = _nearest(folder)
     if not there.is_dir():
-        raise NotADirectoryError(f"{there} is a file, not a folder; choose another --output")
+        raise NotADirectoryError(f"{there} is a file, not a folder; choose another place")
     refused = PermissionError(
-        f"{there} cannot be written to (read-only, or another user's); choose another --output"
+        f"{there} cannot be written to (read-only, or another user's); choose another place"
     )
     if not os.access(there, os.W_OK | os.X_OK):
         raise refused
     remove_temporaries(there)
     disk = shutil.disk_usage(there)
     if disk.total == 0:
-        raise OSError(f"{there} lies on no disk, and takes no files; choose another --output")
+        raise OSError(f"{there} lies on no disk, and takes no files; choose another place")
     needed = max(needed, LEAST)
     if disk.free < needed:
         raise OSError(
             f"the disk of {there} has {disk.free / 1e6:,.0f} MB free, but the run needs about "
-            f"{max(1, needed / 1e6):,.0f} MB for {what}; make room, or choose another --output"
+            f"{max(1, needed / 1e6):,.0f} MB for {what}; make room, or choose another place"
         )
     try:
         with naming(there), temporary_file(there) as probe:

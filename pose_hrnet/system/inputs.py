@@ -152,6 +152,17 @@ def parse_json(data: bytes | str) -> Any:
     return values
 
 
+def values_beside(path: Path) -> Any:
+    """The values of a JSON file that adds to what is known without it.
+
+    None where there is no such file, or it is none that can be read.
+    """
+    try:
+        return json.loads(read_input(path))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
 def _no_constant(name: str) -> None:
     raise ValueError(f"JSON has no {name}")
 
@@ -164,4 +175,5 @@ __all__ = [
     "parse_json",
     "read_input",
     "shown_path",
+    "values_beside",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import platform
 import subprocess
 from datetime import datetime, timezone
@@ -13,6 +13,10 @@ import torch
 
 from pose_hrnet.system.extras import __version__
 from pose_hrnet.system.files import write_json
+from pose_hrnet.system.folders import move_aside
+from pose_hrnet.system.inputs import values_beside
+
+log = logging.getLogger(__name__)
 
 ORIGIN = "origin.json"
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -61,14 +65,14 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 
 def add_origin(folder: Path, device: str) -> None:
-    """Append the facts to those of the earlier parts of the run."""
+    """Append the facts to those of the earlier parts of the run; a damaged file is moved aside."""
+    path = folder / ORIGIN
+    if path.exists() and not isinstance(values_beside(path), list):
+        log.warning("%s is damaged, and moved to %s", path, move_aside(path))
     write_json(folder / ORIGIN, [*read_origin(folder), origin(device)])
 
 
 def read_origin(folder: Path) -> list[dict[str, Any]]:
     """The facts of each part of a run, the first one first; empty for runs of earlier versions."""
-    try:
-        parts = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return []
+    parts = values_beside(folder / ORIGIN)
     return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -19,6 +18,7 @@ from pose_hrnet.evaluation.evaluate import METRICS_FILE
 from pose_hrnet.evaluation.scorer import FileTruth, main_number
 from pose_hrnet.evaluation.statistics.bootstrap import Interval, bootstrap
 from pose_hrnet.evaluation.statistics.results import MatchedFile
+from pose_hrnet.system.inputs import values_beside
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.strict_yaml import read_yaml
 from pose_hrnet.training.origin import ORIGIN, read_origin
@@ -253,14 +253,14 @@ def _settings(path: Path) -> dict[str, Any]:
 def _evaluated(folder: Path, run: Path, *, intervals: bool) -> Evaluated | None:
     """What `evaluate` left in a folder; None if it was not of this run's weights."""
     try:
-        metrics = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
+        metrics = values_beside(folder / METRICS_FILE)
         annotations = str(metrics["evaluated"]["annotations"])
         checkpoint = Path(metrics["evaluated"]["checkpoint"])
         number = main_number(metrics)
         if number is None or not _is_of(checkpoint, run):
             return None
         value = float(metrics[number])
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+    except (ValueError, LookupError, TypeError):
         return None
     plain = Interval(value if math.isfinite(value) and value >= 0 else None)
     if not intervals:

@@ -13,7 +13,7 @@ from pose_hrnet.system.text import counted, shown
 from pose_hrnet.training.runs import Run, Runs, is_number
 from pose_hrnet.visualize import html, svg
 
-_MOST_TICKS = 6
+_MOST_TICKS = 8
 COLOURS = tuple(f"s-{at}" for at in range(8))
 """Classes of the page's style sheet."""
 

@@ -22,6 +22,8 @@ NOTHING = "\N{EN DASH}"
 """Stands where there is no number."""
 QUALITY = 82
 """Of JPEG."""
+_ON_PAPER = 115
+"""Letters of a row that A4 takes; broader tables are in small print there, and words broken."""
 _POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 )
@@ -129,17 +131,32 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Content]], *, caption
         f"{escape(name)}</button></th>"
         for name, is_numeric in zip(headings, numeric, strict=True)
     )
-    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    body = "".join(
+        f"<tr>{''.join(_cell(each, at) for at, each in enumerate(row))}</tr>" for row in rows
+    )
     said = f'<p class="note">{escape(caption)}</p>' if caption else ""
+    kind = " class=broad" if _letters(headings, rows) > _ON_PAPER else ""
     return (
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-        f"</div>{said}"
+        f'<div class="wide"><table{kind}><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>{said}"
     )
 
 
-def _cell(content: Content) -> str:
+def _letters(headings: Sequence[str], rows: Sequence[Sequence[Content]]) -> int:
+    """Of the least that a row can take: text is broken between words, numbers are not."""
+
+    def least(content: Content) -> int:
+        words = content.split() if isinstance(content, str) else []
+        whole = content.text if isinstance(content, Cell) else str(content)
+        return max(map(len, words), default=len(whole))
+
+    columns = zip(headings, *rows, strict=True)
+    return sum(max(map(least, column)) + 2 for column in columns)
+
+
+def _cell(content: Content, column: int) -> str:
     if isinstance(content, str):
-        return f"<td>{escape(content)}</td>"
+        return f"<td{' class=words' if column else ''}>{escape(content)}</td>"
     if isinstance(content, int):
         return f'<td data-value="{content}">{content:,}</td>'
     value = "" if content.value is None else f"{content.value:.9g}"

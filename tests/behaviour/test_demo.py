@@ -33,6 +33,16 @@ def test_demo_leaves_everything_and_is_reused(tmp_path, monkeypatch):
     assert second.scores.values == first.scores.values
 
 
+@pytest.mark.parametrize("content", ["[]", "{", ""])
+def test_what_is_no_drawn_data_set_is_kept(tmp_path, content):
+    path = tmp_path / "data/train/annotations.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    with pytest.raises(ValueError, match="json is not of a drawn data set, and would be overwr"):
+        run_demo(tmp_path, images=6, epochs=1)
+    assert path.read_text() == content
+
+
 def test_other_data_or_settings_start_the_training_afresh(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "HELD_OUT_IMAGES", 4)
     for images, epochs in ((6, 1), (8, 1), (8, 2)):

@@ -274,7 +274,7 @@ for _ in range(2):
     small, fixed = (tmp_path / "said").read_text().splitlines()
     assert re.fullmatch(
         r"2 error: the disk of \S+disk has 0 MB free, but the run needs about \d+ MB for "
-        "states and weights; make room, or choose another --output",
+        "states and weights; make room, or choose another place",
         small,
     )
     assert re.fullmatch(r"2 error: \S+disk cannot be written to \(read-only.*--output", fixed)

@@ -229,5 +229,8 @@ def test_intervals_of_an_evaluation_and_of_a_results_file(files, tmp_path):
     out, _ = run_here(*score, "--intervals")
     assert f"AP │ {metrics['AP']:.3f} [" in " ".join(out.split())
     assert "PCK@0.2" in out
+    (tmp_path / "none.json").write_text("[]")
+    out, _ = run_here("score", tmp_path / "none.json", *score[2:], "--intervals")
+    assert "none.json has no result: every person counts as missed" in " ".join(out.split())
     _, err = run_here(*score, "--cluster", "folder", code=2)
     assert "--cluster says what intervals are drawn of; give --intervals, too" in err

@@ -177,7 +177,7 @@ def test_where_nothing_can_be_written_no_work_is_begun(arguments, tmp_path):
     before = sorted(tmp_path.rglob("*"))
     for place, said in (
         ("", " is empty; give a value, or . for this folder"),
-        (tmp_path / "file/out/x.png", "file is a file, not a folder; choose another --output"),
+        (tmp_path / "file/out/x.png", "file is a file, not a folder; choose another place"),
     ):
         _, error = run_here(*arguments, place, code=2)
         assert error.startswith("error: ")

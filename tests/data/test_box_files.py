@@ -135,7 +135,7 @@ def test_a_file_without_boxes_has_no_persons(tmp_path: Path, text: str) -> None:
         ("a.json", in_json([{"file_name": "a", "bbox": XYWH, "category_id": c} for c in (3, 4)]),
          r"0 with category_id 1 or none \(there are [34], [34]\)"),
         ("absent.json", None, "absent.json does not exist"),
-        ("absent.csv", None, "there is no such box file"),
+        ("absent.csv", None, "absent.csv does not exist; check the path"),
     ],
 )  # fmt: skip
 def test_what_is_no_box_file_is_refused_in_a_sentence(

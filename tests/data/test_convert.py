@@ -181,6 +181,16 @@ def test_lsp_and_its_extended_set(tmp_path):
     assert not keypoints[keypoints[..., 2] == 0].any()
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300, -1e12])
+def test_absurd_joints_are_refused(tmp_path, value):
+    joints = np.full((3, 14, 2), 1.0)
+    joints[0, 3, 1] = value
+    savemat(tmp_path / "joints.mat", {"joints": joints})
+    with pytest.raises(ValueError, match="joints has numbers that are not of a size as images"):
+        convert(tmp_path / "joints.mat", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 DLC = """scorer,me,me,me,me
 bodyparts,snout,snout,tail,tail
 coords,x,y,x,y

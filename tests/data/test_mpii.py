@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
@@ -13,6 +14,7 @@ from pose_hrnet.config.data import DataSet
 from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.data.formats.mpii import read_mpii
 from pose_hrnet.data.people import annotated_people, read_annotations
+from pose_hrnet.data.validation.validate import validate
 from pose_hrnet.evaluation.evaluate import evaluate
 from pose_hrnet.evaluation.metrics.pckh import MpiiTruth, score_mpii
 from pose_hrnet.keypoints.codec import HeatmapCodec
@@ -81,6 +83,23 @@ def test_bad_rows_are_left_out_and_the_others_keep_their_numbers(tmp_path, caplo
     path.write_text('{"images": []}')
     with pytest.raises(ValueError, match="is not MPII annotations"):
         read_mpii(path)
+
+
+def test_a_file_is_checked_before_it_is_used(tmp_path):
+    path = files.write(tmp_path / "valid.json", files.row(), files.row("b.png"))
+    report = validate(path)
+    assert (report.images, report.persons, report.training_persons) == (2, 2, 2)
+    assert not report.findings  # its regions may end beyond an image, whose size it does not say
+    far = files.row("b.png", center=[5000.0, 60.0])
+    files.write(path, files.row(joints_vis=[0] * 16), far, files.row(scale=-1))
+    cv2.imwrite(str(tmp_path / "a.png"), np.arange(48, dtype=np.uint8).reshape(4, 4, 3))
+    report = validate(path, tmp_path)
+    assert [(each.severity, each.kind, each.examples) for each in report] == [
+        ("error", "no center and scale", ("2",)),
+        ("error", "image file is missing", ("b.png",)),
+        ("warning", "labelled keypoint far from the box", ("1",)),
+    ]
+    assert report.training_persons == 1
 
 
 def shifted():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from pose_hrnet.deploy.server.app import ServerSettings
 from pose_hrnet.deploy.server.limits import Limits
 from tests.helpers import chromium, served
 from tests.helpers.pose_page import READY, saved
@@ -13,7 +12,7 @@ from tests.helpers.pose_page import READY, saved
 @pytest.fixture(scope="module")
 def house():
     """A server that takes small files, and its address."""
-    with served.serve(ServerSettings(Limits(max_body_bytes=400_000, max_queue=8))) as running:
+    with served.serve(limits=Limits(max_body_bytes=400_000, max_queue=8)) as running:
         yield running
 
 

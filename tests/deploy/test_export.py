@@ -332,7 +332,7 @@ def test_networks_that_no_graph_can_hold(tmp_path):
 
 def test_an_output_folder_that_is_a_file_is_one_sentence(tmp_path):
     (tmp_path / "out").write_text("")
-    with pytest.raises(OSError, match="out is a file, not a folder; choose another --output"):
+    with pytest.raises(OSError, match="out is a file, not a folder; choose another place"):
         export_model(tiny("dark"), tmp_path / "out/a.pt2", "torch")
 
 

@@ -106,8 +106,13 @@ def test_a_bad_image_among_several_has_its_own_error(client, estimator):
         assert list(json.loads(other.headers[ERRORS])) == ["1"]
 
 
-def png(width, height, *, depth=8, rows=b""):
-    """A PNG whose header says so; its pixels are what is given."""
+def in_jpeg(junk):
+    """A JPEG with something in front of its first segment."""
+    return b"\xff\xd8" + junk + picture()[2:]
+
+
+def png(width, height, *, depth=8, rows=b"", more=0):
+    """A PNG whose header says so; its pixels are what is given, and more chunks are empty."""
 
     def chunk(kind, data):
         crc = zlib.crc32(kind + data).to_bytes(4, "big")
@@ -115,6 +120,7 @@ def png(width, height, *, depth=8, rows=b""):
 
     head = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([depth, 2, 0, 0, 0])
     parts = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    parts = parts[:-12] + more * chunk(b"IDAT", b"") + parts[-12:]
     return b"\x89PNG\r\n\x1a\n" + parts
 
 
@@ -143,6 +149,11 @@ def animation(kind):
         (animation("PNG"), 422, "is an animation of 2 frames"),
         (animation("WEBP"), 422, "is an animation of 2 frames"),
         (picture() + 101 * b"\xff\xda\x00\x02", 422, "is a JPEG in 102 scans"),
+        (in_jpeg(b"\xff\xfe\x00\x02" * 30_000), 422, "more than 20,000 parts"),
+        (in_jpeg(b"\xff" * 30_000), 422, "more than 20,000 parts"),
+        (in_jpeg(b"\xff\xfe\x00\x02" + bytes(30_000)), 422, "more than 20,000 parts"),
+        (in_jpeg(b"\xff\x00" * 30_000), 422, "more than 20,000 parts"),
+        (png(8, 8, rows=bytes(200), more=30_000), 422, "more than 20,000 parts"),
     ],
 )
 def test_a_bad_image_alone_is_a_sentence(client, data, status, words):
@@ -156,6 +167,16 @@ def test_a_file_may_be_called_as_it_likes_and_no_path_is_opened(client):
     assert "is not an image" in sentence
     answer = client.post("/v1/poses", files={"image": ("x" * 300 + "\x1b[31m", picture())})
     assert len(answer.json()["images"][0]["name"]) == 100
+
+
+def test_a_jpeg_may_have_a_thumbnail_and_much_beside_its_pixels(client):
+    stream = io.BytesIO()
+    frame = PIL.Image.new("RGB", (64, 48))
+    profile = bytes(range(256)) * 2000
+    frame.save(stream, "JPEG", icc_profile=profile, comment=b"\xff" * 60_000, exif=bytes(30_000))
+    assert post(client, stream.getvalue()).status_code == 200
+    frame.save(stream := io.BytesIO(), "MPO", save_all=True, append_images=[frame])
+    assert post(client, stream.getvalue()).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -314,6 +335,8 @@ def test_the_model_is_told_with_its_skeleton_and_limits(client, estimator):
 
 def test_probes_metrics_and_description(client, estimator):
     assert client.get("/healthz").json() == {"status": "ok"}
+    for path in ("/", "/healthz", "/readyz"):
+        assert client.head(path).status_code == 200
     assert client.get("/readyz").json() == {"status": "ready"}
     post(client, picture())
     text = client.get("/metrics").text

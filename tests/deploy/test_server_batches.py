@@ -157,7 +157,7 @@ def test_room_is_given_in_order_and_given_back():
         room, order = Room(10), []
 
         async def guest(name, size, leave):
-            async with room.for_bytes(size):
+            async with room.taking(size):
                 order.append(name)
                 await leave.wait()
 
@@ -248,7 +248,8 @@ def test_crops_of_many_requests_share_a_pass_and_a_client_that_left_costs_none()
         await asyncio.gather(first.task, *(client.task for client in others))
         assert [client.status for client in (first, *others)] == [200] * 4
         assert [len(batch) for batch in model.batches] == [1, 3]
-        assert server.house.images == server.house.pixels.taken == server.house.body_bytes == 0
+        house = server.house
+        assert house.images == house.pixels.taken == house.body_bytes == house.crops.taken == 0
         assert b"pose_clients_gone_total 1.0" in server.metrics.text()
 
     with serving(running(estimator, model)) as server:
@@ -300,18 +301,19 @@ def test_a_decoder_that_hangs_is_left_alone(monkeypatch):
         stuck = [Client(server.app, picture()) for _ in range(decoders.count)]
         await asyncio.gather(*(client.task for client in stuck))
         assert [client.status for client in stuck] == [422] * decoders.count
-        assert decoders.all_stuck
+        assert server.pipeline.health() == "stuck"
         late = Client(server.app, picture())
         await late.task
         assert late.status == 503
         monkeypatch.undo()
+        decoders.seconds = PATIENT
         let.set()
         await until(lambda: not decoders.stuck)
         well = Client(server.app, picture())
         await well.task
         assert well.status == 200
 
-    with serving(tiny_estimator(), limits=Limits(decode_seconds=0.05)) as server:
+    with serving(tiny_estimator(), limits=Limits(decode_seconds=1.0)) as server:
         asyncio.run(scenario(server))
 
 
@@ -320,8 +322,11 @@ def test_a_model_that_fails_is_told_to_its_operator_and_not_to_clients(caplog):
         raise RuntimeError("/secret/place: CUDA error")
 
     async def scenario(server):
-        client = Client(server.app, picture())
-        await client.task
+        assert server.pipeline.health() == "ok"
+        for _ in range(3):
+            client = Client(server.app, picture())
+            await client.task
+        assert server.pipeline.health() == "failing"
         assert client.status == 500
         assert b"secret" not in client.sent[1]["body"]
         assert b"Traceback" not in client.sent[1]["body"]

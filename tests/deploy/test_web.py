@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -13,7 +14,7 @@ import pytest
 from pose_hrnet.deploy.server.app import WEB
 from pose_hrnet.inference.written import COLUMNS
 from pose_hrnet.keypoints.skeleton import COCO17
-from pose_hrnet.visualize.poses import LEFT, PERSONS, RIGHT
+from pose_hrnet.visualize.poses import LEFT, PERSONS, RIGHT, side_colors
 from tests.helpers import served
 from tests.helpers.pose_page import ALL_DONE, GREY, add, near, saved, seen_at, settle, slide, text
 
@@ -35,9 +36,10 @@ def test_a_photograph_is_posed_and_drawn(tab, photograph, estimator):
         "people.jpg, with the skeletons of 2 persons"
     )
     assert tab.ask("document.getElementById('live').textContent") == "people.jpg: 2 persons found."
-    for points in estimator(photograph).keypoints_image:
-        assert near(seen_at(tab, points[LEFT_SHOULDER]), LEFT)
-        assert near(seen_at(tab, points[RIGHT_HIP]), RIGHT)
+    for person, points in enumerate(estimator(photograph).keypoints_image):
+        for k, color in enumerate(side_colors(COCO17, PERSONS[person])):
+            if k != served.UNSURE_KEYPOINT:
+                assert near(seen_at(tab, points[k]), color), COCO17.keypoint_names[k]
     assert near(seen_at(tab, (2, 2)), GREY, within=4)
 
 
@@ -50,6 +52,32 @@ def test_a_photograph_stands_upright_as_its_exif_says(tab, tmp_path, estimator):
     points = estimator(photograph).keypoints_image[1]
     assert near(seen_at(tab, points[LEFT_SHOULDER], (240, 320)), LEFT)
     assert tab.ask("(c => c.clientHeight > c.clientWidth)(document.getElementById('canvas'))")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        "DragEvent('drop', {dataTransfer: carried})",
+        "ClipboardEvent('paste', {clipboardData: carried})",
+    ],
+)
+def test_photographs_are_dropped_and_pasted(tab, photograph, event):
+    data = base64.b64encode(photograph.read_bytes()).decode()
+    tab.ask(
+        f"(() => {{ const bytes = Uint8Array.from(atob('{data}'), c => c.charCodeAt());"
+        "const carried = new DataTransfer();"
+        "carried.items.add(new File([bytes], 'carried.jpg', {type: 'image/jpeg'}));"
+        f"document.dispatchEvent(new {event}); }})()"
+    )
+    tab.wait(ALL_DONE.format(1))
+    assert text(tab, "#facts b") == "carried.jpg"
+
+
+def test_a_drop_without_a_file_is_said(tab):
+    tab.ask("document.dispatchEvent(new DragEvent('drop', {dataTransfer: new DataTransfer()}))")
+    assert text(tab, "#notice p").startswith("No file came with that")
+    tab.click("[data-act=dismiss]")
+    assert tab.ask("document.getElementById('notice').hidden")
 
 
 def test_sliders_act_at_once_and_ask_nothing(tab, photograph, estimator):

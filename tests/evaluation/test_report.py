@@ -19,7 +19,7 @@ from pose_hrnet.evaluation.statistics.bootstrap import bootstrap
 from pose_hrnet.evaluation.statistics.results import DrawnFile, MatchedFile
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
-from tests.helpers.browser import browse, check_sorted
+from tests.helpers.browser import PAPER, browse, check_sorted
 from tests.helpers.builders import make_people, write_annotations, write_images
 
 DRAWS = 50
@@ -85,8 +85,8 @@ def checked(page):
 def test_a_page_loads_nothing_and_every_table_sorts(data, tmp_path):
     output = tmp_path / "report.html"
     report(data, output, images="images", against="b.json")
-    for width in (1280, 500):
-        seen = browse(output, tmp_path, width=width)
+    for width, media in ((1280, "screen"), (500, "screen"), (PAPER, "print")):
+        seen = browse(output, tmp_path, width=width, media=media)
         assert seen["errors"] == seen["blocked"] == seen["loaded"] == []
         assert seen["width"][0] <= seen["width"][1]
         assert all(seen["pictures"])
@@ -125,7 +125,11 @@ def test_against_says_which_is_better(data, tmp_path):
     written = report(data, output, results="b.json", against="a.json")
     assert re.match(r"A is a\.json, B is b\.json\. (B is better by|It cannot be told)",
                     written.findings[0])  # fmt: skip
-    assert "Images that changed most" in checked(output)
+    words = checked(output)
+    assert "Images that changed most" in words
+    own = numbers_of(data).calibration_errors  # of A
+    for what, error in zip(("keypoints", "persons"), own, strict=True):
+        assert f"{what} {error.in_words()} 0." in words
 
 
 def test_against_reads_and_draws_each_file_once(data, tmp_path, monkeypatch):
@@ -222,14 +226,31 @@ def test_odd_results_make_a_page_without_nan(data, tmp_path, case):
     if case == "none matched":
         assert "0 of 24 persons are found at OKS 0.1, 24 are not; 24 results of 24 find" in words
         assert written.findings[0].startswith("AP is 0.000")
+        assert re.search(
+            r"no result of \S+a\.json comes near a person .* in pixels of these\?", words
+        )
     if case == "one image":
-        assert "one image says nothing of others: there are no intervals" in words
+        assert words.count("one image says nothing of others: there are no intervals") == 1
+        assert "1,000 draws" not in words
     if case == "no results":
-        assert "0 of 24 persons are found" in words
+        assert "0 of 24 persons are found at OKS 0.1, 24 are not; there is no result." in words
+        assert "a.json has no result: every person counts as missed." in words
     seen = browse(output, tmp_path)
     assert seen["errors"] == seen["blocked"] == []
     for table in seen["tables"]:
         check_sorted(table)
+
+
+def test_what_is_odd_about_either_file_is_told(data, tmp_path):
+    rows = results_of(make_people(24, seed=3))
+    (tmp_path / "twice.json").write_text(json.dumps(rows[:20] + rows[:1]))
+    truth = FileTruth.of(data / "people.json")
+    for results, against in (("twice.json", None), (data / "a.json", tmp_path / "twice.json")):
+        written = write_report(tmp_path / results, truth, tmp_path / "r.html", against=against,
+                               replicates=DRAWS)  # fmt: skip
+        assert any("1 of 21 results of" in note for note in written.notes)
+    assert any("has no result on 2 images with persons where another" in n for n in written.notes)
+    assert checked(tmp_path / "r.html").count("12 images are few") == 1
 
 
 def test_no_folder_and_missing_images_are_a_sentence(data, tmp_path):

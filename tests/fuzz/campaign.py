@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pose_hrnet
 from tests.fuzz.children import command_line, end_of, faults
+from tests.fuzz.commands import commands, others
 from tests.fuzz.mutators import (
     mutate_arguments,
     mutate_bytes,
@@ -26,7 +27,9 @@ from tests.fuzz.mutators import (
 Mutator = Callable[[random.Random, bytes], bytes]
 
 KINDS: dict[str, tuple[int, tuple[str, ...], Mutator]] = {
-    "annotations": (5, ("people.json",), mutate_json),
+    "annotations": (5, ("people.json", "dots.json"), mutate_json),
+    "mpii": (1, ("mpii.json", "gt_valid.mat"), mutate_bytes),
+    "crowdpose": (1, ("crowdpose.json",), mutate_json),
     "detections": (4, ("boxes.json",), mutate_json),
     "results": (4, ("results.json",), mutate_json),
     "images": (4, ("pictures/*",), mutate_bytes),
@@ -39,9 +42,16 @@ KINDS: dict[str, tuple[int, tuple[str, ...], Mutator]] = {
     "exports": (1, ("other.onnx", "exported.onnx"), mutate_bytes),
     "indexes": (3, ("shards/index.json",), mutate_json),
     "shards": (1, ("shards/*.tar",), mutate_bytes),
-    "foreign": (4, ("foreign/*", "yolo/data.yaml", "yolo/labels/train/*"), mutate_text),
+    "foreign": (
+        4,
+        ("foreign/*", "yolo/data.yaml", "yolo/labels/train/*", "lsp/joints.mat"),
+        mutate_text,
+    ),
     "box files": (3, ("box_files/*",), mutate_text),
     "detectors": (2, ("detector.yaml",), mutate_yaml),
+    "recordings": (3, ("videos/*", "images/*"), mutate_bytes),
+    "runs": (3, ("runs/*/*.json*", "runs/*/*.yaml", "runs/*/val/*.json"), mutate_text),
+    "states": (2, ("trained/*.pt", "trained/*.json*", "trained/config.yaml"), mutate_bytes),
     "recipes": (4, ("recipe.yaml", "skeleton.yaml"), mutate_yaml),
     "arguments": (4, (), mutate_bytes),
 }
@@ -94,7 +104,7 @@ def try_seed(seed: int, kit: Path, folder: Path) -> Tried:
     arguments = _mutated(rng, kind, folder)
     code, said = end_of(arguments, folder / "log")
     found = faults(code, said, folder / "out")
-    for name in ("best.safetensors", "x.safetensors", "out.png", "out.json"):
+    for name in ("best.safetensors", "x.safetensors", "out.png", "out.json", "calibrated.yaml"):
         found += faults(0, "", folder / name)
     shutil.rmtree(folder)
     return Tried(seed, kind, arguments, found, said)
@@ -105,14 +115,14 @@ def good_commands(kit: Path) -> list[list[str]]:
     found: dict[tuple[str, ...], None] = {}
     for kind, (_, patterns, _) in KINDS.items():
         for name in [p.relative_to(kit).as_posix() for q in patterns for p in kit.glob(q)]:
-            found.update(dict.fromkeys(map(tuple, _commands(kind, name))))
+            found.update(dict.fromkeys(map(tuple, commands(kind, name))))
     return [list(command) for command in found]
 
 
 def _mutated(rng: random.Random, kind: str, folder: Path) -> list[str]:
     """Change the input of a kind; returns the command."""
     if kind == "arguments":
-        every = [command for name in KINDS for command in _commands(name, "recipe.yaml")]
+        every = [*others(), *(each for name in KINDS for each in commands(name, "recipe.yaml"))]
         files = [
             "people.json",
             "boxes.json",
@@ -121,6 +131,8 @@ def _mutated(rng: random.Random, kind: str, folder: Path) -> list[str]:
             "pictures/a.jpg",
             "shards",
             "new",
+            "runs",
+            "videos/clip.mp4",
         ]
         return mutate_arguments(rng, rng.choice(every), files)
     _, patterns, mutate = KINDS[kind]
@@ -134,9 +146,11 @@ def _mutated(rng: random.Random, kind: str, folder: Path) -> list[str]:
         path.write_bytes(mutate_json(rng, data))
     elif name.endswith(".yaml"):
         path.write_bytes(mutate_yaml(rng, data))
+    elif name.endswith((".mat", ".safetensors")):
+        path.write_bytes(mutate_bytes(rng, data))
     else:
         path.write_bytes(mutate(rng, data))
-    return rng.choice(_commands(kind, name))
+    return rng.choice(commands(kind, name))
 
 
 def mutate_safetensors_card(rng: random.Random, data: bytes) -> bytes:
@@ -155,82 +169,3 @@ def mutate_safetensors_card(rng: random.Random, data: bytes) -> bytes:
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + data[8 + length :]
-
-
-def _commands(kind: str, name: str) -> list[list[str]]:
-    """Command lines that read a file of the kit."""
-    evaluate = ["evaluate", "--checkpoint=model.safetensors", "--annotations=people.json",
-                "--images=images", "--output=out", "--workers=0"]  # fmt: skip
-    predict = ["predict", "images", "--output=out", "--backend=eager"]
-    ours = [*predict, "--checkpoint=model.safetensors"]
-    score = ["score", "results.json", "--annotations=people.json"]
-    compare = ["compare", "results.json", "before.json", "--annotations=people.json",
-               "--replicates=20"]  # fmt: skip
-    report = ["report", "results.json", "--annotations=people.json", "--images=images",
-              "--output=out.html"]  # fmt: skip
-    validate = ["data", "validate", "--annotations=people.json", "--workers=1"]
-    train = ["train", "recipe.yaml", "--output=out"]
-    if kind == "annotations":
-        return [
-            score, validate, [*validate, "--images=images", "--boxes=boxes.json"], report,
-            evaluate, [*evaluate, "--boxes=boxes.json"], [*train, "--dry-run"],
-            [*ours, "--annotations=people.json", "--boxes=boxes.json"], train,
-            ["data", "shard", "--annotations=people.json", "--images=images", "--output=out",
-             "--size=64x32", "--workers=1"],
-            ["weights", "convert", "model.pth", "--output=x.safetensors",
-             "--annotations=people.json", "--input-size=64x32"],
-            ["data", "preview", "recipe.yaml", "--output=out.png"],
-            compare, [*compare, "--cluster=folder"], [*compare, "--cluster=id"],
-        ]  # fmt: skip
-    if kind == "detections":
-        return [
-            [*ours, "--boxes=boxes.json", "--annotations=people.json", "--no-overlays"],
-            [*ours, "--boxes=boxes.json", "--nms=oks"],
-            [*evaluate, "--boxes=boxes.json"], [*validate, "--boxes=boxes.json"],
-            [*validate, "--boxes=boxes.json", "--images=images"],
-        ]  # fmt: skip
-    if kind == "foreign":
-        source = "yolo" if name.startswith("yolo") else name
-        convert = ["data", "convert", source, "--output=out"]
-        if name == "foreign/tracks.xml":  # of a video, whose frames are not there
-            return [convert]
-        return [convert, [*convert, "--to=yolo", "--images=images"], [*convert, "--images=images"]]
-    if kind == "box files":
-        boxes = "--boxes=box_files" if name.endswith(".txt") else f"--boxes={name}"
-        return [[*ours, boxes], [*ours, boxes, "--annotations=people.json", "--box-format=xyxy"],
-                [*evaluate, boxes, "--backend=eager"], [*validate, boxes]]  # fmt: skip
-    if kind == "detectors":
-        return [["detect", "images", "--detector=detector.yaml", "--output=out.json"],
-                [*ours, "--detector=detector.yaml", "--no-overlays"]]  # fmt: skip
-    if kind == "results":
-        return [score, [*score, "--evaluator=pycocotools"], [*score, "--skeleton=coco17"],
-                compare, report, [*report, "--against=before.json"],
-                ["track", "results.json", "--fps=25", "--output=out.json"],
-                ["track", "results.json", "--fps=25", "--smooth=savgol"],
-                ["track", "results.json", "--fps=25", "--smooth=one_euro"]]  # fmt: skip
-    if kind == "images":
-        formats = "--format=yolo,openpose,labelstudio,mmpose,coco-annotations"
-        pictures = ["predict", "pictures", *ours[2:]]
-        return [
-            [*each, "--whole-image"]
-            for each in (pictures, [*pictures, formats], ["predict", name, *ours[2:]])
-        ]
-    if kind in ("checkpoints", "cards", "exports"):
-        if name.endswith((".onnx", ".onnx.json", ".yaml")):
-            model = "other.yaml" if name.startswith("other") else "exported.onnx"
-            plain = [f"--checkpoint={model}", "--no-overlays"]
-            return [["predict", "images/000001.png", "--output=out", "--whole-image", *plain],
-                    [evaluate[0], plain[0], *evaluate[2:]]]  # fmt: skip
-        return [
-            ["weights", "inspect", name],
-            ["weights", "convert", name, "--output=x.safetensors", "--input-size=64x32"],
-            [*predict, f"--checkpoint={name}", "--whole-image"],
-            [*train, "--dry-run", f"--set=model.pretrained={name}"],
-        ]
-    sharded = [*train, "--set=data.train={shards: shards}"]
-    if kind in ("shards", "indexes"):
-        return [sharded, [*sharded, "--dry-run"]]
-    if name == "skeleton.yaml":
-        return [[*score, "--skeleton=skeleton.yaml"], [*validate, "--skeleton=skeleton.yaml"]]
-    return [[*train, "--dry-run"], train, ["recipes", "recipe.yaml"],
-            ["data", "preview", "recipe.yaml", "--output=out.png"]]  # fmt: skip

@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 
 import PIL.Image
+import yaml
 from safetensors import safe_open
 from typer.core import TyperGroup
 from typer.main import get_command
@@ -164,6 +165,8 @@ def _not_whole(path: Path) -> str | None:
     try:
         if path.suffix == ".json":
             json.loads(path.read_bytes())
+        elif path.suffix == ".yaml":
+            yaml.safe_load(path.read_bytes())
         elif path.suffix in (".png", ".jpg"):
             PIL.Image.open(path).load()
         elif path.suffix == ".safetensors":

@@ -10,6 +10,8 @@ from html import unescape
 
 import pytest
 
+PAPER = 703
+"""Pixels between the margins of A4."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 WATCH = """<script>
@@ -47,12 +49,18 @@ window.addEventListener("load", () => {
 </script>"""  # noqa: E501
 
 
-def browse(path, tmp_path, *, width=1280):
-    """What a browser says of a page; skips where there is none."""
+def browse(path, tmp_path, *, width=1280, media="screen"):
+    """What a browser says of a page, as wide as asked, styled for a screen or for ``print``.
+
+    Skips where there is no browser.
+    """
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         pytest.skip("needs a Chromium: apt-get install chromium")
     text = path.read_text("utf-8")
+    if media == "print":
+        assert "@media print" in text
+        text = text.replace("@media print", "@media all")
     watched = tmp_path / "watched.html"
     watched.write_text(
         text.replace("<head>", "<head>" + WATCH).replace("</body>", ASK + "</body>")

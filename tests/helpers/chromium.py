@@ -12,6 +12,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 
 import pytest
@@ -20,6 +21,14 @@ from tests.helpers.browser import BROWSERS
 
 PATIENCE = 60
 """Seconds for one answer; a loaded machine takes some of them."""
+HAND_OVER = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
+os.dup2(ends[0], 3)
+os.dup2(ends[1], 4)
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
+"""Starts what follows with the ends of two pipes where Chromium looks for them."""
 KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowRight": 39, "Delete": 46}
 
 
@@ -31,26 +40,24 @@ def opened(tmp_path, *flags, width=1280, height=900):
         pytest.skip("needs a Chromium: apt-get install chromium")
     (to_read, to_write), (back_read, back_write) = os.pipe(), os.pipe()
 
-    def hand_over():
-        ends = os.dup(to_read), os.dup(back_write)  # neither may be 3 or 4 itself
-        high = [os.dup2(end, at) for end, at in zip(ends, (100, 101), strict=True)]
-        os.dup2(high[0], 3)
-        os.dup2(high[1], 4)
-
     with (tmp_path / "chromium.log").open("wb") as log:
         process = subprocess.Popen(
             [
+                sys.executable, "-c", HAND_OVER, str(to_read), str(back_write),
                 browser, "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe",
                 "--no-first-run", "--disable-background-networking", "--disable-component-update",
                 f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},{height}",
                 *flags, "about:blank",
             ],
-            stdout=log, stderr=log, preexec_fn=hand_over, close_fds=False,
+            stdout=log, stderr=log, pass_fds=(to_read, back_write),
         )  # fmt: skip
     os.close(to_read)
     os.close(back_write)
     try:
-        yield Tab(to_write, back_read, tmp_path / "downloads")
+        tab = Tab(to_write, back_read, tmp_path / "downloads")
+        yield tab
+        tab.close()
+        process.wait(PATIENCE)
     finally:
         os.close(to_write)
         os.close(back_read)
@@ -122,6 +129,10 @@ class Tab:
         elif method == "Browser.downloadProgress" and params["state"] == "completed":
             for each in self._saved:
                 each[2] = each[2] or each[0] == params["guid"]
+
+    def close(self):
+        """End the browser and all its processes."""
+        self._call("Browser.close", session=False)
 
     def go(self, address):
         """Open an address, and wait for its page."""

@@ -19,10 +19,12 @@ def saved(path, size=(320, 240), **options):
 
 
 def add(tab, *paths, done=None):
-    """Choose files, and wait until they are posed and drawn."""
+    """Choose files, and wait until they are posed, and the first one is drawn."""
     tab.choose("#files", *paths)
-    tab.wait(ALL_DONE.format(len(paths) if done is None else done))
-    settle(tab)
+    done = len(paths) if done is None else done
+    tab.wait(ALL_DONE.format(done))
+    if done:
+        tab.wait("document.getElementById('canvas').dataset.persons > 0")
 
 
 def settle(tab):

@@ -1,24 +1,21 @@
-"""A server of poses on the loopback, in a thread, whose figures are known beforehand."""
+"""A server of poses on the loopback whose figures are known beforehand."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import torch
-import uvicorn
 
-from pose_hrnet.deploy.server.app import PoseServer, ServerSettings
-from pose_hrnet.deploy.server.connection import Connection, listen
+from pose_hrnet.deploy.server.app import PoseServer
 from pose_hrnet.inference.detection.boxes import PersonBoxes
 from pose_hrnet.inference.estimator import PoseEstimator
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.card import ModelCard
-from pose_hrnet.models.weights.identity import Identity
 from tests.helpers.pose_models import pose_model
+from tests.helpers.serving import listening, serving
 
 STANDING = (
     (12, 5), (13, 4), (11, 4), (14, 5), (10, 5), (16, 9), (8, 9), (18, 13), (6, 13), (19, 17),
@@ -70,19 +67,7 @@ def estimator() -> PoseEstimator:
 
 
 @contextmanager
-def serve(settings: ServerSettings, port: int = 0) -> Iterator[tuple[PoseServer, str]]:
+def serve(port: int = 0, **settings) -> Iterator[tuple[PoseServer, str]]:
     """A server and its address; when the block ends, it answers no more."""
-    server = PoseServer([estimator()], Identity("standing", "0" * 64), settings)
-    config = uvicorn.Config(
-        server.app, http=Connection, ws="none", lifespan="off", log_config=None
-    )
-    running = uvicorn.Server(config)
-    with listen("127.0.0.1", port) as listener:
-        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield server, f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        finally:
-            running.should_exit = True
-            thread.join()
-            server.close()
+    with serving(estimator(), **settings) as server, listening(server, port) as found:
+        yield server, f"http://127.0.0.1:{found}/"

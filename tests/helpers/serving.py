@@ -40,9 +40,9 @@ def serving(estimator: PoseEstimator, **settings) -> Iterator[PoseServer]:
 
 
 @contextmanager
-def listening(server: PoseServer) -> Iterator[int]:
+def listening(server: PoseServer, port: int = 0) -> Iterator[int]:
     """The port of the loopback at which an application is served while the block runs."""
-    listener = listen("127.0.0.1", 0)
+    listener = listen("127.0.0.1", port)
     port = listener.getsockname()[1]
     running = Server(config_of(server.app), server.drain)
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})

@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from pose_hrnet.inference.detected import detect_files
+from pose_hrnet.config.data import DataSet
+from pose_hrnet.inference.detected import detect_data_set, detect_files
 from pose_hrnet.inference.detector import load_detector
 from pose_hrnet.inference.sources import identify
 from pose_hrnet.system.defaults import SCORING
-from tests.helpers.builders import make_people, write_images
+from tests.helpers.builders import make_people, write_annotations, write_images
 
 
 @pytest.fixture
@@ -92,3 +94,25 @@ def test_person_ap_of_yolox_nano_is_the_measured_one(shared, tmp_path):
         scored.accumulate()
         scored.summarize()
     assert scored.stats[:2] == pytest.approx([0.471, 0.729], abs=0.003)
+
+
+def test_data_sets_name_no_images_outside_of_their_folder(folder, tmp_path):
+    """And as every reader of them, a detector finds backslashes' files."""
+    (folder / "day").mkdir()
+    (folder / "000002.png").rename(folder / "day/000002.png")
+    people = make_people(6)
+    path = write_annotations(people, tmp_path / "people.json")
+    content = json.loads(path.read_text())
+    shutil.copy(folder / "000001.png", tmp_path / "outside.png")
+    names = ("../outside.png", "day\\000002.png", "000003.png")
+    for image, name in zip(content["images"], names, strict=True):
+        image["file_name"] = name
+    path.write_text(json.dumps(content))
+    done = detect_data_set(
+        load_detector(lambda images: [[[10, 20, 50, 90, 0.9]] for _ in images]),
+        DataSet(annotations=path, images=folder),
+        tmp_path / "boxes.json",
+    )
+    assert [row["image_id"] for row in json.loads((tmp_path / "boxes.json").read_text())] == [2, 3]
+    assert (done.images, len(done.failures)) == (2, 1)
+    assert "'../outside.png' is not read, because its file_name leads out" in done.failures[0]

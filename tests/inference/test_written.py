@@ -102,7 +102,7 @@ def test_a_disk_that_fills_up_keeps_what_is_there(estimator, folder, tmp_path, m
     assert ids_in(tmp_path / "out") == NAMES
     assert len(asked) == 1
     (said,) = done.pictures_missing
-    assert said.endswith("choose another --output; no more pictures are drawn")
+    assert said.endswith("choose another place; no more pictures are drawn")
 
     add = GrowingFile.add
     pieces = []

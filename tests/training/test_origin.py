@@ -57,3 +57,8 @@ def test_each_part_of_a_run_adds_its_own(tmp_path):
 def test_a_damaged_file_is_as_none(tmp_path, content):
     (tmp_path / ORIGIN).write_bytes(content.encode("utf-8", "surrogateescape"))
     assert read_origin(tmp_path) == []
+    if content == "[1]":
+        return
+    add_origin(tmp_path, "cpu")
+    assert len(read_origin(tmp_path)) == 1
+    assert (tmp_path / f"{ORIGIN}.1").is_file()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from pose_hrnet.config.files import load_config
 from pose_hrnet.evaluation.scorer import score_file
 from pose_hrnet.training.origin import add_origin
 from pose_hrnet.training.runs import read_runs, told_apart
-from tests.helpers.browser import browse, check_sorted
+from tests.helpers.browser import PAPER, browse, check_sorted
 from tests.helpers.coco_files import make_results, make_truth
 from tests.helpers.command_line import run_here
 from tests.helpers.training_runs import tiny_settings
@@ -101,6 +102,18 @@ def test_an_interval_that_cannot_be_is_told_of(tmp_path, changed, told):
     assert re.search(told, found.notes[0])
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no FIFOs")
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["origin.json", "config.yaml", "val/metrics.json"])
+def test_a_fifo_among_a_runs_files_is_not_waited_for(tmp_path, name):
+    folder = make_run(tmp_path / "a")
+    evaluated(folder / "val", folder / "best.safetensors")
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    (run,) = read_runs([folder], intervals=False).runs
+    assert len(run.evaluated) == (name != "val/metrics.json")
+
+
 def test_results_count_for_the_run_whose_weights_they_are_of(tmp_path):
     training = make_run(tmp_path / "demo/training")
     make_run(tmp_path / "demo/other")
@@ -112,6 +125,8 @@ def test_results_count_for_the_run_whose_weights_they_are_of(tmp_path):
     other, run = read_runs([tmp_path / "demo"], intervals=False).runs
     assert [each.folder for each in run.evaluated] == [training / "val", tmp_path / "demo"]
     assert other.evaluated == ()
+    rows, _ = run_here("runs", tmp_path / "demo", "--no-intervals")
+    assert re.findall(r"AP 0\.\d{3} \[-\] in (\S+)", rows) == ["demo/training/val", "demo"]
 
 
 def test_a_damaged_run_is_left_out_with_a_note(tmp_path):
@@ -182,6 +197,14 @@ def test_names_tell_runs_apart():
     assert named("/x/a/1", "/x/b/1", "/x/b/2") == ["a/1", "b/1", "b/2"]
 
 
+def test_names_of_runs_do_not_command_the_terminal(tmp_path):
+    make_run(tmp_path / "runs/\x1b[31mred[bold]", "optimizer.lr=0.001")
+    make_run(tmp_path / "runs/b", "optimizer.lr=0.002")
+    out, _ = run_here("runs", tmp_path / "runs")
+    assert "\x1b" not in out
+    assert out.count(r"\x1b[31mred[bold]") == 2
+
+
 def test_the_table_shows_them(tmp_path):
     folder = make_run(tmp_path / "runs/a", "optimizer.lr=0.001")
     evaluated(folder / "val", folder / "best.safetensors")
@@ -198,16 +221,25 @@ def test_the_table_shows_them(tmp_path):
 def test_the_page_lays_the_curves_over_one_another(tmp_path):
     """Nine runs, one of them before its first epoch, one with a name that is no HTML."""
     for at in range(8):
-        make_run(tmp_path / f"runs/<b>{at}", f"optimizer.lr=0.00{at + 1}", ap=(0.1 * at, 0.6))
+        make_run(
+            tmp_path / f"runs/<b>of_a_long_name_{at}",
+            f"optimizer.lr=0.00{at + 1}",
+            ap=(0.1 * at, 0.6),
+        )
     make_run(tmp_path / "runs/new", ap=())
-    evaluated(tmp_path / "runs/<b>0/val", tmp_path / "runs/<b>0/best.safetensors")
+    evaluated(
+        tmp_path / "runs/<b>of_a_long_name_0/val",
+        tmp_path / "runs/<b>of_a_long_name_0/best.safetensors",
+    )
     page = tmp_path / "runs.html"
     out, _ = run_here("runs", tmp_path / "runs", "--html", page)
     assert str(page) in out
     text = page.read_text()
-    assert "<b>0" not in text
+    assert "<b>of" not in text
     assert "nan" not in text.lower().replace("tenant", "")
     assert text.count("<polyline") == 8 * 4
+    for tick in ("1", "0.5", "0.2", "0.002", "0.001"):  # of losses from 1 to 1/3, and of the rate
+        assert f">{tick}</text>" in text
     seen = browse(page, tmp_path)
     assert seen["errors"] == seen["blocked"] == seen["loaded"] == []
     assert all(seen["charts"])
@@ -215,6 +247,8 @@ def test_the_page_lays_the_curves_over_one_another(tmp_path):
     assert len(seen["charts"]) == 4
     for table in seen["tables"]:
         check_sorted(table)
+    printed = browse(page, tmp_path, width=PAPER, media="print")
+    assert printed["width"][0] <= printed["width"][1]
 
 
 @pytest.mark.parametrize(

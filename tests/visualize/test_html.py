@@ -48,6 +48,12 @@ def test_numbers_have_their_digits_and_their_value():
     table = html.table(["name", "n"], [["b", 12345], ["a", html.number(1.0)]])
     assert '<td data-value="12345">12,345</td>' in table
     assert table.count('data-numeric="1"') == 1
+    assert "<table>" in table
+    words = html.table(["name", "text"], [["x", "y z"], ["y", "z " + 100 * "a "]])
+    assert words.startswith('<div class="wide"><table><thead>')  # it can be broken
+    assert words.count("<td class=words>") == 2
+    for broad in (120 * "a", html.Cell(60 * "1 ")):
+        assert "<table class=broad>" in html.table(["name", "text"], [["name", "x"], ["y", broad]])
 
 
 def test_pictures_are_inside():

@@ -56,11 +56,13 @@ class Converted:
         files: Written annotation files; of YOLO-pose data.yaml.
         images: In them.
         persons: In them.
+        left_out: Images that could not be read.
     """
 
     files: tuple[Path, ...]
     images: int
     persons: int
+    left_out: int
 
 
 def convert(
@@ -84,19 +86,20 @@ def convert(
         output: Folder to write to.
         to: Format to write.
         kind: Format of the source; None: told by its name and content.
-        images: Folder of the images: sizes that the source does not say are read from them.
+        images: Folder of the images: sizes that the source does not say are read from them. An
+            image that is needed and cannot be read is left out, and told.
         category: Of COCO annotations, as `AnnotationFile.category` takes it.
 
     Raises:
         FileNotFoundError: If a file is missing.
         FileExistsError: If a file to write is there already.
-        ValueError: If a file is faulty, or of no known format.
+        ValueError: If a file is faulty, or of no known format, or no image can be read.
     """
     kind = kind or format_of(source)
-    sets = [
-        labelled if images is None or kind == "yolo" else with_sizes(labelled, images)
-        for labelled in _read(source, kind, category)
-    ]
+    sets, copied = _read(source, kind, category), dict[str, Path]()
+    if images is not None and kind != "yolo":
+        sets = [with_sizes(each, images, all_read=to == "yolo") for each in sets]
+        copied = _images(sets, images) if to == "yolo" else {}
     for labelled in sets:
         check_printable((*labelled.keypoint_names, *labelled.kinds), source)
     if to == "yolo":
@@ -105,9 +108,6 @@ def convert(
         texts = {f"{each.name}.json": encode_json(coco_content(each)) for each in sets}
         if (skeleton := _skeleton(sets[0])) is not None:
             texts[SKELETON] = skeleton
-    copied = {}
-    if to == "yolo" and images is not None and kind != "yolo":
-        copied = _images(sets, images)
     for name in (*texts, *copied):
         if (output / name).exists() or (output / name).is_symlink():
             raise FileExistsError(
@@ -126,6 +126,7 @@ def convert(
         tuple(output / name for name in files),
         sum(len(each.images) for each in sets),
         sum(each.persons for each in sets),
+        sum(each.left_out for each in sets),
     )
 
 
@@ -198,17 +199,11 @@ def _yolo_files(sets: list[LabelledSet], source: Path) -> dict[str, bytes]:
 
 
 def _images(sets: list[LabelledSet], folder: Path) -> dict[str, Path]:
-    """The images to copy, by the path of the copy.
-
-    Raises:
-        FileNotFoundError: If one is missing.
-        ValueError: If a name leads out of the folder.
-    """
-    found: dict[str, Path] = {}
-    for each in sets:
-        part = "train" if each.name == "annotations" else each.name
-        for image in each.images:
-            path = image_path(folder, image.file_name)
-            check_input(path)
-            found[f"images/{part}/{image.file_name}"] = path
-    return found
+    """The images to copy, by the path of the copy."""
+    return {
+        f"images/{'train' if each.name == 'annotations' else each.name}/{image.file_name}": (
+            image_path(folder, image.file_name)
+        )
+        for each in sets
+        for image in each.images
+    }

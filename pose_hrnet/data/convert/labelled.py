@@ -69,6 +69,7 @@ class LabelledSet:
         kinds: Names of the categories.
         links: Index pairs that a limb joins.
         flip_pairs: Index pairs that exchange in the mirror; None: not known.
+        left_out: How many more images there were, which could not be read.
     """
 
     name: str
@@ -77,6 +78,7 @@ class LabelledSet:
     kinds: tuple[str, ...] = ("person",)
     links: tuple[tuple[int, int], ...] = ()
     flip_pairs: tuple[tuple[int, int], ...] | None = None
+    left_out: int = 0
 
     @property
     def persons(self) -> int:
@@ -103,37 +105,42 @@ def box_around(keypoints: Float64, size_wh: tuple[int, int] | None) -> Box | Non
     return (left, top, width, height) if width > 0 and height > 0 else None
 
 
-def with_sizes(labelled: LabelledSet, folder: Path | None) -> LabelledSet:
+def with_sizes(labelled: LabelledSet, folder: Path, *, all_read: bool) -> LabelledSet:
     """The set with the sizes of its images that are not known, read from the files.
 
     Args:
         labelled: The set.
-        folder: Of its images; None: sizes stay unknown.
+        folder: Of its images; those that are asked and cannot be read are left out, and told.
+        all_read: Whether those of known size are read, too.
 
     Raises:
-        FileNotFoundError: If an image is missing.
-        ValueError: If a file is no image, or its name leads out of the folder.
+        ValueError: If none can be read.
     """
-    if folder is None:
-        return labelled
-    images = [
-        image if image.size_wh else replace(image, size_wh=size_of(folder, image.file_name))
-        for image in labelled.images
-    ]
-    return replace(labelled, images=tuple(images))
+    images = []
+    for image in labelled.images:
+        size_wh = None if all_read else image.size_wh
+        if size_wh is None and (size_wh := size_of(folder, image.file_name)) is None:
+            continue
+        images.append(replace(image, size_wh=image.size_wh or size_wh))
+    left_out = len(labelled.images) - len(images)
+    if left_out and not images:
+        raise ValueError(
+            f"none of the {counted(left_out, 'image')} could be read from {folder}, such as "
+            f"{few([image.file_name for image in labelled.images])}; check the folder"
+        )
+    return replace(labelled, images=tuple(images), left_out=labelled.left_out + left_out)
 
 
-def size_of(folder: Path, file_name: str) -> tuple[int, int]:
+def size_of(folder: Path, file_name: str) -> tuple[int, int] | None:
     """Width and height of an image as viewers show it, turned as EXIF says.
 
-    Raises:
-        FileNotFoundError: If it is missing.
-        ValueError: If it is no image, or its name leads out of the folder.
+    None, and a warning, if it is missing, is no image, or its name leads out of the folder.
     """
     try:
         return read_facts(image_path(folder, file_name)).upright_wh
-    except ImageError as error:
-        raise ValueError(str(error)) from None
+    except (ImageError, OSError) as error:
+        log.warning("%s; it is left out", error)
+        return None
 
 
 def safe_name(name: str, owner: Path) -> str:

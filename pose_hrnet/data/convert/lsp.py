@@ -7,15 +7,13 @@ joint is labelled at all, of ``im00001.jpg``. Coordinates are taken as they are 
 
 from __future__ import annotations
 
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
 from pose_hrnet.data.convert.labelled import LabelledImage, LabelledSet, Person
-from pose_hrnet.system.inputs import read_input
-from pose_hrnet.system.text import one_line
+from pose_hrnet.data.formats.mat import read_matrices
+from pose_hrnet.data.formats.rows import LARGEST
 
 JOINTS = (
     "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle",
@@ -37,14 +35,8 @@ def read_lsp(path: Path) -> LabelledSet:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not LSP's.
     """
-    data = read_input(path)
-    try:
-        joints = np.asarray(loadmat(BytesIO(data), variable_names=["joints"])["joints"], float)
-    except Exception as error:  # of a damaged file, loadmat raises whatever it stumbles over
-        reason = one_line(f"{type(error).__name__}: {error}")
-        raise ValueError(
-            f"{path} is not LSP's joints.mat, which has joints (3, 14, N) or (14, 3, N) ({reason})"
-        ) from None
+    expected = "LSP's joints.mat, which has joints (3, 14, N) or (14, 3, N)"
+    joints = read_matrices(path, ["joints"], expected)["joints"]
     extended = joints.shape[:2] == (14, 3)
     if joints.ndim != 3 or not (extended or joints.shape[:2] == (3, 14)):
         raise ValueError(
@@ -53,9 +45,10 @@ def read_lsp(path: Path) -> LabelledSet:
         )
     triples = joints.transpose(2, 0, 1) if extended else joints.transpose(2, 1, 0)
     flags = triples[..., 2]
-    if not (np.isfinite(triples).all() and np.isin(flags, (0, 1)).all()):
+    if not ((np.abs(triples) <= LARGEST).all() and np.isin(flags, (0, 1)).all()):
         raise ValueError(
-            f"{path}: joints has numbers that are not finite, or flags beside 0 and 1"
+            f"{path}: joints has numbers that are not of a size as images have, or flags beside 0 "
+            "and 1"
         )
     visibility = 2 * flags if extended else 2 - flags
     keypoints = np.concatenate([triples[..., :2], visibility[..., None]], axis=2)

@@ -205,12 +205,19 @@ def _read_split(split: str, found: list[tuple[Path, str]], layout: _Layout) -> L
     images = []
     for path, name in found:
         size = size_of(path.parent, path.name)
+        if size is None:
+            continue
         labels = label_path(path)
         persons = _read_labels(labels, size, layout) if labels.exists() else ()
         images.append(LabelledImage(name, tuple(persons), size))
+    if not images:
+        raise ValueError(f"{layout.path}: none of the images of {split} could be read")
     known = known_skeleton(layout.names)
     links = known.links if known else ()
-    return LabelledSet(split, layout.names, tuple(images), layout.kinds, links, layout.flip_pairs)
+    left_out = len(found) - len(images)
+    return LabelledSet(
+        split, layout.names, tuple(images), layout.kinds, links, layout.flip_pairs, left_out
+    )
 
 
 def _read_labels(path: Path, size_wh: tuple[int, int], layout: _Layout) -> list[Person]:

@@ -214,8 +214,6 @@ def _yolo_rows(path: Path, size_of: SizeOf | None) -> Iterator[dict[str, Any]]:
 
 
 def _text(path: Path) -> str:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such box file; check the path")
     try:
         return read_input(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:

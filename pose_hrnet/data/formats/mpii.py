@@ -18,6 +18,7 @@ import numpy as np
 
 from pose_hrnet.data.formats.broken_json import UNDECODABLE, fault_of
 from pose_hrnet.data.formats.coco import Category
+from pose_hrnet.data.formats.persons import AnnotatedPersons
 from pose_hrnet.data.formats.rows import MALFORMED, Problem, lenient, read_json, summarise
 from pose_hrnet.keypoints.records import Float64, Images, People, object_array
 from pose_hrnet.keypoints.skeleton import MPII16
@@ -67,6 +68,16 @@ class MpiiFile:
         if wanted not in (None, MPII_PERSON.id, MPII_PERSON.name, "all"):
             raise ValueError(f"{self} is MPII's, which has no categories; ask for no {wanted!r}")
         return MPII_PERSON
+
+    def persons(self, category: str | int | None = None) -> AnnotatedPersons:
+        """The rows as those of COCO's files, without areas and counts of their own.
+
+        Raises:
+            ValueError: If another category is asked for than that of persons.
+        """
+        unknown = np.full(len(self.people), np.nan)
+        chosen = self.category(category)
+        return AnnotatedPersons(self.people, self.problems, chosen, unknown, unknown)
 
 
 class _Person(msgspec.Struct):

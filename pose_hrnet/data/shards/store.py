@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 
-from pose_hrnet.system.extras import import_extra
 from pose_hrnet.system.files import cache_folder, replace_file
 from pose_hrnet.system.inputs import LARGEST_FILE, read_input
-from pose_hrnet.system.text import one_line
+from pose_hrnet.system.remote import remote
 
 
 @dataclass
@@ -44,9 +40,9 @@ class ShardStore:
             with FileLock(f"{path}.lock"):
                 if not path.exists():
                     url = f"{self.root.rstrip('/')}/{name}"
-                    with replace_file(path) as temporary, _remote(url) as fsspec:
-                        filesystem, remote = fsspec.url_to_fs(url)
-                        filesystem.get_file(remote, str(temporary))
+                    with replace_file(path) as temporary, remote(url) as fsspec:
+                        filesystem, there = fsspec.url_to_fs(url)
+                        filesystem.get_file(there, str(temporary))
         return path
 
     def read(self, name: str) -> bytes:
@@ -60,29 +56,8 @@ class ShardStore:
         if "://" not in self.root:
             return read_input(Path(self.root) / name)
         url = f"{self.root.rstrip('/')}/{name}"
-        with _remote(url) as fsspec, fsspec.open(url, "rb") as file:
+        with remote(url) as fsspec, fsspec.open(url, "rb") as file:
             return bytes(file.read(LARGEST_FILE))
-
-
-@contextmanager
-def _remote(url: str) -> Iterator[Any]:
-    """fsspec, whose own errors, and those of what it uses, become one sentence."""
-    fsspec = import_extra("fsspec", "remote")
-    try:
-        yield fsspec
-    except FileNotFoundError:
-        raise
-    except ImportError as error:  # such as s3fs, which fsspec names
-        protocol = url.partition("://")[0]
-        raise ValueError(
-            f"{url} needs a package for {protocol}:// that is not installed "
-            f"({one_line(error)}); install it, or give a folder"
-        ) from None
-    except Exception as error:  # whatever an unknown address, a network or a server lead to
-        raise OSError(
-            f"{url} cannot be fetched ({one_line(error)}); check the address, the network and the "
-            "right to read it"
-        ) from None
 
 
 __all__ = ["ShardStore"]

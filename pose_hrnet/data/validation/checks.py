@@ -76,6 +76,16 @@ def check_annotations(persons: AnnotatedPersons, skeleton: Skeleton) -> list[Fin
     ]
 
 
+def check_regions(persons: AnnotatedPersons, skeleton: Skeleton) -> list[Finding]:
+    """The same of MPII's files, whose boxes are regions, and whose images have no sizes."""
+    people = persons.people
+    return [
+        *_rows_left_out(persons.problems, people),
+        *_keypoint_places(people),
+        *_left_and_right(people, skeleton),
+    ]
+
+
 def suspicions(people: People, prefix: str = "") -> list[Finding]:
     """What looks wrong over all of the boxes and keypoints, as every command warns of it."""
     return [
@@ -282,4 +292,4 @@ def _images(images: Images, people: People) -> list[Finding]:
     ]
 
 
-__all__ = ["Finding", "Severity", "check_annotations", "found"]
+__all__ = ["Finding", "Severity", "check_annotations", "check_regions", "found"]

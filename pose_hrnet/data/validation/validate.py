@@ -10,25 +10,27 @@ from pathlib import Path
 
 import numpy as np
 
-from pose_hrnet.data.formats.coco import read_coco
+from pose_hrnet.data.formats.coco import AnnotationFile
 from pose_hrnet.data.formats.detections import read_detections
-from pose_hrnet.data.formats.persons import AnnotatedPersons, read_persons
+from pose_hrnet.data.formats.mpii import MpiiFile
+from pose_hrnet.data.formats.persons import AnnotatedPersons, check_names, read_persons
 from pose_hrnet.data.formats.rows import explain_strays
 from pose_hrnet.data.formats.skeletons import skeleton_of
 from pose_hrnet.data.image_facts import ImageFacts, read_facts
 from pose_hrnet.data.images import ImageError, decode_rgb, image_path, read_bytes
 from pose_hrnet.data.jpeg import is_damaged
 from pose_hrnet.data.missing import why_missing
-from pose_hrnet.data.people import labelled_people
+from pose_hrnet.data.people import labelled_people, read_annotations
 from pose_hrnet.data.validation.checks import (
     Finding,
     Severity,
     check_annotations,
+    check_regions,
     found,
     suspicions,
 )
 from pose_hrnet.keypoints.records import Images
-from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
+from pose_hrnet.keypoints.skeleton import COCO17, MPII16, Skeleton
 from pose_hrnet.system.choices import BoxFormat
 from pose_hrnet.system.progress import SILENT, Progress
 
@@ -78,7 +80,7 @@ def validate(
     """Check an annotation file, its images and its detections.
 
     Args:
-        annotations: COCO keypoint JSON.
+        annotations: COCO, CrowdPose or MPII keypoint JSON.
         images: Folder of the images, each of which is decoded; None: they are not opened.
         detections: COCO detection results JSON, or another box file.
         box_format: What four numbers are where the box file does not say it.
@@ -92,23 +94,18 @@ def validate(
         FileNotFoundError: If a file or the folder is missing.
         ValueError: If the annotations or the detections cannot be read at all.
     """
-    file = read_coco(annotations)
-    refused: list[Finding] = []
-    if skeleton is None:
-        chosen, skeleton = file.category(category), COCO17
-        try:
-            named = skeleton_of(chosen, annotations)
-        except ValueError as error:
-            if not COCO17.reads(chosen.keypoint_names):
-                raise
-            meaning = f"training refuses them: {error}"
-            refused = found("error", "keypoints that cannot be learned", [chosen.name], meaning)
-        else:
-            skeleton = COCO17 if COCO17.reads(chosen.keypoint_names) else named
-    persons = read_persons(file, skeleton, category)
+    file = read_annotations(annotations)
+    if isinstance(file, MpiiFile):
+        skeleton, persons = skeleton or MPII16, file.persons(category)
+        check_names(persons.category, skeleton, file)
+        training_persons = int((persons.people.visibility > 0).any(axis=1).sum())
+        findings = check_regions(persons, skeleton)
+    else:
+        skeleton, refused = _skeleton(file, skeleton, category)
+        persons = read_persons(file, skeleton, category)
+        training_persons = len(labelled_people(persons.people))
+        findings = [*refused, *check_annotations(persons, skeleton)]
     listed = persons.people.images
-    training_persons = len(labelled_people(persons.people))
-    findings = [*refused, *check_annotations(persons, skeleton)]
     if not training_persons and all(finding.severity != "error" for finding in findings):
         findings += found(
             "error",
@@ -128,6 +125,24 @@ def validate(
         images_opened=0 if images is None else len(listed) - missing,
         findings=tuple(sorted(findings, key=lambda finding: _ORDER.index(finding.severity))),
     )
+
+
+def _skeleton(
+    file: AnnotationFile, skeleton: Skeleton | None, category: str | int | None
+) -> tuple[Skeleton, list[Finding]]:
+    """The one that is asked for, or the category's; and why training would refuse that."""
+    if skeleton is not None:
+        return skeleton, []
+    chosen = file.category(category)
+    is_coco = COCO17.reads(chosen.keypoint_names)
+    try:
+        named = skeleton_of(chosen, file.path)
+    except ValueError as error:
+        if not is_coco:
+            raise
+        meaning = f"training refuses them: {error}"
+        return COCO17, found("error", "keypoints that cannot be learned", [chosen.name], meaning)
+    return COCO17 if is_coco else named, []
 
 
 def _check_detections(

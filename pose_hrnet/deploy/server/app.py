@@ -9,16 +9,28 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import FastAPI, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
 from pose_hrnet.deploy.server import metrics as told
 from pose_hrnet.deploy.server.answers import Answers, json_response
 from pose_hrnet.deploy.server.bodies import read_uploads
-from pose_hrnet.deploy.server.contract import BODY, PROBLEMS, Answer, Model, Options
+from pose_hrnet.deploy.server.contract import (
+    BODY,
+    PICTURE,
+    POSES,
+    STATES,
+    TEXT,
+    Model,
+    Options,
+    State,
+    problems,
+)
 from pose_hrnet.deploy.server.errors import answer_errors
 from pose_hrnet.deploy.server.guard import Guard
 from pose_hrnet.deploy.server.limits import House, Limits
@@ -134,16 +146,30 @@ class PoseServer:
         app.post(
             "/v1/poses",
             summary="Poses of the persons in images",
-            response_model=Answer,
-            responses=PROBLEMS,
+            response_model=POSES,
+            responses=PICTURE | problems(408, 413, 415, 422, 503),
             openapi_extra=BODY,
         )(self._poses)
-        app.get("/v1/model", summary="The model, its keypoints, and the limits")(self._model)
-        app.get("/healthz", summary="Whether it runs")(self._health)
-        app.get("/readyz", summary="Whether it takes requests")(self._ready)
-        app.get("/metrics", summary="Counters in Prometheus' text format")(self._metrics)
+        app.get(
+            "/v1/model",
+            summary="The model, its keypoints, and the limits",
+            response_model=dict[str, Any],
+            responses=problems(),
+        )(self._model)
+        for path, summary, tell in (
+            ("/healthz", "Whether it can work", self._health),
+            ("/readyz", "Whether it takes requests", self._ready),
+        ):
+            app.get(path, summary=summary, response_model=State, responses=STATES)(tell)
+            app.head(path, include_in_schema=False)(tell)
+        app.get(
+            "/metrics",
+            summary="Counters in Prometheus' text format",
+            response_class=PlainTextResponse,
+            responses=TEXT | problems(),
+        )(self._metrics)
         for path, page in _pages().items():
-            app.get(path, include_in_schema=False)(page)
+            app.api_route(path, methods=["GET", "HEAD"], include_in_schema=False)(page)
         return app
 
     async def _poses(self, request: Request, options: Annotated[Options, Query()]) -> Response:
@@ -162,7 +188,7 @@ class PoseServer:
                 images = await _while_there(request, work)
                 if self.keeper is not None:
                     await self.keeper.keep(uploads, images)
-                return self.answers.of(images, options)
+                return await run_in_threadpool(self.answers.of, images, options)
         except ClientDisconnect:
             self.metrics.gone.inc()
             return Response(status_code=_GONE)
@@ -202,8 +228,8 @@ class PoseServer:
         })  # fmt: skip
 
     async def _health(self) -> Response:
-        alive = not self.pipeline.decoders.all_stuck
-        return json_response({"status": "ok" if alive else "stuck"}, status=200 if alive else 503)
+        status = self.pipeline.health()
+        return json_response({"status": status}, status=200 if status == "ok" else 503)
 
     async def _ready(self) -> Response:
         full = self.house.images >= self.settings.limits.max_queue

@@ -76,6 +76,9 @@ class Batcher:
         devices: For each device what runs a batch of each lane; each has a thread of its own.
         max_wait: Seconds that an item waits for others.
         watch: Is told the lane and the number of items of every batch, and its seconds.
+
+    Attributes:
+        failed_in_a_row: Batches in which nothing could be run, since one that could.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class Batcher:
     ) -> None:
         self.max_wait = max_wait
         self.watch = watch
+        self.failed_in_a_row = 0
         self._queues: dict[Lane, deque[_Job[Any, Any]]] = {lane: deque() for lane in lanes}
         self._lanes = {lane.name: lane for lane in lanes}
         self._changed = threading.Condition()
@@ -132,7 +136,7 @@ class Batcher:
         while (taken := self._take()) is not None:
             lane, batch = taken
             began = monotonic()
-            _run(runs[lane.name], batch)
+            self.failed_in_a_row = 0 if _run(runs[lane.name], batch) else self.failed_in_a_row + 1
             self.watch(lane, len(batch), monotonic() - began)
 
     def _take(self) -> tuple[Lane, _Batch] | None:
@@ -172,18 +176,19 @@ def _take_from(queue: deque[_Job[Any, Any]], most: int) -> _Batch:
     return batch
 
 
-def _run(run: Run, batch: _Batch) -> None:
+def _run(run: Run, batch: _Batch) -> bool:
+    """Whether some of a batch could be run."""
     try:
         results = run([job.items[place] for job, place in batch])
     except Exception as error:  # whatever a runtime raises: memory, a driver
         if len(batch) == 1:
             batch[0][0].fail(error)
-            return
-        for each in batch:
-            _run(run, [each])
-        return
+            return False
+        ran = [_run(run, [each]) for each in batch]
+        return any(ran)
     for (job, place), result in zip(batch, results, strict=True):
         job.put(place, result)
+    return True
 
 
 __all__ = ["Batcher", "Lane", "Run"]

@@ -18,7 +18,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 15.0
 """For the head of a request to come, and for a client to take what it is sent."""
-MOST_CONNECTIONS = 1000
+MOST_CONNECTIONS = 500
+"""At once: half of the files that a process may usually have open."""
 DRAIN_SECONDS = 60
 """For requests to be answered once the server was asked to end."""
 _KEPT_SECONDS = 15

@@ -65,26 +65,65 @@ class Answer(BaseModel):
     images: list[AnsweredImage]
 
 
+class CocoResult(BaseModel):
+    """A pose in COCO's results."""
+
+    image_id: int | str
+    category_id: int
+    keypoints: list[float]
+    score: float
+    bbox: list[float] = Field(min_length=4, max_length=4)
+    box: list[float] = Field(min_length=4, max_length=4)
+
+
+class OpenPose(BaseModel):
+    """An image in OpenPose's JSON."""
+
+    version: float
+    people: list[dict[str, Any]]
+
+
 class Problem(BaseModel):
     """Why there is no answer."""
 
     error: str
 
 
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": what}
-    for status, what in {
-        400: "The request cannot be read.",
-        401: "The token is missing or wrong.",
-        403: "A page of another site asks.",
-        408: "The body came too slowly.",
-        413: "The body or its image is too large.",
-        415: "The body is no image that is taken.",
-        421: "The server is not called so.",
-        422: "The image is damaged, or an option is not one.",
-        503: "Too much waits already; Retry-After says when to try again.",
-    }.items()
+class State(BaseModel):
+    """How a server is."""
+
+    status: str
+
+
+def problems(*more: int) -> dict[int | str, dict[str, Any]]:
+    """The statuses of errors of an operation: those of all, and more."""
+    statuses = (400, 401, 403, 421, 500, *more)
+    return {each: {"model": Problem, "description": _MEANING[each]} for each in sorted(statuses)}
+
+
+_MEANING = {
+    400: "The request cannot be read.",
+    401: "The token is missing or wrong.",
+    403: "A page of another site asks.",
+    408: "The body came too slowly.",
+    413: "The body or its image is too large.",
+    415: "The body is no image that is taken.",
+    421: "The server is not called so.",
+    422: "The image is damaged, or an option is not one.",
+    500: "The model cannot predict it; the server's log says why.",
+    503: "Too much waits already; Retry-After says when to try again.",
 }
+POSES: Any = Answer | list[CocoResult | OpenPose | None] | OpenPose
+"""What is answered about images, by the format that was asked for."""
+PICTURE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
+}
+"""And where an overlay was."""
+TEXT: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/plain": {"schema": {"type": "string"}}}}
+}
+STATES = problems() | {503: {"model": State, "description": "It cannot, or takes none."}}
+"""Of the probes."""
 BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -112,4 +151,7 @@ BODY: dict[str, Any] = {
 }
 
 
-__all__ = ["BODY", "PROBLEMS", "Answer", "Model", "Options", "Problem"]
+__all__ = [
+    "BODY", "PICTURE", "POSES", "STATES", "TEXT", "Model", "Options", "Problem", "State",
+    "problems",
+]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Bytes of clients -> RGB pixels: three formats, what headers say first, threads with a limit."""
+"""Bytes of clients -> RGB pixels, in threads that have their time."""
 
 from __future__ import annotations
 
@@ -8,69 +8,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from pose_hrnet.data.images import ImageError, decode_rgb, has_alpha, open_image
-from pose_hrnet.deploy.server.limits import Limits, Refused
+from pose_hrnet.data.images import ImageError, decode_rgb
+from pose_hrnet.deploy.server.limits import Refused
 from pose_hrnet.keypoints.records import Image
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP")
-"""What is decoded for clients; MPO is what some cameras and telephones call their JPEGs."""
-MOST_SCANS = 100
-"""Of a progressive JPEG, which has ten or so: each costs as much as an image."""
 _NO_THREAD = "all decoders are busy; try again later"
 _TURNS = 3
 """Times the seconds of a piece of work that one waits for a thread."""
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF")
-_SCAN = b"\xff\xda"
-_JPEG = ("JPEG", "MPO")
-_OPAQUE, _WITH_ALPHA = 8, 18
-"""Bytes a pixel: Pillow's four, ours, and those of the white below what is transparent."""
-
 Result = TypeVar("Result")
-
-
-def check_header(name: str, data: bytes, limits: Limits) -> int:
-    """What an image says of itself, before a pixel of it is decoded.
-
-    Args:
-        name: Names it in errors.
-        data: The file.
-        limits: Of pixels.
-
-    Returns:
-        Bytes of memory that decoding takes at most.
-
-    Raises:
-        Refused: If it is none, of another format, too large, or an animation.
-    """
-    if not data:
-        raise Refused(400, f"image {name} is empty (zero bytes); send the bytes of an image file")
-    try:
-        _, image = open_image(name, data, FORMATS)
-        frames = int(getattr(image, "n_frames", 1))
-    except ImageError as error:
-        other = error.fault == "not an image" and not data.startswith(_SIGNATURES)
-        status = 415 if other else 413 if error.fault == "unreadable" else 422
-        raise Refused(status, str(error)) from None
-    except Exception:  # Pillow counts frames by reading on
-        raise Refused(422, f"image {name} is damaged; fetch or write it again") from None
-    pixels = image.width * image.height
-    if pixels > limits.max_pixels:
-        raise Refused(
-            413,
-            f"image {name} has {image.width:,} x {image.height:,} pixels, and at most "
-            f"{limits.max_pixels:,} are taken here; scale it down",
-        )
-    if frames > 1 and image.format not in _JPEG:
-        raise Refused(
-            422, f"image {name} is an animation of {frames:,} frames; send its frames one by one"
-        )
-    if image.format in _JPEG and (scans := data.count(_SCAN)) > MOST_SCANS:
-        raise Refused(
-            422,
-            f"image {name} is a JPEG in {scans:,} scans, and at most {MOST_SCANS} are decoded "
-            "here; write it again",
-        )
-    return pixels * (_WITH_ALPHA if has_alpha(image) else _OPAQUE)
 
 
 def decode(name: str, data: bytes) -> Image:
@@ -157,4 +102,4 @@ def _heard(result: asyncio.Future[Result], begun: asyncio.Event) -> None:
         result.exception()
 
 
-__all__ = ["Decoders", "check_header", "decode"]
+__all__ = ["Decoders", "decode"]

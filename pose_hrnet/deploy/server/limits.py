@@ -33,6 +33,7 @@ class Limits:
         max_queue: Images that are not answered yet, of all requests.
         body_bytes: Of all bodies in memory.
         pixel_bytes: Of all images in memory, with what decoding takes; one always fits.
+        crops: Of all images in memory; those of one always fit.
         body_seconds: For a body to come.
         decode_seconds: For an image to be decoded.
     """
@@ -44,6 +45,7 @@ class Limits:
     max_queue: int = SERVED_QUEUE
     body_bytes: int = 2**30
     pixel_bytes: int = 2**30
+    crops: int = 2048
     body_seconds: float = 60.0
     decode_seconds: float = 20.0
 
@@ -71,7 +73,8 @@ class House:
     Attributes:
         images: That are not answered yet.
         body_bytes: Of bodies.
-        pixels: Room for decoded images, for which they wait.
+        pixels: Room for bytes of decoded images, for which they wait.
+        crops: Room for their crops, likewise.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -79,6 +82,7 @@ class House:
         self.images = 0
         self.body_bytes = 0
         self.pixels = Room(limits.pixel_bytes)
+        self.crops = Room(limits.crops)
         self._done, self._busy_seconds = 0, 0.0
 
     def check_room(self, images: int = 1) -> None:
@@ -147,13 +151,13 @@ class Held:
 
 
 class Room:
-    """So many bytes, for which who comes first is served first.
+    """Room for so many of something, in which who comes first is served first.
 
     Args:
-        size: Bytes; who wants more waits for all of it.
+        size: How many; who wants more waits for all of it.
 
     Attributes:
-        taken: Bytes.
+        taken: How many are there.
     """
 
     def __init__(self, size: int) -> None:
@@ -162,8 +166,8 @@ class Room:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @asynccontextmanager
-    async def for_bytes(self, count: int) -> AsyncIterator[None]:
-        """Room for so many bytes while the block runs; it is waited for."""
+    async def taking(self, count: int) -> AsyncIterator[None]:
+        """So many while the block runs; they are waited for."""
         count = min(count, self.size)
         if self._waiting or self.taken + count > self.size:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()

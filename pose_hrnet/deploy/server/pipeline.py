@@ -16,7 +16,8 @@ import numpy as np
 
 from pose_hrnet.deploy.server.batcher import Batcher, Lane, Run
 from pose_hrnet.deploy.server.bodies import Upload
-from pose_hrnet.deploy.server.decoding import Decoders, check_header, decode
+from pose_hrnet.deploy.server.decoding import Decoders, decode
+from pose_hrnet.deploy.server.headers import check_header
 from pose_hrnet.deploy.server.limits import House, Refused
 from pose_hrnet.deploy.server.metrics import Metrics
 from pose_hrnet.inference.detector import BATCH_IMAGES
@@ -30,6 +31,8 @@ from pose_hrnet.visualize.pictures import jpeg_bytes
 log = logging.getLogger(__name__)
 
 POSE, DETECT = "pose", "detect"
+_SICK = 3
+"""Batches that fail in a row, after which a device is not expected to recover."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,8 @@ class Pipeline:
             if found > most:
                 boxes = counted(found, "box")
                 raise Refused(422, f"image {title} has {boxes}, and at most {most} are taken")
-            async with self.house.pixels.for_bytes(check_header(title, upload.data, limits)):
+            size = await self.decoders.run(check_header, title, upload.data, limits)
+            async with self.house.pixels.taking(size):
                 return await self._posed(title, upload, draw_above)
         except Refused as refused:
             self.metrics.refused_images.inc()
@@ -135,9 +139,10 @@ class Pipeline:
             pending = self.estimator.pending(None, image, boxes)
         except ValueError as error:
             raise Refused(422, f"image {title}: {error}") from None
-        crops = await self.decoders.run(_cut, pending)
-        for row, person in enumerate(await self._run(POSE, crops)):
-            pending.put(row, *person)
+        async with self.house.crops.taking(len(pending.frames)):
+            crops = await self.decoders.run(_cut, pending)
+            for row, person in enumerate(await self._run(POSE, crops)):
+                pending.put(row, *person)
         poses = times(pending.poses(), np.asarray(scores, np.float32))
         poses = self.estimator.model.finish(poses)
         overlay = None
@@ -161,6 +166,12 @@ class Pipeline:
 
     async def _run(self, lane: str, items: Sequence[Any]) -> list[Any]:
         return await asyncio.wrap_future(self.batcher.submit(lane, items))
+
+    def health(self) -> str:
+        """``ok``; ``stuck``: no decoder is free; ``failing``: whatever the device runs fails."""
+        if self.decoders.all_stuck:
+            return "stuck"
+        return "failing" if self.batcher.failed_in_a_row >= _SICK else "ok"
 
     def _ran(self, lane: Lane, count: int, seconds: float) -> None:
         self.metrics.batch(lane, count, seconds)

@@ -80,9 +80,9 @@ function faultOf({ status }, said) {
   return [`The server could not do it (status ${status}).`, true];
 }
 
-/** A message of the server with a capital and a full stop. */
+/** A message of the server about the one image, with a capital and a full stop. */
 function sentence(words) {
-  const text = String(words);
+  const text = String(words).replace(/^image number 1 /, "the image ");
   return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 }
 

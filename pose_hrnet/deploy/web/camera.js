@@ -19,7 +19,7 @@ export class Camera {
   #starts = 0;
 
   /**
-   * @param video Plays the stream, unseen.
+   * @param video Plays the stream.
    * @param handlers opened(); ask(blob, signal) => answer; answered({image, blob, answer,
    *   mirrored, latency, rate}); ended(failure or null).
    */

@@ -84,14 +84,17 @@ function dancer(time) {
 
 const FIGURES = [[-2.9, jumper], [0, runner], [2.9, dancer]];
 
-/** Let them dance on a canvas as long as isShown() holds. */
+/** Let them dance on a canvas as long as isShown() holds; gives what lets them begin again. */
 export function dance(canvas, isShown) {
-  const step = (now) => {
-    if (isShown()) paint(canvas, calm() ? STILL : now / 1000);
-    if (isShown() && !calm()) requestAnimationFrame(step);
+  const show = () => paint(canvas, calm() ? STILL : performance.now() / 1000);
+  const step = () => {
+    if (!isShown()) return;
+    show();
+    if (!calm()) requestAnimationFrame(step);
   };
-  new ResizeObserver(() => paint(canvas, calm() ? STILL : performance.now() / 1000)).observe(canvas);
-  requestAnimationFrame(step);
+  new ResizeObserver(show).observe(canvas);
+  step();
+  return step;
 }
 
 function paint(canvas, time) {

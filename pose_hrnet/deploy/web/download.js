@@ -3,8 +3,8 @@
 import { asCsv, asJson, asPng, stem } from "./export.js";
 import { shownPoses } from "./view.js";
 
-/** What each button does; all read the state when they are pressed. */
-export function downloads(state, pictures, stage) {
+/** What each button does; all read the state when they are pressed, and complain in a sentence. */
+export function downloads(state, pictures, stage, complain) {
   const shown = () => pictures.list.map(({ name, answer, failure }) => ({ name, answer, failure, poses: shownPoses(state, answer) }));
   return {
     json: () => save(asJson(shown(), state.model, { person: state.minPerson, keypoint: state.minPoint }), "application/json", "poses.json"),
@@ -12,7 +12,9 @@ export function downloads(state, pictures, stage) {
     png: async () => {
       const { blob, file = blob, name = "webcam", answer } = state.live ?? state.chosen;
       const picture = { ...answer, poses: shownPoses(state, answer), skeleton: state.skeleton };
-      save(await asPng(file, picture, { ...stage.view, focus: null, point: null }), "image/png", `${stem(name)}_poses.png`);
+      const png = await asPng(file, picture, { ...stage.view, focus: null, point: null });
+      if (!png) return complain("The picture is larger than this browser can draw.");
+      save(png, "image/png", `${stem(name)}_poses.png`);
     },
   };
 }

@@ -1,7 +1,7 @@
 // Skeletons on a canvas, as the package draws them: sizes follow the person's, what would be
 // thinner or closer than the eye can part is left out.
 
-const EXTENT_PER_WIDTH = 80, THINNEST = 1.3, THICKEST = 10; // of limbs, in pixels of the image
+const EXTENT_PER_WIDTH = 80, THINNEST = 2, THICKEST = 9; // of limbs; in pixels of the screen
 const LENGTH_PER_WIDTH = 5; // no limb is wider than a fifth of its length
 const SHORTEST = 3, SMALLEST = 0.9; // of limbs and joints, in pixels of the screen
 
@@ -45,11 +45,11 @@ function extentOf(points) {
 
 function placed(pose, view) {
   const extent = extentOf(pose.points.filter((point) => point[2] >= view.minScore));
-  const width = Math.min(THICKEST, Math.max(THINNEST, extent / EXTENT_PER_WIDTH)) * view.scale;
+  const width = Math.min(THICKEST * view.ratio, Math.max(THINNEST * view.ratio, extent * view.scale / EXTENT_PER_WIDTH));
   const joints = pose.points.map((point) => ({
     at: toCanvas(point, view), score: point[2], seen: point[2] >= view.minScore,
   }));
-  return { pose, extent, joints, width: Math.max(width, 2 * view.ratio) };
+  return { pose, extent, joints, width };
 }
 
 function drawPerson(context, person, skeleton, view, strength) {
@@ -154,13 +154,14 @@ function drawRing(context, at, name, view) {
   context.beginPath();
   context.arc(...at, 11 * view.ratio, 0, 2 * Math.PI);
   context.stroke();
-  drawLabel(context, name.replaceAll("_", " "), [at[0] + 16 * view.ratio, at[1]], "#fff", view);
+  const words = name.replaceAll("_", " "), aside = 16 * view.ratio, width = labelWidth(context, words, view);
+  const hasRoom = at[0] + aside + width <= context.canvas.width;
+  drawLabel(context, words, [hasRoom ? at[0] + aside : at[0] - aside - width, at[1]], "#fff", view);
 }
 
 /** Black on a colour, inside the canvas; at is the middle of the left edge. */
-function drawLabel(context, text, [x, y], color, { ratio }) {
-  context.font = `600 ${12 * ratio}px system-ui, sans-serif`;
-  const [width, height] = [context.measureText(text).width + 12 * ratio, 20 * ratio];
+function drawLabel(context, text, [x, y], color, view) {
+  const { ratio } = view, width = labelWidth(context, text, view), height = 20 * ratio;
   const left = Math.max(0, Math.min(x, context.canvas.width - width));
   const top = Math.max(0, Math.min(y - height / 2, context.canvas.height - height));
   context.fillStyle = color;
@@ -170,4 +171,10 @@ function drawLabel(context, text, [x, y], color, { ratio }) {
   context.fillStyle = "#000";
   context.textBaseline = "middle";
   context.fillText(text, left + 6 * ratio, top + height / 2 + ratio / 2);
+}
+
+/** How wide a label is; sets its font. */
+function labelWidth(context, text, { ratio }) {
+  context.font = `600 ${12 * ratio}px system-ui, sans-serif`;
+  return context.measureText(text).width + 12 * ratio;
 }

@@ -36,14 +36,14 @@ function quoted(value) {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** The picture with its poses, in its own size. */
+/** The picture with its poses, in its own size; null if that is more than the browser can draw on. */
 export async function asPng(file, shown, view) {
-  const image = await createImageBitmap(file);
+  const image = await createImageBitmap(file).catch(() => null);
   const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [image.width, image.height];
-  const scale = image.width / shown.width;
-  paint(canvas, { ...shown, image }, { ...view, scale, ratio: Math.max(1, image.width / 1200), mirror: null, reveal: 1 });
-  image.close();
+  [canvas.width, canvas.height] = image ? [image.width, image.height] : [shown.width, shown.height];
+  const scale = canvas.width / shown.width;
+  paint(canvas, { ...shown, image }, { ...view, scale, ratio: Math.max(1, canvas.width / 1200), mirror: null, reveal: 1 });
+  image?.close();
   return new Promise((resolve) => { canvas.toBlob(resolve, "image/png"); });
 }
 

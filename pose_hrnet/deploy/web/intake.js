@@ -10,9 +10,15 @@ export function watch(field, curtain, take, complain) {
     const files = [...event.clipboardData.files];
     if (files.length) take(files);
   });
-  let inside = 0;
-  document.addEventListener("dragenter", () => { inside += 1; curtain.hidden = false; });
-  document.addEventListener("dragleave", () => { inside -= 1; curtain.hidden = inside <= 0; });
+  let inside = 0; // elements below the pointer that were entered and not left
+  document.addEventListener("dragenter", ({ dataTransfer }) => {
+    inside += 1;
+    curtain.hidden = !dataTransfer.types.includes("Files");
+  });
+  document.addEventListener("dragleave", () => {
+    inside -= 1;
+    if (inside <= 0) curtain.hidden = true;
+  });
   document.addEventListener("dragover", (event) => event.preventDefault());
   document.addEventListener("drop", (event) => {
     event.preventDefault();

@@ -3,6 +3,7 @@
 import { Failure, findPoses, getModel } from "./api.js";
 import { Camera } from "./camera.js";
 import { dance } from "./dancers.js";
+import { Display } from "./display.js";
 import { downloads } from "./download.js";
 import { Film } from "./film.js";
 import { watch } from "./intake.js";
@@ -17,7 +18,6 @@ import { announce, element, megabytes } from "./words.js";
 const at = (id) => document.getElementById(id);
 
 const state = { model: null, skeleton: null, chosen: null, live: null, minPerson: 0.2, minPoint: 0.2 };
-let bitmap = {}; // the picture whose pixels are open, and their promise
 let kept = 0; // frames of the webcam
 const ask = (blob, signal) => findPoses(blob, state.model.limits, signal);
 const [personField, keypointField] = document.querySelectorAll(".slider");
@@ -31,6 +31,8 @@ const parts = {
   keypointScore: new Slider(keypointField, 50, (minPoint) => threshold({ minPoint })),
 };
 const { pictures, film } = parts;
+const display = new Display(state, stage);
+const invite = dance(at("dancers"), () => !at("welcome").hidden);
 const camera = new Camera(at("video"), { opened, ask, answered, ended });
 
 // --- Photographs
@@ -38,7 +40,7 @@ const camera = new Camera(at("video"), { opened, ask, answered, ended });
 function add(files) {
   if (!state.model) return notice("The server has not said yet what its model is.");
   notice("");
-  choose(pictures.add(files)[0]);
+  if (files.length) choose(pictures.add(files)[0]);
 }
 
 /** Something about a picture is new. */
@@ -46,18 +48,19 @@ function changed(picture) {
   picture.skeleton = state.skeleton;
   tell(picture);
   render(state, parts);
-  if (picture === state.chosen) display();
+  if (picture === state.chosen) display.show();
 }
 
 /** Show a picture; the webcam makes room for it. */
 function choose(picture) {
   select(picture);
   if (state.live) camera.stop();
-  display();
+  display.show();
   film.reveal(picture);
 }
 
 function select(picture) {
+  if (state.chosen !== picture) parts.persons.close();
   state.chosen = picture;
   render(state, parts);
 }
@@ -67,7 +70,7 @@ function remove(picture) {
   pictures.remove(picture);
   announce(`${picture.name} is removed.`);
   select(picture === state.chosen ? list[at + 1] ?? list[at - 1] ?? null : state.chosen);
-  display();
+  display.show();
   if (!state.live && pictures.list.length === 0) home();
 }
 
@@ -75,19 +78,6 @@ function clear() {
   for (const picture of pictures.list) pictures.remove(picture);
   select(null);
   if (!state.live) home();
-}
-
-/** Put the chosen picture on the stage; its poses grow in when they are seen first. */
-async function display() {
-  const picture = state.chosen;
-  if (!picture || state.live) return;
-  if (bitmap.of !== picture) bitmap = { of: picture, opening: createImageBitmap(picture.file).catch(() => null) };
-  const image = await bitmap.opening;
-  if (state.chosen !== picture || state.live) return;
-  const { answer } = picture, { width, height } = answer ?? image ?? { width: 4, height: 3 };
-  const isNew = Boolean(answer) && !picture.seen;
-  picture.seen ||= isNew;
-  stage.show({ image, width, height, poses: shownPoses(state, answer), skeleton: state.skeleton, mirrored: false }, isNew);
 }
 
 // --- The webcam
@@ -98,8 +88,9 @@ function startCamera(device) {
 }
 
 async function opened() {
-  [state.live, bitmap] = [{}, {}];
-  stage.show({ image: null, width: 4, height: 3, poses: [], skeleton: state.skeleton, mirrored: true });
+  state.live = {};
+  parts.persons.close();
+  display.showLive({ image: null });
   render(state, parts);
   announce("The webcam is on.");
   const cameras = await camera.devices();
@@ -108,10 +99,9 @@ async function opened() {
     element("option", { value: deviceId, selected: isOwn }, label)));
 }
 
-function answered(found) {
-  state.live = found;
-  const { image, answer, mirrored } = found;
-  stage.show({ image, width: answer.width, height: answer.height, poses: shownPoses(state, answer), skeleton: state.skeleton, mirrored });
+function answered(frame) {
+  state.live = frame;
+  display.showLive(frame);
   render(state, parts);
 }
 
@@ -120,7 +110,7 @@ function ended(failure) {
   state.live = null;
   if (failure) notice(failure.message);
   render(state, parts);
-  display();
+  display.show();
   if (pictures.list.length === 0) home();
 }
 
@@ -144,21 +134,22 @@ function threshold(changed) {
   render(state, parts);
 }
 
+/** A person, and a keypoint of it, are pointed at, or none: then that one stands out whose row is open. */
 function point(person, keypoint) {
-  stage.set({ focus: person, point: keypoint });
-  parts.persons.mark(person);
+  const focus = person ?? parts.persons.open;
+  stage.set({ focus, point: keypoint });
+  parts.persons.mark(focus);
 }
 
 /** Nothing is left: the invitation is there again. */
 function home() {
-  bitmap = {};
-  stage.clear();
-  dance(at("dancers"), () => !at("welcome").hidden);
+  display.clear();
+  invite();
   document.querySelector("#welcome button").focus();
 }
 
 function notice(words) {
-  at("notice").textContent = words;
+  at("notice").firstElementChild.textContent = words;
   at("notice").hidden = !words;
 }
 
@@ -171,10 +162,11 @@ const acts = {
   keep,
   again: () => pictures.again(state.chosen),
   clear,
-  ...downloads(state, pictures, stage),
+  dismiss: () => notice(""),
+  ...downloads(state, pictures, stage, notice),
 };
 document.addEventListener("click", (event) => acts[event.target.closest("[data-act]")?.dataset.act]?.());
-document.addEventListener("keydown", ({ key }) => { if (key === "Escape") point(null, null); });
+document.addEventListener("keydown", ({ key }) => { if (key === "Escape") parts.persons.close(); });
 for (const box of [at("boxes"), at("numbers")]) box.addEventListener("change", () => stage.set({ [box.id]: box.checked }));
 for (const choice of document.getElementsByName("photograph")) choice.addEventListener("change", () => stage.set({ photograph: choice.value }));
 at("cameras").querySelector("select").addEventListener("change", ({ target }) => startCamera(target.value));
@@ -193,5 +185,4 @@ async function begin() {
   document.body.dataset.ready = "";
 }
 
-dance(at("dancers"), () => !at("welcome").hidden);
 begin();

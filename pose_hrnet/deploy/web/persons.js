@@ -32,7 +32,13 @@ export class Persons {
   toggle(person) {
     this.open = this.open === person ? null : person;
     for (const row of this.#rows) this.#open(row);
-    this.#rows.find(({ pose }) => pose.index === this.open)?.li.scrollIntoView({ block: "nearest" });
+    const top = this.#rows.find(({ pose }) => pose.index === this.open)?.li.offsetTop;
+    if (top !== undefined) this.list.scrollTop = Math.min(top, Math.max(this.list.scrollTop, top - this.list.clientHeight / 2));
+    this.pointed(this.open, null);
+  }
+
+  close() {
+    if (this.open !== null) this.toggle(this.open);
   }
 
   #made() {

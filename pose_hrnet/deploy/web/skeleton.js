@@ -1,6 +1,8 @@
 // What is drawn of a keypoint set: limbs, and colours that say the side.
 
 export class Skeleton {
+  #poses = new WeakMap(); // of answers, which are asked for again and again
+
   /** @param model What v1/model says: names of keypoints, limbs as pairs of indices, colours as RGB. */
   constructor({ keypoints, limbs, colors }) {
     this.names = keypoints;
@@ -27,12 +29,12 @@ export class Skeleton {
 
   /** Poses of an answer with their keypoints as rows [x, y, score] in the order of the names. */
   posesOf(image) {
-    return image.poses.map((pose, index) => ({
-      index,
-      score: pose.score,
-      box: pose.box_xyxy,
-      points: this.names.map((name) => pose.keypoints[name]),
-    }));
+    if (!this.#poses.has(image)) this.#poses.set(image, image.poses.map((pose, index) => this.#poseOf(pose, index)));
+    return this.#poses.get(image);
+  }
+
+  #poseOf({ score, box_xyxy: box, keypoints }, index) {
+    return { index, score, box, points: this.names.map((name) => keypoints[name]) };
   }
 }
 

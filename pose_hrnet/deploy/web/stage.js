@@ -21,7 +21,11 @@ export class Stage {
     this.shown = null; // {image, width, height, poses, skeleton, mirrored}
     this.view = { minScore: 0.2, focus: null, point: null, boxes: false, numbers: false, photograph: "full" };
     new ResizeObserver(() => this.fit()).observe(canvas.parentElement);
-    canvas.addEventListener("pointermove", (event) => pointed(this.#personAt(event)));
+    canvas.addEventListener("pointermove", (event) => {
+      const person = this.#personAt(event);
+      canvas.style.cursor = person === null ? "" : "pointer";
+      pointed(person);
+    });
     canvas.addEventListener("pointerleave", () => pointed(null));
     canvas.addEventListener("click", (event) => {
       const person = this.#personAt(event);
@@ -88,6 +92,7 @@ export class Stage {
     if (!this.shown) return;
     const reveal = Math.min(1, (performance.now() - this.#begun) / REVEAL);
     paint(this.canvas, this.shown, { ...this.view, ...this.#geometry(), reveal });
+    this.canvas.dataset.persons = this.shown.poses.length;
     if (reveal < 1) this.draw();
   }
 

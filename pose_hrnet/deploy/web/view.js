@@ -4,6 +4,9 @@ import { announce, counted, element } from "./words.js";
 
 const SOFT = "#8b95a5"; // in the sliders, keypoints of no side
 
+const SMOOTH = 5; // frames a second from which on the webcam needs no small picture of its own
+const WITHOUT = { waiting: "Others are before it.", sent: "The server is looking.", failed: "There is no answer." };
+
 const at = (id) => document.getElementById(id);
 
 /** Poses of an answer that are at or above the threshold. */
@@ -41,17 +44,19 @@ function renderStage({ live, chosen }) {
   document.querySelector("[data-act=png]").disabled = !(live ?? chosen)?.answer;
   at("badge").hidden = at("livebar").hidden = !live;
   at("facts").parentElement.hidden = Boolean(live);
+  at("video").className = !live || live.rate >= SMOOTH ? "unseen" : live.mirrored === false ? "preview" : "preview mirrored";
   at("pace").textContent = live?.answer ? paceOf(live) : "waiting for the first answer";
   at("facts").replaceChildren(...(chosen ? factsOf(chosen) : []));
 }
 
-const paceOf = ({ rate, latency }) => [...(rate ? [`${rate.toFixed(1)} frames/s`] : []), `${Math.round(latency)} ms`].join(" · ");
+const paceOf = ({ rate, latency }) => [...(rate ? [`${rate.toFixed(1)} frames/s`] : []), elapsed(latency)].join(" · ");
+
+const elapsed = (milliseconds) => (milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`);
 
 function factsOf({ name, answer, milliseconds }) {
   const title = element("b", {}, name);
   if (!answer) return [title];
-  const seconds = milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
-  return [title, element("span", {}, [`${answer.width} × ${answer.height}`, counted(answer.poses.length, "person"), seconds].join(" · "))];
+  return [title, element("span", {}, [`${answer.width} × ${answer.height}`, counted(answer.poses.length, "person"), elapsed(milliseconds)].join(" · "))];
 }
 
 function renderPersons(state, { persons, personScore, keypointScore, stage }) {
@@ -59,8 +64,8 @@ function renderPersons(state, { persons, personScore, keypointScore, stage }) {
   const every = posesOf(state, answer), shown = shownPoses(state, answer);
   const of = shown.length < every.length ? ` of ${every.length}` : "";
   at("count").textContent = answer ? `${shown.length}${of}` : "";
-  at("nobody").hidden = shown.length > 0 || !answer;
-  at("nobody").textContent = every.length ? "All are below the threshold." : "Nobody was found here.";
+  at("nobody").hidden = shown.length > 0;
+  at("nobody").textContent = !answer ? WITHOUT[state.chosen?.state] ?? WITHOUT.sent : every.length ? "All are below the threshold." : "Nobody was found here.";
   persons.render(shown, state.skeleton, state.minPoint);
   personScore.render(every.map(({ index, score }) => ({ score, color: state.skeleton.ownColor(index) })));
   keypointScore.render(shown.flatMap((pose) => pose.points.map((point, k) => ({ score: point[2], color: state.skeleton.sides[k] ?? SOFT }))));

@@ -6,20 +6,18 @@ the head box. Pelvis and thorax count in no mean.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.io import loadmat, whosmat
 
+from pose_hrnet.data.formats.mat import read_matrices
 from pose_hrnet.data.formats.mpii import FIRST_PIXEL, MpiiFile
 from pose_hrnet.evaluation.metrics.pck import keypoint_errors, share
 from pose_hrnet.evaluation.metrics.scores import Scores
 from pose_hrnet.keypoints.records import Float64, Poses
 from pose_hrnet.keypoints.skeleton import MPII16
-from pose_hrnet.system.inputs import check_input
 from pose_hrnet.system.text import counted
 
 HEAD_SIZE_FACTOR = 0.6
@@ -168,29 +166,13 @@ def _read_mat(path: Path, file: MpiiFile) -> MpiiTruth:
     return MpiiTruth(joints - FIRST_PIXEL, ~missing, sizes)
 
 
-_MOST_NUMBERS = 10_000_000
-_NO_NUMBERS = ("cell", "struct", "object", "function", "opaque", "char", "sparse", "unknown")
-
-
 def _load_mat(path: Path) -> dict[str, Float64]:
     """The arrays of a ``gt_valid.mat``, in their shapes."""
     count = MPII16.num_keypoints
     shapes = {"pos_gt_src": (count, 2), "jnt_missing": (count,), "headboxes_src": (2, 2)}
     wanted = ", ".join(f"{name} {(*shape, 'N')}" for name, shape in shapes.items())
     wanted = wanted.replace("'", "")
-    try:
-        check_input(path)
-        held = {name: (shape, kind) for name, shape, kind in whosmat(path, appendmat=False)}
-        for name in shapes:
-            shape, kind = held[name]
-            # Before it is unpacked: a few kilobytes can hold a matrix of any size.
-            if math.prod(shape) > _MOST_NUMBERS or kind in _NO_NUMBERS:
-                raise ValueError(f"{name} is of type {kind}, {shape}")
-        content = loadmat(path, appendmat=False, variable_names=list(shapes))
-        found = {name: np.asarray(content[name], np.float64) for name in shapes}
-    except Exception as error:  # of a damaged file, loadmat raises whatever it stumbles over
-        told = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise ValueError(f"{path} is not MPII's gt_valid.mat, with {wanted} ({told})") from None
+    found = read_matrices(path, shapes, f"MPII's gt_valid.mat, with {wanted}")
     persons = found["pos_gt_src"].shape[-1:]
     for name, shape in shapes.items():
         if found[name].shape != (*shape, *persons):

@@ -98,7 +98,7 @@ def _draw(pictures: Pictures, other: MatchedFile, rows: list[int]) -> list[Pictu
             )
             views.append(view)
         before, after = other.best.oks[row], file.best.oks[row]
-        caption = f"{pictures.name(number)}. OKS {before:.2f} in A (left), {after:.2f} in B"
+        caption = f"{pictures.name(number)}. OKS {before:.2f} in A, {after:.2f} in B"
         rule = np.full((views[0].shape[0], 6, 3), 255, np.uint8)
         drawn.append(Picture(np.hstack([views[0], rule, views[1]]), caption))
     return drawn
@@ -138,6 +138,15 @@ def changes_section(changes: Changes, pictures: Pictures | None) -> Section:
         ]
         for kind in gains[0]
     ]
+    scores: list[list[html.Content]] = [
+        [what, interval_cell(before), interval_cell(after)]
+        for what, before, after in zip(
+            ("keypoints", "persons"),
+            other.calibration_errors,
+            numbers.calibration_errors,
+            strict=True,
+        )
+    ]
     images: list[list[html.Content]] = [
         [
             str(each.file_name or each.image_id),
@@ -162,7 +171,9 @@ def changes_section(changes: Changes, pictures: Pictures | None) -> Section:
             + html.heading("Kinds of keypoint errors, percent")
             + html.table(["kind", "A", "B", "B minus A"], kinds),
             html.heading("Similarity of each keypoint")
-            + html.table(["keypoint", "A", "B", "B minus A"], keypoints),
+            + html.table(["keypoint", "A", "B", "B minus A"], keypoints)
+            + html.heading("Expected calibration error of scores")
+            + html.table(["scores of", "A", "B"], scores),
         ),
     ]
     if images:
@@ -172,7 +183,8 @@ def changes_section(changes: Changes, pictures: Pictures | None) -> Section:
         ]
     if pictures is not None:
         drawn = list[str]()
-        for better, title in ((True, "Better in B"), (False, "Worse in B")):
+        sides = "in B (right) than in A (left)"
+        for better, title in ((True, f"Better {sides}"), (False, f"Worse {sides}")):
             rows_of = changed_persons(numbers, other.file, better=better)
             if found := _draw(pictures, other.file, rows_of):
                 drawn += [html.heading(title), html.gallery(found, pairs=True)]

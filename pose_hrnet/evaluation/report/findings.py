@@ -61,6 +61,8 @@ def _of_persons(numbers: Numbers) -> str:
     missed = overall.persons - overall.found
     background = background_rows(numbers)
     nobody = "every result that counts finds one"
+    if not overall.found:
+        nobody = "there is no result" if not len(scene.found) else "no result counts"
     if len(background):
         finds = "finds" if len(background) == 1 else "find"
         nobody = f"{counted(len(background), 'result')} of {len(scene.found):,} {finds} nobody"

@@ -43,12 +43,12 @@ def numbers_section(numbers: Numbers) -> Section:
     values = numbers.intervals.values
     names = [name for name in values if not is_of_keypoint(name)]
     rows: list[list[html.Content]] = [[name, *_ends(values[name])] for name in names]
-    caption = numbers.intervals.in_words().replace("[", "").replace("]", "")
+    how = numbers.intervals.in_words().replace("[", "").replace("]", "")
     return Section(
         "Numbers",
         (
             html.table(["number", "value", "from", "to"], rows),
-            html.paragraph(f"From and to: {caption}.", note=True),
+            *([html.paragraph(f"From and to: {how}.", note=True)] if how else []),
             *(html.paragraph(f"{note}.", note=True) for note in numbers.intervals.notes),
         ),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +27,7 @@ from pose_hrnet.evaluation.statistics.bootstrap import REPLICATES
 from pose_hrnet.evaluation.statistics.results import DrawnFile, MatchedFile, check_common_images
 from pose_hrnet.keypoints.simcc import codec_of
 from pose_hrnet.system.files import write_text
+from pose_hrnet.system.inputs import values_beside
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.visualize import html
 from pose_hrnet.visualize.html import Section
@@ -50,6 +50,10 @@ _TOLD = (
 )  # fmt: skip
 """Of what `evaluate` says of itself."""
 METHODS = (
+    "AP: precision, mean over recalls and over OKS thresholds from 0.50 to 0.95; AP50, AP75: at "
+    "one threshold; AR: highest recall, mean over thresholds. PCK@t: share of the labelled "
+    "keypoints nearer to their place than t times the longer side of the person's box, mean over "
+    "the keypoints; PCK and similarity are of the result of highest OKS for each person.",
     "Persons and results are matched at OKS 0.1 by COCO's greedy rule. A keypoint's similarity to "
     "a place is exp(-d\N{SUPERSCRIPT TWO} / (2 A k\N{SUPERSCRIPT TWO})), A the area of the person "
     "to whom the place belongs, k = 2 sigma. The most similar place decides: the own one (good "
@@ -71,11 +75,13 @@ class Written:
         path: The file.
         findings: Its sentences.
         notes: What there is to say about it.
+        unreadable: How many of the images that were to be shown could not be read.
     """
 
     path: Path
     findings: tuple[str, ...]
     notes: tuple[str, ...]
+    unreadable: int
 
 
 def write_report(
@@ -129,7 +135,7 @@ def write_report(
         sections.append(_pictures_section(numbers, pictures))
         bar.advance()
         sections.append(Section("Definitions", tuple(map(html.paragraph, METHODS))))
-        notes = _notes(numbers, pictures)
+        notes = _notes(numbers, changes, pictures)
         said = findings(numbers)
         if changes is not None:
             said.insert(0, changes.sentence)
@@ -149,7 +155,8 @@ def write_report(
         output.parent.mkdir(parents=True, exist_ok=True)
         write_text(output, content)
         bar.advance()
-    return Written(output, tuple(said), tuple(notes))
+    unreadable = 0 if pictures is None else len(pictures.unreadable)
+    return Written(output, tuple(said), tuple(notes), unreadable)
 
 
 def _counts(numbers: Numbers) -> str:
@@ -197,12 +204,11 @@ def _produced(own: dict[str, str], theirs: dict[str, str]) -> list[tuple[str, st
 
 def _provenance(numbers: Numbers) -> dict[str, str]:
     """What `evaluate` wrote beside the results, if it is of them."""
-    path = Path(numbers.file.name).with_name(METRICS_FILE)
+    said = values_beside(Path(numbers.file.name).with_name(METRICS_FILE))
     try:
-        said: Any = json.loads(path.read_text("utf-8"))
         is_theirs = abs(float(said["AP"]) - numbers.ap) < 1e-9
         facts = said["evaluated"].items() if is_theirs else ()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         return {}
     return {name: _short(value) for name, value in facts if name in _TOLD and value is not None}
 
@@ -218,8 +224,11 @@ def _short(value: Any) -> str:
     return str(value)[:300]
 
 
-def _notes(numbers: Numbers, pictures: Pictures | None) -> list[str]:
-    notes = [f"{note}." for note in numbers.file.matched.notes]
+def _notes(numbers: Numbers, changes: Changes | None, pictures: Pictures | None) -> list[str]:
+    """Sentences on the results; those on the intervals stand beside these."""
+    told = numbers.file.notes if changes is None else changes.comparison.notes
+    notes = [note + "." * (not note.endswith("?")) for note in told]
+    notes = [note for note in notes if note[:-1] not in numbers.intervals.notes]
     unreadable = None if pictures is None else unreadable_in_words(pictures)
     return notes + ([unreadable] if unreadable else [])
 

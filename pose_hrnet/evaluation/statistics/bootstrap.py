@@ -87,7 +87,9 @@ class Intervals:
     notes: tuple[str, ...]
 
     def in_words(self) -> str:
-        """How they came about, in a line."""
+        """How they came about, in a line; of one image or cluster there are none: empty."""
+        if self.units < 2:
+            return ""
         return (
             f"[{100 * self.level:g} % intervals] by {counted(self.replicates, 'draw')} of "
             f"{counted(self.units, self.unit)}: {WHAT_IT_IS}"

@@ -28,6 +28,7 @@ from pose_hrnet.models.weights.zoo import (
     zoo,
 )
 from pose_hrnet.system.download import Origin, download
+from pose_hrnet.system.inputs import open_input
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import one_line, shown
 from pose_hrnet.system.transfer import Source, address_in, check_address
@@ -185,7 +186,7 @@ def _convert(entry: Entry, raw: Path, origin: Origin) -> Path:
     ending, begin = _ONNX
     try:
         if raw.suffix.lower() == ending:
-            with raw.open("rb") as file:
+            with open_input(raw) as file:
                 if file.read(1) != begin:
                     raise ValueError("this is no ONNX model; give the address of one")
             return raw.replace(as_it_is)

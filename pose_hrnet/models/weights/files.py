@@ -268,7 +268,6 @@ def load_plain_values(path: Path) -> Any:
     """
     with open_input(path) as file:
         check_unpacked(path, file)
-    with path.open("rb") as file:
         try:
             with torch.serialization.safe_globals(_harmless()), warnings.catch_warnings():
                 warnings.simplefilter(

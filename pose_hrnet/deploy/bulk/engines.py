@@ -1,0 +1,255 @@
+"""What runs the tasks of a job: Ray Data over a cluster, or this process.
+
+Readers are tasks on processors, which read and decode; detector and pose model are in one actor a
+device. Between them go tables of pixels, through the shared memory of each machine.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pose_hrnet.deploy.bulk.columns import BulkEstimator, model_sha256
+from pose_hrnet.deploy.bulk.job import Engine
+from pose_hrnet.deploy.bulk.parts import Task
+from pose_hrnet.deploy.bulk.tables import image_tables, row_table
+from pose_hrnet.inference.detector import load_detector
+from pose_hrnet.inference.estimator import PoseEstimator
+from pose_hrnet.inference.load import load_model
+from pose_hrnet.system.choices import Backend, Precision
+from pose_hrnet.system.defaults import CROPS_PER_PASS, PICTURES
+from pose_hrnet.system.extras import import_extra
+from pose_hrnet.system.text import one_line
+
+OBJECT_STORE = 2**30
+"""Bytes of shared memory of a cluster that is started here."""
+RETRIES = 2
+"""Times that an actor tries a table again that it died over."""
+INIT_DEATHS = 3
+"""Actors that die one after the other while they load their models, until a job gives up."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """What every actor loads.
+
+    Attributes:
+        checkpoint: As of `load_model`, on every machine of a cluster.
+        name: Of the model in the rows.
+        sha256: Of its file, which every actor's must have.
+        detector: As of `load_detector`; None: none.
+        threshold: Lowest score of its boxes.
+        backend: As of `load_model`, and so are the others.
+        precision: Arithmetic.
+        device: Where it runs.
+        flip_test: Average with the mirrored crop.
+        card: Of a model of others.
+        batch_size: Crops per forward pass.
+    """
+
+    checkpoint: str
+    name: str
+    sha256: str
+    detector: str | None = None
+    threshold: float = PICTURES
+    backend: Backend = "auto"
+    precision: Precision = "auto"
+    device: str = "auto"
+    flip_test: bool | None = None
+    card: Path | None = None
+    batch_size: int = CROPS_PER_PASS
+
+    def load(self) -> BulkEstimator:
+        """The models on this machine.
+
+        Raises:
+            OSError: If a file is missing.
+            ValueError: If a file is no model, or another one than on the machine of the driver.
+        """
+        found = model_sha256(self.checkpoint)
+        if found != self.sha256:
+            raise ValueError(
+                f"{self.checkpoint} is another file on {os.uname().nodename} (sha256 "
+                f"{found[:12]}..., expected {self.sha256[:12]}...); give a path that all "
+                "machines share, or a name of weights list"
+            )
+        model = load_model(
+            self.checkpoint,
+            backend=self.backend,
+            precision=self.precision,
+            device=self.device,
+            flip_test=self.flip_test,
+            card=self.card,
+        )
+        detector = None
+        if self.detector is not None:
+            detector = load_detector(
+                self.detector,
+                threshold=self.threshold,
+                backend=self.backend,
+                precision="fp32" if self.precision == "fp32" else "auto",
+                device=self.device,
+            )
+        estimator = PoseEstimator(model, batch_size=self.batch_size, detector=detector)
+        return BulkEstimator(estimator, model=self.name, sha256=self.sha256)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where a job runs.
+
+    Attributes:
+        address: Of a Ray cluster, or ``auto``; None: one is started on this machine.
+        devices: Actors with a model; None: one a GPU, or one where there is none.
+        readers: Tasks that read at once; None: as many as there are processors left.
+    """
+
+    address: str | None = None
+    devices: int | None = None
+    readers: int | None = None
+
+
+def here(bulk: BulkEstimator) -> Engine:
+    """An engine that reads and poses in this process, one after the other."""
+
+    def run(tasks: Iterable[Task]) -> Iterator[Any]:
+        for task in tasks:
+            for table in image_tables(task):
+                yield row_table(table, bulk)
+
+    return run
+
+
+@contextmanager
+def ray_engine(models: Models, cluster: Cluster) -> Iterator[Engine]:
+    """Ray Data; a cluster that is started here is stopped when the block ends.
+
+    Args:
+        models: What the actors load.
+        cluster: Where.
+
+    Raises:
+        ConnectionError: If no cluster answers at the address.
+        ValueError: If the extra is missing.
+    """
+    ray = import_extra("ray", "ray")
+    import_extra("ray.data", "ray")
+    _be_quiet()
+    began_here = not ray.is_initialized()
+    if began_here:
+        options: dict[str, Any] = {"address": cluster.address}
+        if cluster.address is None:
+            options = {
+                "num_cpus": os.cpu_count(),
+                "object_store_memory": OBJECT_STORE,
+                "include_dashboard": False,
+            }
+        try:
+            ray.init(**options, logging_level=logging.ERROR, log_to_driver=False)
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            where = cluster.address or "this machine"
+            raise ConnectionError(
+                f"no Ray cluster answers at {where} ({one_line(error)}); start one with ray "
+                "start --head, or leave out --address"
+            ) from None
+    try:
+        yield lambda tasks: _run(ray, models, cluster, list(tasks))
+    finally:
+        if began_here:
+            ray.shutdown()
+
+
+def _be_quiet() -> None:
+    """Ray's own bars and reports do without; what goes wrong is in its log files."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # 15, which other work would starve
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _run(ray: Any, models: Models, cluster: Cluster, tasks: list[Task]) -> Iterator[Any]:
+    """The tables of all tasks.
+
+    Raises:
+        ValueError: If an actor cannot load its models.
+    """
+    from ray.data import ActorPoolStrategy, DataContext
+
+    found = ray.cluster_resources()
+    gpus = int(found.get("GPU", 0))
+    on_gpu = models.device.startswith("cuda") or (models.device == "auto" and gpus > 0)
+    devices = cluster.devices or (gpus if on_gpu and gpus else 1)
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.max_errored_blocks = -1  # what they held is tried again
+    context.max_consecutive_actor_init_deaths = INIT_DEATHS
+    context.target_max_block_size = 2 * max(task.table_bytes for task in tasks)
+    rows = [{"task": pickle.dumps(task)} for task in tasks]
+    source = ray.data.from_items(rows, override_num_blocks=len(rows))
+    images = source.map_batches(
+        _read,
+        batch_size=1,
+        batch_format="pyarrow",
+        num_cpus=1,
+        concurrency=cluster.readers or max(1, int(found["CPU"]) - (0 if on_gpu else devices)),
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*ray_remote_args.*deprecated")  # nothing else sets it
+        stream = images.map_batches(
+            _Poser,
+            fn_constructor_args=(models, max(1, (os.cpu_count() or 1) // devices)),
+            batch_size=None,
+            batch_format="pyarrow",
+            compute=ActorPoolStrategy(size=devices),
+            num_cpus=0 if on_gpu else 1,
+            num_gpus=1 if on_gpu else 0,
+            # One that dies begins again, and tries what it had so often, where Ray would try it
+            # for ever; then whoever collects the rows tries it image by image. This also keeps
+            # Ray from putting readers and models into one process.
+            max_restarts=-1,
+            max_task_retries=RETRIES,
+        )
+    try:
+        yield from stream.iter_batches(batch_size=None, batch_format="pyarrow")
+    except ray.exceptions.RayError as error:
+        raise ValueError(
+            f"the cluster gave up ({_cause(error)}); files that are written are whole, and the "
+            "same command goes on with the rest"
+        ) from None
+
+
+def _cause(error: BaseException) -> str:
+    """What went wrong inside of Ray's own errors, as the middle of a sentence."""
+    inner = getattr(error, "cause", None) or error.__cause__
+    if isinstance(inner, ValueError | OSError):
+        return one_line(inner)
+    return one_line(str(error).strip().splitlines()[-1] if str(error).strip() else error)
+
+
+def _read(batch: Any) -> Iterator[Any]:
+    """A task -> its images, as tables that are ready to go to an actor."""
+    for row in batch.column("task").to_pylist():
+        yield from image_tables(pickle.loads(row))
+
+
+class _Poser:
+    """An actor: the models on one device."""
+
+    def __init__(self, models: Models, threads: int) -> None:
+        torch.set_num_threads(threads)  # Ray says one
+        self.bulk = models.load()
+
+    def __call__(self, table: Any) -> Any:
+        return row_table(table, self.bulk)
+
+
+__all__ = ["Cluster", "Models", "here", "ray_engine"]

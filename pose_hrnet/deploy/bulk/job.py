@@ -1,0 +1,258 @@
+"""A job: parts of inputs -> a file of rows each, exactly once, however often it is killed.
+
+A part's file appears whole, under a name that tells its inputs. What is there is done; what is
+not there is done by whoever runs the same job next. ``_JOB.json`` says which job it is, and
+``_SUMMARY.json`` that all of it is there.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeAlias
+
+from pose_hrnet.deploy.bulk.images import BulkImage
+from pose_hrnet.deploy.bulk.parts import Boxes, Part, Task, digest_of, tasks_of
+from pose_hrnet.deploy.bulk.read import ReadImage
+from pose_hrnet.deploy.bulk.rows import Counts, PartRows
+from pose_hrnet.deploy.bulk.store import Store, decoded, encoded
+from pose_hrnet.deploy.bulk.tables import lost_table
+from pose_hrnet.system.choices import RowFormat
+from pose_hrnet.system.defaults import IMAGES_PER_TASK
+from pose_hrnet.system.extras import __version__
+from pose_hrnet.system.files import encode_json
+from pose_hrnet.system.progress import SILENT, Bar, Progress
+from pose_hrnet.system.text import counted, shown
+
+log = logging.getLogger(__name__)
+
+JOB, SUMMARY = "_JOB.json", "_SUMMARY.json"
+FORMAT = "pose-hrnet bulk rows, version 1"
+
+Engine: TypeAlias = Callable[[Iterable[Task]], Iterator[Any]]
+"""Tasks -> tables of `row_table`, in any order; what a dead process had may be missing."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done, and what its rows depend on.
+
+    Attributes:
+        parts: The inputs.
+        fmt: Of the files.
+        model: Name of the model.
+        sha256: Of its file.
+        settings: What else the rows depend on: plain values.
+        boxes: Of the persons; None: a detector finds them, or each image is one.
+        every: Of videos, each so many-th frame.
+        images_per_task: Images that are read, and go to a device, at once; the rows do not
+            depend on it.
+    """
+
+    parts: Sequence[Part]
+    fmt: RowFormat
+    model: str
+    sha256: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    boxes: Boxes | None = None
+    every: int = 1
+    images_per_task: int = IMAGES_PER_TASK
+
+    def facts(self) -> dict[str, Any]:
+        """What tells this job from another one: ``_JOB.json``."""
+        return {
+            "content": FORMAT,
+            "format": self.fmt,
+            "model": self.model,
+            "model_sha256": self.sha256,
+            "every": self.every,
+            **self.settings,
+            "files": len(self.parts),
+            "inputs": digest_of(self.parts),
+        }
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a run did, and what there is of the whole job.
+
+    Attributes:
+        counts: Of all files, those of earlier runs included.
+        files: How many there are.
+        earlier: How many of them were there before.
+        images: That this run read.
+        seconds: Of this run, without the time that its processes took to begin.
+    """
+
+    counts: Counts
+    files: int
+    earlier: int
+    images: int
+    seconds: float
+
+
+def run_job(job: Job, store: Store, engine: Engine, *, progress: Progress = SILENT) -> Done:
+    """Do what is not done of a job.
+
+    Args:
+        job: What is to be done.
+        store: Where the files go.
+        engine: What reads and poses.
+        progress: Watches.
+
+    Raises:
+        OSError: If a file cannot be written; those that are there are whole.
+        ValueError: If another job's files are there, or one of them is damaged.
+    """
+    names = store.names()
+    _begin(job, store, names)
+    waiting = {
+        part.number: PartRows(part) for part in job.parts if part.file_name(job.fmt) not in names
+    }
+    earlier = [part for part in job.parts if part.number not in waiting]
+    if earlier:
+        log.info("%s of %s are there of an earlier run", len(earlier),
+                 counted(len(job.parts), "file"))  # fmt: skip
+    run = _Run(job, store, engine, waiting)
+    streams = any(part.kind != "image" for part in job.parts)
+    total = None if streams else sum(len(rows.part.paths) for rows in waiting.values())
+    if waiting:
+        with progress.task("bulk", total=total, unit="images") as bar:
+            run.go(bar)
+    counts = run.counts
+    for part in earlier:
+        name = part.file_name(job.fmt)
+        counts += Counts.of(decoded(store.read(name), job.fmt, name))
+    done = Done(counts, len(job.parts), len(earlier), run.images, run.seconds)
+    store.write(SUMMARY, encode_json(_summary(job, done)))
+    return done
+
+
+def _begin(job: Job, store: Store, names: set[str]) -> None:
+    """Say which job's files these are, unless it is said already.
+
+    Raises:
+        ValueError: If they are another job's.
+    """
+    facts = job.facts()
+    if JOB not in names:
+        strays = sorted(name for name in names if name.startswith("part-"))
+        if strays:
+            raise ValueError(
+                f"the output holds {strays[0]}, but no {JOB} that says which job's it is; choose "
+                "another --output"
+            )
+        store.write(JOB, encode_json(facts))
+        return
+    try:
+        there = json.loads(store.read(JOB))
+        if not isinstance(there, dict):
+            raise ValueError("no table")
+    except ValueError:
+        raise ValueError(
+            f"{JOB} in the output is damaged; choose another --output, or remove that folder"
+        ) from None
+    for name in [*facts, *(there.keys() - facts.keys())]:
+        had, has = there.get(name), facts.get(name)
+        if had != has:
+            what = f"another {name} ({shown(had)}, and now {shown(has)})"
+            if name in ("inputs", "files"):
+                what = "other inputs"
+            raise ValueError(
+                f"the output holds the rows of a job with {what}; give what was given then to go "
+                "on with it, or choose another --output"
+            )
+
+
+class _Run:
+    """One run of a job: what comes out of the engine, into files."""
+
+    def __init__(
+        self, job: Job, store: Store, engine: Engine, waiting: dict[int, PartRows]
+    ) -> None:
+        self.job, self.store, self.engine, self.waiting = job, store, engine, waiting
+        self.counts = Counts()
+        self.images = 0
+        self._began = time.monotonic()
+        self.seconds = 0.0
+
+    def go(self, bar: Bar) -> None:
+        """All parts; what a dead process had once more, image by image, so that others live."""
+        numbers = list(self.waiting)
+        boxes, every = self.job.boxes, self.job.every
+        self._take(
+            (
+                task
+                for number in numbers
+                for task in tasks_of(
+                    self.job.parts[number],
+                    boxes=boxes,
+                    every=every,
+                    images_per_task=self.job.images_per_task,
+                )
+            ),
+            bar,
+        )
+        if self.waiting:
+            lost = sum(len(rows.missing()) for rows in self.waiting.values())
+            log.warning("processes died over %s, which are tried one by one",
+                        counted(lost, "input"))  # fmt: skip
+            again = [
+                task
+                for rows in self.waiting.values()
+                for task in tasks_of(
+                    rows.part, boxes=boxes, every=every, images_per_task=1, items=rows.missing()
+                )
+            ]
+            self._take(iter(again), bar)
+        for rows in list(self.waiting.values()):
+            for item in rows.missing():
+                path = rows.part.paths[item]
+                dead = f"{path}: the process that read or posed it died, twice"
+                number = rows.next_number(item)
+                lost_one = ReadImage(item, number, number + 1, BulkImage(path, None, dead))
+                rows.add(
+                    lost_table(
+                        rows.part.number, lost_one, model=self.job.model, sha256=self.job.sha256
+                    )
+                )
+            self._write(rows)
+
+    def _take(self, tasks: Iterator[Task], bar: Bar) -> None:
+        for table in self.engine(tasks):
+            for number in dict.fromkeys(table.column("part").to_pylist()):
+                rows = self.waiting.get(number)
+                if rows is None:
+                    continue
+                new = rows.add(table)
+                self.images += new
+                bar.advance(new)
+                if rows.is_whole:
+                    self._write(rows)
+        self.seconds = time.monotonic() - self._began
+
+    def _write(self, rows: PartRows) -> None:
+        table = rows.table()
+        self.store.write(rows.part.file_name(self.job.fmt), encoded(table, self.job.fmt))
+        self.counts += Counts.of(table)
+        del self.waiting[rows.part.number]
+
+
+def _summary(job: Job, done: Done) -> dict[str, Any]:
+    return {
+        **asdict(done.counts),
+        "files": done.files,
+        "run": {
+            "images": done.images,
+            "seconds": round(done.seconds, 3),
+            "files_of_earlier_runs": done.earlier,
+        },
+        "job": job.facts(),
+        "version": __version__,
+    }
+
+
+__all__ = ["JOB", "SUMMARY", "Done", "Engine", "Job", "run_job"]

@@ -1,0 +1,178 @@
+"""A task -> its images, read and decoded: files, addresses, members of archives, frames.
+
+What cannot be read is an image with its error. Every image has a number in its input, and the
+last one says how many there were, so that whoever collects the rows knows when all are there.
+"""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+import numpy as np
+
+from pose_hrnet.data.web_images import LARGEST
+from pose_hrnet.deploy.bulk.images import BulkImage, read_image
+from pose_hrnet.deploy.bulk.inputs import kind_of
+from pose_hrnet.deploy.bulk.parts import Task
+from pose_hrnet.inference.video.frames import VideoError, Window
+from pose_hrnet.inference.video.sources import open_source
+from pose_hrnet.keypoints.records import Float64
+from pose_hrnet.system.inputs import open_input
+from pose_hrnet.system.remote import remote
+from pose_hrnet.system.text import gigabytes, one_line
+from pose_hrnet.system.transfer import address_in
+
+FETCHES = 8
+"""Addresses that one reader asks for at once: it waits most of the time."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReadImage:
+    """An image that a task read.
+
+    Attributes:
+        item: Place of its input in the part.
+        number: Its own in its input, from 0.
+        total: Images of the input, said by the last one; 0: not known yet.
+        image: The image.
+    """
+
+    item: int
+    number: int
+    total: int
+    image: BulkImage
+
+
+def read_task(task: Task) -> Iterator[ReadImage]:
+    """The images of a task, one after the other; at least one of each input."""
+    if task.kind == "image":
+        for (item, _), image in zip(task.items, _images(task), strict=True):
+            yield ReadImage(item, 0, 1, image)
+        return
+    read = _frames if task.kind == "video" else _members
+    for item, path in task.items:
+        number, last = 0, None
+        for image in _caught(path, partial(read, task, path)):
+            if last is not None:
+                yield ReadImage(item, number, 0, last)
+                number += 1
+            last = image
+        if last is None:
+            last = BulkImage(path, None, f"{path} holds no image")
+        yield ReadImage(item, number, number + 1, last)
+
+
+def _images(task: Task) -> Iterator[BulkImage]:
+    """Files one by one, addresses several at a time."""
+    paths = [path for _, path in task.items]
+    boxes = [_boxes_of(task, path) for path in paths]
+    if all(address_in(path) is None for path in paths):
+        yield from map(read_image, paths, [None] * len(paths), boxes)
+        return
+    with ThreadPoolExecutor(FETCHES) as pool:
+        for start in range(0, len(paths), FETCHES):
+            some = slice(start, start + FETCHES)
+            yield from pool.map(read_image, paths[some], [None] * FETCHES, boxes[some])
+
+
+def _boxes_of(task: Task, path: str) -> Float64 | None:
+    """Of an image; where a box file says nothing of it, there is nobody."""
+    return None if task.boxes is None else task.boxes.get(path, np.empty((0, 5)))
+
+
+def _caught(path: str, read: Callable[[], Iterator[BulkImage]]) -> Iterator[BulkImage]:
+    """What is read until something is wrong, and then that."""
+    try:
+        yield from read()
+    except OSError as error:
+        yield BulkImage(path, None, str(error))
+    except Exception as error:  # whatever is wrong with an input belongs to its rows
+        yield BulkImage(path, None, f"{path} cannot be read further ({one_line(error)})")
+
+
+def _frames(task: Task, path: str) -> Iterator[BulkImage]:
+    """The frames of a video, and what was wrong with it."""
+    with on_disk(path) as file:
+        try:
+            source = open_source(file, Window(every=task.every))
+            with closing(source):
+                for frame in source:
+                    yield BulkImage(
+                        path, frame.image, frame_index=frame.index, time_s=frame.time_s
+                    )
+                notes = source.notes
+        except VideoError as error:
+            notes = [str(error)]
+        yield from (BulkImage(path, None, note.replace(file, path)) for note in notes)
+
+
+def _members(task: Task, path: str) -> Iterator[BulkImage]:
+    """The images in an archive, in their order there."""
+    with _opened(path) as file, tarfile.open(fileobj=file, mode="r|*") as archive:
+        for member in archive:
+            if not _is_image(member):
+                continue
+            name = f"{path}/{member.name}"
+            if member.size > LARGEST:
+                has = f"has {gigabytes(member.size)}, and at most {gigabytes(LARGEST)} are read"
+                yield BulkImage(name, None, f"image {name} {has}")
+                continue
+            content = archive.extractfile(member)
+            data = b"" if content is None else content.read()
+            yield read_image(name, data, _boxes_of(task, name))
+
+
+def archive_members(path: str) -> list[str]:
+    """What the images of an archive are called, without reading them where that can be.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is no archive.
+    """
+    try:
+        with _opened(path) as file, tarfile.open(fileobj=file, mode="r:*") as archive:
+            return [f"{path}/{member.name}" for member in archive if _is_image(member)]
+    except (tarfile.TarError, EOFError) as error:
+        raise ValueError(f"{path} is no tar file that can be read ({one_line(error)})") from None
+
+
+def _is_image(member: tarfile.TarInfo) -> bool:
+    return member.isfile() and kind_of(PurePosixPath(member.name).name) == "image"
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[IO[bytes]]:
+    """A file, or one of an object store, to read its bytes."""
+    address = address_in(path)
+    if address is None:
+        with open_input(path) as file:
+            yield file
+        return
+    with remote(address) as fsspec, fsspec.open(address, "rb") as file:
+        yield file
+
+
+@contextmanager
+def on_disk(path: str) -> Iterator[str]:
+    """A file of this machine, which is fetched while the block runs where it is elsewhere."""
+    address = address_in(path)
+    if address is None:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="pose_hrnet_") as folder:
+        file = Path(folder) / f"video{PurePosixPath(path).suffix}"
+        with remote(address) as fsspec:
+            filesystem, there = fsspec.url_to_fs(address)
+            filesystem.get_file(there, str(file))
+        yield str(file)
+
+
+__all__ = ["ReadImage", "archive_members", "on_disk", "read_task"]

@@ -1,0 +1,213 @@
+"""Where rows go: a folder, or an object store; every file appears whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Protocol
+
+from pose_hrnet.deploy.bulk.columns import KINDS
+from pose_hrnet.deploy.bulk.inputs import LOCAL
+from pose_hrnet.deploy.bulk.tables import row_schema
+from pose_hrnet.system.choices import RowFormat
+from pose_hrnet.system.extras import import_extra
+from pose_hrnet.system.files import encode_json, few_digits, replace_file
+from pose_hrnet.system.folders import check_room, owned
+from pose_hrnet.system.inputs import read_input
+from pose_hrnet.system.remote import remote
+from pose_hrnet.system.text import one_line
+from pose_hrnet.system.transfer import address_in, shown_url
+
+_WHOLE = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"})
+"""Protocols of stores in which a file is there when all of it was sent, and not before."""
+LOCK = ".bulk.lock"
+
+
+class Store(Protocol):
+    """The files of a folder."""
+
+    def names(self) -> set[str]:
+        """Of the files that are there."""
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file; FileNotFoundError if there is none."""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file, in one piece."""
+
+
+class Folder:
+    """A folder of this machine, or of a disk that it shares."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def names(self) -> set[str]:
+        """As of `Store`, and so are the others."""
+        return {each.name for each in self.path.iterdir()} if self.path.is_dir() else set()
+
+    def read(self, name: str) -> bytes:
+        """See there."""
+        return read_input(self.path / name)
+
+    def write(self, name: str, data: bytes) -> None:
+        """See there."""
+        with replace_file(self.path / name) as temporary:
+            temporary.write_bytes(data)
+
+
+class ObjectStore:
+    """A folder of an object store, or of whatever else fsspec opens.
+
+    Args:
+        url: Such as ``s3://bucket/folder``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+
+    def names(self) -> set[str]:
+        """As of `Store`, and so are the others."""
+        with remote(self.url, done="listed") as fsspec:
+            filesystem, root = fsspec.url_to_fs(self.url)
+            if not filesystem.exists(root):
+                return set()
+            return {path.rstrip("/").rsplit("/", 1)[-1] for path in filesystem.ls(root, False)}
+
+    def read(self, name: str) -> bytes:
+        """See there."""
+        with remote(self.url) as fsspec:
+            filesystem, root = fsspec.url_to_fs(self.url)
+            return bytes(filesystem.cat_file(f"{root}/{name}"))
+
+    def write(self, name: str, data: bytes) -> None:
+        """See there."""
+        with remote(self.url, done="written") as fsspec:
+            filesystem, root = fsspec.url_to_fs(self.url)
+            if self.url.partition("://")[0] in _WHOLE:
+                filesystem.pipe_file(f"{root}/{name}", data)
+                return
+            filesystem.makedirs(root, exist_ok=True)
+            temporary = f"{root}/{_temporary()}"
+            filesystem.pipe_file(temporary, data)
+            filesystem.mv(temporary, f"{root}/{name}")
+
+    def probe(self) -> None:
+        """Write a small file, and remove it."""
+        with remote(self.url, done="written") as fsspec:
+            filesystem, root = fsspec.url_to_fs(self.url)
+            filesystem.makedirs(root, exist_ok=True)
+            name = f"{root}/{_temporary()}"
+            filesystem.pipe_file(name, b"probe")
+            filesystem.rm_file(name)
+
+
+def _temporary() -> str:
+    return f".pose_hrnet-{secrets.token_hex(8)}.tmp"
+
+
+@contextmanager
+def opened_store(output: str) -> Iterator[Store]:
+    """A folder, which is this process's alone while the block runs, or an object store.
+
+    Args:
+        output: Path or URL.
+
+    Raises:
+        FolderBusy: If another process works in the folder.
+        OSError: If it cannot be written to.
+        ValueError: If a package that a URL needs is missing.
+    """
+    address = address_in(output)
+    if address is not None:
+        yield ObjectStore(address)
+        return
+    folder = Path(output.removeprefix(LOCAL))
+    check_room(folder)
+    with owned(folder, LOCK):
+        yield Folder(folder)
+
+
+def check_store(output: str) -> None:
+    """Ask early whether files can be written to a folder or URL.
+
+    Raises:
+        OSError: If they cannot.
+        ValueError: If it is an address of the web, or a package is missing.
+    """
+    address = address_in(output)
+    if address is None:
+        check_room(Path(output.removeprefix(LOCAL)))
+    elif address.startswith(("http:", "https:")):
+        raise ValueError(
+            f"{shown_url(address)} cannot be written to; give a folder, or a URL of an object "
+            "store such as s3://bucket/folder"
+        )
+    else:
+        ObjectStore(address).probe()
+
+
+def encoded(table: Any, fmt: RowFormat) -> bytes:
+    """The bytes of a file of rows.
+
+    Args:
+        table: With the columns of `row_schema`.
+        fmt: ``parquet``, or ``jsonl``: a row a line.
+    """
+    if fmt == "jsonl":
+        rows = zip(*(_plain(column) for column in table.columns), strict=True)
+        lines = (encode_json(dict(zip(table.column_names, row, strict=True))) for row in rows)
+        return b"".join(line + b"\n" for line in lines)
+    parquet = import_extra("pyarrow.parquet", "ray")
+    stream = BytesIO()
+    parquet.write_table(table, stream, compression="zstd")
+    return stream.getvalue()
+
+
+def decoded(data: bytes, fmt: RowFormat, name: str) -> Any:
+    """The rows of a file, as a table.
+
+    Args:
+        data: Of `encoded`.
+        fmt: Of the file.
+        name: Of it, for errors.
+
+    Raises:
+        ValueError: If they are damaged.
+    """
+    arrow = import_extra("pyarrow", "ray")
+    try:
+        if fmt == "parquet":
+            return import_extra("pyarrow.parquet", "ray").read_table(BytesIO(data))
+        rows = [json.loads(line) for line in data.splitlines()]
+        columns = {column: [row[column] for row in rows] for column in KINDS}
+        return arrow.table(columns, schema=row_schema())
+    except (ValueError, KeyError, TypeError, OSError) as error:  # Arrow's are ValueErrors
+        raise ValueError(
+            f"{name} in the output is damaged ({one_line(error)}); remove it, and run again"
+        ) from None
+
+
+def _plain(column: Any) -> list[Any]:
+    """The values of a column; float32 in the fewest digits that keep what was computed."""
+    values: list[Any] = _doubles(column.combine_chunks()).to_pylist()
+    return values
+
+
+def _doubles(array: Any) -> Any:
+    """float32, also inside of lists, as the doubles that are written in the fewest digits."""
+    arrow = import_extra("pyarrow", "ray")
+    if arrow.types.is_list(array.type):
+        values = _doubles(array.values)
+        return arrow.ListArray.from_arrays(array.offsets, values, mask=array.is_null())
+    if not arrow.types.is_float32(array.type):
+        return array
+    digits = few_digits(array.to_numpy(zero_copy_only=False))
+    return arrow.array(digits, mask=array.is_null().to_numpy(zero_copy_only=False))
+
+
+__all__ = ["Folder", "ObjectStore", "Store", "check_store", "decoded", "encoded", "opened_store"]

@@ -1,0 +1,60 @@
+"""What the tests of bulk prediction share: a small model, and rows as a results file has them."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pose_hrnet.keypoints.codec import HeatmapCodec
+from pose_hrnet.keypoints.skeleton import COCO17
+from pose_hrnet.models.card import ModelCard
+from pose_hrnet.models.hrnet import HRNet
+from pose_hrnet.models.weights.load import save_model
+
+
+def save_small(path: Path) -> Path:
+    """A checkpoint whose heatmaps have peaks, 64 x 96 pixels."""
+    torch.manual_seed(0)
+    model = HRNet(8, 17, stem_width=8, stem_blocks=1, stage_modules=(1, 1, 1), branch_blocks=1)
+    for parameter in model.final_layer.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    card = ModelCard(model.architecture, COCO17, HeatmapCodec("gaussian", (64, 96)))
+    save_model(path, model.state_dict(), card)
+    return path
+
+
+def check_same(rows: list[dict], results: Path, bound: float = 1e-4) -> None:
+    """Rows of persons are those of a results file of `predict`, in any order of the images."""
+    found: dict[str, list[dict]] = {}
+    for row in rows:
+        if row["person"] is not None:
+            found.setdefault(Path(row["path"]).name, []).append(row)
+    wanted: dict[str, list[dict]] = {}
+    for result in json.loads(results.read_text()):
+        wanted.setdefault(result["file_name"], []).append(result)
+    assert found.keys() == wanted.keys()
+    for name, persons in wanted.items():
+        assert [row["person"] for row in found[name]] == list(range(len(persons)))
+        for row, person in zip(found[name], persons, strict=True):
+            triples = np.array(person["keypoints"]).reshape(-1, 3)
+            left, top, width, height = person["box"]
+            box = [left, top, left + width, top + height]
+            assert np.abs(np.array(row["keypoints"]) - triples[:, :2]).max() <= bound
+            assert np.abs(np.array(row["keypoint_scores"]) - triples[:, 2]).max() <= bound
+            assert np.abs(np.array(row["box_xyxy"]) - box).max() <= 1e-3
+            assert abs(row["score"] - person["score"]) <= bound
+
+
+def write_archive(path: Path, files: dict[str, bytes], mode: str = "w") -> Path:
+    """A tar file of some names and their bytes."""
+    with tarfile.open(path, mode) as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return path
