@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from concurrent.futures import wait
 from dataclasses import fields
 
@@ -43,15 +44,21 @@ class Gate:
         assert self.entered.acquire(timeout=PATIENT)
 
 
+def eventually(condition):
+    """Wait until something is so."""
+    while not condition():
+        time.sleep(0.001)
+
+
 @pytest.fixture
 def made():
     """Batchers, ended after the test."""
     batchers = []
 
-    def make(run, most=4, max_wait=0.0, devices=1, lanes=("work",)):
+    def make(*devices, most=4, lanes=("work",), **options):
         each = [Lane(name, most) for name in lanes]
-        runs = [dict.fromkeys(lanes, run)] * devices
-        batchers.append(Batcher(each, runs, max_wait=max_wait))
+        runs = [dict.fromkeys(lanes, run) for run in devices]
+        batchers.append(Batcher(each, runs, **{"max_wait": 0.0, **options}))
         return batchers[-1]
 
     yield make
@@ -134,13 +141,100 @@ def test_the_lane_that_comes_first_goes_first_and_each_device_has_a_thread(made)
     wait(futures, PATIENT)
     assert gate.batches == [["a"], ["c"], ["b"]]
     both = Gate()
-    two = made(both, devices=2)
+    two = made(both, both)
     futures = [two.submit("work", ["a"])]
     both.wait_for_batch()
     futures.append(two.submit("work", ["b"]))
     both.wait_for_batch()  # while the first still runs
     both.let(2)
     wait(futures, PATIENT)
+
+
+def test_a_job_of_two_batches_is_for_two_devices(made):
+    gate = Gate()
+    job = made(gate, gate, most=2).submit("work", [*"abcd"])
+    gate.wait_for_batch()
+    gate.wait_for_batch()  # while the first still runs
+    gate.let(2)
+    assert job.result(PATIENT) == [*"abcd"]
+
+
+def too_few(batch):
+    return batch[1:]
+
+
+def exhausted(batch):
+    return next(iter([]))
+
+
+def ending(batch):
+    raise SystemExit
+
+
+@pytest.mark.parametrize("fault", [too_few, exhausted, ending])
+def test_whatever_goes_wrong_is_an_error_and_ends_no_device(made, fault):
+    def watch(lane, count, seconds):
+        raise KeyError(count)
+
+    async def ask(item):
+        future = asyncio.wrap_future(batcher.submit("work", [item]))
+        return await asyncio.wait_for(future, PATIENT)
+
+    batcher = made(lambda batch: batch if "bad" not in batch else fault(batch), watch=watch)
+    with pytest.raises(RuntimeError):
+        asyncio.run(ask("bad"))
+    assert batcher.submit("work", ["good"]).result(PATIENT) == ["good"]
+    assert batcher.well
+
+
+def test_a_device_whose_thread_has_ended_is_not_well(made):
+    batcher = made(lambda batch: batch)
+    assert batcher.well
+    batcher.close()
+    assert not batcher.well
+
+
+class Sick:
+    """A device that fails as long as its driver does.
+
+    Attributes:
+        batches: What it was given.
+    """
+
+    def __init__(self):
+        self.batches, self.fails = [], True
+
+    def __call__(self, batch):
+        self.batches.append(batch)
+        if self.fails:
+            raise RuntimeError("CUDA error")
+        return batch
+
+
+def test_a_sick_device_rests_beside_a_well_one(made):
+    sick, gate = Sick(), Gate()
+    batcher = made(sick, gate, most=1, rest=10 * PATIENT)
+    futures = [batcher.submit("work", ["a"]) for _ in range(4)]
+    gate.wait_for_batch()  # the well one has one of them, whichever it is
+    gate.let(PATIENT)
+    wait(futures, PATIENT)
+    assert len(sick.batches) == 3
+    eventually(lambda: not batcher.well)
+    futures = [batcher.submit("work", [n]) for n in range(50)]
+    assert [future.result(PATIENT) for future in futures] == [[n] for n in range(50)]
+    assert len(sick.batches) == 3
+
+
+def test_a_sick_device_tries_one_item_and_may_be_well_again(made):
+    sick = Sick()
+    batcher = made(sick)
+    for _ in range(3):
+        assert batcher.well
+        wait([batcher.submit("work", ["a"])], PATIENT)
+    sick.fails = False
+    assert batcher.submit("work", [*"abcd"]).result(PATIENT) == [*"abcd"]
+    assert sick.batches[3:] == [["a"], ["b", "c", "d"]]
+    eventually(lambda: batcher.well)
 
 
 def test_closing_runs_what_is_there(made):

@@ -31,8 +31,6 @@ from pose_hrnet.visualize.pictures import jpeg_bytes
 log = logging.getLogger(__name__)
 
 POSE, DETECT = "pose", "detect"
-_SICK = 3
-"""Batches that fail in a row, after which a device is not expected to recover."""
 
 
 @dataclass(frozen=True)
@@ -168,10 +166,10 @@ class Pipeline:
         return await asyncio.wrap_future(self.batcher.submit(lane, items))
 
     def health(self) -> str:
-        """``ok``; ``stuck``: no decoder is free; ``failing``: whatever the device runs fails."""
+        """``ok``; ``stuck``: no decoder is free; ``failing``: a device fails, or ended."""
         if self.decoders.all_stuck:
             return "stuck"
-        return "failing" if self.batcher.failed_in_a_row >= _SICK else "ok"
+        return "ok" if self.batcher.well else "failing"
 
     def _ran(self, lane: Lane, count: int, seconds: float) -> None:
         self.metrics.batch(lane, count, seconds)
