@@ -1,7 +1,8 @@
 """How fast `pose-hrnet bulk` is over Ray on this machine, against `predict`, in turns.
 
 Draws images, and poses them by both, start-up apart: images a second from the first results to
-the last ones. `predict` draws no overlays. Without a detector each image is one person.
+the last ones, and what they cost all processes together, which other work on the machine hardly
+changes. `predict` draws no overlays. Without a detector each image is one person.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -32,33 +35,61 @@ APART = 64
 console = Console()
 
 
+@dataclass(frozen=True)
+class Mark:
+    """A moment of a run: seconds, images done, seconds of all processors by then."""
+
+    seconds: float
+    done: int
+    worked: float
+
+    @classmethod
+    def now(cls, done: int) -> Mark:
+        """With the work of this process and of all that it started."""
+        us = psutil.Process()
+        worked = 0.0
+        for process in (us, *us.children(recursive=True)):
+            with suppress(psutil.Error):
+                times = process.cpu_times()
+                worked += times.user + times.system
+        return cls(time.perf_counter(), done, worked)
+
+
 class Clock:
-    """A `Progress` that notes when how much was done."""
+    """A `Progress` that notes the first results and the last ones."""
 
     def __init__(self) -> None:
-        self.done, self.noted = 0, [(time.perf_counter(), 0)]
+        self.began = self.first = self.last = Mark.now(0)
 
     @contextmanager
     def task(self, name: str, total: int | None, unit: str) -> Iterator[Clock]:
         yield self
+        self.last = Mark.now(self.last.done)
 
     def advance(self, amount: int = 1, note: str = "") -> None:
-        self.advance_to(self.done + amount)
+        self.advance_to(self.last.done + amount)
 
     def advance_to(self, done: int) -> None:
-        self.done = done
-        self.noted.append((time.perf_counter(), done))
+        self.last = replace(self.last, done=done)
+        if self.first.done < APART <= done:
+            self.first = Mark.now(done)
+
+    @property
+    def images(self) -> int:
+        """Done after the first results."""
+        return self.last.done - self.first.done
 
     def rate(self) -> float:
         """Images a second, start-up apart."""
-        began = next(each for each in self.noted if each[1] >= APART)
-        (start, first), (end, last) = began, self.noted[-1]
-        return (last - first) / (end - start)
+        return self.images / (self.last.seconds - self.first.seconds)
+
+    def work(self) -> float:
+        """Seconds of a processor for an image, start-up apart."""
+        return (self.last.worked - self.first.worked) / self.images
 
     def start_up(self) -> float:
         """Seconds until the first results, beyond what they take at that rate."""
-        began = next(each for each in self.noted if each[1] >= APART)
-        return began[0] - self.noted[0][0] - began[1] / self.rate()
+        return self.first.seconds - self.began.seconds - self.first.done / self.rate()
 
 
 def by_predict(models: Models, images: Path, output: Path) -> Clock:
@@ -96,10 +127,11 @@ def main() -> None:
     models = Models(
         asked.checkpoint, asked.checkpoint, model_sha256(asked.checkpoint), asked.detector
     )
-    table = Table(title="images a second, start-up apart")
-    for column in ("round", "predict", "bulk", "share", "start-up of bulk", "load before, after"):
-        table.add_column(column, justify="right")
-    shares = []
+    table = Table(title="images a second, and ms of a processor an image; start-up apart")
+    headings = ("predict", "bulk", "share", "predict, ms", "bulk, ms", "share", "start-up", "load")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    rates, works = [], []
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         images = asked.folder
@@ -107,15 +139,17 @@ def main() -> None:
             synthesize(place / "drawn", images=asked.images, seed=0)
             images = place / "drawn" / "images"
         for number in range(asked.rounds):
-            before = os.getloadavg()[0]
-            first = by_predict(models, images, place / f"predict{number}")
-            second = by_bulk(models, images, place / f"bulk{number}", asked.readers)
-            shares.append(second.rate() / first.rate())
-            loads = f"{before:.1f}, {os.getloadavg()[0]:.1f}"
-            row = [f"{first.rate():.1f}", f"{second.rate():.1f}", f"{shares[-1]:.0%}"]
-            table.add_row(str(number + 1), *row, f"{second.start_up():.0f} s", loads)
+            one = by_predict(models, images, place / f"predict{number}")
+            two = by_bulk(models, images, place / f"bulk{number}", asked.readers)
+            rates.append(two.rate() / one.rate())
+            works.append(one.work() / two.work())
+            table.add_row(
+                f"{one.rate():.1f}", f"{two.rate():.1f}", f"{rates[-1]:.0%}",
+                f"{1e3 * one.work():.1f}", f"{1e3 * two.work():.1f}", f"{works[-1]:.0%}",
+                f"{two.start_up():.0f} s", f"{os.getloadavg()[0]:.1f}",
+            )  # fmt: skip
     console.print(table)
-    console.print(f"median share: {median(shares):.0%}")
+    console.print(f"medians: {median(rates):.0%} of the images, {median(works):.0%} by the work")
 
 
 if __name__ == "__main__":

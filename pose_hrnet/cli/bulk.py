@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pose_hrnet.cli.console import RichProgress, one_sentence_errors, print_table, say
+from pose_hrnet.cli.console import (
+    RichProgress,
+    end_incomplete,
+    one_sentence_errors,
+    print_table,
+    say,
+)
 from pose_hrnet.cli.detect import (
     OTHER_WAYS,
     DetectorOption,
@@ -36,9 +42,10 @@ from pose_hrnet.system.defaults import (
     DEFAULT_WEIGHTS,
     DETECTOR,
     IMAGES_PER_FILE,
+    IMAGES_PER_TASK,
     PICTURES,
 )
-from pose_hrnet.system.text import counted, duration, gigabytes
+from pose_hrnet.system.text import counted, duration
 
 if TYPE_CHECKING:
     from pose_hrnet.deploy.bulk.columns import BulkEstimator
@@ -100,6 +107,9 @@ def bulk(
         int | None,
         typer.Option(min=1, help="Tasks that read at once; one a processor that is left."),
     ] = None,
+    images_per_task: Annotated[
+        int, typer.Option(min=1, help="Images that go to a device at once; more for fast ones.")
+    ] = IMAGES_PER_TASK,
     dry_run: Annotated[
         int | None,
         typer.Option(
@@ -161,6 +171,7 @@ def bulk(
     if boxes is not None:
         box_file = BoxFile(boxes, box_format, **given(min_score=min_box_score))
     job = plan_job(Wanted(inputs, output, fmt, images_per_file, every, box_file), models)
+    job = replace(job, images_per_task=images_per_task)
     loaded = _checked(models, detector, detector_threshold, is_here=address is None)
     if dry_run is not None:
         _say_estimate(job, loaded, dry_run, devices or 1, price)
@@ -181,8 +192,7 @@ def bulk(
         say(sentence)
     if counts.errors > SAID:
         say(f"and {counts.errors - SAID:,} more, in the column error")
-    if counts.errors:
-        raise typer.Exit(1)
+    end_incomplete(counts.errors)
 
 
 def _for_actors(named: str) -> str:
@@ -234,8 +244,8 @@ def _say_estimate(
         ["persons and poses", f"{1000 * found.pose_s:.1f} ms an image of one device"],
         ["readers a device", f"{found.readers:.2f}, so that it does not wait"],
         ["time", f"{duration(3600 * hours / devices)} on {counted(devices, 'device')} like this"],
-        ["rows", f"{gigabytes(found.row_bytes * found.images)} in {counted(files, 'file')}"],
+        ["rows", f"{found.row_bytes * found.images / 1e6:,.1f} MB in {counted(files, 'file')}"],
     ]  # fmt: skip
     if price is not None:
         rows.append(["cost", f"{hours * price:,.2f}, at {price:g} for a device and an hour"])
-    print_table("dry run: nothing was written", ["", ""], rows)
+    print_table("dry run: nothing was written", ["what", "how much"], rows)

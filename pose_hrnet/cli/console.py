@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
@@ -304,10 +304,11 @@ def print_table(
     title: str, headings: list[str], rows: list[list[str]], *, bold: int | None = None
 ) -> None:
     """Print rows of text, row number `bold` in bold; columns of numbers are aligned right."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=escape(printable(title)), title_justify="left")
     for column, heading in enumerate(headings):
         numeric = all(row[column][:1] in "-.0123456789" for row in rows if row[column])
-        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+        side: Literal["left", "right"] = "right" if numeric else "left"
+        table.add_column(escape(printable(heading)), justify=side, overflow="fold")
     for number, row in enumerate(rows):
         table.add_row(
             *(escape(printable(cell)) for cell in row),

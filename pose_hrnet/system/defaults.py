@@ -32,6 +32,8 @@ PERSONS_PER_SHARD = 1000
 
 IMAGES_PER_FILE = 1000
 """Of `bulk`: images whose rows are in one file."""
+IMAGES_PER_TASK = 64
+"""Likewise, images that are read, and go to a device, at once."""
 
 MAX_DIFFERENCE = 0.1
 """Input pixels by which a keypoint of an export may differ from the checkpoint's."""

@@ -23,15 +23,20 @@ def remote(url: str, *, done: str = "fetched") -> Iterator[Any]:
         The module.
 
     Raises:
-        FileNotFoundError: As it comes.
+        FileNotFoundError: If there is no such file, folder or bucket.
         OSError: If anything else goes wrong with it.
         ValueError: If a package that the URL needs is missing.
     """
     fsspec = import_extra("fsspec", "remote")
     try:
         yield fsspec
-    except FileNotFoundError:
-        raise
+    except FileNotFoundError as error:
+        if str(error).startswith(shown_url(url)):
+            raise
+        raise FileNotFoundError(
+            f"{shown_url(url)} cannot be {done}: it, or what should hold it, does not exist "
+            f"({one_line(error)}); check the address"
+        ) from None
     except ImportError as error:  # such as s3fs, which fsspec names
         protocol = url.partition("://")[0]
         raise ValueError(

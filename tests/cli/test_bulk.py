@@ -53,7 +53,7 @@ def bulk(folder, monkeypatch):
         (["photos", "--detector=nosuch"], "nosuch is no file, and no detector of that name"),
         (["nosuch://a/b.jpg", "--whole-image"], "nosuch://a/b.jpg cannot be listed"),
         (["photos", "--whole-image", "--output=http://host/a"], "http://host/a cannot be written"),
-        (["photos", "--whole-image", "--output=nosuch://b"], "nosuch://b cannot be listed"),
+        (["photos", "--whole-image", "--output=nosuch://b"], "nosuch://b cannot be written"),
         (["photos", "--whole-image", "--output=boxes.json"], "is a file, not a folder"),
         (["photos", "--whole-image", "--checkpoint=none.pth"], "none.pth"),
     ],

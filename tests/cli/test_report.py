@@ -47,7 +47,7 @@ def test_the_page_of_a_folder_or_a_file_is_written_and_said_in_sentences(files):
     page = (files / "out/report.html").read_text()
     assert page.count("data:image/jpeg") >= 4
     out, _ = report(files, "--against", files / "run/results.json", results="run/results.json")
-    assert "A is run, B is run. B and A are equal in every number." in " ".join(out.split())
+    assert "A is run, B is run. B and A are equal in AP, AR, PCK and OKS." in " ".join(out.split())
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from pose_hrnet import PoseEstimator, load_model
-from pose_hrnet.deploy.bulk.columns import KINDS, SPARK_SCHEMA, BulkEstimator, model_sha256
+from pose_hrnet.deploy.bulk.columns import (
+    KINDS,
+    SPARK_SCHEMA,
+    BulkEstimator,
+    model_sha256,
+    rows_by_image,
+)
 from pose_hrnet.deploy.bulk.images import BulkImage
 from pose_hrnet.inference.files import predict_files
 from pose_hrnet.inference.formats.writer import Outputs
@@ -86,6 +92,17 @@ def test_boxes_that_are_given_come_before_the_detector(bulk, paths):
     assert rows[2]["score"] == pytest.approx(0.5 * np.mean(rows[2]["keypoint_scores"]))
     nobody = {name for name, value in rows[1].items() if value is None}
     assert nobody >= {"box_xyxy", "score", "keypoints", "keypoint_scores", "error"}
+
+
+def test_rows_by_image_are_one_value_for_each_input(bulk, paths):
+    """As Daft wants them (docs/scale.md)."""
+    found = PoseEstimator(bulk.estimator.model, detector=two_persons)
+    boxes = [[], [[10, 20, 100, 200]], [[10, 20, 100, 200], [0, 0, 320, 240]]]
+    columns = BulkEstimator(found, model="m", sha256="")(paths[:3], boxes=boxes)
+    images = rows_by_image(columns)
+    assert [[row["person"] for row in rows] for rows in images] == [[None], [0], [0, 1]]
+    assert [row["path"] for rows in images for row in rows] == columns["path"]
+    assert rows_by_image(bulk([])) == []
 
 
 def test_what_cannot_be_read_is_a_row_with_its_error(bulk, paths, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,12 +11,14 @@ import numpy as np
 import pytest
 
 from pose_hrnet import PoseEstimator, load_model
+from pose_hrnet.data.images import read_rgb
 from pose_hrnet.deploy.bulk.columns import BulkEstimator
 from pose_hrnet.deploy.bulk.engines import here
 from pose_hrnet.deploy.bulk.inputs import find_inputs
 from pose_hrnet.deploy.bulk.job import JOB, SUMMARY, Job, run_job
-from pose_hrnet.deploy.bulk.parts import parts_of
-from pose_hrnet.deploy.bulk.store import Folder, ObjectStore, decoded
+from pose_hrnet.deploy.bulk.parts import parts_of, tasks_of
+from pose_hrnet.deploy.bulk.store import Folder, ObjectStore, check_store, decoded
+from pose_hrnet.deploy.bulk.tables import image_tables, images_of
 from pose_hrnet.inference.files import predict_files
 from pose_hrnet.inference.formats.writer import Outputs
 from tests.helpers.builders import make_people, write_images
@@ -132,6 +135,19 @@ def test_what_a_dead_process_had_is_tried_one_by_one(bulk, photos, store, caplog
     assert lost["path"].endswith("000006.png")
     assert lost["error"].endswith("the process that read or posed it died, twice")
     assert summary_of(store)["failures"] == [lost["error"]]
+
+
+def test_tables_hold_few_large_images(photos):
+    """240 x 320 pixels are 230 kB: four in a MiB; one that is larger is alone."""
+    (part,) = parts_of(find_inputs([str(photos)]))
+    tasks = list(tasks_of(part, images_per_task=10))
+    assert [len(table) for task in tasks for table in image_tables(task)] == [10]
+    small = replace(tasks[0], table_bytes=2**20)
+    assert [len(table) for table in image_tables(small)] == [4, 4, 2]
+    alone = replace(tasks[0], table_bytes=1)
+    assert [len(table) for table in image_tables(alone)] == [1] * 10
+    (first, *_) = images_of(next(iter(image_tables(small))))
+    assert (first.image.image == read_rgb(photos / "000001.png")).all()
 
 
 @pytest.mark.parametrize(("suffix", "mode"), [(".tar", "w"), (".tar.gz", "w:gz")])
@@ -251,4 +267,18 @@ def test_object_stores_give_and_take(bulk, photos, tmp_path):
     assert {row["path"].startswith("memory://") for row in rows} == {True}
     (broken,) = (row for row in rows if row["error"])
     assert broken["error"] == "image memory://bucket/photos/more/broken.jpg is empty (zero bytes)"
+    check_store("memory://bucket/out")
     assert not any("tmp" in name for name in store.names())
+
+
+def test_stores_that_only_rename_get_whole_files(bulk, photos, tmp_path, monkeypatch):
+    """As sftp and hdfs, for which fsspec's files of this machine stand here."""
+    pytest.importorskip("fsspec")
+    store = ObjectStore(f"file://{tmp_path}/out")
+    store.write("a", b"1")
+    store.write("a", b"2")
+    assert (store.read("a"), store.names()) == (b"2", {"a"})
+    monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.mv", lambda *_: 1 / 0)
+    with pytest.raises(OSError, match=r"cannot be written .division by zero."):
+        store.write("a", b"3")
+    assert store.read("a") == b"2"

@@ -84,7 +84,7 @@ def test_equal_files_are_equal(folder, tmp_path):
     found = compare_results(
         [[folder / "good.json"], [copied]], folder / "truth.json", replicates=20
     )
-    assert found.pairs[0].sentence == "B and A are equal in every number"
+    assert found.pairs[0].sentence == "B and A are equal in AP, AR, PCK and OKS"
     assert found.pairs[0].p_value == 1
 
 
@@ -226,6 +226,8 @@ def test_clusters_of_a_field_of_the_images_of_annotations_and_of_folders(folder,
             "videoid",
             "of .* have a field 'videoid'; give one of area, bbox, .*, video_id, or folder",
         ),
+        ('a"b', "have a field 'a\"b'; give one of"),
+        ("\x1b[31m", r"have a field '\\x1b\[31m'; give one of"),
         ("file_name", None),
         ("id", None),
         ("image_id", None),

@@ -125,7 +125,11 @@ def test_against_says_which_is_better(data, tmp_path):
     written = report(data, output, results="b.json", against="a.json")
     assert re.match(r"A is a\.json, B is b\.json\. (B is better by|It cannot be told)",
                     written.findings[0])  # fmt: skip
-    assert "Images that changed most" in checked(output)
+    words = checked(output)
+    assert "Images that changed most" in words
+    own = numbers_of(data).calibration_errors  # of A
+    for what, error in zip(("keypoints", "persons"), own, strict=True):
+        assert f"{what} {error.in_words()} 0." in words
 
 
 def test_against_reads_and_draws_each_file_once(data, tmp_path, monkeypatch):

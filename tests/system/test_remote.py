@@ -17,7 +17,8 @@ def test_it_gives_fsspec():
 @pytest.mark.parametrize(
     ("error", "kind", "words"),
     [
-        (FileNotFoundError("a"), FileNotFoundError, "^a$"),
+        (FileNotFoundError("no bucket"), FileNotFoundError, r"s3://b/a cannot be .* .no bucket."),
+        (FileNotFoundError("s3://b/a is not there"), FileNotFoundError, "^s3://b/a is not there$"),
         (ImportError("install s3fs"), ValueError, r"s3://b/a needs a package .*install s3fs"),
         (KeyError("region"), OSError, r"s3://b/a cannot be written \('region'\); check"),
     ],

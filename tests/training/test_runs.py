@@ -197,6 +197,14 @@ def test_names_tell_runs_apart():
     assert named("/x/a/1", "/x/b/1", "/x/b/2") == ["a/1", "b/1", "b/2"]
 
 
+def test_names_of_runs_do_not_command_the_terminal(tmp_path):
+    make_run(tmp_path / "runs/\x1b[31mred[bold]", "optimizer.lr=0.001")
+    make_run(tmp_path / "runs/b", "optimizer.lr=0.002")
+    out, _ = run_here("runs", tmp_path / "runs")
+    assert "\x1b" not in out
+    assert out.count(r"\x1b[31mred[bold]") == 2
+
+
 def test_the_table_shows_them(tmp_path):
     folder = make_run(tmp_path / "runs/a", "optimizer.lr=0.001")
     evaluated(folder / "val", folder / "best.safetensors")

@@ -275,6 +275,17 @@ def image_numbers(columns: Columns) -> NDArray[np.intp]:
     return np.cumsum([not person for person in columns["person"]]) - 1
 
 
+def rows_by_image(columns: Columns) -> list[list[dict[str, Any]]]:
+    """For each image its rows, for engines that want one value for each input, such as Daft."""
+    images: list[list[dict[str, Any]]] = []
+    for row in zip(*columns.values(), strict=True):
+        values = dict(zip(columns, row, strict=True))
+        if not values["person"]:
+            images.append([])
+        images[-1].append(values)
+    return images
+
+
 __all__ = [
     "KINDS",
     "SPARK_SCHEMA",
@@ -284,4 +295,5 @@ __all__ = [
     "joined",
     "model_sha256",
     "nobody",
+    "rows_by_image",
 ]

@@ -21,7 +21,7 @@ import torch
 from pose_hrnet.deploy.bulk.columns import BulkEstimator, model_sha256
 from pose_hrnet.deploy.bulk.job import Engine
 from pose_hrnet.deploy.bulk.parts import Task
-from pose_hrnet.deploy.bulk.tables import TABLE_BYTES, image_tables, row_table
+from pose_hrnet.deploy.bulk.tables import image_tables, row_table
 from pose_hrnet.inference.detector import load_detector
 from pose_hrnet.inference.estimator import PoseEstimator
 from pose_hrnet.inference.load import load_model
@@ -192,7 +192,7 @@ def _run(ray: Any, models: Models, cluster: Cluster, tasks: list[Task]) -> Itera
     context.enable_progress_bars = False
     context.max_errored_blocks = -1  # what they held is tried again
     context.max_consecutive_actor_init_deaths = INIT_DEATHS
-    context.target_max_block_size = TABLE_BYTES
+    context.target_max_block_size = 2 * max(task.table_bytes for task in tasks)
     rows = [{"task": pickle.dumps(task)} for task in tasks]
     source = ray.data.from_items(rows, override_num_blocks=len(rows))
     images = source.map_batches(

@@ -21,6 +21,7 @@ from pose_hrnet.deploy.bulk.rows import Counts, PartRows
 from pose_hrnet.deploy.bulk.store import Store, decoded, encoded
 from pose_hrnet.deploy.bulk.tables import lost_table
 from pose_hrnet.system.choices import RowFormat
+from pose_hrnet.system.defaults import IMAGES_PER_TASK
 from pose_hrnet.system.extras import __version__
 from pose_hrnet.system.files import encode_json
 from pose_hrnet.system.progress import SILENT, Bar, Progress
@@ -47,6 +48,8 @@ class Job:
         settings: What else the rows depend on: plain values.
         boxes: Of the persons; None: a detector finds them, or each image is one.
         every: Of videos, each so many-th frame.
+        images_per_task: Images that are read, and go to a device, at once; the rows do not
+            depend on it.
     """
 
     parts: Sequence[Part]
@@ -56,6 +59,7 @@ class Job:
     settings: dict[str, Any] = field(default_factory=dict)
     boxes: Boxes | None = None
     every: int = 1
+    images_per_task: int = IMAGES_PER_TASK
 
     def facts(self) -> dict[str, Any]:
         """What tells this job from another one: ``_JOB.json``."""
@@ -183,7 +187,12 @@ class _Run:
             (
                 task
                 for number in numbers
-                for task in tasks_of(self.job.parts[number], boxes=boxes, every=every)
+                for task in tasks_of(
+                    self.job.parts[number],
+                    boxes=boxes,
+                    every=every,
+                    images_per_task=self.job.images_per_task,
+                )
             ),
             bar,
         )

@@ -9,10 +9,10 @@ from typing import TypeAlias, TypeVar
 
 from pose_hrnet.keypoints.records import Float64
 from pose_hrnet.system.choices import InputKind, RowFormat
-from pose_hrnet.system.defaults import IMAGES_PER_FILE
+from pose_hrnet.system.defaults import IMAGES_PER_FILE, IMAGES_PER_TASK
 
-IMAGES_PER_TASK = 64
-"""Images that are read by one task."""
+PIXEL_BYTES = 2**20
+"""Of an image in a table, on average; with more of them, fewer images go at once."""
 
 Boxes: TypeAlias = Mapping[str, Float64]
 """``(N, 5)`` left, top, right, bottom and score of the persons in an image, by its path."""
@@ -55,6 +55,7 @@ class Task:
         items: The place of each input in its part, and its path.
         boxes: Of these inputs; None: a detector finds the persons, or each image is one.
         every: Of a video, each so many-th frame.
+        table_bytes: Of the pixels that go to a device at once.
     """
 
     part: int
@@ -62,6 +63,7 @@ class Task:
     items: tuple[tuple[int, str], ...]
     boxes: Boxes | None = None
     every: int = 1
+    table_bytes: int = IMAGES_PER_TASK * PIXEL_BYTES
 
 
 def parts_of(
@@ -103,13 +105,14 @@ def tasks_of(
         part: The inputs.
         boxes: As of `Task`, of all inputs.
         every: As of `Task`.
-        images_per_task: Images that one task reads.
+        images_per_task: Images that one task reads, or that go to a device at once.
         items: Places of the inputs that are read; None: all.
     """
     places = range(len(part.paths)) if items is None else items
     for group in _batched(places, images_per_task):
         read = tuple((place, part.paths[place]) for place in group)
-        yield Task(part.number, part.kind, read, _own(boxes, part.kind, read), every)
+        own = _own(boxes, part.kind, read)
+        yield Task(part.number, part.kind, read, own, every, images_per_task * PIXEL_BYTES)
 
 
 def _own(boxes: Boxes | None, kind: InputKind, items: Sequence[tuple[int, str]]) -> Boxes | None:

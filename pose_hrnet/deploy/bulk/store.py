@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
-
-import numpy as np
 
 from pose_hrnet.deploy.bulk.columns import KINDS
 from pose_hrnet.deploy.bulk.inputs import LOCAL
@@ -94,9 +92,22 @@ class ObjectStore:
                 filesystem.pipe_file(f"{root}/{name}", data)
                 return
             filesystem.makedirs(root, exist_ok=True)
-            temporary = f"{root}/.pose_hrnet-{secrets.token_hex(8)}.tmp"
+            temporary = f"{root}/{_temporary()}"
             filesystem.pipe_file(temporary, data)
             filesystem.mv(temporary, f"{root}/{name}")
+
+    def probe(self) -> None:
+        """Write a small file, and remove it."""
+        with remote(self.url, done="written") as fsspec:
+            filesystem, root = fsspec.url_to_fs(self.url)
+            filesystem.makedirs(root, exist_ok=True)
+            name = f"{root}/{_temporary()}"
+            filesystem.pipe_file(name, b"probe")
+            filesystem.rm_file(name)
+
+
+def _temporary() -> str:
+    return f".pose_hrnet-{secrets.token_hex(8)}.tmp"
 
 
 @contextmanager
@@ -137,7 +148,7 @@ def check_store(output: str) -> None:
             "store such as s3://bucket/folder"
         )
     else:
-        ObjectStore(address).names()
+        ObjectStore(address).probe()
 
 
 def encoded(table: Any, fmt: RowFormat) -> bytes:
@@ -148,7 +159,9 @@ def encoded(table: Any, fmt: RowFormat) -> bytes:
         fmt: ``parquet``, or ``jsonl``: a row a line.
     """
     if fmt == "jsonl":
-        return b"".join(encode_json(_plain(row)) + b"\n" for row in table.to_pylist())
+        rows = zip(*(_plain(column) for column in table.columns), strict=True)
+        lines = (encode_json(dict(zip(table.column_names, row, strict=True))) for row in rows)
+        return b"".join(line + b"\n" for line in lines)
     parquet = import_extra("pyarrow.parquet", "ray")
     stream = BytesIO()
     parquet.write_table(table, stream, compression="zstd")
@@ -179,19 +192,22 @@ def decoded(data: bytes, fmt: RowFormat, name: str) -> Any:
         ) from None
 
 
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Numbers in the fewest digits that keep what was computed."""
-    return {name: _short(value) if _is_single(name) else value for name, value in row.items()}
+def _plain(column: Any) -> list[Any]:
+    """The values of a column; float32 in the fewest digits that keep what was computed."""
+    values: list[Any] = _doubles(column.combine_chunks()).to_pylist()
+    return values
 
 
-def _is_single(name: str) -> bool:
-    return KINDS[name].replace("array<", "").startswith("float")
-
-
-def _short(value: Any) -> Any:
-    if value is None:
-        return None
-    return few_digits(np.asarray(value, np.float32)).tolist()
+def _doubles(array: Any) -> Any:
+    """float32, also inside of lists, as the doubles that are written in the fewest digits."""
+    arrow = import_extra("pyarrow", "ray")
+    if arrow.types.is_list(array.type):
+        values = _doubles(array.values)
+        return arrow.ListArray.from_arrays(array.offsets, values, mask=array.is_null())
+    if not arrow.types.is_float32(array.type):
+        return array
+    digits = few_digits(array.to_numpy(zero_copy_only=False))
+    return arrow.array(digits, mask=array.is_null().to_numpy(zero_copy_only=False))
 
 
 __all__ = ["Folder", "ObjectStore", "Store", "check_store", "decoded", "encoded", "opened_store"]

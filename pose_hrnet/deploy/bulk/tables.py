@@ -19,11 +19,9 @@ from pose_hrnet.deploy.bulk.columns import (
 from pose_hrnet.deploy.bulk.images import BulkImage
 from pose_hrnet.deploy.bulk.parts import Task
 from pose_hrnet.deploy.bulk.read import ReadImage, read_task
+from pose_hrnet.keypoints.records import Image
 from pose_hrnet.system.extras import import_extra
 from pose_hrnet.system.text import in_utf8
-
-TABLE_BYTES = 2**26
-"""Pixels of one table; a larger image is alone in its own."""
 
 PLACES = ("part", "item", "number", "total")
 """Columns that say which image a row is of; see `ReadImage`."""
@@ -54,18 +52,17 @@ def file_table(columns: Columns) -> Any:
     return import_extra("pyarrow", "ray").table(columns, schema=row_schema())
 
 
-def image_tables(task: Task, most: int = TABLE_BYTES) -> Iterator[Any]:
-    """The images of a task as tables of so many bytes, an image a row.
+def image_tables(task: Task) -> Iterator[Any]:
+    """The images of a task as tables, an image a row; one that is too large is alone in its own.
 
     Args:
         task: What to read.
-        most: Bytes of the pixels of a table.
     """
     held: list[ReadImage] = []
     size = 0
     for read in read_task(task):
         coming = 0 if read.image.image is None else read.image.image.nbytes
-        if held and size + coming > most:
+        if held and size + coming > task.table_bytes:
             yield _image_table(task.part, held)
             held, size = [], 0
         held.append(read)
@@ -76,11 +73,9 @@ def image_tables(task: Task, most: int = TABLE_BYTES) -> Iterator[Any]:
 
 def _image_table(part: int, images: Sequence[ReadImage]) -> Any:
     arrow = import_extra("pyarrow", "ray")
-    pixels, shapes, boxes = [], [], []
+    shapes, boxes = [], []
     for each in (read.image for read in images):
-        whole = None if each.image is None else np.ascontiguousarray(each.image)
-        pixels.append(None if whole is None else whole.reshape(-1).data)
-        shapes.append((None, None) if whole is None else whole.shape[:2])
+        shapes.append((None, None) if each.image is None else each.image.shape[:2])
         boxes.append(None if each.boxes is None else each.boxes.ravel())
     return arrow.table({
         "part": arrow.array([part] * len(images), arrow.int64()),
@@ -94,8 +89,25 @@ def _image_table(part: int, images: Sequence[ReadImage]) -> Any:
         "height": arrow.array([height for height, _ in shapes], arrow.int32()),
         "width": arrow.array([width for _, width in shapes], arrow.int32()),
         "boxes": arrow.array(boxes, arrow.list_(arrow.float64())),
-        "pixels": arrow.array(pixels, arrow.large_binary()),
+        "pixels": _pixels([read.image.image for read in images]),
     })  # fmt: skip
+
+
+def _pixels(images: Sequence[Image | None]) -> Any:
+    """The bytes of images, one after the other, as Arrow's column; null where there is none.
+
+    Arrow itself would take longer for it than the decoder of JPEG for the image.
+    """
+    arrow = import_extra("pyarrow", "ray")
+    sizes = [0 if image is None else image.nbytes for image in images]
+    ends = np.cumsum([0, *sizes])
+    whole = np.empty(ends[-1], np.uint8)
+    for image, start, end in zip(images, ends[:-1], ends[1:], strict=True):
+        if image is not None:
+            whole[start:end] = image.reshape(-1)
+    there = np.packbits([image is not None for image in images], bitorder="little")
+    buffers = [arrow.py_buffer(each) for each in (there, ends.astype(np.int64), whole)]
+    return arrow.LargeBinaryArray.from_buffers(arrow.large_binary(), len(images), buffers)
 
 
 def _text(path: str) -> bytes:

@@ -281,7 +281,8 @@ def _areas(results: Results, notes: list[str]) -> Float64:
             "the area of all was taken from their keypoints"
         )
     x, y = results.keypoints[:, 0::3], results.keypoints[:, 1::3]
-    extents: Float64 = np.ptp(x, axis=1) * np.ptp(y, axis=1)
+    with np.errstate(over="ignore"):  # of coordinates that no image has
+        extents: Float64 = np.ptp(x, axis=1) * np.ptp(y, axis=1)
     return extents
 
 

@@ -138,6 +138,15 @@ def changes_section(changes: Changes, pictures: Pictures | None) -> Section:
         ]
         for kind in gains[0]
     ]
+    scores: list[list[html.Content]] = [
+        [what, interval_cell(before), interval_cell(after)]
+        for what, before, after in zip(
+            ("keypoints", "persons"),
+            other.calibration_errors,
+            numbers.calibration_errors,
+            strict=True,
+        )
+    ]
     images: list[list[html.Content]] = [
         [
             str(each.file_name or each.image_id),
@@ -162,7 +171,9 @@ def changes_section(changes: Changes, pictures: Pictures | None) -> Section:
             + html.heading("Kinds of keypoint errors, percent")
             + html.table(["kind", "A", "B", "B minus A"], kinds),
             html.heading("Similarity of each keypoint")
-            + html.table(["keypoint", "A", "B", "B minus A"], keypoints),
+            + html.table(["keypoint", "A", "B", "B minus A"], keypoints)
+            + html.heading("Expected calibration error of scores")
+            + html.table(["scores of", "A", "B"], scores),
         ),
     ]
     if images:

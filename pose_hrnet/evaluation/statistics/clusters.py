@@ -62,7 +62,8 @@ def cluster_labels(annotations: Path, truth: FileTruth, key: str) -> list[object
 
 def _labelled(annotations: Path, ids: list[ImageId], key: str) -> list[object]:
     lists = read_json(annotations, _Lists, "a COCO annotation file")
-    of_image = dict(_fields(lists.images, "id", key))
+    is_name = key.isprintable() and not {*key} & {*'"\\'}  # others cannot be asked for
+    of_image = dict(_fields(lists.images, "id", key)) if is_name else {}
     if of_image:
         if missing := sum(image_id not in of_image for image_id in ids):
             raise ValueError(
@@ -70,7 +71,7 @@ def _labelled(annotations: Path, ids: list[ImageId], key: str) -> list[object]:
                 "give a key that all have, or none"
             )
         return [of_image[image_id] for image_id in ids]
-    pairs = list(_fields(lists.annotations, "image_id", key))
+    pairs = list(_fields(lists.annotations, "image_id", key)) if is_name else []
     row = {image_id: at for at, image_id in enumerate(ids)}
     pairs = [(image_id, label) for image_id, label in pairs if image_id in row]
     if not pairs:

@@ -250,7 +250,7 @@ def verdict(
     if ap.value is None:
         return f"{second} and {first} cannot be compared: there is no AP", False
     if all(each.value in (None, 0) for each in differences.values.values()):
-        return f"{second} and {first} are equal in every number", False
+        return f"{second} and {first} are equal in AP, AR, PCK and OKS", False
     differs = ap.excludes_zero and p_value < ALPHA
     seeds = None if trainings is None else trainings.difference
     if seeds is not None and seeds.low is not None:
