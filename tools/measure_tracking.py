@@ -46,7 +46,7 @@ PosesOf = Callable[[Clip, Sequence[Detections]], list[Poses]]
 def main(
     coco: Annotated[Path | None, typer.Option(help="Photographs; without it, drawn.")] = None,
     model: Annotated[Path | None, typer.Option(help="What predicts poses in them.")] = None,
-    clips: Annotated[int, typer.Option(help="Of persons who cross.")] = 9,
+    clips: Annotated[int, typer.Option(help="Of persons who cross.")] = 27,
     picture: Annotated[Path | None, typer.Option(help="Draw drawn persons instead.")] = None,
 ) -> None:
     """Print two tables, or draw the picture of docs/tracking.md."""
@@ -71,7 +71,7 @@ def main(
         "crossing": crossing(layers, background, clips),
         "crossing, 8 frames/s": crossing(layers, background, clips, rate=8),
         "hidden for a second": hidden(layers, background),
-        "two behind a third": crowded(layers, background, 3),
+        "two behind a third": crowded(layers, background, 9),
     }
     played = {name: play(group, poses_of) for name, group in groups.items() if group}
     say("| clips | switches | IDF1 | HOTA | by boxes alone | IDF1 | HOTA |")

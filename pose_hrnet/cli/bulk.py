@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pose_hrnet.cli.console import RichProgress, one_sentence_errors, print_table, say
+from pose_hrnet.cli.console import (
+    RichProgress,
+    end_incomplete,
+    one_sentence_errors,
+    print_table,
+    say,
+)
 from pose_hrnet.cli.detect import (
     OTHER_WAYS,
     DetectorOption,
@@ -186,8 +192,7 @@ def bulk(
         say(sentence)
     if counts.errors > SAID:
         say(f"and {counts.errors - SAID:,} more, in the column error")
-    if counts.errors:
-        raise typer.Exit(1)
+    end_incomplete(counts.errors)
 
 
 def _for_actors(named: str) -> str:

@@ -87,6 +87,7 @@ def convert(
         ),
     ] = None,
     category: CategoryOption = None,
+    skeleton: SkeletonOption = None,
 ) -> None:
     """Bring annotations of other programs in, as COCO JSON, or out, as YOLO-pose.
 
@@ -96,7 +97,9 @@ def convert(
     """
     from pose_hrnet.data.convert.convert import convert as write_converted
 
-    done = write_converted(source, output, to=to, kind=kind, images=images, category=category)
+    done = write_converted(
+        source, output, to=to, kind=kind, images=images, category=category, skeleton=skeleton
+    )
     say(
         f"{counted(done.persons, 'person')} in {counted(done.images, 'image')}; "
         f"{', '.join(map(str, done.files))}"
@@ -204,6 +207,7 @@ def shard(
     ] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of its file names.")] = None,
     category: CategoryOption = None,
+    skeleton: SkeletonOption = None,
     size: Annotated[
         str | None,
         typer.Option(
@@ -245,13 +249,13 @@ def shard(
         )
     codec = CodecConfig() if settings is None else settings.codec
     augment = AugmentConfig() if settings is None else settings.augment
-    choice = None if settings is None else settings.data.skeleton
-    skeleton = find_skeleton(choice or sets[0].skeleton, sets[0].annotations, sets[0].category)
-    people, folder = training_persons(sets, skeleton)
+    choice = skeleton or (None if settings is None else settings.data.skeleton)
+    keypoints = find_skeleton(choice or sets[0].skeleton, sets[0].annotations, sets[0].category)
+    people, folder = training_persons(sets, keypoints)
     stored = StoredCrops(
         codec.input_wh if size is None else parse_size(size, "--size"),
         augment,
-        skeleton,
+        keypoints,
         detail=detail,
         quality=quality,
         persons_per_shard=persons,

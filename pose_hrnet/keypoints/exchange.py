@@ -20,29 +20,56 @@ class Columns(Protocol):
     """What is read of N poses of K keypoints; each as `Poses` says."""
 
     @property
-    def image_ids(self) -> NDArray[np.object_]: ...
+    def image_ids(self) -> NDArray[np.object_]:
+        """``(N,)`` of the images."""
+
     @property
-    def category_ids(self) -> NDArray[np.object_]: ...
+    def category_ids(self) -> NDArray[np.object_]:
+        """``(N,)`` of the kinds of object."""
+
     @property
-    def keypoints_image(self) -> NDArray[np.float32]: ...
+    def keypoint_names(self) -> tuple[str, ...]:
+        """K names."""
+
     @property
-    def raw_keypoints_image(self) -> NDArray[np.float32] | None: ...
+    def keypoints_image(self) -> NDArray[np.float32]:
+        """``(N, K, 2)`` x and y."""
+
     @property
-    def keypoint_scores(self) -> NDArray[np.float32]: ...
+    def keypoint_scores(self) -> NDArray[np.float32]:
+        """``(N, K)``."""
+
     @property
-    def keypoint_names(self) -> tuple[str, ...]: ...
+    def flat_keypoints(self) -> NDArray[np.float64]:
+        """``(N, 3 * K)`` x, y and score of each."""
+
     @property
-    def boxes_xyxy(self) -> NDArray[np.float32]: ...
+    def flat_raw_keypoints(self) -> NDArray[np.float64] | None:
+        """``(N, 3 * K)`` the same, as they were before smoothing."""
+
     @property
-    def scores(self) -> NDArray[np.float32]: ...
+    def smoothing(self) -> str | None:
+        """By which filter they were smoothed."""
+
     @property
-    def track_ids(self) -> NDArray[np.int64] | None: ...
+    def boxes_xyxy(self) -> NDArray[np.float32]:
+        """``(N, 4)`` left, top, right, bottom."""
+
     @property
-    def frame_index(self) -> NDArray[np.int64] | None: ...
+    def scores(self) -> NDArray[np.float32]:
+        """``(N,)`` of the poses."""
+
     @property
-    def time_s(self) -> NDArray[np.float64] | None: ...
+    def track_ids(self) -> NDArray[np.int64] | None:
+        """``(N,)`` of the persons of a video."""
+
     @property
-    def smoothing(self) -> str | None: ...
+    def frame_index(self) -> NDArray[np.int64] | None:
+        """``(N,)`` of the frames of a video."""
+
+    @property
+    def time_s(self) -> NDArray[np.float64] | None:
+        """``(N,)`` seconds from the start of a video."""
 
 
 def coco_results(poses: Columns, file_name: str | None) -> list[dict[str, Any]]:
@@ -51,7 +78,7 @@ def coco_results(poses: Columns, file_name: str | None) -> list[dict[str, Any]]:
     Raises:
         ValueError: If a number is not finite.
     """
-    keypoints = flat_keypoints(poses.keypoints_image, poses.keypoint_scores)
+    keypoints, raw = poses.flat_keypoints, poses.flat_raw_keypoints
     wrong = np.flatnonzero(~(np.isfinite(keypoints).all(axis=1) & np.isfinite(poses.scores)))
     if len(wrong):
         raise ValueError(
@@ -70,8 +97,7 @@ def coco_results(poses: Columns, file_name: str | None) -> list[dict[str, Any]]:
         "box": few_digits(_boxes_around(corners)).tolist(),
         **_of_video(poses),
     }
-    if poses.raw_keypoints_image is not None:
-        raw = flat_keypoints(poses.raw_keypoints_image, poses.keypoint_scores)
+    if raw is not None:
         columns |= {"raw_keypoints": raw.tolist(), "smoothing": [poses.smoothing] * len(raw)}
     named = {} if file_name is None else {"file_name": file_name}
     rows = zip(*columns.values(), strict=True)
@@ -132,18 +158,6 @@ def supervision_keypoints(poses: Columns) -> Any:
         detection_confidence=poses.scores,
         class_id=np.zeros(len(poses.scores), int),
     )
-
-
-def flat_keypoints(
-    keypoints_image: NDArray[np.float32], keypoint_scores: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    """``(N, 3 * K)`` x, y and score of each keypoint, as COCO's results have them.
-
-    In the fewest digits: what is scored is what is written.
-    """
-    n, k = keypoint_scores.shape
-    triples = np.concatenate([keypoints_image, keypoint_scores[..., None]], axis=2)
-    return few_digits(triples.reshape(n, 3 * k))
 
 
 def _of_video(poses: Columns) -> dict[str, list[Any]]:

@@ -21,8 +21,8 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pose_hrnet.keypoints import exchange
 from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.system.files import few_digits
 from pose_hrnet.system.text import counted
 
 ImageId: TypeAlias = int | str
@@ -319,7 +319,9 @@ class Poses:
         Raises:
             ValueError: If a number is not finite: no evaluation could read it.
         """
-        return exchange.coco_results(self, file_name)
+        from pose_hrnet.keypoints.exchange import coco_results
+
+        return coco_results(self, file_name)
 
     def to_json(self) -> str:
         """A JSON list of persons: image_id, score, box_xyxy, and keypoints {name: [x, y, score]}.
@@ -327,7 +329,9 @@ class Poses:
         Of frames, also track_id, frame_index, time_s. Image pixels to two decimals, scores to
         four.
         """
-        return exchange.json_text(self)
+        from pose_hrnet.keypoints.exchange import json_text
+
+        return json_text(self)
 
     def to_dataframe(self) -> Any:
         """A pandas DataFrame with a row for each keypoint of each person.
@@ -338,7 +342,9 @@ class Poses:
         Raises:
             ValueError: If pandas is not installed.
         """
-        return exchange.dataframe(self)
+        from pose_hrnet.keypoints.exchange import dataframe
+
+        return dataframe(self)
 
     def to_supervision(self) -> Any:
         """A ``supervision.KeyPoints`` of the persons.
@@ -346,12 +352,29 @@ class Poses:
         Raises:
             ValueError: If supervision is not installed.
         """
-        return exchange.supervision_keypoints(self)
+        from pose_hrnet.keypoints.exchange import supervision_keypoints
+
+        return supervision_keypoints(self)
 
     @property
     def flat_keypoints(self) -> Float64:
-        """``(N, 3 * K)``, as of `pose_hrnet.keypoints.exchange.flat_keypoints`."""
-        return exchange.flat_keypoints(self.keypoints_image, self.keypoint_scores)
+        """``(N, 3 * K)`` x, y and score of each keypoint, as COCO's results have them.
+
+        In the fewest digits: what is scored is what is written.
+        """
+        return _flat(self.keypoints_image, self.keypoint_scores)
+
+    @property
+    def flat_raw_keypoints(self) -> Float64 | None:
+        """``(N, 3 * K)`` as `flat_keypoints`, before smoothing; None: they are not smoothed."""
+        raw = self.raw_keypoints_image
+        return None if raw is None else _flat(raw, self.keypoint_scores)
+
+
+def _flat(keypoints_image: Float32, keypoint_scores: Float32) -> Float64:
+    n, k = keypoint_scores.shape
+    triples = np.concatenate([keypoints_image, keypoint_scores[..., None]], axis=2)
+    return few_digits(triples.reshape(n, 3 * k))
 
 
 def _fill_categories(columns: People | Poses, count: int) -> None:

@@ -152,6 +152,7 @@ WRITERS = [
     ["compare", "x", "y", "--annotations", "x", "-o"],
     ["track", "x", "-o"],
     ["runs", "x", "--html"],
+    ["bulk", "x", "-o"],
     ["benchmark", "--json"],
     ["benchmark", "--markdown"],
 ]

@@ -15,6 +15,7 @@ from scipy.io import savemat
 from pose_hrnet.data.convert.convert import convert, format_of
 from pose_hrnet.data.people import read_annotations
 from pose_hrnet.keypoints.skeleton import COCO17
+from tests.helpers.builders import make_people, write_annotations, write_images
 from tests.helpers.command_line import run_here
 
 
@@ -179,6 +180,29 @@ def test_lsp_and_its_extended_set(tmp_path):
     keypoints = np.reshape([row["keypoints"] for row in read["annotations"]], (5, 14, 3))
     np.testing.assert_array_equal(keypoints[..., 2], 2 * joints[2].T)  # 1 says labelled
     assert not keypoints[keypoints[..., 2] == 0].any()
+
+
+@pytest.mark.parametrize("missing", ["categories", "keypoints"])
+def test_keypoints_that_a_coco_file_does_not_name(tmp_path, missing):
+    path = write_annotations(make_people(4), tmp_path / "people.json")
+    said = content(path)
+    del (said if missing == "categories" else said["categories"][0])[missing]
+    path.write_text(json.dumps(said))
+    _, error = run_here("data", "convert", path, "--output", tmp_path / "out", code=2)
+    assert "choose a skeleton" in error
+    run_here("data", "convert", path, "--output", tmp_path / "out", "--skeleton", "coco17")
+    read = content(tmp_path / "out/annotations.json")
+    assert read["categories"][0]["keypoints"] == list(COCO17.keypoint_names)
+    assert [row["keypoints"] for row in read["annotations"]] == [
+        row["keypoints"] for row in said["annotations"]
+    ]
+    with pytest.raises(ValueError, match="annotation 1 has 51 keypoint values; expected 48"):
+        convert(path, tmp_path / "other", skeleton="mpii16")
+    write_images(make_people(4), tmp_path / "images")
+    shards = ("data", "shard", "--annotations", path, "--images", tmp_path / "images", "--size",
+              "64x32", "--workers", 1, "--output", tmp_path / "shards")  # fmt: skip
+    run_here(*shards, code=2)
+    run_here(*shards, "--skeleton", "coco17")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300, -1e12])

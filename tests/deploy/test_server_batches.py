@@ -306,13 +306,14 @@ def test_a_decoder_that_hangs_is_left_alone(monkeypatch):
         await late.task
         assert late.status == 503
         monkeypatch.undo()
+        decoders.seconds = PATIENT
         let.set()
         await until(lambda: not decoders.stuck)
         well = Client(server.app, picture())
         await well.task
         assert well.status == 200
 
-    with serving(tiny_estimator(), limits=Limits(decode_seconds=0.05)) as server:
+    with serving(tiny_estimator(), limits=Limits(decode_seconds=1.0)) as server:
         asyncio.run(scenario(server))
 
 

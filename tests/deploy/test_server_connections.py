@@ -21,11 +21,23 @@ HEAD = b"POST /v1/poses HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\
 
 
 @pytest.fixture(scope="module")
-def port():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(connection, "HEAD_SECONDS", 0.3)
-        with serving(tiny_estimator()) as server, listening(server) as port:
-            yield port
+def server():
+    with serving(tiny_estimator()) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def port(server):
+    with listening(server) as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def hasty(server):
+    """The port of a server that waits for no head for long."""
+    with pytest.MonkeyPatch.context() as patch, listening(server) as port:
+        patch.setattr(connection, "HEAD_SECONDS", 1.0)
+        yield port
 
 
 def whole(data, *more):
@@ -51,9 +63,9 @@ def status_of(answer):
     ],
 )
 @pytest.mark.parametrize("leaves", [True, False])
-def test_half_a_request_is_let_go(port, data, leaves):
-    said(port, data, leaves=leaves or b"\r\n\r\n" in data)  # a body may take longer than a head
-    assert status_of(said(port, whole(picture()))) == 200
+def test_half_a_request_is_let_go(hasty, data, leaves):
+    said(hasty, data, leaves=leaves or b"\r\n\r\n" in data)  # a body may take longer than a head
+    assert status_of(said(hasty, whole(picture()))) == 200
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pose_hrnet.deploy.server.limits import Limits
 from tests.fuzz.requests import attack
 from tests.helpers.serving import JPEG, listening, picture, serving, tiny_estimator
 
-LIMITS = Limits(max_pixels=8_000_000, body_seconds=2.0)
+LIMITS = Limits(max_pixels=8_000_000, body_seconds=3.0)
 AT_ONCE = 8
 
 
@@ -22,7 +22,7 @@ AT_ONCE = 8
     "seeds", [range(60), pytest.param(range(60, 560), marks=pytest.mark.slow)], ids=["60", "500"]
 )
 def test_hostile_requests_leave_it_answering(seeds, monkeypatch, caplog):
-    monkeypatch.setattr(connection, "HEAD_SECONDS", 1.0)
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 2.0)
     good = picture()
     with serving(tiny_estimator(), limits=LIMITS) as server, listening(server) as port:
         address = f"http://127.0.0.1:{port}"

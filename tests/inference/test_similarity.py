@@ -7,7 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pose_hrnet.inference.video.similarity import moved, similarities, within_reach
+from pose_hrnet.inference.video.similarity import (
+    expected_elsewhere,
+    moved,
+    not_repeated,
+    similarities,
+    within_reach,
+)
 from pose_hrnet.inference.video.tracker import Track
 from tests.helpers.motion import poses_at, standing
 
@@ -65,3 +71,35 @@ def test_motion_is_that_of_most_keypoints():
     every = np.ones(17, bool)
     assert moved(before, after, every).tolist() == pytest.approx([3, -2], abs=1e-4)
     assert moved(before, after, np.arange(17) < 5) is None
+
+
+def seen_twice():
+    """Somebody in front, and somebody behind in whose box the left half of the first is seen."""
+    front, behind = standing(100, 0.9), standing(130, 0.5)
+    behind.keypoints[1::2] = front.keypoints[1::2]
+    return [front, behind]
+
+
+def test_keypoints_at_the_place_of_a_better_pose_are_not_its_own():
+    own = not_repeated(poses_at(seen_twice()))
+    assert own[0].all()
+    assert own[1].tolist() == [k % 2 == 0 for k in range(17)]
+    assert not_repeated(poses_at(seen_twice()[::-1]))[1].all()
+    assert not_repeated(poses_at([])).shape == (0, 17)
+
+
+def test_keypoints_that_another_track_expects_are_not_its_own():
+    """Also where that one has no pose, and whatever the scores say."""
+    front, behind = seen_twice()
+    poses = poses_at([replace(behind, score=0.99)])
+    elsewhere = expected_elsewhere([seen(130), seen(100)], poses, [0], 0.04)
+    assert elsewhere.tolist() == [[k % 2 == 1 for k in range(17)]]
+    assert not expected_elsewhere([seen(130), seen(400)], poses, [0], 0.04).any()
+    assert not expected_elsewhere([seen(100), seen(130)], poses_at([front]), [0], 0.04).any()
+
+
+def test_keypoints_that_are_not_its_own_do_not_count():
+    poses = poses_at(seen_twice()[1:])
+    own = np.arange(17)[None] % 2 == 0
+    assert similarities([seen(130)], poses, 0.04)[1] < 0.8
+    assert similarities([seen(130)], poses, 0.04, own)[1] == 1

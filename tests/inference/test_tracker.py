@@ -81,6 +81,38 @@ def test_keypoints_tell_persons_apart_whose_boxes_are_the_same():
         assert tracker.update(crossing, 0.12).track_ids.tolist() == expected
 
 
+def test_who_is_behind_keeps_own_keypoints_where_the_model_sees_who_is_in_front():
+    """In both boxes: else the two would be the same to whatever comes next."""
+    front, behind = standing(100), standing(130, 0.8)
+    tracker = Tracker()
+    for number in range(3):
+        tracker.update(poses_at([front, behind]), number * 0.04)
+    again = replace(behind, keypoints=front.keypoints, score=0.5)
+    for number in range(3, 12):
+        tracked = tracker.update(poses_at([front, again]), number * 0.04)
+        assert tracked.track_ids.tolist() == [1, 2]
+    first, second = sorted(tracker.tracks, key=lambda track: track.id)
+    np.testing.assert_allclose(first.keypoints_image, front.keypoints, atol=1)
+    np.testing.assert_allclose(second.keypoints_image, behind.keypoints, atol=3)
+    alone = tracker.update(poses_at([replace(front, box=standing(115).box)]), 12 * 0.04)
+    assert alone.track_ids.tolist() == [1]
+
+
+def test_keypoints_that_come_back_are_no_motion():
+    """What was expected of them meanwhile was off: they did not go from there in one frame."""
+    front, behind = standing(100), standing(130, 0.8)
+    tracker = Tracker()
+    for number in range(3):
+        tracker.update(poses_at([front, behind]), number * 0.04)
+    again = replace(behind, keypoints=front.keypoints, score=0.5)
+    for number in range(3, 12):
+        tracker.update(poses_at([front, again]), number * 0.04)
+    back = replace(behind, keypoints=behind.keypoints + np.float32((15, 0)))
+    tracker.update(poses_at([front, back]), 12 * 0.04)
+    (track,) = (each for each in tracker.tracks if each.id == 2)
+    assert abs(track.motion.state[:2, 1]).max() < 20  # pixels per second
+
+
 def test_bad_frames_are_refused():
     tracker = Tracker()
     tracker.update(poses_at([standing(10)]), 1.0)

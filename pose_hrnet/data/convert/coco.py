@@ -14,21 +14,25 @@ from pose_hrnet.data.convert.labelled import (
     LabelledSet,
     Person,
     box_around,
-    check_names,
     safe_name,
     told,
 )
+from pose_hrnet.data.convert.labelled import check_names as check_image_names
 from pose_hrnet.data.formats.coco import AnnotationFile, read_coco
+from pose_hrnet.data.formats.persons import check_names
 from pose_hrnet.data.formats.rows import LARGEST
-from pose_hrnet.data.formats.skeletons import category_row, skeleton_of
+from pose_hrnet.data.formats.skeletons import category_row, find_skeleton, skeleton_of
 
 
-def read_coco_set(path: Path, category: str | int | None = None) -> LabelledSet:
+def read_coco_set(
+    path: Path, category: str | int | None = None, skeleton: str | None = None
+) -> LabelledSet:
     """The persons of an annotation file; crowds are left out, which is told.
 
     Args:
         path: The file.
         category: As `AnnotationFile.category` takes it.
+        skeleton: As `find_skeleton` takes it; None: the keypoints that the category names.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -38,8 +42,12 @@ def read_coco_set(path: Path, category: str | int | None = None) -> LabelledSet:
     if file.problems:
         raise ValueError(f"{path}: {file.problems[0].sentence}; correct it")
     chosen = file.category(category)
-    skeleton = skeleton_of(chosen, path)
-    persons = _persons(file, list(chosen.ids), skeleton.num_keypoints)
+    if skeleton is None:
+        own = skeleton_of(chosen, path)
+    else:
+        own = find_skeleton(skeleton, path, category)
+        check_names(chosen, own, path)
+    persons = _persons(file, list(chosen.ids), own.num_keypoints)
     images = tuple(
         LabelledImage(
             safe_name(name, path),
@@ -50,14 +58,14 @@ def read_coco_set(path: Path, category: str | int | None = None) -> LabelledSet:
             zip(file.images.file_names, file.images.sizes_wh, strict=True)
         )
     )
-    check_names(images, path)
+    check_image_names(images, path)
     return LabelledSet(
         "annotations",
-        skeleton.keypoint_names,
+        own.keypoint_names,
         images,
         tuple(file.names_of(chosen).values()),
-        skeleton.links,
-        skeleton.flip_pairs,
+        own.links,
+        own.flip_pairs,
     )
 
 

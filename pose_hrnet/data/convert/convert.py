@@ -73,6 +73,7 @@ def convert(
     kind: ForeignFormat | None = None,
     images: Path | None = None,
     category: str | int | None = None,
+    skeleton: str | None = None,
 ) -> Converted:
     """Write annotations in another format; nothing that is there is written over.
 
@@ -89,6 +90,8 @@ def convert(
         images: Folder of the images: sizes that the source does not say are read from them. An
             image that is needed and cannot be read is left out, and told.
         category: Of COCO annotations, as `AnnotationFile.category` takes it.
+        skeleton: Of COCO annotations, which need not name their keypoints then; as
+            `find_skeleton` takes it.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -96,7 +99,7 @@ def convert(
         ValueError: If a file is faulty, or of no known format, or no image can be read.
     """
     kind = kind or format_of(source)
-    sets, copied = _read(source, kind, category), dict[str, Path]()
+    sets, copied = _read(source, kind, category, skeleton), dict[str, Path]()
     if images is not None and kind != "yolo":
         sets = [with_sizes(each, images, all_read=to == "yolo") for each in sets]
         copied = _images(sets, images) if to == "yolo" else {}
@@ -106,8 +109,8 @@ def convert(
         texts = _yolo_files(sets, source)
     else:
         texts = {f"{each.name}.json": encode_json(coco_content(each)) for each in sets}
-        if (skeleton := _skeleton(sets[0])) is not None:
-            texts[SKELETON] = skeleton
+        if (described := _skeleton(sets[0])) is not None:
+            texts[SKELETON] = described
     for name in (*texts, *copied):
         if (output / name).exists() or (output / name).is_symlink():
             raise FileExistsError(
@@ -159,11 +162,17 @@ def format_of(source: Path) -> ForeignFormat:
     return _SUFFIXES[suffix]
 
 
-def _read(source: Path, kind: ForeignFormat, category: str | int | None) -> list[LabelledSet]:
+def _read(
+    source: Path, kind: ForeignFormat, category: str | int | None, skeleton: str | None
+) -> list[LabelledSet]:
+    if skeleton is not None and kind != "coco":
+        raise ValueError(
+            f"--skeleton is for COCO's annotations, and {source} is of {kind}; leave it out"
+        )
     if kind == "yolo":
         return read_yolo(source)
     if kind == "coco":
-        return [read_coco_set(source, category)]
+        return [read_coco_set(source, category, skeleton)]
     if kind == "cvat" and source.suffix.lower() == ".zip":
         return read_cvat_zip(source, category)
     if kind == "cvat" and source.suffix.lower() == ".json":

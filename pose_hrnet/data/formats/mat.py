@@ -41,7 +41,7 @@ class _Head:
 
 
 def read_matrices(path: Path, names: Iterable[str], expected: str) -> dict[str, Float64]:
-    """Matrices of a ``.mat``, in the shapes that they have there.
+    """Matrices of a ``.mat``: ``(rows, columns)``, or of as many sides as they have there.
 
     Args:
         path: The file.

@@ -30,7 +30,8 @@ class LiveSource:
 
     Attributes:
         dropped: Frames that came and were not taken, as there were newer ones.
-        latency: Seconds from the arrival of the last frame that was taken to when it was taken.
+        latency: Seconds from the arrival of the last frame that was taken to when it was taken,
+            and by how much it was late, if the stream has a clock.
 
     Raises:
         VideoError: If it cannot be opened.
@@ -81,19 +82,18 @@ class LiveSource:
     def _frames(self) -> Iterator[Frame]:
         due = given = 0
         while (taken := self._newest.take(self._asked)) is not None:
-            index, arrived, image = taken
-            time_s = arrived - self._newest.began_s
+            index, time_s = taken.number, taken.came_s - self._newest.began_s
             if self.window.is_over(time_s):
                 break
             if index < due or time_s < self.window.start_s:
                 continue  # left out on purpose
             due = index + self.window.every
-            self.latency = self._clock() - arrived
+            self.latency = self._clock() - taken.came_s + taken.late_s
             if self.latency > self._limits.max_latency:
                 self._old += 1
                 continue
             given += 1
-            yield Frame(index, time_s, rgb(image))
+            yield Frame(index, time_s, rgb(taken.image))
         self.close()
         self._conclude(given)
 

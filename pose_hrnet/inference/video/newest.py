@@ -10,10 +10,12 @@ import atexit
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from statistics import fmean, median
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 
@@ -57,6 +59,22 @@ class Limits:
     patience: float = 30.0
 
 
+class Taken(NamedTuple):
+    """A frame.
+
+    Attributes:
+        number: Of those that came since `Newest.begin`.
+        came_s: When it came, seconds.
+        late_s: How much longer it was on its way than others, seconds; 0 where that is not known.
+        image: As OpenCV has it.
+    """
+
+    number: int
+    came_s: float
+    late_s: float
+    image: Any
+
+
 class Newest:
     """Takes frames as they come, from now on, and opens the source anew when it stalls.
 
@@ -98,7 +116,7 @@ class Newest:
         self.began_s, self._last_s = 0.0, clock()
         self.has_ended = False
         self.failure: Exception | None = None
-        self._frame: tuple[int, float, Any] | None = None
+        self._frame: Taken | None = None
         self._change = threading.Condition()
         self._closing = threading.Event()
         # A daemon: a driver that hangs must not keep the program.
@@ -111,17 +129,14 @@ class Newest:
         with self._change:
             self.arrived = self.dropped = 0
             if self._frame is not None:
-                _, came_s, image = self._frame
-                self.arrived, self.began_s, self._frame = 1, came_s, (0, came_s, image)
+                self._frame = self._frame._replace(number=0)
+                self.arrived, self.began_s = 1, self._frame.came_s
 
-    def take(self, asked: Callable[[], object]) -> tuple[int, float, Any] | None:
-        """The newest frame, once there is one that was not given.
+    def take(self, asked: Callable[[], object]) -> Taken | None:
+        """The newest frame, once there is one that was not given; None at the end.
 
         Args:
             asked: Whether to wait no longer.
-
-        Returns:
-            Its number, when it came, and the image as OpenCV has it; None at the end.
         """
         with self._change:
             while self._frame is None:
@@ -162,9 +177,9 @@ class Newest:
     def _read_all(self, capture: Capture) -> None:
         """Until the source gives no more, or falls behind its own clock."""
         least, late = float("inf"), 0
-        has_clock = self._has_clock(capture)
+        waits: deque[float] = deque(maxlen=_MOST_LAG_FRAMES)
         while not self._closing.is_set():
-            read, image = False, None
+            asked, read, image = self._clock(), False, None
             with quiet(), suppress(cv2.error):
                 read, image = capture.read()
             if not read or image is None:
@@ -172,32 +187,38 @@ class Newest:
                     log.warning("%s: no frame comes; it is opened anew", self.name)
                 return
             now = self._clock()
-            stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            if stamp > 0 and has_clock:
+            waits.append(now - asked)
+            stamp, late_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000, 0.0
+            if stamp > 0:
                 # What the source sent earlier than it came, beyond the least of all frames,
                 # has waited on its way.
                 least = min(least, now - stamp)
-                late = late + 1 if now - stamp - least > self.limits.max_latency else 0
-            self._put(now, image)
+                late_s = now - stamp - least
+                late = late + 1 if late_s > self.limits.max_latency else 0
+            counts = self._counts(capture)
+            self._put(now, 0.0 if counts else late_s, image)
             if late > _MOST_LAG_FRAMES:
+                if counts and median(waits) > 0.5 * fmean(waits):
+                    least, late = now - stamp, 0  # it sends fewer, and each is waited for
+                    continue
                 log.warning("%s: frames come late; it is opened anew without them", self.name)
                 return
 
-    def _has_clock(self, capture: Capture) -> bool:
-        """Whether frames say when they were sent.
+    def _counts(self, capture: Capture) -> bool:
+        """Whether frames do not say when they were sent.
 
-        Pictures one after the other over HTTP do not: FFmpeg counts them, 25 in a second,
+        So it is with pictures one after the other over HTTP: FFmpeg counts them, 25 in a second,
         whatever the camera does.
         """
         over_http = str(self._address).startswith(("http:", "https:"))
-        return not (over_http and capture.get(cv2.CAP_PROP_FOURCC) == _MOTION_JPEG)
+        return over_http and capture.get(cv2.CAP_PROP_FOURCC) == _MOTION_JPEG
 
-    def _put(self, now: float, image: Any) -> None:
+    def _put(self, now: float, late_s: float, image: Any) -> None:
         with self._change:
             self._last_s = now
             self.began_s = self.began_s if self.arrived else now
             self.dropped += self._frame is not None
-            self._frame = (self.arrived, now, image)
+            self._frame = Taken(self.arrived, now, late_s, image)
             self.arrived += 1
             self._change.notify_all()
 

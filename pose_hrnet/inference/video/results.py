@@ -6,7 +6,7 @@ One row at least for every frame: where nobody is, it has no keypoints.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from io import StringIO
 from pathlib import Path
@@ -78,7 +78,7 @@ class VideoFiles:
         self._stem, self._file_name, self._skeleton = stem, in_utf8(file_name), skeleton
         self._paths = result_paths(output, stem, formats)
         self._results = GrowingFile(self._paths["json"], b"[", b"]")
-        self._table = GrowingFile(self._paths["csv"], _line(COLUMNS))
+        self._table = GrowingFile(self._paths["csv"], _lines([COLUMNS]))
         self._begun = False
         self._orders = [name for name in formats if name != "parquet"]
         for name in self._orders:
@@ -99,7 +99,7 @@ class VideoFiles:
         encoded = b",\n".join(encode_json(row) for row in rows)
         self._results.add((b",\n" if self._begun else b"") + encoded)
         self._begun = True
-        self._table.add(b"".join(map(_line, _table_rows(frame, self._skeleton))))
+        self._table.add(_lines(_table_rows(frame, self._skeleton)))
         for name in self._orders:
             self._write_openpose(name, frame)
         if "parquet" in self._paths:
@@ -161,17 +161,19 @@ def _table_rows(frame: PosedFrame, skeleton: Skeleton) -> Iterator[Sequence[str]
     poses, when = frame.poses, (str(frame.index), f"{frame.time_s:.6f}")
     if not len(poses):
         yield [*when, *[""] * (len(COLUMNS) - 2)]
-    raw = poses.raw_keypoints_image
-    for person in range(len(poses)):
+    points = poses.keypoints_image.tolist()
+    raw = None if poses.raw_keypoints_image is None else poses.raw_keypoints_image.tolist()
+    scores, wholes = poses.keypoint_scores.tolist(), poses.scores.tolist()
+    for person, whole in enumerate(wholes):
         track = "" if poses.track_ids is None else str(poses.track_ids[person])
+        of_person = [*when, track, str(person)]
         for k, name in enumerate(skeleton.keypoint_names):
-            numbers = *poses.keypoints_image[person, k], poses.keypoint_scores[person, k]
-            values = [f"{v:.4f}" for v in (*numbers, poses.scores[person])]
-            before = ["", ""] if raw is None else [f"{v:.4f}" for v in raw[person, k]]
-            yield [*when, track, str(person), name, *values, *before]
+            values = [f"{v:.4f}" for v in (*points[person][k], scores[person][k], whole)]
+            before = ["", ""] if raw is None else [f"{v:.4f}" for v in raw[person][k]]
+            yield [*of_person, name, *values, *before]
 
 
-def _line(cells: Sequence[str]) -> bytes:
+def _lines(rows: Iterable[Sequence[str]]) -> bytes:
     text = StringIO(newline="")
-    csv.writer(text).writerow(cells)
+    csv.writer(text).writerows(rows)
     return text.getvalue().encode()

@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from pose_hrnet.inference.video.motion import BoxMotion
-from pose_hrnet.inference.video.similarity import moved, similarities, within_reach
+from pose_hrnet.inference.video.similarity import (
+    Bools,
+    expected_elsewhere,
+    moved,
+    not_repeated,
+    similarities,
+    within_reach,
+)
 from pose_hrnet.keypoints.records import SEEN_SCORE, Float32, Float64, Poses
 
 UNCONFIRMED = -1
@@ -42,6 +49,7 @@ class Track:
         score: Of the pose then.
         usual_score: The best of late: what falls below it is hidden in part.
         row: Of the poses of the frame in which it was last seen.
+        own: ``(K,)`` keypoints that were this person's then; others are where they were expected.
     """
 
     id: int
@@ -51,6 +59,7 @@ class Track:
     score: float
     usual_score: float
     row: int
+    own: Bools
 
     @classmethod
     def begun(cls, poses: Poses, row: int, time_s: float) -> Track:
@@ -58,7 +67,8 @@ class Track:
         points, scores = poses.keypoints_image[row], poses.keypoint_scores[row]
         score = float(poses.scores[row])
         motion = BoxMotion(poses.boxes_xyxy[row].astype(np.float64), time_s)
-        return cls(UNCONFIRMED, motion, points, scores, score, score, row)
+        own = np.ones(len(scores), bool)
+        return cls(UNCONFIRMED, motion, points, scores, score, score, row, own)
 
     @property
     def seen_s(self) -> float:
@@ -72,23 +82,31 @@ class Track:
         share = (self.keypoints_image - low) / np.maximum(high - low, 1e-6)
         return new_low + share * (new_high - new_low)
 
-    def see(self, poses: Poses, row: int, time_s: float, *, keypoints: bool) -> None:
+    def see(self, poses: Poses, row: int, time_s: float, own: Bools) -> None:
         """Take in the pose that is this track's in a frame.
 
         A low score, for this person, says that something is in front, which pulls box and
-        keypoints to itself: they are trusted by the square of it.
+        keypoints to itself: they are trusted by the square of it. Keypoints that are somebody
+        else's are left where they are expected.
+
+        Args:
+            poses: Of the frame.
+            row: This track's.
+            time_s: Of the frame, seconds.
+            own: ``(K,)`` keypoints that are this person's.
         """
         self.score = float(poses.scores[row])
         faded = self.usual_score * 0.5 ** ((time_s - self.seen_s) / _USUAL_S)
         self.usual_score = max(self.score, faded)
         sure = (self.score / self.usual_score) ** 2 if self.usual_score > 0 else 1.0
-        points, scores = poses.keypoints_image[row], poses.keypoint_scores[row]
-        by = None
-        if keypoints:
-            both_seen = np.minimum(self.keypoint_scores, scores) >= SEEN_SCORE
-            by = moved(self.keypoints_image, points, both_seen)
+        points = np.where(own[:, None], poses.keypoints_image[row], self.keypoints_at(time_s))
+        points = points.astype(np.float32)
+        scores = np.where(own, poses.keypoint_scores[row], self.keypoint_scores)
+        both_seen = np.minimum(self.keypoint_scores, scores) >= SEEN_SCORE
+        by = moved(self.keypoints_image, points, both_seen & own & self.own)
         self.motion.update(poses.boxes_xyxy[row].astype(np.float64), time_s, by, sure)
-        self.keypoints_image, self.keypoint_scores, self.row = points, scores, row
+        self.keypoints_image, self.keypoint_scores = points, scores
+        self.row, self.own = row, own
 
 
 class Tracker:
@@ -152,6 +170,7 @@ class Tracker:
         """
         self._check(poses, time_s)
         self.time_s, self.first_hits = time_s, {}
+        self._own = not_repeated(poses)
         alive = [t for t in self.tracks if time_s - t.seen_s <= self.max_unseen]
         confirmed = [track for track in alive if track.id != UNCONFIRMED]
         tentative = [track for track in alive if track.id == UNCONFIRMED]
@@ -164,11 +183,12 @@ class Tracker:
         back, left, new = _paired(left, new, within_reach(left, poses[new], time_s), 0.6)
         ids = np.full(len(poses), UNCONFIRMED, np.int64)
         hits = [*first, *weak, *again, *back]
-        for track, row in hits:
+        others = self._whose(hits, left, poses)
+        for (track, row), elsewhere in zip(hits, others, strict=True):
             if track.id == UNCONFIRMED:
                 track.id, self._next_id = self._next_id, self._next_id + 1
                 self.first_hits[track.row] = track.id
-            track.see(poses, row, time_s, keypoints=self.keypoints)
+            track.see(poses, row, time_s, ~elsewhere)
             ids[row] = track.id
         begun = [Track.begun(poses, int(row), time_s) for row in new]
         self.tracks = [*(track for track, _ in hits), *left, *begun]
@@ -186,13 +206,23 @@ class Tracker:
                 "leave such persons out"
             )
 
+    def _whose(
+        self, hits: Sequence[tuple[Track, int]], left: Sequence[Track], poses: Poses
+    ) -> Bools:
+        """``(hits, K)`` keypoints that are not their track's, or are not looked at."""
+        shape = (len(hits), poses.keypoint_scores.shape[1])
+        if not self.keypoints or not hits:
+            return np.full(shape, not self.keypoints)
+        known = [*(track for track, _ in hits), *left]
+        return expected_elsewhere(known, poses, [row for _, row in hits], self.time_s)
+
     def _match(
         self, tracks: Sequence[Track], poses: Poses, rows: Rows, least: float
     ) -> tuple[list[tuple[Track, int]], list[Track], Rows]:
         """Pairs of tracks and rows, tracks that are left, and rows that are left."""
         if not tracks or not len(rows):
             return [], list(tracks), rows
-        iou, oks = similarities(tracks, poses[rows], self.time_s)
+        iou, oks = similarities(tracks, poses[rows], self.time_s, self._own[rows])
         if not self.keypoints:
             oks = iou
         possible = np.maximum(iou, oks) >= least
