@@ -93,7 +93,7 @@ def serve(
         int, typer.Option(min=1, max=170, help="Of an image.")
     ] = SERVED_MEGAPIXELS,
     max_images: Annotated[
-        int, typer.Option(min=1, max=1000, help="Of a request.")
+        int, typer.Option(min=1, max=1000, help="Of a request, and no more than may wait.")
     ] = SERVED_IMAGES,
     save: Annotated[
         Path | None,
@@ -145,7 +145,7 @@ def serve(
         Limits(
             max_body_bytes=max_body_mb * 10**6,
             max_pixels=max_megapixels * 10**6,
-            max_images=max_images,
+            max_images=min(max_images, max_queue),
             max_queue=max_queue,
         ),
         max_batch=max_batch,

@@ -11,7 +11,7 @@ from dataclasses import fields
 import pytest
 
 from pose_hrnet.deploy.server.batcher import Batcher, Lane
-from pose_hrnet.deploy.server.limits import Limits, Room
+from pose_hrnet.deploy.server.limits import Limits
 from pose_hrnet.inference.estimator import PoseEstimator
 from pose_hrnet.inference.model import PoseModel
 from tests.helpers.serving import picture, serving, tiny_estimator
@@ -246,36 +246,6 @@ def test_closing_runs_what_is_there(made):
         batcher.submit("work", ["b"])
 
 
-def test_room_is_given_in_order_and_given_back():
-    async def scenario():
-        room, order = Room(10), []
-
-        async def guest(name, size, leave):
-            async with room.taking(size):
-                order.append(name)
-                await leave.wait()
-
-        leave = {name: asyncio.Event() for name in "abcd"}
-        sizes = {"a": 6, "b": 8, "c": 1, "d": 1000}
-        tasks = {}
-        for name in "abcd":
-            tasks[name] = asyncio.ensure_future(guest(name, sizes[name], leave[name]))
-            await asyncio.sleep(0)
-        assert (order, room.taken) == (["a"], 6)  # c is small, but came after b
-        tasks["b"].cancel()
-        leave["a"].set()
-        await tasks["a"]
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        assert (order, room.taken) == (["a", "c"], 1)
-        leave["c"].set()
-        leave["d"].set()
-        await asyncio.gather(tasks["c"], tasks["d"])
-        assert (order, room.taken) == (["a", "c", "d"], 0)
-
-    asyncio.run(scenario())
-
-
 class Client:
     """A client of an ASGI application, who can send piece by piece, and go away."""
 
@@ -342,7 +312,7 @@ def test_crops_of_many_requests_share_a_pass_and_a_client_that_left_costs_none()
         await asyncio.gather(first.task, *(client.task for client in others))
         assert [client.status for client in (first, *others)] == [200] * 4
         assert [len(batch) for batch in model.batches] == [1, 3]
-        house = server.house
+        house = server.admission
         assert house.images == house.pixels.taken == house.body_bytes == house.crops.taken == 0
         assert b"pose_clients_gone_total 1.0" in server.metrics.text()
 
@@ -379,35 +349,46 @@ def test_someone_who_leaves_in_the_middle_of_his_body_is_no_error():
         client = Client(server.app, picture()[:10], ends=False)
         client.gone.set()
         await client.task
-        assert server.house.body_bytes == 0
+        assert server.admission.body_bytes == 0
 
     with serving(tiny_estimator()) as server:
         asyncio.run(scenario(server))
 
 
-def test_a_decoder_that_hangs_is_left_alone(monkeypatch):
+def test_a_decoder_that_hangs_is_counted_and_holds_its_memory_when_its_client_has_left(
+    monkeypatch,
+):
     let = threading.Event()
     real = "pose_hrnet.deploy.server.pipeline.decode"
 
     async def scenario(server):
-        decoders = server.pipeline.decoders
-        monkeypatch.setattr(real, lambda name, data: let.wait(PATIENT))
+        decoders, pixels = server.pipeline.decoders, server.admission.pixels
+        hanging = threading.Semaphore(0)
+        monkeypatch.setattr(real, lambda *_: hanging.release() or let.wait(PATIENT))
         stuck = [Client(server.app, picture()) for _ in range(decoders.count)]
-        await asyncio.gather(*(client.task for client in stuck))
-        assert [client.status for client in stuck] == [422] * decoders.count
+        for _ in stuck:
+            await asyncio.to_thread(hanging.acquire, timeout=PATIENT)
+        held = pixels.taken
+        for client in stuck:
+            client.gone.set()
+            await client.task
+        assert server.admission.images == 0
+        assert pixels.taken == held > 0
+        assert server.pipeline.health() == "ok"
+        decoders.seconds = 0.0  # they are over their time
         assert server.pipeline.health() == "stuck"
         late = Client(server.app, picture())
         await late.task
         assert late.status == 503
-        monkeypatch.undo()
         decoders.seconds = PATIENT
+        monkeypatch.undo()
         let.set()
-        await until(lambda: not decoders.stuck)
+        await until(lambda: not pixels.taken)
         well = Client(server.app, picture())
         await well.task
         assert well.status == 200
 
-    with serving(tiny_estimator(), limits=Limits(decode_seconds=1.0)) as server:
+    with serving(tiny_estimator()) as server:
         asyncio.run(scenario(server))
 
 

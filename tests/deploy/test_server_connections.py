@@ -141,7 +141,7 @@ def test_the_command_serves_and_drains(tmp_path):
     from pose_hrnet.inference.estimator import PoseEstimator
 
     data = picture((640, 480))
-    with command("--save", str(tmp_path / "kept")) as (process, address):
+    with command("--save", str(tmp_path / "kept"), "--max-queue", "8") as (process, address):
         assert address.startswith("http://127.0.0.1:")
         answer = httpx2.post(f"{address}/v1/poses", content=data, headers=JPEG)
         estimator = PoseEstimator.from_pretrained(backend="eager", precision="fp32")
@@ -150,7 +150,9 @@ def test_the_command_serves_and_drains(tmp_path):
         for name, point in pose["keypoints"].items():
             assert found["keypoints"][name] == pytest.approx(point, abs=0.02)
         assert "text/html" in httpx2.get(address).headers["content-type"]
-        assert httpx2.get(f"{address}/v1/model").json()["name"] == "default"
+        model = httpx2.get(f"{address}/v1/model").json()
+        assert model["name"] == "default"
+        assert model["limits"]["max_images"] == model["limits"]["max_queue"] == 8
         port = int(address.rpartition(":")[2])
         # A body that is under way when the signal comes is answered all the same.
         request = whole(data)
