@@ -78,7 +78,7 @@ def apart(work: Callable[[], None]) -> None:
     if (child := os.fork()) == 0:
         try:
             work()
-            os._exit(0)
+            os._exit(0)  # Private: ends a child without the clean-up of its parent
         finally:
             os._exit(1)
     assert os.waitpid(child, 0)[1] == 0
