@@ -62,6 +62,12 @@ def test_a_token_is_asked_for_and_kept_for_the_session(browser, photograph):
     with served.serve(token="secret-token") as (_, address):
         browser.go(address)
         browser.wait("document.getElementById('ask').open")
+        browser.type("schlüssel-дверь")
+        browser.press("Enter")
+        said = browser.ask("document.getElementById('token').validationMessage")
+        assert said == "A token has neither spaces nor characters beyond ASCII."
+        assert browser.ask("document.getElementById('ask').open")
+        browser.ask("document.getElementById('token').select()")
         browser.type("wrong-token")
         browser.press("Enter")
         browser.wait("document.getElementById('ask-why').textContent.includes('does not take')")
