@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 from starlette.testclient import TestClient
 
-from pose_hrnet.deploy.server.answers import ERRORS
+from pose_hrnet.deploy.server.answers import ERRORS, OMITTED
 from pose_hrnet.deploy.server.guard import LOOPBACK, SECURITY_HEADERS
 from pose_hrnet.deploy.server.limits import Limits
 from pose_hrnet.visualize.pictures import jpeg_bytes
@@ -103,7 +103,8 @@ def test_a_bad_image_among_several_has_its_own_error(client, estimator):
     assert "image number 2 is not an image" in bad["error"]
     for fmt in ("coco", "openpose"):
         other = client.post("/v1/poses", files=files, params={"format": fmt})
-        assert list(json.loads(other.headers[ERRORS])) == ["1"]
+        assert json.loads(other.headers[ERRORS]) == {"2": bad["error"]}
+        assert OMITTED not in other.headers
 
 
 def in_jpeg(junk):
@@ -262,14 +263,28 @@ def test_an_option_that_is_none_is_a_sentence(client, query, words):
     assert words in error_of(post(client, picture(), **query), 422)
 
 
-def test_coco_results_are_those_of_the_estimator(client, estimator):
+def test_coco_results_are_those_of_the_estimator_with_the_number_of_their_image(client, estimator):
     data = picture()
-    assert post(client, data, format="coco").json() == estimator(data).to_coco()
-    files = [("image", ("a.jpg", data)), ("image", ("b.jpg", data))]
+    expected = [{**row, "image_id": 1} for row in estimator(data).to_coco()]
+    assert post(client, data, format="coco").json() == expected
+    files = [("image", (name, data)) for name in ("a.jpg", "a.jpg", "b.jpg")]
+    files[1] = ("image", ("c.jpg", b"no image"))
     rows = client.post("/v1/poses", files=files, params={"format": "coco"}).json()
-    assert [row["image_id"] for row in rows] == ["a.jpg", "b.jpg"]
-    rows = client.post("/v1/poses", files=files[:1] * 2, params={"format": "coco"}).json()
-    assert [row["image_id"] for row in rows] == [0, 1]
+    assert [row["image_id"] for row in rows] == [1, 3]
+
+
+def test_a_header_has_no_more_errors_than_a_proxy_takes(estimator):
+    files = [("image", (f"{n}.jpg", b"no image")) for n in range(300)]
+    with (
+        serving(estimator, limits=Limits(max_images=300, max_queue=300)) as server,
+        TestClient(server.app) as client,
+    ):
+        answer = client.post("/v1/poses", files=files, params={"format": "coco"})
+    said = json.loads(answer.headers[ERRORS])
+    assert 10 < len(said) == 300 - int(answer.headers[OMITTED])
+    assert list(said) == [str(n) for n in range(1, len(said) + 1)]
+    assert len(answer.headers[ERRORS]) < 4000
+    assert answer.json() == []
 
 
 def test_openpose_has_a_file_an_image(client):
