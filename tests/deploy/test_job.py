@@ -130,10 +130,10 @@ def test_what_a_dead_process_had_is_tried_one_by_one(bulk, photos, store, caplog
 
     done = run_job(job_of(photos), store, deadly)
     assert (done.counts.images, done.counts.persons, done.counts.errors) == (10, 9, 1)
-    assert "processes died over 4 inputs, which are tried one by one" in caplog.text
+    assert "processes died over 4 images, which are tried one by one" in caplog.text
     (lost,) = (row for row in rows_in(store) if row["error"])
     assert lost["path"].endswith("000006.png")
-    assert lost["error"].endswith("the process that read or posed it died, twice")
+    assert lost["error"].endswith("the process that read or posed it died, and so when it was alone")
     assert summary_of(store)["failures"] == [lost["error"]]
 
 

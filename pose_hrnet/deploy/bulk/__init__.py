@@ -8,6 +8,7 @@ columns  images in, columns out: the core, which any engine calls
 tables   images and rows from process to process, as Arrow has them
 rows     the rows of a part as they come, until all are there
 store    where the files go: a folder or an object store
+again    what processes died over, in smaller pieces
 job      what is done, what is not, each row once
 engines  what runs the tasks: Ray Data, or this process
 plan     what a user asks for -> a job

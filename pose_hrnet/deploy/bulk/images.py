@@ -17,6 +17,12 @@ from pose_hrnet.system.text import gigabytes, one_line
 from pose_hrnet.system.transfer import address_in, shown_url
 
 
+def called(path: str) -> str:
+    """An input in sentences: of an address without what may be secret, such as a signature."""
+    address = address_in(path)
+    return path if address is None else shown_url(address)
+
+
 @dataclass(frozen=True, eq=False)
 class BulkImage:
     """An image on its way to its rows.
@@ -97,4 +103,4 @@ def scored_boxes(boxes: ArrayLike) -> Float64:
     return rows if rows.shape[1] == 5 else np.column_stack([rows, np.ones(len(rows))])
 
 
-__all__ = ["BulkImage", "read_content", "read_image", "scored_boxes"]
+__all__ = ["BulkImage", "called", "read_content", "read_image", "scored_boxes"]

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -40,7 +40,7 @@ class ReadImage:
 
     Attributes:
         item: Place of its input in the part.
-        number: Its own in its input, from 0.
+        number: Its own in its input, from 0; -1: no image, this only says the total.
         total: Images of the input, said by the last one; 0: not known yet.
         image: The image.
     """
@@ -52,22 +52,41 @@ class ReadImage:
 
 
 def read_task(task: Task) -> Iterator[ReadImage]:
-    """The images of a task, one after the other; at least one of each input."""
+    """The images of a task, one after the other; of each input one, or its total, at least."""
     if task.kind == "image":
         for (item, _), image in zip(task.items, _images(task), strict=True):
             yield ReadImage(item, 0, 1, image)
         return
     read = _frames if task.kind == "video" else _members
     for item, path in task.items:
-        number, last = 0, None
-        for image in _caught(path, partial(read, task, path)):
-            if last is not None:
-                yield ReadImage(item, number, 0, last)
-                number += 1
-            last = image
-        if last is None:
-            last = BulkImage(path, None, f"{path} holds no image")
-        yield ReadImage(item, number, number + 1, last)
+        images = _caught(path, partial(read, task, path))
+        yield from _numbered(task, item, path, images)
+
+
+def _numbered(
+    task: Task, item: int, path: str, images: Iterator[BulkImage | None]
+) -> Iterator[ReadImage]:
+    """Those images of an input that its task asks for; others, which may be None, only count."""
+    total, last = 0, None
+    with closing(images):  # type: ignore[type-var]  # a generator
+        while task.stop is None or total < task.stop:
+            try:
+                image = next(images)
+            except StopIteration:
+                break
+            if image is not None and total >= task.start:
+                if last is not None:
+                    yield last
+                last = ReadImage(item, total, 0, image)
+            total += 1
+    if not total:
+        total, last = 1, ReadImage(item, 0, 1, BulkImage(path, None, f"{path} holds no image"))
+    if task.stop is not None:
+        total = 0
+    if last is not None:
+        yield replace(last, total=total)
+    elif total:
+        yield ReadImage(item, -1, total, BulkImage(path, None))
 
 
 def _images(task: Task) -> Iterator[BulkImage]:
@@ -88,7 +107,9 @@ def _boxes_of(task: Task, path: str) -> Float64 | None:
     return None if task.boxes is None else task.boxes.get(path, np.empty((0, 5)))
 
 
-def _caught(path: str, read: Callable[[], Iterator[BulkImage]]) -> Iterator[BulkImage]:
+def _caught(
+    path: str, read: Callable[[], Iterator[BulkImage | None]]
+) -> Iterator[BulkImage | None]:
     """What is read until something is wrong, and then that."""
     try:
         yield from read()
@@ -98,7 +119,7 @@ def _caught(path: str, read: Callable[[], Iterator[BulkImage]]) -> Iterator[Bulk
         yield BulkImage(path, None, f"{path} cannot be read further ({one_line(error)})")
 
 
-def _frames(task: Task, path: str) -> Iterator[BulkImage]:
+def _frames(task: Task, path: str) -> Iterator[BulkImage | None]:
     """The frames of a video, and what was wrong with it."""
     with on_disk(path) as file:
         try:
@@ -114,11 +135,12 @@ def _frames(task: Task, path: str) -> Iterator[BulkImage]:
         yield from (BulkImage(path, None, note.replace(file, path)) for note in notes)
 
 
-def _members(task: Task, path: str) -> Iterator[BulkImage]:
-    """The images in an archive, in their order there."""
+def _members(task: Task, path: str) -> Iterator[BulkImage | None]:
+    """The images in an archive, in their order there; None in place of those before the start."""
     with _opened(path) as file, tarfile.open(fileobj=file, mode="r|*") as archive:
-        for member in archive:
-            if not _is_image(member):
+        for number, member in enumerate(filter(_is_image, archive)):
+            if number < task.start:
+                yield None
                 continue
             name = f"{path}/{member.name}"
             if member.size > LARGEST:
