@@ -137,9 +137,7 @@ def test_an_input_that_cannot_even_be_counted_says_that_its_rest_is_missing(
     assert row["error"].endswith("the process that read it died; what is behind it is not there")
 
 
-def test_a_job_that_loses_much_stops_and_goes_on_later(
-    bulk, store, tmp_path, image, monkeypatch
-):
+def test_a_job_that_loses_much_stops_and_goes_on_later(bulk, store, tmp_path, image, monkeypatch):
     """As where a device is broken: no row says that it is the image."""
     for name in ("a", "b"):
         write_archive(tmp_path / f"{name}.tar", {f"{n:02d}.png": image for n in range(30)})

@@ -15,8 +15,8 @@ class Pieces:
     """What of the gaps of parts is worth another try; every round has smaller pieces.
 
     At first a gap as it is, and of an input whose end was not reached how many images it has. Of
-    what is left of it then the first image alone, and the rest in halves. An image that was tried alone is given up, and so is an input
-    of which not even the number of its images can be read.
+    what is left of it then the first image alone, and the rest in halves. An image that was tried
+    alone is given up, and so is an input of which not even the number of its images can be read.
 
     Attributes:
         given_up: Images, and ends of inputs, that the last round left out for that.

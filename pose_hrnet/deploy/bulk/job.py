@@ -33,7 +33,9 @@ log = logging.getLogger(__name__)
 JOB, SUMMARY = "_JOB.json", "_SUMMARY.json"
 LOST = 20
 """Images over which processes may die, in a job of any size."""
-FORMAT = "pose-hrnet bulk rows, version 1"
+FORMAT = "pose-hrnet bulk rows, version 2"
+EARLIER = "pose-hrnet bulk rows, version 1"
+"""Of which the rows are the same, and fewer facts were kept."""
 
 Engine: TypeAlias = Callable[[Iterable[Task]], Iterator[Any]]
 """Tasks -> tables of `row_table`, in any order; what a dead process had may be missing."""
@@ -158,8 +160,7 @@ def _begin(job: Job, store: Store, names: set[str]) -> None:
                 f"the output holds {strays[0]}, but no {JOB} that says which job's it is; choose "
                 "another --output"
             )
-        store.write(JOB, encode_json(facts))
-        return
+        store.create(JOB, encode_json(facts))  # and read it, as another driver may have been first
     try:
         there = json.loads(store.read(JOB))
         if not isinstance(there, dict):
@@ -168,6 +169,8 @@ def _begin(job: Job, store: Store, names: set[str]) -> None:
         raise ValueError(
             f"{JOB} in the output is damaged; choose another --output, or remove that folder"
         ) from None
+    if there.get("content") == EARLIER:
+        there = {**facts, **there, "content": FORMAT}
     for name in [*facts, *(there.keys() - facts.keys())]:
         had, has = there.get(name), facts.get(name)
         if had != has:
@@ -248,10 +251,11 @@ class _Run:
         ]
         if len(lost) > self._bound(len(lost)):
             raise ValueError(
-                f"processes died over {len(lost)} of {counted(self.images + len(lost), 'image')}, "
-                f"also when each was alone, the first being {called(lost[0][1].image.path)}; their "
-                "files are not written: look at the machines and devices, then run the same "
-                "command again, or with a higher --max-lost"
+                f"processes died over {len(lost)} of "
+                f"{counted(self.images + len(lost), 'image')}, the first in "
+                f"{called(lost[0][1].image.path)}; their files are not written: look at the "
+                "machines and devices, then run the same command again, or with a higher "
+                "--max-lost"
             )
         for number, image in lost:
             self.waiting[number].add(

@@ -6,9 +6,10 @@ last one says how many there were, so that whoever collects the rows knows when 
 
 from __future__ import annotations
 
+import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from typing import IO
 import numpy as np
 
 from pose_hrnet.data.web_images import LARGEST
-from pose_hrnet.deploy.bulk.images import BulkImage, read_image
+from pose_hrnet.deploy.bulk.images import BulkImage, called, read_image, without_secrets
 from pose_hrnet.deploy.bulk.inputs import kind_of
 from pose_hrnet.deploy.bulk.parts import Task
 from pose_hrnet.inference.video.frames import VideoError, Window
@@ -63,6 +64,29 @@ def read_task(task: Task) -> Iterator[ReadImage]:
         yield from _numbered(task, item, path, images)
 
 
+def unread(task: Task, seen: Mapping[int, int], reason: str) -> list[ReadImage]:
+    """What is left of a task whose reading ended with an error, with that error.
+
+    Args:
+        task: What was to be read.
+        seen: Of inputs that were begun, the number of the last image.
+        reason: In the sentences.
+    """
+    left = []
+    for item, path in task.items:
+        said = f"{called(path)} could not be read further ({reason})"
+        image = BulkImage(path, None, without_secrets(said, path))
+        if task.kind == "image":
+            left += [] if item in seen else [ReadImage(item, 0, 1, image)]
+            continue
+        number = max(task.start, seen.get(item, -1) + 1)
+        if task.stop is None:  # of an input that is only counted, nothing is known
+            left += [ReadImage(item, number, number + 1, image)] if number < sys.maxsize else []
+        else:
+            left += [ReadImage(item, each, 0, image) for each in range(number, task.stop)]
+    return left
+
+
 def _numbered(
     task: Task, item: int, path: str, images: Iterator[BulkImage | None]
 ) -> Iterator[ReadImage]:
@@ -80,7 +104,10 @@ def _numbered(
                 last = ReadImage(item, total, 0, image)
             total += 1
     if not total:
-        total, last = 1, ReadImage(item, 0, 1, BulkImage(path, None, f"{path} holds no image"))
+        total, last = (
+            1,
+            ReadImage(item, 0, 1, BulkImage(path, None, f"{called(path)} holds no image")),
+        )
     if task.stop is not None:
         total = 0
     if last is not None:
@@ -114,9 +141,10 @@ def _caught(
     try:
         yield from read()
     except OSError as error:
-        yield BulkImage(path, None, str(error))
+        yield BulkImage(path, None, without_secrets(str(error), path))
     except Exception as error:  # whatever is wrong with an input belongs to its rows
-        yield BulkImage(path, None, f"{path} cannot be read further ({one_line(error)})")
+        said = f"{called(path)} cannot be read further ({one_line(error)})"
+        yield BulkImage(path, None, without_secrets(said, path))
 
 
 def _frames(task: Task, path: str) -> Iterator[BulkImage | None]:
@@ -132,7 +160,7 @@ def _frames(task: Task, path: str) -> Iterator[BulkImage | None]:
                 notes = source.notes
         except VideoError as error:
             notes = [str(error)]
-        yield from (BulkImage(path, None, note.replace(file, path)) for note in notes)
+        yield from (BulkImage(path, None, note.replace(file, called(path))) for note in notes)
 
 
 def _members(task: Task, path: str) -> Iterator[BulkImage | None]:
@@ -142,14 +170,14 @@ def _members(task: Task, path: str) -> Iterator[BulkImage | None]:
             if number < task.start:
                 yield None
                 continue
-            name = f"{path}/{member.name}"
+            name, said = f"{path}/{member.name}", f"{called(path)}/{member.name}"
             if member.size > LARGEST:
                 has = f"has {gigabytes(member.size)}, and at most {gigabytes(LARGEST)} are read"
-                yield BulkImage(name, None, f"image {name} {has}")
+                yield BulkImage(name, None, f"image {said} {has}")
                 continue
             content = archive.extractfile(member)
             data = b"" if content is None else content.read()
-            yield read_image(name, data, _boxes_of(task, name))
+            yield read_image(name, data, _boxes_of(task, name), name=said)
 
 
 def archive_members(path: str) -> list[str]:
@@ -163,7 +191,9 @@ def archive_members(path: str) -> list[str]:
         with _opened(path) as file, tarfile.open(fileobj=file, mode="r:*") as archive:
             return [f"{path}/{member.name}" for member in archive if _is_image(member)]
     except (tarfile.TarError, EOFError) as error:
-        raise ValueError(f"{path} is no tar file that can be read ({one_line(error)})") from None
+        raise ValueError(
+            f"{called(path)} is no tar file that can be read ({one_line(error)})"
+        ) from None
 
 
 def _is_image(member: tarfile.TarInfo) -> bool:
@@ -197,4 +227,4 @@ def on_disk(path: str) -> Iterator[str]:
         yield str(file)
 
 
-__all__ = ["ReadImage", "archive_members", "on_disk", "read_task"]
+__all__ = ["ReadImage", "archive_members", "on_disk", "read_task", "unread"]
