@@ -27,6 +27,7 @@ from pose_hrnet.cli.options import (
 from pose_hrnet.system.choices import ForeignFormat, LabelFormat
 from pose_hrnet.system.defaults import (
     DETAIL,
+    MOST_WORKERS,
     PERSONS_PER_SHARD,
     PREVIEW_CROPS,
     QUALITY,
@@ -46,7 +47,9 @@ def synthesize(
     output: Output,
     images: Annotated[int, typer.Option(min=1, help="How many.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same files.")] = 0,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; all cores.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=MOST_WORKERS, help="Processes; all cores.")
+    ] = None,
 ) -> None:
     """Draw a COCO-format keypoint data set of people.
 
@@ -118,7 +121,9 @@ def validate(
         Path | None, typer.Option(help="Box file, as of predict, to check, too.")
     ] = None,
     box_format: BoxFormatOption = "xywh",
-    workers: Annotated[int | None, typer.Option(min=1, help="Threads that open images.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=MOST_WORKERS, help="Threads that open images.")
+    ] = None,
     skeleton: SkeletonOption = None,
     category: CategoryOption = None,
 ) -> None:
@@ -220,7 +225,9 @@ def shard(
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of the JPEGs.")] = QUALITY,
     persons: Annotated[int, typer.Option(min=1, help="Per shard, at most.")] = PERSONS_PER_SHARD,
     seed: Annotated[int | None, typer.Option(min=0, help="Of the order of the persons.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=MOST_WORKERS, help="Processes.")
+    ] = None,
 ) -> None:
     """Cut the training persons out of their images, into tar files that are fast to read.
 

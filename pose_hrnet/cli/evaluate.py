@@ -46,6 +46,7 @@ from pose_hrnet.cli.tables import (
     print_scores,
 )
 from pose_hrnet.system.choices import CompareItem, NmsName
+from pose_hrnet.system.defaults import MOST_WORKERS
 from pose_hrnet.system.folders import check_not_over, check_room, owned
 from pose_hrnet.system.text import parse_names
 from pose_hrnet.system.transfer import address_in
@@ -95,7 +96,7 @@ def evaluate(
         typer.Option("--report", help="Write report.html, too: what goes wrong, with pictures."),
     ] = False,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Crops per forward pass.")] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 1,
+    workers: Annotated[int, typer.Option(min=0, max=MOST_WORKERS, help="Loader processes.")] = 1,
     evaluator: EvaluatorOption = "fast",
     device: Device = "auto",
     precision: PrecisionOption = None,

@@ -21,7 +21,7 @@ from pose_hrnet.cli.options import (
 )
 from pose_hrnet.cli.tables import print_quantisation
 from pose_hrnet.system.choices import ExportFormat
-from pose_hrnet.system.defaults import CALIBRATION_CROPS, MAX_DIFFERENCE, MAX_DROP
+from pose_hrnet.system.defaults import CALIBRATION_CROPS, MAX_DIFFERENCE, MAX_DROP, MOST_WORKERS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -95,7 +95,7 @@ def export(
         Path | None, typer.Option(help="Folder of that JSON's file names.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=0, help="--int8: loader processes; none.")
+        int | None, typer.Option(min=0, max=MOST_WORKERS, help="--int8: loader processes; none.")
     ] = None,
     offline: Offline = False,
 ) -> None:

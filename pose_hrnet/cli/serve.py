@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pose_hrnet.cli.console import one_sentence_errors, say
+from pose_hrnet.cli.console import end_incomplete, one_sentence_errors, say
 from pose_hrnet.cli.detect import DetectorOption, DetectorThreshold, loaded_detector
 from pose_hrnet.cli.options import (
     BackendOption,
@@ -33,6 +33,7 @@ from pose_hrnet.system.defaults import (
     SERVED_QUEUE,
     SERVED_WAIT_MS,
 )
+from pose_hrnet.system.text import counted
 
 if TYPE_CHECKING:
     from pose_hrnet.inference.estimator import PoseEstimator
@@ -93,7 +94,7 @@ def serve(
         int, typer.Option(min=1, max=170, help="Of an image.")
     ] = SERVED_MEGAPIXELS,
     max_images: Annotated[
-        int, typer.Option(min=1, max=1000, help="Of a request.")
+        int, typer.Option(min=1, max=1000, help="Of a request, and no more than may wait.")
     ] = SERVED_IMAGES,
     save: Annotated[
         Path | None,
@@ -116,7 +117,7 @@ def serve(
     """Serve poses over HTTP, with a page for browsers: POST an image to /v1/poses.
 
     Crops of all requests are predicted together. Ends by Ctrl-C or SIGTERM, once what has come is
-    answered. docs/serving.md says what is asked and answered.
+    answered; by a second one at once. docs/serving.md says what is asked and answered.
 
     Example: `pose-hrnet serve --port 8000`, then `curl --data-binary @photo.jpg
     -H 'Content-Type: image/jpeg' http://127.0.0.1:8000/v1/poses`
@@ -145,7 +146,7 @@ def serve(
         Limits(
             max_body_bytes=max_body_mb * 10**6,
             max_pixels=max_megapixels * 10**6,
-            max_images=max_images,
+            max_images=min(max_images, max_queue),
             max_queue=max_queue,
         ),
         max_batch=max_batch,
@@ -195,10 +196,14 @@ def serve(
         name = f"[{host}]" if ":" in host else host
         say(f"listening at http://{name}:{listener.getsockname()[1]}")
         try:
-            run(server.app, listener, server.drain)
+            unanswered = run(server.app, listener, server.drain)
         finally:
             server.close()
-    say("ended; what had come is answered")
+    if unanswered:
+        say(f"ended; {counted(unanswered, 'request')} had come and had no answer")
+    else:
+        say("ended; what had come is answered")
+    end_incomplete(unanswered)
 
 
 def _devices(text: str) -> list[str]:

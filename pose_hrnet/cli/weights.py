@@ -25,6 +25,7 @@ from pose_hrnet.cli.options import (
     output_option,
 )
 from pose_hrnet.system.choices import CodecName, ColourOrder
+from pose_hrnet.system.defaults import MOST_WORKERS
 from pose_hrnet.system.folders import check_not_over
 from pose_hrnet.system.text import parse_size
 from pose_hrnet.system.transfer import address_in
@@ -221,7 +222,7 @@ def calibrate(
         Path,
         output_option(file_to_write, "The .safetensors to write; of a card the .yaml."),
     ],
-    workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 1,
+    workers: Annotated[int, typer.Option(min=0, max=MOST_WORKERS, help="Loader processes.")] = 1,
     offline: Offline = False,
 ) -> None:
     """Measure what a model's scores mean, and write it into its card, for --calibrated.

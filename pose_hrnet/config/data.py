@@ -10,6 +10,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from pose_hrnet.config.base import Padding, Section
 from pose_hrnet.keypoints.geometry import BOX_PADDING
 from pose_hrnet.system.choices import BoxFormat, Decode, MetricName, Order
+from pose_hrnet.system.defaults import MOST_WORKERS
 
 
 class AnnotatedImages(Section):
@@ -103,7 +104,7 @@ class DataConfig(Section):
     category: str | int | None = None
     """Category of the data sets that name none: a name or id, several of equal keypoints with
     commas between, or all; null: the one with keypoints, or else person, or else all."""
-    workers: Annotated[int, Field(ge=0, le=1024)] = 8
+    workers: Annotated[int, Field(ge=0, le=MOST_WORKERS)] = 8
     """Loader processes, one per core at most; 0: the main one loads."""
     decode: Decode = "exact"
     """How training JPEGs are decoded; fast: quicker, reduced where large, off by 1 to 2 levels."""

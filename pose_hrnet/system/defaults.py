@@ -75,3 +75,6 @@ SERVED_QUEUE = 256
 
 DEFAULT_WEIGHTS = "default"
 """Those inside the package."""
+
+MOST_WORKERS = 1024
+"""Processes or threads that can be asked for."""

@@ -58,15 +58,16 @@ def test_drawn_persons_who_are_separate_keep_their_ids_whatever_the_camera_does(
 def test_drawn_persons_who_cross_keep_their_ids(drawn):
     own = [judge_ids(each, Tracker()) for each in play(crossing(*drawn, 6), simulate)]
     assert [ids.switches for ids in own] == [0] * 6
-    assert mean(own, "idf1") >= 0.95
-    assert mean(own, "hota") >= 0.95
+    assert mean(own, "idf1") >= 0.97
+    assert mean(own, "hota") >= 0.97
 
 
 def test_where_frames_are_few_boxes_alone_lose_who_crosses(drawn):
     clips = play(crossing(*drawn, 9, rate=8), simulate)
     own = [judge_ids(each, Tracker()) for each in clips]
     boxes = [judge_ids(each, Tracker(keypoints=False)) for each in clips]
-    assert mean(own, "idf1") >= 0.95
+    assert mean(own, "idf1") >= 0.97
+    assert mean(own, "hota") >= 0.95
     assert mean(boxes, "idf1") < 0.95
     assert mean(boxes, "hota") < mean(own, "hota") - 0.01
 
@@ -116,10 +117,12 @@ def photographs(shared):
 @pytest.mark.slow
 def test_photographed_persons_keep_their_ids_where_they_cross(photographs, tinypose):
     (layers, background), _ = photographs
-    clips = play(crossing(layers, background, 6), tinypose)
+    clips = play(crossing(layers, background, 27), tinypose)
     own = [judge_ids(each, Tracker()) for each in clips]
-    assert mean(own, "idf1") >= 0.95
+    boxes = [judge_ids(each, Tracker(keypoints=False)) for each in clips]
+    assert mean(own, "idf1") >= 0.97
     assert mean(own, "hota") >= 0.95
+    assert mean(boxes, "hota") < 0.95
 
 
 @pytest.mark.slow

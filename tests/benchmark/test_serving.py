@@ -41,12 +41,13 @@ def test_clients_count_answers_and_what_is_lost(jobs):
 def test_what_a_full_server_refuses_is_lost(jobs):
     load = Load()
     with (
-        serving(tiny_estimator(), limits=Limits(body_bytes=10)) as server,
+        serving(tiny_estimator(), limits=Limits(max_queue=1)) as server,
+        server.admission.admit(1),
         listening(server) as port,
     ):
         ask(f"http://127.0.0.1:{port}", repeat(Asked.of(jobs[0]), 3), 1, load)
     assert load.lost == 3
-    assert load.reason.startswith("503, requests hold")
+    assert load.reason.startswith("503, 1 image wait")
 
 
 @pytest.mark.slow

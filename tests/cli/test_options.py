@@ -135,6 +135,24 @@ def test_version_and_short_help():
     assert run_here("score", "-h") == run_here("score", "--help")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["data", "shard", "-o", "x"],
+        ["data", "synthesize", "-o", "x"],
+        ["data", "validate", "--annotations", "x"],
+        ["evaluate", "-c", "x", "--annotations", "x", "--images", "x", "-o", "x"],
+        ["export", "-c", "x", "-o", "x"],
+        ["weights", "calibrate", "x", "--annotations", "x", "--images", "x", "-o", "x"],
+    ],
+    ids=" ".join,
+)
+def test_workers_are_no_absurd_number(arguments):
+    for count in (2**64, 100_000, -1):
+        _, error = run_here(*arguments, "--workers", count, code=2)
+        assert "for '--workers': input should be " in error
+
+
 WRITERS = [
     ["train", "demo", "-o"],
     ["demo", "-o"],

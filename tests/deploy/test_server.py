@@ -396,21 +396,43 @@ def test_with_a_token_only_the_page_and_the_probes_are_open(estimator):
 
 
 def test_beyond_the_queue_the_answer_says_when_to_come_again(estimator):
-    limits = Limits(max_queue=1)
+    limits = Limits(max_queue=2)
     with serving(estimator, limits=limits) as server, TestClient(server.app) as client:
         files = [("image", ("a.jpg", picture()))] * 2
-        answer = client.post("/v1/poses", files=files)
+        with server.admission.admit(1):
+            answer = client.post("/v1/poses", files=files)
         assert "try again" in error_of(answer, 503)
         assert int(answer.headers["retry-after"]) >= 1
+        assert client.post("/v1/poses", files=files).status_code == 200
         assert post(client, picture()).status_code == 200
-        assert server.house.images == server.house.body_bytes == server.house.pixels.taken == 0
+        assert (
+            server.admission.images
+            == server.admission.body_bytes
+            == server.admission.pixels.taken
+            == 0
+        )
+
+
+def test_what_never_fits_is_not_told_to_come_again(estimator):
+    limits = Limits(max_queue=2, body_bytes=1_000_000)
+    with serving(estimator, limits=limits) as server, TestClient(server.app) as client:
+        files = [("image", ("a.jpg", picture()))] * 3
+        many = client.post("/v1/poses", files=files)
+        assert "3 images came at once, and at most 2 may wait here" in error_of(many, 413)
+        large = post(client, bytes(1_000_001))
+        assert "more than 1 MB" in error_of(large, 413)
+        assert "retry-after" not in {*many.headers, *large.headers}
+        assert server.admission.images == server.admission.body_bytes == 0
 
 
 def test_bodies_in_memory_are_bounded(estimator):
-    limits = Limits(body_bytes=100)
+    limits = Limits(body_bytes=10_000)
     with serving(estimator, limits=limits) as server, TestClient(server.app) as client:
-        assert "try again" in error_of(post(client, picture()), 503)
-        assert server.house.body_bytes == 0
+        with server.admission.body() as other:
+            other.add(9_000)
+            assert "try again" in error_of(post(client, picture()), 503)
+        assert post(client, picture()).status_code == 200
+        assert server.admission.body_bytes == 0
 
 
 def test_nothing_is_stored_unless_asked_for(estimator, tmp_path):

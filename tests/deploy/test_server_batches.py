@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from concurrent.futures import wait
 from dataclasses import fields
 
 import pytest
 
 from pose_hrnet.deploy.server.batcher import Batcher, Lane
-from pose_hrnet.deploy.server.limits import Limits, Room
+from pose_hrnet.deploy.server.limits import Limits
 from pose_hrnet.inference.estimator import PoseEstimator
 from pose_hrnet.inference.model import PoseModel
 from tests.helpers.serving import picture, serving, tiny_estimator
@@ -43,15 +44,21 @@ class Gate:
         assert self.entered.acquire(timeout=PATIENT)
 
 
+def eventually(condition):
+    """Wait until something is so."""
+    while not condition():
+        time.sleep(0.001)
+
+
 @pytest.fixture
 def made():
     """Batchers, ended after the test."""
     batchers = []
 
-    def make(run, most=4, max_wait=0.0, devices=1, lanes=("work",)):
+    def make(*devices, most=4, lanes=("work",), **options):
         each = [Lane(name, most) for name in lanes]
-        runs = [dict.fromkeys(lanes, run)] * devices
-        batchers.append(Batcher(each, runs, max_wait=max_wait))
+        runs = [dict.fromkeys(lanes, run) for run in devices]
+        batchers.append(Batcher(each, runs, **{"max_wait": 0.0, **options}))
         return batchers[-1]
 
     yield make
@@ -134,13 +141,100 @@ def test_the_lane_that_comes_first_goes_first_and_each_device_has_a_thread(made)
     wait(futures, PATIENT)
     assert gate.batches == [["a"], ["c"], ["b"]]
     both = Gate()
-    two = made(both, devices=2)
+    two = made(both, both)
     futures = [two.submit("work", ["a"])]
     both.wait_for_batch()
     futures.append(two.submit("work", ["b"]))
     both.wait_for_batch()  # while the first still runs
     both.let(2)
     wait(futures, PATIENT)
+
+
+def test_a_job_of_two_batches_is_for_two_devices(made):
+    gate = Gate()
+    job = made(gate, gate, most=2).submit("work", [*"abcd"])
+    gate.wait_for_batch()
+    gate.wait_for_batch()  # while the first still runs
+    gate.let(2)
+    assert job.result(PATIENT) == [*"abcd"]
+
+
+def too_few(batch):
+    return batch[1:]
+
+
+def exhausted(batch):
+    return next(iter([]))
+
+
+def ending(batch):
+    raise SystemExit
+
+
+@pytest.mark.parametrize("fault", [too_few, exhausted, ending])
+def test_whatever_goes_wrong_is_an_error_and_ends_no_device(made, fault):
+    def watch(lane, count, seconds):
+        raise KeyError(count)
+
+    async def ask(item):
+        future = asyncio.wrap_future(batcher.submit("work", [item]))
+        return await asyncio.wait_for(future, PATIENT)
+
+    batcher = made(lambda batch: batch if "bad" not in batch else fault(batch), watch=watch)
+    with pytest.raises(RuntimeError):
+        asyncio.run(ask("bad"))
+    assert batcher.submit("work", ["good"]).result(PATIENT) == ["good"]
+    assert batcher.well
+
+
+def test_a_device_whose_thread_has_ended_is_not_well(made):
+    batcher = made(lambda batch: batch)
+    assert batcher.well
+    batcher.close()
+    assert not batcher.well
+
+
+class Sick:
+    """A device that fails as long as its driver does.
+
+    Attributes:
+        batches: What it was given.
+    """
+
+    def __init__(self):
+        self.batches, self.fails = [], True
+
+    def __call__(self, batch):
+        self.batches.append(batch)
+        if self.fails:
+            raise RuntimeError("CUDA error")
+        return batch
+
+
+def test_a_sick_device_rests_beside_a_well_one(made):
+    sick, gate = Sick(), Gate()
+    batcher = made(sick, gate, most=1, rest=10 * PATIENT)
+    futures = [batcher.submit("work", ["a"]) for _ in range(4)]
+    gate.wait_for_batch()  # the well one has one of them, whichever it is
+    gate.let(PATIENT)
+    wait(futures, PATIENT)
+    assert len(sick.batches) == 3
+    eventually(lambda: not batcher.well)
+    futures = [batcher.submit("work", [n]) for n in range(50)]
+    assert [future.result(PATIENT) for future in futures] == [[n] for n in range(50)]
+    assert len(sick.batches) == 3
+
+
+def test_a_sick_device_tries_one_item_and_may_be_well_again(made):
+    sick = Sick()
+    batcher = made(sick)
+    for _ in range(3):
+        assert batcher.well
+        wait([batcher.submit("work", ["a"])], PATIENT)
+    sick.fails = False
+    assert batcher.submit("work", [*"abcd"]).result(PATIENT) == [*"abcd"]
+    assert sick.batches[3:] == [["a"], ["b", "c", "d"]]
+    eventually(lambda: batcher.well)
 
 
 def test_closing_runs_what_is_there(made):
@@ -150,36 +244,6 @@ def test_closing_runs_what_is_there(made):
     assert future.result(0) == ["a"]
     with pytest.raises(RuntimeError):
         batcher.submit("work", ["b"])
-
-
-def test_room_is_given_in_order_and_given_back():
-    async def scenario():
-        room, order = Room(10), []
-
-        async def guest(name, size, leave):
-            async with room.taking(size):
-                order.append(name)
-                await leave.wait()
-
-        leave = {name: asyncio.Event() for name in "abcd"}
-        sizes = {"a": 6, "b": 8, "c": 1, "d": 1000}
-        tasks = {}
-        for name in "abcd":
-            tasks[name] = asyncio.ensure_future(guest(name, sizes[name], leave[name]))
-            await asyncio.sleep(0)
-        assert (order, room.taken) == (["a"], 6)  # c is small, but came after b
-        tasks["b"].cancel()
-        leave["a"].set()
-        await tasks["a"]
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        assert (order, room.taken) == (["a", "c"], 1)
-        leave["c"].set()
-        leave["d"].set()
-        await asyncio.gather(tasks["c"], tasks["d"])
-        assert (order, room.taken) == (["a", "c", "d"], 0)
-
-    asyncio.run(scenario())
 
 
 class Client:
@@ -248,7 +312,7 @@ def test_crops_of_many_requests_share_a_pass_and_a_client_that_left_costs_none()
         await asyncio.gather(first.task, *(client.task for client in others))
         assert [client.status for client in (first, *others)] == [200] * 4
         assert [len(batch) for batch in model.batches] == [1, 3]
-        house = server.house
+        house = server.admission
         assert house.images == house.pixels.taken == house.body_bytes == house.crops.taken == 0
         assert b"pose_clients_gone_total 1.0" in server.metrics.text()
 
@@ -285,35 +349,46 @@ def test_someone_who_leaves_in_the_middle_of_his_body_is_no_error():
         client = Client(server.app, picture()[:10], ends=False)
         client.gone.set()
         await client.task
-        assert server.house.body_bytes == 0
+        assert server.admission.body_bytes == 0
 
     with serving(tiny_estimator()) as server:
         asyncio.run(scenario(server))
 
 
-def test_a_decoder_that_hangs_is_left_alone(monkeypatch):
+def test_a_decoder_that_hangs_is_counted_and_holds_its_memory_when_its_client_has_left(
+    monkeypatch,
+):
     let = threading.Event()
     real = "pose_hrnet.deploy.server.pipeline.decode"
 
     async def scenario(server):
-        decoders = server.pipeline.decoders
-        monkeypatch.setattr(real, lambda name, data: let.wait(PATIENT))
+        decoders, pixels = server.pipeline.decoders, server.admission.pixels
+        hanging = threading.Semaphore(0)
+        monkeypatch.setattr(real, lambda *_: hanging.release() or let.wait(PATIENT))
         stuck = [Client(server.app, picture()) for _ in range(decoders.count)]
-        await asyncio.gather(*(client.task for client in stuck))
-        assert [client.status for client in stuck] == [422] * decoders.count
+        for _ in stuck:
+            await asyncio.to_thread(hanging.acquire, timeout=PATIENT)
+        held = pixels.taken
+        for client in stuck:
+            client.gone.set()
+            await client.task
+        assert server.admission.images == 0
+        assert pixels.taken == held > 0
+        assert server.pipeline.health() == "ok"
+        decoders.seconds = 0.0  # they are over their time
         assert server.pipeline.health() == "stuck"
         late = Client(server.app, picture())
         await late.task
         assert late.status == 503
-        monkeypatch.undo()
         decoders.seconds = PATIENT
+        monkeypatch.undo()
         let.set()
-        await until(lambda: not decoders.stuck)
+        await until(lambda: not pixels.taken)
         well = Client(server.app, picture())
         await well.task
         assert well.status == 200
 
-    with serving(tiny_estimator(), limits=Limits(decode_seconds=1.0)) as server:
+    with serving(tiny_estimator()) as server:
         asyncio.run(scenario(server))
 
 

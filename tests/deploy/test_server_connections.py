@@ -9,13 +9,23 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
 
 import httpx2
 import pytest
+from uvicorn.server import ServerState
 
 from pose_hrnet.deploy.server import connection
-from tests.helpers.serving import JPEG, listening, picture, said, serving, tiny_estimator
+from tests.helpers.serving import (
+    JPEG,
+    listening,
+    picture,
+    running,
+    said,
+    serving,
+    tiny_estimator,
+)
 
 HEAD = b"POST /v1/poses HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
 
@@ -119,6 +129,120 @@ def test_one_connection_takes_several_requests(port):
     assert said(port, both).count(b"HTTP/1.1 200") == 2
 
 
+class Sending:
+    """The transport of a connection whose client takes what it likes, and a loop without time."""
+
+    def __init__(self):
+        self.left, self.aborted, self.timers = 0, False, []
+
+    def get_write_buffer_size(self):
+        return self.left
+
+    def get_extra_info(self, name):
+        return None
+
+    def is_closing(self):
+        return True
+
+    def abort(self):
+        self.aborted = True
+
+    def call_later(self, seconds, function):
+        self.timers.append(function)
+        return SimpleNamespace(cancel=lambda: None)
+
+    def later(self, left):
+        """So many bytes are left once the newest timer fires."""
+        self.left = left
+        self.timers.pop()()
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_client_may_take_its_answer_slowly_but_must_take_some_of_it(ended):
+    sending = Sending()
+    config = connection.config_of(None)
+    config.load()
+    made = connection.Connection(config, ServerState(), {}, sending)
+    made.connection_made(sending)
+    made.cycle = SimpleNamespace(response_complete=ended)
+    sending.left = 1000
+    made.pause_writing()
+    if ended:  # nor does the next head have to come before
+        made.on_response_complete()
+    for left in range(999, 900, -1):
+        sending.later(left)
+        assert not sending.aborted
+    sending.later(901)
+    assert sending.aborted
+
+
+@pytest.mark.slow
+def test_an_answer_may_take_longer_than_a_client_may_stand_still(monkeypatch):
+    size = 8_000_000
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": bytes(size)})
+
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 1.0)
+    with serving(tiny_estimator()) as server:
+        server.app = app
+        with listening(server) as port:
+            client = connection.socket.socket()
+            client.setsockopt(connection.socket.SOL_SOCKET, connection.socket.SO_RCVBUF, 65536)
+            client.connect(("127.0.0.1", port))
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            taken, began = 0, time.monotonic()
+            while data := client.recv(100_000):
+                taken += len(data)
+                time.sleep(0.05)
+            client.close()
+            assert taken > size
+            assert time.monotonic() - began > 3
+
+
+def test_one_connection_too_many_is_let_go(server, monkeypatch):
+    monkeypatch.setattr(connection, "MOST_CONNECTIONS", 3)
+    probe = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    with running(server) as (serves, port), ExitStack() as opened:
+        for count in (1, 2, 3):
+            client = connection.socket.create_connection(("127.0.0.1", port), timeout=60)
+            opened.enter_context(client)
+            while len(serves.server_state.connections) < count:
+                time.sleep(0.001)
+        assert said(port, probe) == b""
+        client.close()
+        while len(serves.server_state.connections) > 2:
+            time.sleep(0.001)
+        assert status_of(said(port, probe)) == 200
+
+
+@pytest.mark.parametrize(
+    ("signals", "seconds", "unanswered"), [(1, 60, 0), (2, 60, 1), (1, 0.1, 1)]
+)
+def test_what_is_not_answered_at_the_end_is_counted(
+    signals, seconds, unanswered, monkeypatch, caplog
+):
+    monkeypatch.setattr(connection, "DRAIN_SECONDS", seconds)
+    request = whole(picture())
+    with (
+        serving(tiny_estimator()) as server,
+        running(server) as (serves, port),
+        connection.socket.create_connection(("127.0.0.1", port), timeout=60) as client,
+    ):
+        client.sendall(request[:-100])
+        while not server.admission.body_bytes:
+            time.sleep(0.001)
+        for _ in range(signals):
+            serves.handle_exit(signal.SIGTERM, None)
+        if not unanswered:
+            client.sendall(request[-100:])
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    assert status_of(answer) == (None if unanswered else 200)
+    assert serves.unanswered == unanswered
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
 @contextmanager
 def command(*options, **environment):
     """`pose-hrnet serve` as a program, and the address that it says."""
@@ -137,11 +261,20 @@ def command(*options, **environment):
         process.communicate()
 
 
+def until_it_listens_no_more(port):
+    while True:
+        try:
+            connection.socket.create_connection(("127.0.0.1", port)).close()
+            time.sleep(0.01)
+        except ConnectionRefusedError:
+            return
+
+
 def test_the_command_serves_and_drains(tmp_path):
     from pose_hrnet.inference.estimator import PoseEstimator
 
     data = picture((640, 480))
-    with command("--save", str(tmp_path / "kept")) as (process, address):
+    with command("--save", str(tmp_path / "kept"), "--max-queue", "8") as (process, address):
         assert address.startswith("http://127.0.0.1:")
         answer = httpx2.post(f"{address}/v1/poses", content=data, headers=JPEG)
         estimator = PoseEstimator.from_pretrained(backend="eager", precision="fp32")
@@ -150,7 +283,9 @@ def test_the_command_serves_and_drains(tmp_path):
         for name, point in pose["keypoints"].items():
             assert found["keypoints"][name] == pytest.approx(point, abs=0.02)
         assert "text/html" in httpx2.get(address).headers["content-type"]
-        assert httpx2.get(f"{address}/v1/model").json()["name"] == "default"
+        model = httpx2.get(f"{address}/v1/model").json()
+        assert model["name"] == "default"
+        assert model["limits"]["max_images"] == model["limits"]["max_queue"] == 8
         port = int(address.rpartition(":")[2])
         # A body that is under way when the signal comes is answered all the same.
         request = whole(data)
@@ -159,12 +294,7 @@ def test_the_command_serves_and_drains(tmp_path):
             while b"pose_body_bytes 0.0" in httpx2.get(f"{address}/metrics").content:
                 time.sleep(0.01)
             process.send_signal(signal.SIGTERM)
-            while True:  # it listens no more
-                try:
-                    connection.socket.create_connection(("127.0.0.1", port)).close()
-                    time.sleep(0.01)
-                except ConnectionRefusedError:
-                    break
+            until_it_listens_no_more(port)
             client.sendall(request[-1000:])
             answer = b"".join(iter(lambda: client.recv(65536), b""))
         assert status_of(answer) == 200
@@ -173,6 +303,22 @@ def test_the_command_serves_and_drains(tmp_path):
         assert out == "ended; what had come is answered\n"
         assert "Traceback" not in err
     assert len(list((tmp_path / "kept").iterdir())) == 4
+
+
+@pytest.mark.slow
+def test_the_command_says_what_a_second_signal_left_unanswered():
+    with command() as (process, address):
+        port = int(address.rpartition(":")[2])
+        with connection.socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+            client.sendall(whole(picture())[:-100])
+            while b"pose_body_bytes 0.0" in httpx2.get(f"{address}/metrics").content:
+                time.sleep(0.01)
+            process.send_signal(signal.SIGTERM)
+            until_it_listens_no_more(port)
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate()
+    assert (process.returncode, out) == (1, "ended; 1 request had come and had no answer\n"), err
+    assert "Traceback" not in err
 
 
 @pytest.mark.slow

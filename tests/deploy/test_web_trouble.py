@@ -35,13 +35,13 @@ def test_what_is_wrong_with_a_file_is_said_beside_the_others(tab, tmp_path, phot
 
 def test_a_busy_server_is_asked_again(tab, house, photograph):
     server, _ = house
-    server.house.images += 8
+    server.admission.images += 8
     try:
         tab.choose("#files", photograph)
         tab.wait_for_request("v1/poses")
         assert tab.ask("!document.getElementById('scan').hidden")
     finally:
-        server.house.images -= 8
+        server.admission.images -= 8
     tab.wait(ALL_DONE.format(1))
 
 

@@ -9,6 +9,7 @@ def commands(kind: str, name: str) -> list[list[str]]:
                 "--images=images", "--output=out", "--workers=0"]  # fmt: skip
     predict = ["predict", "images", "--output=out", "--backend=eager"]
     ours = [*predict, "--checkpoint=model.safetensors"]
+    bulk = ["bulk", "images", *ours[2:], "--dry-run=3"]
     score = ["score", "results.json", "--annotations=people.json"]
     compare = ["compare", "results.json", "before.json", "--annotations=people.json",
                "--replicates=20"]  # fmt: skip
@@ -40,6 +41,7 @@ def commands(kind: str, name: str) -> list[list[str]]:
             return [[*video, "--whole-image", "--no-overlays"], [*video, "--whole-image"],
                     [*video, "--detector=detector.yaml", "--no-overlays", "--detect-every=3"],
                     [*video, "--whole-image", "--start=0.4", "--end=1.2", "--every=2"],
+                    ["bulk", name, *bulk[2:], "--whole-image", "--every=2"],
                     ]  # fmt: skip
         return [[*ours, "--whole-image", "--rate=5", "--no-overlays"]]
     if kind == "runs":
@@ -66,7 +68,8 @@ def commands(kind: str, name: str) -> list[list[str]]:
     if kind == "box files":
         boxes = "--boxes=box_files" if name.endswith(".txt") else f"--boxes={name}"
         return [[*ours, boxes], [*ours, boxes, "--annotations=people.json", "--box-format=xyxy"],
-                [*evaluate, boxes, "--backend=eager"], [*validate, boxes]]  # fmt: skip
+                [*evaluate, boxes, "--backend=eager"], [*validate, boxes],
+                [*bulk, boxes]]  # fmt: skip
     if kind == "detectors":
         return [["detect", "images", "--detector=detector.yaml", "--output=out.json"],
                 [*ours, "--detector=detector.yaml", "--no-overlays"]]  # fmt: skip
@@ -79,10 +82,8 @@ def commands(kind: str, name: str) -> list[list[str]]:
     if kind == "images":
         formats = "--format=yolo,openpose,labelstudio,mmpose,coco-annotations"
         pictures = ["predict", "pictures", *ours[2:]]
-        return [
-            [*each, "--whole-image"]
-            for each in (pictures, [*pictures, formats], ["predict", name, *ours[2:]])
-        ]
+        one, many = ["predict", name, *ours[2:]], ["bulk", "pictures", *bulk[2:]]
+        return [[*each, "--whole-image"] for each in (pictures, [*pictures, formats], one, many)]
     if kind in ("checkpoints", "cards", "exports"):
         if name.endswith((".onnx", ".onnx.json", ".yaml")):
             model = "other.yaml" if name.startswith("other") else "exported.onnx"
@@ -98,7 +99,8 @@ def commands(kind: str, name: str) -> list[list[str]]:
         ]
     sharded = [*train, "--set=data.train={shards: shards}"]
     if kind in ("shards", "indexes"):
-        return [sharded, [*sharded, "--dry-run"]]
+        archives = ["bulk", "shards", *bulk[2:], "--whole-image"]
+        return [sharded, [*sharded, "--dry-run"], *([archives] if kind == "shards" else [])]
     if name == "skeleton.yaml":
         return [[*score, "--skeleton=skeleton.yaml"], [*validate, "--skeleton=skeleton.yaml"]]
     return [[*train, "--dry-run"], train, ["recipes", "recipe.yaml"],

@@ -42,15 +42,22 @@ def serving(estimator: PoseEstimator, **settings) -> Iterator[PoseServer]:
 @contextmanager
 def listening(server: PoseServer, port: int = 0) -> Iterator[int]:
     """The port of the loopback at which an application is served while the block runs."""
+    with running(server, port) as (_, found):
+        yield found
+
+
+@contextmanager
+def running(server: PoseServer, port: int = 0) -> Iterator[tuple[Server, int]]:
+    """What serves an application while the block runs, and its port."""
     listener = listen("127.0.0.1", port)
     port = listener.getsockname()[1]
-    running = Server(config_of(server.app), server.drain)
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
+    serves = Server(config_of(server.app), server.drain)
+    thread = threading.Thread(target=serves.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
-        yield port
+        yield serves, port
     finally:
-        running.should_exit = running.force_exit = True
+        serves.should_exit = serves.force_exit = True
         thread.join()
 
 

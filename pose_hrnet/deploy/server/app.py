@@ -33,10 +33,10 @@ from pose_hrnet.deploy.server.contract import (
 )
 from pose_hrnet.deploy.server.errors import answer_errors
 from pose_hrnet.deploy.server.guard import Guard
-from pose_hrnet.deploy.server.limits import House, Limits
+from pose_hrnet.deploy.server.limits import Admission, Limits
 from pose_hrnet.deploy.server.metrics import Metrics
 from pose_hrnet.deploy.server.pipeline import Pipeline
-from pose_hrnet.deploy.server.saving import Keeper
+from pose_hrnet.deploy.server.saving import Archive
 from pose_hrnet.inference.estimator import PoseEstimator
 from pose_hrnet.models.weights.identity import Identity
 from pose_hrnet.system.defaults import CROPS_PER_PASS, SERVED_WAIT_MS
@@ -102,11 +102,11 @@ class PoseServer:
         self.settings = settings or ServerSettings()
         self.identity = identity
         self.draining = False
-        self.house = House(self.settings.limits)
-        self.metrics = Metrics(self.house)
+        self.admission = Admission(self.settings.limits)
+        self.metrics = Metrics(self.admission)
         self.pipeline = Pipeline(
             estimators,
-            self.house,
+            self.admission,
             self.metrics,
             max_batch=self.settings.max_batch,
             max_wait=self.settings.max_wait_ms / 1000,
@@ -116,7 +116,7 @@ class PoseServer:
             Model(name=identity.name, hash=identity.sha256), self.estimator.skeleton
         )
         save = self.settings.save
-        self.keeper = None if save is None else Keeper(save, self.answers.model)
+        self.archive = None if save is None else Archive(save, self.answers.model)
         self.app: ASGIApp = Guard(
             self._routes(), self.settings.token, self.settings.hosts, self._count
         )
@@ -128,8 +128,8 @@ class PoseServer:
     def close(self) -> None:
         """End the threads."""
         self.pipeline.close()
-        if self.keeper is not None:
-            self.keeper.close()
+        if self.archive is not None:
+            self.archive.close()
 
     def _count(self, status: int) -> None:
         self.metrics.requests.labels(status).inc()
@@ -180,14 +180,14 @@ class PoseServer:
         """
         began = monotonic()
         try:
-            self.house.check_room()
-            with self.house.holding() as held:
-                uploads = await read_uploads(request, options.boxes, self.house.limits, held)
+            self.admission.check()
+            with self.admission.body() as quota:
+                uploads = await read_uploads(request, options.boxes, self.admission.limits, quota)
                 drawn = len(uploads) == 1 and options.overlay is not None
                 work = self.pipeline.pose(uploads, options.min_score if drawn else None)
                 images = await _while_there(request, work)
-                if self.keeper is not None:
-                    await self.keeper.keep(uploads, images)
+                if self.archive is not None:
+                    await self.archive.add(uploads, images)
                 return await run_in_threadpool(self.answers.of, images, options)
         except ClientDisconnect:
             self.metrics.gone.inc()
@@ -232,7 +232,7 @@ class PoseServer:
         return json_response({"status": status}, status=200 if status == "ok" else 503)
 
     async def _ready(self) -> Response:
-        full = self.house.images >= self.settings.limits.max_queue
+        full = self.admission.images >= self.settings.limits.max_queue
         status = "draining" if self.draining else "full" if full else "ready"
         return json_response({"status": status}, status=200 if status == "ready" else 503)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -10,6 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Generic, TypeVar
+
+log = logging.getLogger(__name__)
+
+SICK = 3
+"""Batches in a row of which a device could run nothing, after which others have its work."""
+REST_SECONDS = 10.0
+"""That it then rests before it tries one item; others work meanwhile."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -43,6 +51,8 @@ class _Job(Generic[Item, Result]):
                 self.future.set_result([self.results[n] for n in range(len(self.items))])
 
     def fail(self, error: BaseException) -> None:
+        if not isinstance(error, Exception) or isinstance(error, StopIteration):
+            error = RuntimeError(repr(error))  # asyncio takes the others for its own
         with suppress(InvalidStateError):
             self.future.set_exception(error)
 
@@ -64,21 +74,42 @@ class Lane:
     most: int
 
 
+@dataclass(eq=False)
+class _Device:
+    """What runs batches, in a thread of its own.
+
+    Attributes:
+        runs: A batch of each lane.
+        thread: Runs them; once it has ended, nothing does.
+        failed_in_a_row: Batches in which nothing could be run, since one that could.
+        failed_at: When the last of them did.
+    """
+
+    runs: Mapping[Hashable, Run]
+    thread: threading.Thread = field(init=False)
+    failed_in_a_row: int = 0
+    failed_at: float = 0.0
+
+    @property
+    def well(self) -> bool:
+        return self.failed_in_a_row < SICK and self.thread.is_alive()
+
+
 class Batcher:
     """Takes items from any thread, and runs them batch by batch.
 
     A batch is run as soon as it is full, or when its oldest item has waited `max_wait` seconds:
     the next one gathers meanwhile. If a batch fails, its items are run one by one, so that an
-    error belongs to its item alone.
+    error belongs to its item alone. A device that fails `SICK` times in a row rests while others
+    are well, since it would else, being quick to fail, have most of the work; after each rest it
+    tries one item.
 
     Args:
         lanes: Kinds of work; one that comes first goes first.
         devices: For each device what runs a batch of each lane; each has a thread of its own.
         max_wait: Seconds that an item waits for others.
+        rest: Seconds that a sick device rests.
         watch: Is told the lane and the number of items of every batch, and its seconds.
-
-    Attributes:
-        failed_in_a_row: Batches in which nothing could be run, since one that could.
     """
 
     def __init__(
@@ -87,21 +118,28 @@ class Batcher:
         devices: Sequence[Mapping[Hashable, Run]],
         *,
         max_wait: float,
+        rest: float = REST_SECONDS,
         watch: Callable[[Lane, int, float], None] = lambda lane, count, seconds: None,
     ) -> None:
         self.max_wait = max_wait
+        self.rest = rest
         self.watch = watch
-        self.failed_in_a_row = 0
         self._queues: dict[Lane, deque[_Job[Any, Any]]] = {lane: deque() for lane in lanes}
         self._lanes = {lane.name: lane for lane in lanes}
         self._changed = threading.Condition()
         self._ending = False
-        self._threads = [
-            threading.Thread(target=self._work, args=(runs,), name=f"device {n}", daemon=True)
-            for n, runs in enumerate(devices)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._devices = [_Device(runs) for runs in devices]
+        for n, device in enumerate(self._devices):
+            device.thread = threading.Thread(
+                target=self._work, args=(device,), name=f"device {n}", daemon=True
+            )
+        for device in self._devices:
+            device.thread.start()
+
+    @property
+    def well(self) -> bool:
+        """Whether every device works."""
+        return all(device.well for device in self._devices)
 
     def submit(self, lane: Hashable, items: Sequence[Any]) -> Future[list[Any]]:
         """Hand over items; the future has their results, in order.
@@ -116,7 +154,7 @@ class Batcher:
             if self._ending:
                 raise RuntimeError("the batcher has ended")
             self._queues[self._lanes[lane]].append(job)
-            self._changed.notify()
+            self._changed.notify_all()  # it may be more than one batch
         return job.future
 
     def waiting(self, lane: Hashable) -> int:
@@ -129,20 +167,36 @@ class Batcher:
         with self._changed:
             self._ending = True
             self._changed.notify_all()
-        for thread in self._threads:
-            thread.join()
+        for device in self._devices:
+            device.thread.join()
 
-    def _work(self, runs: Mapping[Hashable, Run]) -> None:
-        while (taken := self._take()) is not None:
+    def _work(self, device: _Device) -> None:
+        while (taken := self._take(device)) is not None:
             lane, batch = taken
             began = monotonic()
-            self.failed_in_a_row = 0 if _run(runs[lane.name], batch) else self.failed_in_a_row + 1
-            self.watch(lane, len(batch), monotonic() - began)
+            ran = _run(device.runs[lane.name], batch)
+            with self._changed:
+                device.failed_in_a_row = 0 if ran else device.failed_in_a_row + 1
+                device.failed_at = monotonic()
+                self._changed.notify_all()  # who rests may be needed now
+            try:
+                self.watch(lane, len(batch), monotonic() - began)
+            except Exception:  # what is told of work is no reason to end it
+                log.exception("a batch could not be counted")
 
-    def _take(self) -> tuple[Lane, _Batch] | None:
-        """The next batch, once there is one; None at the end."""
+    def _rest_of(self, device: _Device) -> float:
+        """Seconds for which others have its work."""
+        if device.well or self._ending or not any(each.well for each in self._devices):
+            return 0.0
+        return device.failed_at + self.rest - monotonic()
+
+    def _take(self, device: _Device) -> tuple[Lane, _Batch] | None:
+        """The next batch for a device, once there is one; None at the end."""
         with self._changed:
             while True:
+                if (rest := self._rest_of(device)) > 0:
+                    self._changed.wait(rest)
+                    continue
                 soonest = None
                 for lane, queue in self._queues.items():
                     while queue and queue[0].future.done():  # cancelled, or failed
@@ -151,7 +205,7 @@ class Batcher:
                         continue
                     left = queue[0].since + self.max_wait - monotonic()
                     if left <= 0 or self._ending or _count(queue) >= lane.most:
-                        if batch := _take_from(queue, lane.most):
+                        if batch := _take_from(queue, lane.most if device.well else 1):
                             return lane, batch
                         continue
                     soonest = left if soonest is None else min(left, soonest)
@@ -179,8 +233,10 @@ def _take_from(queue: deque[_Job[Any, Any]], most: int) -> _Batch:
 def _run(run: Run, batch: _Batch) -> bool:
     """Whether some of a batch could be run."""
     try:
-        results = run([job.items[place] for job, place in batch])
-    except Exception as error:  # whatever a runtime raises: memory, a driver
+        results = list(run([job.items[place] for job, place in batch]))
+        if len(results) != len(batch):
+            raise RuntimeError(f"{len(results)} results of a batch of {len(batch)}")
+    except BaseException as error:  # whatever a runtime raises: memory, a driver
         if len(batch) == 1:
             batch[0][0].fail(error)
             return False

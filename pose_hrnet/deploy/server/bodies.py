@@ -12,7 +12,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from pose_hrnet.deploy.server.limits import Held, Limits, Refused
+from pose_hrnet.deploy.server.limits import BodyQuota, Limits, Refused
 from pose_hrnet.system.text import counted, gigabytes, one_line, printable
 
 Boxes = list[tuple[float, float, float, float]]
@@ -40,7 +40,7 @@ class Upload:
 
 
 async def read_uploads(
-    request: Request, boxes: str | None, limits: Limits, held: Held
+    request: Request, boxes: str | None, limits: Limits, quota: BodyQuota
 ) -> list[Upload]:
     """The images of a request.
 
@@ -48,7 +48,7 @@ async def read_uploads(
         request: Whose body was not read yet.
         boxes: JSON of the query.
         limits: Of its body.
-        held: Account of its bytes.
+        quota: Account of its bytes.
 
     Raises:
         Refused: If it has none, or more than it may have.
@@ -63,7 +63,7 @@ async def read_uploads(
         )
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Refused(415, "the body is compressed; send it without Content-Encoding")
-    chunks = _counted(request, limits, held)
+    chunks = _counted(request, limits, quota)
     try:
         with anyio.fail_after(limits.body_seconds):
             if kind == MULTIPART:
@@ -78,7 +78,7 @@ async def read_uploads(
     return [Upload(None, data, of_image)]
 
 
-async def _counted(request: Request, limits: Limits, held: Held) -> AsyncIterator[bytes]:
+async def _counted(request: Request, limits: Limits, quota: BodyQuota) -> AsyncIterator[bytes]:
     """The body in pieces, as long as it is not too large."""
     most, size = limits.max_body_bytes, 0
     too_large = Refused(413, f"the body has more than {gigabytes(most)}, the most that is taken")
@@ -89,7 +89,7 @@ async def _counted(request: Request, limits: Limits, held: Held) -> AsyncIterato
         size += len(chunk)
         if size > most:
             raise too_large
-        held.add(len(chunk))
+        quota.add(len(chunk))
         yield chunk
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
@@ -32,7 +32,8 @@ class Limits:
         max_persons: Boxes of an image.
         max_queue: Images that are not answered yet, of all requests.
         body_bytes: Of all bodies in memory.
-        pixel_bytes: Of all images in memory, with what decoding takes; one always fits.
+        pixel_bytes: Of all images in memory, with what decoding takes; one that takes more is
+            decoded alone.
         crops: Of all images in memory; those of one always fit.
         body_seconds: For a body to come.
         decode_seconds: For an image to be decoded.
@@ -64,8 +65,8 @@ class Refused(Exception):
         self.retry_after = retry_after
 
 
-class House:
-    """What is in the server now: images that wait, bytes of bodies, and pixels.
+class Admission:
+    """What is in the server now, and what may still come in.
 
     Args:
         limits: How much there may be.
@@ -73,36 +74,43 @@ class House:
     Attributes:
         images: That are not answered yet.
         body_bytes: Of bodies.
-        pixels: Room for bytes of decoded images, for which they wait.
-        crops: Room for their crops, likewise.
+        pixels: Bytes of decoded images, which wait for them.
+        crops: Of these images, likewise.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.images = 0
         self.body_bytes = 0
-        self.pixels = Room(limits.pixel_bytes)
-        self.crops = Room(limits.crops)
+        self.pixels = Budget(limits.pixel_bytes)
+        self.crops = Budget(limits.crops)
         self._done, self._busy_seconds = 0, 0.0
 
-    def check_room(self, images: int = 1) -> None:
+    def check(self, images: int = 1) -> None:
         """Refuse images that there is no place for.
 
         Raises:
-            Refused: 503.
+            Refused: 503; 413 if there never is.
         """
-        if self.images + images > self.limits.max_queue:
+        most = self.limits.max_queue
+        if images > most:
+            raise Refused(
+                413,
+                f"{counted(images, 'image')} came at once, and at most {most} may wait here; send "
+                "fewer in a request",
+            )
+        if self.images + images > most:
             waiting = counted(self.images, "image")
             raise self.full(f"{waiting} wait already")
 
     @contextmanager
-    def guests(self, images: int) -> Iterator[None]:
-        """Places for so many images while the block runs.
+    def admit(self, images: int) -> Iterator[None]:
+        """Count so many images in while the block runs.
 
         Raises:
-            Refused: 503, if there are none.
+            Refused: As by `check`.
         """
-        self.check_room(images)
+        self.check(images)
         self.images += images
         try:
             yield
@@ -111,13 +119,13 @@ class House:
             self._done += images
 
     @contextmanager
-    def holding(self) -> Iterator[Held]:
-        """An account of the body of one request, which is given back after the block."""
-        held = Held(self)
+    def body(self) -> Iterator[BodyQuota]:
+        """The account of the body of one request, which is closed after the block."""
+        quota = BodyQuota(self)
         try:
-            yield held
+            yield quota
         finally:
-            self.body_bytes -= held.count
+            self.body_bytes -= quota.count
 
     def worked(self, seconds: float) -> None:
         """Note how long a device was busy."""
@@ -130,34 +138,58 @@ class House:
         return Refused(503, f"{why}; try again in {seconds} s", retry_after=seconds)
 
 
-class Held:
-    """Bytes that the body of one request holds."""
+class BodyQuota:
+    """Bytes that the body of one request has in memory."""
 
-    def __init__(self, house: House) -> None:
-        self.house = house
+    def __init__(self, admission: Admission) -> None:
+        self.admission = admission
         self.count = 0
 
     def add(self, count: int) -> None:
-        """Take room for so many more.
+        """Take so many more.
 
         Raises:
-            Refused: 503, if there is none.
+            Refused: 503, if there are none now; 413, if there never are so many.
         """
-        house = self.house
-        if house.body_bytes + count > house.limits.body_bytes:
-            raise house.full(f"requests hold {gigabytes(house.body_bytes)} already")
-        house.body_bytes += count
+        admission, most = self.admission, self.admission.limits.body_bytes
+        if self.count + count > most:
+            raise Refused(413, f"the body has more than {gigabytes(most)}, all that is taken here")
+        if admission.body_bytes + count > most:
+            raise admission.full(f"requests hold {gigabytes(admission.body_bytes)} already")
+        admission.body_bytes += count
         self.count += count
 
 
-class Room:
-    """Room for so many of something, in which who comes first is served first.
+class Reservation:
+    """A part of a budget, given back when the last who holds it lets go.
 
     Args:
-        size: How many; who wants more waits for all of it.
+        give_back: Is called then.
+    """
+
+    def __init__(self, give_back: Callable[[], None]) -> None:
+        self._give_back = give_back
+        self._holders = 1
+
+    def hold(self) -> None:
+        """Hold it for one more: a thread that cannot be stopped keeps its memory."""
+        self._holders += 1
+
+    def release(self) -> None:
+        """Let go, once for each who holds it."""
+        self._holders -= 1
+        if not self._holders:
+            self._give_back()
+
+
+class Budget:
+    """So many of something, for which who comes first is served first.
+
+    Args:
+        size: How many; who wants more waits for all of them.
 
     Attributes:
-        taken: How many are there.
+        taken: How many are.
     """
 
     def __init__(self, size: int) -> None:
@@ -166,8 +198,8 @@ class Room:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @asynccontextmanager
-    async def taking(self, count: int) -> AsyncIterator[None]:
-        """So many while the block runs; they are waited for."""
+    async def taking(self, count: int) -> AsyncIterator[Reservation]:
+        """So many while the block runs, or longer, if somebody holds them; they are waited for."""
         count = min(count, self.size)
         if self._waiting or self.taken + count > self.size:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -180,10 +212,11 @@ class Room:
                 raise
         else:
             self.taken += count
+        reservation = Reservation(lambda: self._give(count))
         try:
-            yield
+            yield reservation
         finally:
-            self._give(count)
+            reservation.release()
 
     def _give(self, count: int) -> None:
         self.taken -= count
@@ -197,4 +230,4 @@ class Room:
             self._waiting.popleft()
 
 
-__all__ = ["Held", "House", "Limits", "Refused", "Room"]
+__all__ = ["Admission", "BodyQuota", "Budget", "Limits", "Refused", "Reservation"]

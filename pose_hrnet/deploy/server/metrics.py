@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from pose_hrnet.deploy.server.batcher import Lane
-from pose_hrnet.deploy.server.limits import House
+from pose_hrnet.deploy.server.limits import Admission
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -16,10 +16,10 @@ class Metrics:
     """Counters of one server, in a registry of its own.
 
     Args:
-        house: Whose images and bytes are told.
+        admission: Whose images and bytes are told.
     """
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, admission: Admission) -> None:
         self._registry = registry = CollectorRegistry()
         self.requests = Counter(
             "pose_requests", "Requests answered.", ["status"], registry=registry
@@ -48,11 +48,11 @@ class Metrics:
         gone = "Requests whose clients went away before their answer."
         self.gone = Counter("pose_clients_gone", gone, registry=registry)
         waiting = Gauge("pose_images_waiting", "Images not answered yet.", registry=registry)
-        waiting.set_function(lambda: house.images)
+        waiting.set_function(lambda: admission.images)
         bodies = Gauge("pose_body_bytes", "Bodies in memory.", registry=registry)
-        bodies.set_function(lambda: house.body_bytes)
-        pixels = Gauge("pose_pixel_bytes", "Room of decoded images.", registry=registry)
-        pixels.set_function(lambda: house.pixels.taken)
+        bodies.set_function(lambda: admission.body_bytes)
+        pixels = Gauge("pose_pixel_bytes", "Memory of decoded images.", registry=registry)
+        pixels.set_function(lambda: admission.pixels.taken)
 
     def batch(self, lane: Lane, count: int, seconds: float) -> None:
         """Note a batch of a lane."""

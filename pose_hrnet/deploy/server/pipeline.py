@@ -18,7 +18,7 @@ from pose_hrnet.deploy.server.batcher import Batcher, Lane, Run
 from pose_hrnet.deploy.server.bodies import Upload
 from pose_hrnet.deploy.server.decoding import Decoders, decode
 from pose_hrnet.deploy.server.headers import check_header
-from pose_hrnet.deploy.server.limits import House, Refused
+from pose_hrnet.deploy.server.limits import Admission, Refused, Reservation
 from pose_hrnet.deploy.server.metrics import Metrics
 from pose_hrnet.inference.detector import BATCH_IMAGES
 from pose_hrnet.inference.estimator import PoseEstimator
@@ -31,8 +31,6 @@ from pose_hrnet.visualize.pictures import jpeg_bytes
 log = logging.getLogger(__name__)
 
 POSE, DETECT = "pose", "detect"
-_SICK = 3
-"""Batches that fail in a row, after which a device is not expected to recover."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Pipeline:
 
     Args:
         estimators: One for each device, of the same model; who has a detector finds persons.
-        house: What may be in memory.
+        admission: What may be in memory.
         metrics: Counts.
         max_batch: Crops of a pass.
         max_wait: Seconds that a crop waits for others.
@@ -70,16 +68,16 @@ class Pipeline:
     def __init__(
         self,
         estimators: Sequence[PoseEstimator],
-        house: House,
+        admission: Admission,
         metrics: Metrics,
         *,
         max_batch: int,
         max_wait: float,
     ) -> None:
         self.estimator = estimators[0]
-        self.house = house
+        self.admission = admission
         self.metrics = metrics
-        self.decoders = Decoders(house.limits.decode_seconds)
+        self.decoders = Decoders(admission.limits.decode_seconds)
         self.batcher = Batcher(
             [Lane(POSE, max_batch), Lane(DETECT, BATCH_IMAGES)],
             [_runs(estimator) for estimator in estimators],
@@ -102,7 +100,7 @@ class Pipeline:
         Raises:
             Refused: If there is no place for them now.
         """
-        with self.house.guests(len(uploads)):
+        with self.admission.admit(len(uploads)):
             tasks = [
                 asyncio.ensure_future(self._one(f"number {place}", upload, draw_above))
                 for place, upload in enumerate(uploads, 1)
@@ -115,14 +113,15 @@ class Pipeline:
 
     async def _one(self, title: str, upload: Upload, draw_above: float | None) -> Posed:
         try:
-            limits = self.house.limits
+            limits = self.admission.limits
             found, most = len(upload.boxes_xyxy or ()), limits.max_persons
             if found > most:
                 boxes = counted(found, "box")
                 raise Refused(422, f"image {title} has {boxes}, and at most {most} are taken")
-            size = await self.decoders.run(check_header, title, upload.data, limits)
-            async with self.house.pixels.taking(size):
-                return await self._posed(title, upload, draw_above)
+            drawn = draw_above is not None
+            size = await self.decoders.run(check_header, title, upload.data, limits, drawn)
+            async with self.admission.pixels.taking(size) as pixels:
+                return await self._posed(title, upload, draw_above, pixels)
         except Refused as refused:
             self.metrics.refused_images.inc()
             return Posed(upload.name, refused=refused)
@@ -132,22 +131,24 @@ class Pipeline:
             sentence = f"image {title} could not be predicted; the server's log says why"
             return Posed(upload.name, refused=Refused(500, sentence))
 
-    async def _posed(self, title: str, upload: Upload, draw_above: float | None) -> Posed:
-        image = await self.decoders.run(decode, title, upload.data)
+    async def _posed(
+        self, title: str, upload: Upload, draw_above: float | None, pixels: Reservation
+    ) -> Posed:
+        image = await self.decoders.run(decode, title, upload.data, memory=[pixels])
         boxes, scores = await self._persons(image, upload)
         try:
             pending = self.estimator.pending(None, image, boxes)
         except ValueError as error:
             raise Refused(422, f"image {title}: {error}") from None
-        async with self.house.crops.taking(len(pending.frames)):
-            crops = await self.decoders.run(_cut, pending)
+        async with self.admission.crops.taking(len(pending.frames)) as cut:
+            crops = await self.decoders.run(_cut, pending, memory=[pixels, cut])
             for row, person in enumerate(await self._run(POSE, crops)):
                 pending.put(row, *person)
         poses = times(pending.poses(), np.asarray(scores, np.float32))
         poses = self.estimator.model.finish(poses)
         overlay = None
         if draw_above is not None:
-            overlay = await self.decoders.run(_drawn, poses, image, draw_above)
+            overlay = await self.decoders.run(_drawn, poses, image, draw_above, memory=[pixels])
         self.metrics.images.inc()
         self.metrics.persons.inc(len(poses))
         height, width = image.shape[:2]
@@ -161,21 +162,21 @@ class Pipeline:
         if self.estimator.detector is None:
             return [[0, 0, width, height]], [1.0]
         (found,) = await self._run(DETECT, [image])
-        kept = slice(self.house.limits.max_persons)
+        kept = slice(self.admission.limits.max_persons)
         return found.boxes_xyxy[kept], found.scores[kept]
 
     async def _run(self, lane: str, items: Sequence[Any]) -> list[Any]:
         return await asyncio.wrap_future(self.batcher.submit(lane, items))
 
     def health(self) -> str:
-        """``ok``; ``stuck``: no decoder is free; ``failing``: whatever the device runs fails."""
+        """``ok``; ``stuck``: no decoder is free; ``failing``: a device fails, or ended."""
         if self.decoders.all_stuck:
             return "stuck"
-        return "failing" if self.batcher.failed_in_a_row >= _SICK else "ok"
+        return "ok" if self.batcher.well else "failing"
 
     def _ran(self, lane: Lane, count: int, seconds: float) -> None:
         self.metrics.batch(lane, count, seconds)
-        self.house.worked(seconds)
+        self.admission.worked(seconds)
 
     def close(self) -> None:
         """End all threads, once what they have is done."""

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 _ENDINGS = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"RI": ".webp"}
 
 
-class Keeper:
+class Archive:
     """Writes each image that was predicted, and beside it what was answered.
 
     Files are called by the time and their content: what a client calls an image names no file.
@@ -38,7 +38,7 @@ class Keeper:
         self._numbers = count(1)
         self._pool = ThreadPoolExecutor(1, "save")
 
-    async def keep(self, uploads: Sequence[Upload], images: Sequence[Posed]) -> None:
+    async def add(self, uploads: Sequence[Upload], images: Sequence[Posed]) -> None:
         """Write those of a request that have poses; if it cannot, the log says so."""
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._pool, self._write, uploads, images)
@@ -66,4 +66,4 @@ class Keeper:
         self._pool.shutdown()
 
 
-__all__ = ["Keeper"]
+__all__ = ["Archive"]

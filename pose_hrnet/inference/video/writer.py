@@ -31,7 +31,13 @@ KEY_FRAMES_S = 2
 PIECE = "500000"
 """Microseconds that are written together; as much is lost with the program, or on a full disk."""
 ENCODERS = {
-    "libx264": {"preset": "superfast", "crf": "21", "bf": "0", "rc-lookahead": "0"},
+    "libx264": {
+        "preset": "superfast",
+        "tune": "fastdecode",
+        "crf": "21",
+        "bf": "0",
+        "rc-lookahead": "0",
+    },
     "libopenh264": {},
     "h264_videotoolbox": {},
     "mpeg4": {"q": "4"},
