@@ -79,6 +79,7 @@ def test_another_file_beside_the_weights_is_refused_by_actors(models):
         detecting.load()
 
 
+# Private: Ray makes these in processes of its own, where no test can look.
 def test_workers_read_relative_paths_where_the_driver_is(photos, models, tmp_path, monkeypatch):
     """Those of a cluster that runs already began in another folder."""
     (part,) = parts_of({f"{photos.name}/000001.png": "image"})
