@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from pose_hrnet.data.synthetic.dataset import synthesize
-from pose_hrnet.deploy.bulk.columns import model_sha256
 from pose_hrnet.deploy.bulk.engines import Cluster, Models, ray_engine
+from pose_hrnet.deploy.bulk.identity import model_sha256
 from pose_hrnet.deploy.bulk.job import run_job
 from pose_hrnet.deploy.bulk.plan import Wanted, plan_job
 from pose_hrnet.deploy.bulk.store import opened_store

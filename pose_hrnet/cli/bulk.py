@@ -110,6 +110,13 @@ def bulk(
     images_per_task: Annotated[
         int, typer.Option(min=1, help="Images that go to a device at once; more for fast ones.")
     ] = IMAGES_PER_TASK,
+    max_lost: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Images over which processes may die; more stop the job. [20, or 1 % of all]",
+        ),
+    ] = None,
     dry_run: Annotated[
         int | None,
         typer.Option(
@@ -139,10 +146,14 @@ def bulk(
     Example: `pose-hrnet bulk photos/ --output rows`, or `pose-hrnet bulk s3://bucket/photos -o
     s3://bucket/rows --address auto`
     """
-    from pose_hrnet.deploy.bulk.columns import model_sha256
     from pose_hrnet.deploy.bulk.engines import Cluster, Models, ray_engine
+    from pose_hrnet.deploy.bulk.identity import (
+        detector_files_sha256,
+        model_files_sha256,
+        model_sha256,
+    )
     from pose_hrnet.deploy.bulk.job import run_job
-    from pose_hrnet.deploy.bulk.plan import BoxFile, Wanted, plan_job
+    from pose_hrnet.deploy.bulk.plan import BoxFile, Wanted, plan_job, with_detector
     from pose_hrnet.deploy.bulk.store import check_store, opened_store
     from pose_hrnet.system.extras import import_extra
 
@@ -152,13 +163,14 @@ def bulk(
         raise ValueError("--price does nothing without --dry-run; give both, or neither")
     for module in ("pyarrow", "ray.data")[: 1 if dry_run else 2]:
         import_extra(module, "ray")
-    check_store(output)
     file = checkpoint_file(checkpoint)
+    found_by = None if whole_image or boxes is not None else _for_actors(detector or DETECTOR)
+    card = None if card is None else card.absolute()
     models = Models(
         _for_actors(checkpoint),
         checkpoint,
         model_sha256(file),
-        None if whole_image or boxes is not None else _for_actors(detector or DETECTOR),
+        found_by,
         PICTURES if detector_threshold is None else detector_threshold,
         backend,
         precision or "auto",
@@ -166,20 +178,26 @@ def bulk(
         flip_test,
         card,
         batch_size,
+        model_files_sha256(file, card),
     )
     box_file = None
     if boxes is not None:
         box_file = BoxFile(boxes, box_format, **given(min_score=min_box_score))
     job = plan_job(Wanted(inputs, output, fmt, images_per_file, every, box_file), models)
-    job = replace(job, images_per_task=images_per_task)
+    job = replace(job, images_per_task=images_per_task, max_lost=max_lost)
+    if dry_run is None:
+        check_store(output)
     loaded = _checked(models, detector, detector_threshold, is_here=address is None)
+    if found_by is not None:
+        models = replace(models, detector_files=detector_files_sha256(found_by))
+        job = with_detector(job, models)
     if dry_run is not None:
         _say_estimate(job, loaded, dry_run, devices or 1, price)
         return
     del loaded  # the actors have their own
     with (
         opened_store(output) as store,
-        ray_engine(models, Cluster(address, devices, readers)) as engine,
+        ray_engine(models, Cluster(address, devices, readers, max_lost)) as engine,
     ):
         done = run_job(job, store, engine, progress=RichProgress())
     counts = done.counts

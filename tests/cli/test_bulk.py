@@ -69,3 +69,13 @@ def test_a_dry_run_writes_nothing_and_says_what_all_costs(bulk):
     assert "4, of which 2 were posed here" in said
     assert "at 2 for a device and an hour" in said
     assert "on 1 device like this" in said
+
+
+def test_a_dry_run_does_not_touch_the_store(bulk):
+    fsspec = pytest.importorskip("fsspec")
+    memory = fsspec.filesystem("memory")
+    bulk("photos", "--whole-image", "--dry-run=1", "--output=memory://dry/run", code=0)
+    assert not memory.exists("/dry")
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    bulk("nowhere", "--whole-image", "--output=memory://dry/run")  # said before any probe
+    assert not memory.exists("/dry")

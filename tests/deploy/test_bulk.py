@@ -4,31 +4,36 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from pose_hrnet import PoseEstimator
-from pose_hrnet.deploy.bulk.columns import model_sha256
-from pose_hrnet.deploy.bulk.engines import Cluster, Models, ray_engine
+from pose_hrnet.deploy.bulk.columns import Sick
+from pose_hrnet.deploy.bulk.engines import Cluster, Models, _Poser, _read, ray_engine
 from pose_hrnet.deploy.bulk.estimate import estimate
+from pose_hrnet.deploy.bulk.identity import model_sha256
 from pose_hrnet.deploy.bulk.job import SUMMARY, run_job
-from pose_hrnet.deploy.bulk.plan import BoxFile, Wanted, plan_job
+from pose_hrnet.deploy.bulk.parts import parts_of, tasks_of
+from pose_hrnet.deploy.bulk.plan import BoxFile, Wanted, plan_job, with_detector
 from pose_hrnet.deploy.bulk.store import decoded, opened_store
+from pose_hrnet.deploy.bulk.tables import image_tables, images_of
 from pose_hrnet.inference.files import predict_files
 from pose_hrnet.inference.formats.writer import Outputs
 from pose_hrnet.system.folders import FolderBusy
 from tests.helpers.builders import make_people, write_images
 from tests.helpers.bulk import check_same, save_small, write_archive
 
-pytest.importorskip("pyarrow", reason="the extra ray is not installed")
+pyarrow = pytest.importorskip("pyarrow", reason="the extra ray is not installed")
 
 IMAGES = 24
 
@@ -55,10 +60,55 @@ def test_a_job_says_what_its_rows_depend_on(models, photos, tmp_path):
     wanted = Wanted([str(photos)], str(tmp_path), images_per_file=10)
     job = plan_job(wanted, models)
     assert [len(part.paths) for part in job.parts] == [10, 10, 5]
-    assert job.settings == {"images_per_file": 10, "flip_test": None}
-    found = plan_job(wanted, Models(**{**vars(models), "detector": "yolox_s", "threshold": 0.3}))
-    assert found.settings["detector_threshold"] == 0.3
-    assert found.settings["detector"] == "yolox_s"
+    detecting = replace(models, detector="yolox_s")
+    base = plan_job(wanted, detecting).facts()
+    for what in (
+        {"precision": "fp32"}, {"backend": "compile"}, {"files": "ab"}, {"detector_files": "cd"},
+        {"threshold": 0.31}, {"detector": "other"}, {"flip_test": True}, {"sha256": "ef"},
+    ):  # fmt: skip
+        assert plan_job(wanted, replace(detecting, **what)).facts() != base, what
+    looked = replace(detecting, detector_files="cd")
+    assert with_detector(job, looked).facts()["detector_files_sha256"] == "cd"
+
+
+def test_another_file_beside_the_weights_is_refused_by_actors(models):
+    with pytest.raises(ValueError, match=r"belongs to it, is another file on .*expected 0000"):
+        replace(models, files="0" * 64).load()
+    detecting = replace(models, detector=models.checkpoint, detector_files="0" * 64)
+    with pytest.raises(ValueError, match=r"belongs to it, is another file on .*expected 0000"):
+        detecting.load()
+
+
+# Private: Ray makes these in processes of its own, where no test can look.
+def test_workers_read_relative_paths_where_the_driver_is(photos, models, tmp_path, monkeypatch):
+    """Those of a cluster that runs already began in another folder."""
+    (part,) = parts_of({f"{photos.name}/000001.png": "image"})
+    (task,) = tasks_of(part)
+    batch = pyarrow.table({"task": [pickle.dumps(task)]})
+    monkeypatch.chdir(tmp_path)
+    (table,) = _read(batch, str(photos.parent))
+    (read,) = images_of(table)
+    assert (read.image.path, read.image.error) == (f"{photos.name}/000001.png", None)
+    monkeypatch.chdir(tmp_path)
+    relative = replace(models, checkpoint=Path(models.checkpoint).name)
+    assert _Poser(relative, 1, str(Path(models.checkpoint).parent)).bulk.model == "small"
+
+
+def test_a_sick_actor_says_why_and_then_ends(models, photos, monkeypatch):
+    (part,) = parts_of({str(photos / "000001.png"): "image"})
+    (task,) = tasks_of(part)
+    (table,) = image_tables(task)
+    poser = _Poser(models, 1, ".")
+    monkeypatch.setattr(poser.bulk, "_poses", lambda _: 1 / 0)
+    with pytest.raises(Sick, match="division by zero"):
+        poser(table)
+
+    def ended(code):
+        raise SystemExit(code)
+
+    monkeypatch.setattr(os, "_exit", ended)
+    with pytest.raises(SystemExit):
+        poser(table)
 
 
 def test_boxes_find_their_images_in_folders_and_archives(models, photos, tmp_path):
@@ -97,7 +147,7 @@ def test_an_estimate_is_of_all_that_there_is(models, photos, tmp_path):
 
 
 def test_another_file_of_weights_on_a_machine_is_refused(models):
-    with pytest.raises(ValueError, match=r"another file on .*expected abcdef"):
+    with pytest.raises(ValueError, match=r"is another file on .*expected abcdef"):
         Models(models.checkpoint, "small", "abcdef" * 10, device="cpu").load()
 
 

@@ -12,9 +12,10 @@ from pose_hrnet.deploy.bulk.columns import (
     KINDS,
     SPARK_SCHEMA,
     BulkEstimator,
-    model_sha256,
+    Sick,
     rows_by_image,
 )
+from pose_hrnet.deploy.bulk.identity import model_sha256
 from pose_hrnet.deploy.bulk.images import BulkImage
 from pose_hrnet.inference.files import predict_files
 from pose_hrnet.inference.formats.writer import Outputs
@@ -151,6 +152,33 @@ def test_an_error_of_a_batch_belongs_to_its_image_alone(bulk, paths):
     assert {(row["frame_index"], row["time_s"]) for row in rows[3:]} == {(3, 0.5)}
 
 
+def test_a_device_that_fails_at_everything_is_said_and_makes_no_rows(bulk, paths):
+    """As CUDA after an error that stays: no image can be blamed."""
+    given = []
+
+    def breaks(images):
+        given.extend(images)
+        if len(given) > 2:
+            raise RuntimeError("CUDA error: an illegal memory access")
+        return two_persons(images)
+
+    found = PoseEstimator(bulk.estimator.model, detector=breaks)
+    with pytest.raises(Sick, match=r"also at a blank image .CUDA error: an illegal memory access"):
+        BulkEstimator(found, model="m", sha256="")(paths)
+
+
+def test_a_model_that_fails_behind_a_detector_is_seen_too(bulk, paths, monkeypatch):
+    """On a blank image a detector finds nobody."""
+    empty = (np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+    found = PoseEstimator(
+        bulk.estimator.model,
+        detector=lambda images: [two_persons([1])[0] if i.any() else empty for i in images],
+    )
+    monkeypatch.setattr(type(bulk.estimator.model), "finish", lambda *_: 1 / 0)
+    with pytest.raises(Sick, match="division by zero"):
+        BulkEstimator(found, model="m", sha256="")(paths)
+
+
 def test_as_many_of_each(bulk, paths):
     with pytest.raises(ValueError, match="1 contents for 2 paths; give one for each"):
         bulk(paths[:2], [b""])
@@ -165,12 +193,6 @@ def test_loading_names_the_model_and_its_hash(checkpoint, paths):
     assert first["model"] == str(checkpoint)
     assert first["model_sha256"] == sha256_of(checkpoint) == model_sha256(checkpoint)
     assert len(model_sha256("default")) == 64
-
-
-def test_the_weights_of_an_openvino_file_are_what_is_hashed(tmp_path):
-    (tmp_path / "m.xml").write_text("<net/>")
-    (tmp_path / "m.bin").write_bytes(b"weights")
-    assert model_sha256(tmp_path / "m.xml") == sha256_of(tmp_path / "m.bin")
 
 
 def test_spark_calls_it_on_pandas_frames(bulk, paths):

@@ -15,9 +15,10 @@ from pose_hrnet.data.images import read_rgb
 from pose_hrnet.deploy.bulk.columns import BulkEstimator
 from pose_hrnet.deploy.bulk.engines import here
 from pose_hrnet.deploy.bulk.inputs import find_inputs
-from pose_hrnet.deploy.bulk.job import JOB, SUMMARY, Job, run_job
+from pose_hrnet.deploy.bulk.job import EARLIER, JOB, SUMMARY, Job, run_job
 from pose_hrnet.deploy.bulk.parts import parts_of, tasks_of
-from pose_hrnet.deploy.bulk.store import Folder, ObjectStore, check_store, decoded
+from pose_hrnet.deploy.bulk.read import read_task
+from pose_hrnet.deploy.bulk.store import PROBE, Folder, ObjectStore, check_store, decoded
 from pose_hrnet.deploy.bulk.tables import image_tables, images_of
 from pose_hrnet.inference.files import predict_files
 from pose_hrnet.inference.formats.writer import Outputs
@@ -130,10 +131,10 @@ def test_what_a_dead_process_had_is_tried_one_by_one(bulk, photos, store, caplog
 
     done = run_job(job_of(photos), store, deadly)
     assert (done.counts.images, done.counts.persons, done.counts.errors) == (10, 9, 1)
-    assert "processes died over 4 inputs, which are tried one by one" in caplog.text
+    assert "processes died over 4 images, which are tried one by one" in caplog.text
     (lost,) = (row for row in rows_in(store) if row["error"])
     assert lost["path"].endswith("000006.png")
-    assert lost["error"].endswith("the process that read or posed it died, twice")
+    assert lost["error"].endswith("read or posed it died, and so when it was alone")
     assert summary_of(store)["failures"] == [lost["error"]]
 
 
@@ -271,14 +272,108 @@ def test_object_stores_give_and_take(bulk, photos, tmp_path):
     assert not any("tmp" in name for name in store.names())
 
 
-def test_stores_that_only_rename_get_whole_files(bulk, photos, tmp_path, monkeypatch):
-    """As sftp and hdfs, for which fsspec's files of this machine stand here."""
+@pytest.mark.parametrize("url", ["sftp://host/out", "hdfs://host/out", "ftp://host/out"])
+def test_stores_whose_files_are_seen_half_written_are_refused(url):
+    with pytest.raises(ValueError, match=r"can be seen before they are whole; give a folder"):
+        ObjectStore(url)
+    with pytest.raises(ValueError, match=r"host/out cannot be written to"):
+        check_store(url)
+
+
+def test_rights_to_remove_are_not_needed_and_no_folder_is_made(monkeypatch):
+    fsspec = pytest.importorskip("fsspec")
+    kind = type(fsspec.filesystem("memory"))
+    for name in ("makedirs", "mkdir", "rm_file", "_rm", "rm"):
+        monkeypatch.setattr(kind, name, lambda *_, **__: 1 / 0)
+    check_store("memory://bucket/locked")
+    assert ObjectStore("memory://bucket/locked").names() == {PROBE}
+
+
+def test_of_two_drivers_of_other_jobs_the_second_is_refused(bulk, photos):
+    """They began at once: neither saw the file of the other."""
     pytest.importorskip("fsspec")
-    store = ObjectStore(f"file://{tmp_path}/out")
-    store.write("a", b"1")
-    store.write("a", b"2")
-    assert (store.read("a"), store.names()) == (b"2", {"a"})
-    monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.mv", lambda *_: 1 / 0)
-    with pytest.raises(OSError, match=r"cannot be written .division by zero."):
-        store.write("a", b"3")
-    assert store.read("a") == b"2"
+    store = ObjectStore("memory://bucket/raced")
+    run_job(job_of(photos / "000001.png"), store, here(bulk))
+    said = store.read(JOB)
+
+    class Late(ObjectStore):
+        def names(self):
+            return set()
+
+    with pytest.raises(ValueError, match="other inputs"):
+        run_job(job_of(photos / "000002.png"), Late(store.url), here(bulk))
+    assert store.read(JOB) == said
+
+
+def test_a_job_of_the_first_version_goes_on(bulk, photos, store):
+    settings = {"images_per_file": 4, "flip_test": None}
+    job = job_of(photos, settings=settings)
+    with pytest.raises(Dies):
+        run_job(job, store, killed_after(here(bulk), 1))
+    store.write(JOB, json.dumps({**job.facts(), "content": EARLIER}).encode())
+    now = job_of(photos, settings={**settings, "backend": "auto"})
+    assert run_job(now, store, here(bulk)).earlier == 1
+    other = job_of(photos, settings={**settings, "flip_test": True})
+    with pytest.raises(ValueError, match="another flip_test"):
+        run_job(other, store, here(bulk))
+
+
+def test_an_error_of_reading_is_said_and_is_no_death(bulk, photos, store, tmp_path, monkeypatch):
+    """Of whatever is not foreseen: the images that it had keep their rows."""
+    archive = write_archive(
+        tmp_path / "a.tar", {f"{n}.png": (photos / "000001.png").read_bytes() for n in range(3)}
+    )
+
+    def stumbles(task):
+        yield next(read_task(task))
+        raise RuntimeError("no more threads")
+
+    monkeypatch.setattr("pose_hrnet.deploy.bulk.tables.read_task", stumbles)
+    done = run_job(
+        job_of(archive, photos / "000001.png", photos / "000002.png"), store, here(bulk)
+    )
+    assert (done.counts.persons, done.counts.errors) == (2, 2)
+    assert [row["error"] for row in rows_in(store) if row["error"]] == [
+        f"{name} could not be read further (no more threads)"
+        for name in (photos / "000002.png", archive)
+    ]
+
+
+def test_an_error_of_posing_is_said_and_is_no_death(bulk, photos, store, monkeypatch):
+    monkeypatch.setattr(BulkEstimator, "rows_of", lambda *_: {}["nothing"])
+    done = run_job(job_of(photos), store, here(bulk))
+    assert done.counts.errors == 10
+    assert {row["error"].partition(" could")[2] for row in rows_in(store)} == {
+        " not be posed ('nothing')"
+    }
+
+
+SIGNED = "https://host.example/a.jpg?X-Signature=secret"
+
+
+def test_signatures_of_addresses_are_in_no_sentence(bulk, store, monkeypatch):
+    def fails(url):
+        raise RuntimeError(f"no way to {url}")
+
+    monkeypatch.setattr("pose_hrnet.deploy.bulk.images.read_web_image", fails)
+    run_job(job_of(SIGNED), store, here(bulk))
+    (row,) = rows_in(store)
+    assert row["path"] == SIGNED
+    assert "https://host.example/a.jpg cannot be read (no way to https" in row["error"]
+    assert "secret" not in row["error"]
+    assert b"secret" not in store.read(SUMMARY)
+
+
+@pytest.mark.parametrize("content", [b"", b"no image"])
+def test_nor_of_images_that_are_none(bulk, store, monkeypatch, content):
+    monkeypatch.setattr("pose_hrnet.deploy.bulk.images.read_web_image", lambda _: content)
+    run_job(job_of(SIGNED), store, here(bulk))
+    (row,) = rows_in(store)
+    assert "https://host.example/a.jpg" in row["error"]
+    assert "secret" not in row["error"]
+
+
+def test_nor_of_images_over_which_processes_die(bulk, store):
+    run_job(job_of(SIGNED), store, lambda tasks: iter(()))
+    (row,) = rows_in(store)
+    assert row["error"].startswith("https://host.example/a.jpg: the process")

@@ -26,17 +26,15 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pose_hrnet.deploy.bulk.images import BulkImage, read_image
+from pose_hrnet.deploy.bulk.identity import model_sha256
+from pose_hrnet.deploy.bulk.images import BulkImage, called, read_image
 from pose_hrnet.inference.detector import Source, detect_stream, load_detector
 from pose_hrnet.inference.estimator import PoseEstimator
 from pose_hrnet.inference.load import load_model
 from pose_hrnet.keypoints.oks import times
 from pose_hrnet.keypoints.records import Float32, Float64, Image, Poses
-from pose_hrnet.models.card import CARD_SUFFIXES, SUFFIXES, described_model
-from pose_hrnet.models.weights.fetch import checkpoint_path
 from pose_hrnet.system.choices import Backend
 from pose_hrnet.system.defaults import CROPS_PER_PASS, DEFAULT_WEIGHTS, PICTURES
-from pose_hrnet.system.download import sha256_of
 from pose_hrnet.system.files import few_digits
 from pose_hrnet.system.text import in_utf8, one_line
 
@@ -62,6 +60,10 @@ KINDS: Mapping[str, str] = {
 
 SPARK_SCHEMA = ", ".join(f"{name} {kind}" for name, kind in KINDS.items())
 """What ``mapInPandas`` takes for a schema."""
+
+
+class Sick(ValueError):
+    """Nothing can be posed any more, whatever the image: the device, or the process, is broken."""
 
 
 class BulkEstimator:
@@ -154,10 +156,13 @@ class BulkEstimator:
         """The rows of images that are read, in their order.
 
         Batches of persons go on over the ends of the images. What fails in a batch is tried image
-        by image, so that an error belongs to its image alone.
+        by image, so that an error belongs to its image alone; then a blank image is tried, too.
 
         Args:
             images: As they were read.
+
+        Raises:
+            Sick: If the blank one fails, so that no image can be told from a good one.
         """
         found: dict[int, Poses] = {}
         errors = {row: each.error for row, each in enumerate(images) if each.error is not None}
@@ -169,12 +174,26 @@ class BulkEstimator:
                 try:
                     found.update(self._poses([(row, each)]))
                 except Exception as error:
-                    errors[row] = f"{each.path} could not be posed ({one_line(error)})"
+                    errors[row] = f"{called(each.path)} could not be posed ({one_line(error)})"
+            if any(row in errors for row, _ in whole):
+                self._check()
         rows = [
             _persons(found[row]) if row in found else nobody(errors.get(row))
             for row in range(len(images))
         ]
         return joined(images, rows, model=self.model, sha256=self.sha256)
+
+    def _check(self) -> None:
+        """Find persons and poses in a blank image."""
+        blank = np.zeros((64, 64, 3), np.uint8)
+        whole = np.array([[0, 0, 64, 64, 1]], np.float64)
+        try:
+            list(self._poses([(0, BulkImage("", blank)), (1, BulkImage("", blank, boxes=whole))]))
+        except Exception as error:
+            raise Sick(
+                f"model or detector fail, also at a blank image ({one_line(error)}); look at the "
+                "device, then run the same command again"
+            ) from error
 
     def _poses(self, images: Sequence[tuple[int, BulkImage]]) -> Iterator[tuple[int, Poses]]:
         """The finished poses of each image, as `predict_files` has them."""
@@ -199,24 +218,6 @@ class BulkEstimator:
                 known = np.array([[0, 0, image.shape[1], image.shape[0], 1]], np.float64)
                 known = known if boxes is None else boxes
                 yield (row, known[:, 4].astype(np.float32)), image, known[:, :4]
-
-
-def model_sha256(checkpoint: str | Path) -> str:
-    """The hash of the file that holds a model's weights.
-
-    Args:
-        checkpoint: As of `load_model`: a file, a name, an address, or the card of a model.
-
-    Raises:
-        OSError: If there is no such file, or it cannot be downloaded.
-        ValueError: If a card names no model.
-    """
-    path = checkpoint_path(checkpoint)
-    if path.suffix.lower() in CARD_SUFFIXES:
-        path = described_model(path)
-    if path.suffix.lower() == SUFFIXES["openvino"] and path.with_suffix(".bin").is_file():
-        path = path.with_suffix(".bin")
-    return sha256_of(path)
 
 
 def joined(
@@ -291,9 +292,9 @@ __all__ = [
     "SPARK_SCHEMA",
     "BulkEstimator",
     "Columns",
+    "Sick",
     "image_numbers",
     "joined",
-    "model_sha256",
     "nobody",
     "rows_by_image",
 ]

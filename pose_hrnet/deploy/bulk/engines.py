@@ -11,15 +11,20 @@ import os
 import pickle
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pose_hrnet.deploy.bulk.columns import BulkEstimator, model_sha256
-from pose_hrnet.deploy.bulk.job import Engine
+from pose_hrnet.deploy.bulk.columns import BulkEstimator, Sick
+from pose_hrnet.deploy.bulk.identity import (
+    detector_files_sha256,
+    model_files_sha256,
+    model_sha256,
+)
+from pose_hrnet.deploy.bulk.job import Engine, most_lost
 from pose_hrnet.deploy.bulk.parts import Task
 from pose_hrnet.deploy.bulk.tables import image_tables, row_table
 from pose_hrnet.inference.detector import load_detector
@@ -54,6 +59,8 @@ class Models:
         flip_test: Average with the mirrored crop.
         card: Of a model of others.
         batch_size: Crops per forward pass.
+        files: As of `model_files_sha256`, if every actor's must be the same.
+        detector_files: As of `detector_files_sha256`, likewise.
     """
 
     checkpoint: str
@@ -67,6 +74,8 @@ class Models:
     flip_test: bool | None = None
     card: Path | None = None
     batch_size: int = CROPS_PER_PASS
+    files: str | None = None
+    detector_files: str | None = None
 
     def load(self) -> BulkEstimator:
         """The models on this machine.
@@ -75,13 +84,11 @@ class Models:
             OSError: If a file is missing.
             ValueError: If a file is no model, or another one than on the machine of the driver.
         """
-        found = model_sha256(self.checkpoint)
-        if found != self.sha256:
-            raise ValueError(
-                f"{self.checkpoint} is another file on {os.uname().nodename} (sha256 "
-                f"{found[:12]}..., expected {self.sha256[:12]}...); give a path that all "
-                "machines share, or a name of weights list"
-            )
+        _expect(self.checkpoint, model_sha256(self.checkpoint), self.sha256)
+        if self.files is not None:
+            _expect(self.checkpoint, model_files_sha256(self.checkpoint, self.card), self.files)
+        if self.detector_files is not None and self.detector is not None:
+            _expect(self.detector, detector_files_sha256(self.detector), self.detector_files)
         model = load_model(
             self.checkpoint,
             backend=self.backend,
@@ -103,6 +110,15 @@ class Models:
         return BulkEstimator(estimator, model=self.name, sha256=self.sha256)
 
 
+def _expect(file: str, found: str, wanted: str) -> None:
+    if found != wanted:
+        raise ValueError(
+            f"{file}, or a file that belongs to it, is another file on {os.uname().nodename} "
+            f"(sha256 {found[:12]}..., expected {wanted[:12]}...); give a path that all machines "
+            "share, or a name of weights list"
+        )
+
+
 @dataclass(frozen=True)
 class Cluster:
     """Where a job runs.
@@ -111,11 +127,13 @@ class Cluster:
         address: Of a Ray cluster, or ``auto``; None: one is started on this machine.
         devices: Actors with a model; None: one a GPU, or one where there is none.
         readers: Tasks that read at once; None: as many as there are processors left.
+        max_lost: As of `Job`.
     """
 
     address: str | None = None
     devices: int | None = None
     readers: int | None = None
+    max_lost: int | None = None
 
 
 def here(bulk: BulkEstimator) -> Engine:
@@ -190,13 +208,15 @@ def _run(ray: Any, models: Models, cluster: Cluster, tasks: list[Task]) -> Itera
     devices = cluster.devices or (gpus if on_gpu and gpus else 1)
     context = DataContext.get_current()
     context.enable_progress_bars = False
-    context.max_errored_blocks = -1  # what they held is tried again
+    # What they held is tried again, unless it is so much that the cluster must be at fault.
+    context.max_errored_blocks = max(most_lost(len(tasks)), cluster.max_lost or 0)
     context.max_consecutive_actor_init_deaths = INIT_DEATHS
     context.target_max_block_size = 2 * max(task.table_bytes for task in tasks)
     rows = [{"task": pickle.dumps(task)} for task in tasks]
     source = ray.data.from_items(rows, override_num_blocks=len(rows))
     images = source.map_batches(
         _read,
+        fn_args=(os.getcwd(),),
         batch_size=1,
         batch_format="pyarrow",
         num_cpus=1,
@@ -206,7 +226,7 @@ def _run(ray: Any, models: Models, cluster: Cluster, tasks: list[Task]) -> Itera
         warnings.filterwarnings("ignore", ".*ray_remote_args.*deprecated")  # nothing else sets it
         stream = images.map_batches(
             _Poser,
-            fn_constructor_args=(models, max(1, (os.cpu_count() or 1) // devices)),
+            fn_constructor_args=(models, max(1, (os.cpu_count() or 1) // devices), os.getcwd()),
             batch_size=None,
             batch_format="pyarrow",
             compute=ActorPoolStrategy(size=devices),
@@ -235,8 +255,15 @@ def _cause(error: BaseException) -> str:
     return one_line(str(error).strip().splitlines()[-1] if str(error).strip() else error)
 
 
-def _read(batch: Any) -> Iterator[Any]:
+def _go_to(folder: str) -> None:
+    """Where the driver is, so that paths mean what they mean there; if this machine has it."""
+    with suppress(OSError):
+        os.chdir(folder)
+
+
+def _read(batch: Any, folder: str) -> Iterator[Any]:
     """A task -> its images, as tables that are ready to go to an actor."""
+    _go_to(folder)
     for row in batch.column("task").to_pylist():
         yield from image_tables(pickle.loads(row))
 
@@ -244,12 +271,25 @@ def _read(batch: Any) -> Iterator[Any]:
 class _Poser:
     """An actor: the models on one device."""
 
-    def __init__(self, models: Models, threads: int) -> None:
+    def __init__(self, models: Models, threads: int, folder: str) -> None:
+        _go_to(folder)
         torch.set_num_threads(threads)  # Ray says one
         self.bulk = models.load()
+        self.is_sick = False
 
     def __call__(self, table: Any) -> Any:
-        return row_table(table, self.bulk)
+        """The rows of a table.
+
+        Where the device is sick this ends with the reason, and the process with the next table:
+        Ray begins another one, which tries that.
+        """
+        if self.is_sick:
+            os._exit(1)
+        try:
+            return row_table(table, self.bulk)
+        except Sick:
+            self.is_sick = True
+            raise
 
 
 __all__ = ["Cluster", "Models", "here", "ray_engine"]

@@ -17,6 +17,17 @@ from pose_hrnet.system.text import gigabytes, one_line
 from pose_hrnet.system.transfer import address_in, shown_url
 
 
+def called(path: str) -> str:
+    """An input in sentences: of an address without what may be secret, such as a signature."""
+    address = address_in(path)
+    return path if address is None else shown_url(address)
+
+
+def without_secrets(sentence: str, path: str) -> str:
+    """A sentence, perhaps of a library, in which an address stands as `called` has it."""
+    return sentence.replace(path, called(path))
+
+
 @dataclass(frozen=True, eq=False)
 class BulkImage:
     """An image on its way to its rows.
@@ -40,7 +51,11 @@ class BulkImage:
 
 
 def read_image(
-    path: str, content: bytes | None = None, boxes: ArrayLike | None = None
+    path: str,
+    content: bytes | None = None,
+    boxes: ArrayLike | None = None,
+    *,
+    name: str | None = None,
 ) -> BulkImage:
     """An image as far as it can be read; what is wrong with it is its `error`.
 
@@ -48,15 +63,18 @@ def read_image(
         path: What its rows call it, and where it is read if no bytes are given.
         content: The bytes of its file.
         boxes: As of `scored_boxes`.
+        name: What sentences call it; None: as `called` has it.
     """
+    name = called(path) if name is None else name
     try:
         persons = None if boxes is None else scored_boxes(boxes)
         data = read_content(path) if content is None else bytes(content)
-        return BulkImage(path, decode_rgb(path, data), boxes=persons)
+        return BulkImage(path, decode_rgb(name, data), boxes=persons)
     except (ImageError, OSError) as error:
-        return BulkImage(path, None, str(error))
+        return BulkImage(path, None, without_secrets(str(error), path))
     except Exception as error:  # whatever is wrong with a file belongs to its row
-        return BulkImage(path, None, f"image {path} cannot be read ({one_line(error)})")
+        said = f"image {name} cannot be read ({one_line(error)})"
+        return BulkImage(path, None, without_secrets(said, path))
 
 
 def read_content(path: str) -> bytes:
@@ -97,4 +115,4 @@ def scored_boxes(boxes: ArrayLike) -> Float64:
     return rows if rows.shape[1] == 5 else np.column_stack([rows, np.ones(len(rows))])
 
 
-__all__ = ["BulkImage", "read_content", "read_image", "scored_boxes"]
+__all__ = ["BulkImage", "called", "read_content", "read_image", "scored_boxes", "without_secrets"]

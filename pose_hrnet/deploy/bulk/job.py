@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
-from pose_hrnet.deploy.bulk.images import BulkImage
+from pose_hrnet.deploy.bulk.again import Pieces, tasks_again
+from pose_hrnet.deploy.bulk.images import BulkImage, called
 from pose_hrnet.deploy.bulk.parts import Boxes, Part, Task, digest_of, tasks_of
 from pose_hrnet.deploy.bulk.read import ReadImage
-from pose_hrnet.deploy.bulk.rows import Counts, PartRows
+from pose_hrnet.deploy.bulk.rows import Counts, Gap, PartRows
 from pose_hrnet.deploy.bulk.store import Store, decoded, encoded
 from pose_hrnet.deploy.bulk.tables import lost_table
 from pose_hrnet.system.choices import RowFormat
@@ -30,7 +31,11 @@ from pose_hrnet.system.text import counted, shown
 log = logging.getLogger(__name__)
 
 JOB, SUMMARY = "_JOB.json", "_SUMMARY.json"
-FORMAT = "pose-hrnet bulk rows, version 1"
+LOST = 20
+"""Images over which processes may die, in a job of any size."""
+FORMAT = "pose-hrnet bulk rows, version 2"
+EARLIER = "pose-hrnet bulk rows, version 1"
+"""Of which the rows are the same, and fewer facts were kept."""
 
 Engine: TypeAlias = Callable[[Iterable[Task]], Iterator[Any]]
 """Tasks -> tables of `row_table`, in any order; what a dead process had may be missing."""
@@ -50,6 +55,8 @@ class Job:
         every: Of videos, each so many-th frame.
         images_per_task: Images that are read, and go to a device, at once; the rows do not
             depend on it.
+        max_lost: Images over which processes may die in a run; with more it stops, and their
+            parts are not written. None: `most_lost`.
     """
 
     parts: Sequence[Part]
@@ -60,6 +67,7 @@ class Job:
     boxes: Boxes | None = None
     every: int = 1
     images_per_task: int = IMAGES_PER_TASK
+    max_lost: int | None = None
 
     def facts(self) -> dict[str, Any]:
         """What tells this job from another one: ``_JOB.json``."""
@@ -73,6 +81,13 @@ class Job:
             "files": len(self.parts),
             "inputs": digest_of(self.parts),
         }
+
+
+def most_lost(count: int) -> int:
+    """Of so many images or tables, how many may be lost to processes that die: one in a hundred,
+    and of few of them some.
+    """
+    return max(LOST, count // 100)
 
 
 @dataclass(frozen=True)
@@ -145,8 +160,7 @@ def _begin(job: Job, store: Store, names: set[str]) -> None:
                 f"the output holds {strays[0]}, but no {JOB} that says which job's it is; choose "
                 "another --output"
             )
-        store.write(JOB, encode_json(facts))
-        return
+        store.create(JOB, encode_json(facts))  # and read it, as another driver may have been first
     try:
         there = json.loads(store.read(JOB))
         if not isinstance(there, dict):
@@ -155,6 +169,8 @@ def _begin(job: Job, store: Store, names: set[str]) -> None:
         raise ValueError(
             f"{JOB} in the output is damaged; choose another --output, or remove that folder"
         ) from None
+    if there.get("content") == EARLIER:
+        there = {**facts, **there, "content": FORMAT}
     for name in [*facts, *(there.keys() - facts.keys())]:
         had, has = there.get(name), facts.get(name)
         if had != has:
@@ -196,30 +212,70 @@ class _Run:
             ),
             bar,
         )
-        if self.waiting:
-            lost = sum(len(rows.missing()) for rows in self.waiting.values())
+        pieces = Pieces()
+        while again := pieces.round(self._gaps()):
+            if pieces.given_up > self._bound(pieces.given_up):
+                break
+            lost = sum(gap.images for gaps in again.values() for gap in gaps)
             log.warning("processes died over %s, which are tried one by one",
-                        counted(lost, "input"))  # fmt: skip
-            again = [
-                task
-                for rows in self.waiting.values()
-                for task in tasks_of(
-                    rows.part, boxes=boxes, every=every, images_per_task=1, items=rows.missing()
-                )
-            ]
-            self._take(iter(again), bar)
+                        counted(lost, "image"))  # fmt: skip
+            self._take(
+                (
+                    task
+                    for number, gaps in again.items()
+                    for task in tasks_again(self.job.parts[number], gaps, boxes=boxes, every=every)
+                ),
+                bar,
+            )
+        self._give_up()
+
+    def _bound(self, lost: int) -> int:
+        given = self.job.max_lost
+        return most_lost(self.images + lost) if given is None else given
+
+    def _gaps(self) -> dict[int, list[Gap]]:
+        return {number: rows.gaps() for number, rows in self.waiting.items()}
+
+    def _give_up(self) -> None:
+        """Say of each image over which processes die that it is so, and write what there is.
+
+        Raises:
+            ValueError: If there are so many that it is hardly the images' fault.
+        """
+        missing = self._gaps()
+        lost = [
+            self._lost(self.waiting[number].part, gap, place)
+            for number, gaps in missing.items()
+            for gap in gaps
+            for place in range(gap.start, gap.start + gap.images)
+        ]
+        if len(lost) > self._bound(len(lost)):
+            raise ValueError(
+                f"processes died over {len(lost)} of "
+                f"{counted(self.images + len(lost), 'image')}, the first in "
+                f"{called(lost[0][1].image.path)}; their files are not written: look at the "
+                "machines and devices, then run the same command again, or with a higher "
+                "--max-lost"
+            )
+        for number, image in lost:
+            self.waiting[number].add(
+                lost_table(number, image, model=self.job.model, sha256=self.job.sha256)
+            )
         for rows in list(self.waiting.values()):
-            for item in rows.missing():
-                path = rows.part.paths[item]
-                dead = f"{path}: the process that read or posed it died, twice"
-                number = rows.next_number(item)
-                lost_one = ReadImage(item, number, number + 1, BulkImage(path, None, dead))
-                rows.add(
-                    lost_table(
-                        rows.part.number, lost_one, model=self.job.model, sha256=self.job.sha256
-                    )
-                )
             self._write(rows)
+
+    @staticmethod
+    def _lost(part: Part, gap: Gap, number: int) -> tuple[int, ReadImage]:
+        path = part.paths[gap.item]
+        which = called(path)
+        if part.kind != "image":
+            which = f"{which}, image {number} in it from 0"
+        died = f"{which}: the process that read or posed it died, and so when it was alone"
+        total = 1 if part.kind == "image" else 0
+        if gap.stop is None:
+            died = f"{which}: the process that read it died; what is behind it is not there"
+            total = number + 1
+        return part.number, ReadImage(gap.item, number, total, BulkImage(path, None, died))
 
     def _take(self, tasks: Iterator[Task], bar: Bar) -> None:
         for table in self.engine(tasks):
@@ -255,4 +311,4 @@ def _summary(job: Job, done: Done) -> dict[str, Any]:
     }
 
 
-__all__ = ["JOB", "SUMMARY", "Done", "Engine", "Job", "run_job"]
+__all__ = ["JOB", "SUMMARY", "Done", "Engine", "Job", "most_lost", "run_job"]

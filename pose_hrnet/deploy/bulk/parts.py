@@ -56,6 +56,8 @@ class Task:
         boxes: Of these inputs; None: a detector finds the persons, or each image is one.
         every: Of a video, each so many-th frame.
         table_bytes: Of the pixels that go to a device at once.
+        start: Of a video or an archive, the number of the first image that is read.
+        stop: The number behind the last one; None: all, and how many there are is said.
     """
 
     part: int
@@ -64,6 +66,8 @@ class Task:
     boxes: Boxes | None = None
     every: int = 1
     table_bytes: int = IMAGES_PER_TASK * PIXEL_BYTES
+    start: int = 0
+    stop: int | None = None
 
 
 def parts_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,9 @@ def plan_job(wanted: Wanted, models: Models) -> Job:
     settings: dict[str, Any] = {
         "images_per_file": wanted.images_per_file,
         "flip_test": models.flip_test,
+        "backend": models.backend,
+        "precision": models.precision,
+        "model_files_sha256": models.files,
     }
     boxes = None
     if wanted.boxes is not None:
@@ -86,9 +89,16 @@ def plan_job(wanted: Wanted, models: Models) -> Job:
     elif models.detector is not None:
         settings |= {"detector": models.detector, "detector_threshold": models.threshold}
     parts = parts_of(inputs, wanted.images_per_file)
-    return Job(
+    job = Job(
         parts, wanted.fmt, models.name, models.sha256, settings, boxes=boxes, every=wanted.every
     )
+    return job if models.detector_files is None else with_detector(job, models)
+
+
+def with_detector(job: Job, models: Models) -> Job:
+    """A job whose rows depend on the files of its detector, which were looked at later."""
+    settings = {**job.settings, "detector_files_sha256": models.detector_files}
+    return replace(job, settings=settings)
 
 
 def _boxes(inputs: Mapping[str, InputKind], file: BoxFile) -> Boxes:
@@ -110,4 +120,4 @@ def _boxes(inputs: Mapping[str, InputKind], file: BoxFile) -> Boxes:
     return {paths[path]: np.asarray(rows, np.float64) for path, rows in found.items()}
 
 
-__all__ = ["BoxFile", "Wanted", "plan_job"]
+__all__ = ["BoxFile", "Wanted", "plan_job", "with_detector"]

@@ -6,12 +6,13 @@ last one says how many there were, so that whoever collects the rows knows when 
 
 from __future__ import annotations
 
+import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -19,7 +20,7 @@ from typing import IO
 import numpy as np
 
 from pose_hrnet.data.web_images import LARGEST
-from pose_hrnet.deploy.bulk.images import BulkImage, read_image
+from pose_hrnet.deploy.bulk.images import BulkImage, called, read_image, without_secrets
 from pose_hrnet.deploy.bulk.inputs import kind_of
 from pose_hrnet.deploy.bulk.parts import Task
 from pose_hrnet.inference.video.frames import VideoError, Window
@@ -40,7 +41,7 @@ class ReadImage:
 
     Attributes:
         item: Place of its input in the part.
-        number: Its own in its input, from 0.
+        number: Its own in its input, from 0; -1: no image, this only says the total.
         total: Images of the input, said by the last one; 0: not known yet.
         image: The image.
     """
@@ -52,22 +53,67 @@ class ReadImage:
 
 
 def read_task(task: Task) -> Iterator[ReadImage]:
-    """The images of a task, one after the other; at least one of each input."""
+    """The images of a task, one after the other; of each input one, or its total, at least."""
     if task.kind == "image":
         for (item, _), image in zip(task.items, _images(task), strict=True):
             yield ReadImage(item, 0, 1, image)
         return
     read = _frames if task.kind == "video" else _members
     for item, path in task.items:
-        number, last = 0, None
-        for image in _caught(path, partial(read, task, path)):
-            if last is not None:
-                yield ReadImage(item, number, 0, last)
-                number += 1
-            last = image
-        if last is None:
-            last = BulkImage(path, None, f"{path} holds no image")
-        yield ReadImage(item, number, number + 1, last)
+        images = _caught(path, partial(read, task, path))
+        yield from _numbered(task, item, path, images)
+
+
+def unread(task: Task, seen: Mapping[int, int], reason: str) -> list[ReadImage]:
+    """What is left of a task whose reading ended with an error, with that error.
+
+    Args:
+        task: What was to be read.
+        seen: Of inputs that were begun, the number of the last image.
+        reason: In the sentences.
+    """
+    left = []
+    for item, path in task.items:
+        said = f"{called(path)} could not be read further ({reason})"
+        image = BulkImage(path, None, without_secrets(said, path))
+        if task.kind == "image":
+            left += [] if item in seen else [ReadImage(item, 0, 1, image)]
+            continue
+        number = max(task.start, seen.get(item, -1) + 1)
+        if task.stop is None:  # of an input that is only counted, nothing is known
+            left += [ReadImage(item, number, number + 1, image)] if number < sys.maxsize else []
+        else:
+            left += [ReadImage(item, each, 0, image) for each in range(number, task.stop)]
+    return left
+
+
+def _numbered(
+    task: Task, item: int, path: str, images: Iterator[BulkImage | None]
+) -> Iterator[ReadImage]:
+    """Those images of an input that its task asks for; others, which may be None, only count."""
+    total, last = 0, None
+    with closing(images):  # type: ignore[type-var]  # a generator
+        while task.stop is None or total < task.stop:
+            try:
+                image = next(images)
+            except StopIteration:
+                break
+            if image is not None and total >= task.start:
+                if last is not None:
+                    yield last
+                last = ReadImage(item, total, 0, image)
+            total += 1
+    if not total:
+        total, last = (
+            1,
+            ReadImage(item, 0, 1, BulkImage(path, None, f"{called(path)} holds no image")),
+        )
+    if task.stop is not None:
+        total = 0
+    if last is not None:
+        yield replace(last, total=total)
+    elif total:
+        yield ReadImage(item, -1, total, BulkImage(path, None))
 
 
 def _images(task: Task) -> Iterator[BulkImage]:
@@ -88,17 +134,20 @@ def _boxes_of(task: Task, path: str) -> Float64 | None:
     return None if task.boxes is None else task.boxes.get(path, np.empty((0, 5)))
 
 
-def _caught(path: str, read: Callable[[], Iterator[BulkImage]]) -> Iterator[BulkImage]:
+def _caught(
+    path: str, read: Callable[[], Iterator[BulkImage | None]]
+) -> Iterator[BulkImage | None]:
     """What is read until something is wrong, and then that."""
     try:
         yield from read()
     except OSError as error:
-        yield BulkImage(path, None, str(error))
+        yield BulkImage(path, None, without_secrets(str(error), path))
     except Exception as error:  # whatever is wrong with an input belongs to its rows
-        yield BulkImage(path, None, f"{path} cannot be read further ({one_line(error)})")
+        said = f"{called(path)} cannot be read further ({one_line(error)})"
+        yield BulkImage(path, None, without_secrets(said, path))
 
 
-def _frames(task: Task, path: str) -> Iterator[BulkImage]:
+def _frames(task: Task, path: str) -> Iterator[BulkImage | None]:
     """The frames of a video, and what was wrong with it."""
     with on_disk(path) as file:
         try:
@@ -111,23 +160,24 @@ def _frames(task: Task, path: str) -> Iterator[BulkImage]:
                 notes = source.notes
         except VideoError as error:
             notes = [str(error)]
-        yield from (BulkImage(path, None, note.replace(file, path)) for note in notes)
+        yield from (BulkImage(path, None, note.replace(file, called(path))) for note in notes)
 
 
-def _members(task: Task, path: str) -> Iterator[BulkImage]:
-    """The images in an archive, in their order there."""
+def _members(task: Task, path: str) -> Iterator[BulkImage | None]:
+    """The images in an archive, in their order there; None in place of those before the start."""
     with _opened(path) as file, tarfile.open(fileobj=file, mode="r|*") as archive:
-        for member in archive:
-            if not _is_image(member):
+        for number, member in enumerate(filter(_is_image, archive)):
+            if number < task.start:
+                yield None
                 continue
-            name = f"{path}/{member.name}"
+            name, said = f"{path}/{member.name}", f"{called(path)}/{member.name}"
             if member.size > LARGEST:
                 has = f"has {gigabytes(member.size)}, and at most {gigabytes(LARGEST)} are read"
-                yield BulkImage(name, None, f"image {name} {has}")
+                yield BulkImage(name, None, f"image {said} {has}")
                 continue
             content = archive.extractfile(member)
             data = b"" if content is None else content.read()
-            yield read_image(name, data, _boxes_of(task, name))
+            yield read_image(name, data, _boxes_of(task, name), name=said)
 
 
 def archive_members(path: str) -> list[str]:
@@ -141,7 +191,9 @@ def archive_members(path: str) -> list[str]:
         with _opened(path) as file, tarfile.open(fileobj=file, mode="r:*") as archive:
             return [f"{path}/{member.name}" for member in archive if _is_image(member)]
     except (tarfile.TarError, EOFError) as error:
-        raise ValueError(f"{path} is no tar file that can be read ({one_line(error)})") from None
+        raise ValueError(
+            f"{called(path)} is no tar file that can be read ({one_line(error)})"
+        ) from None
 
 
 def _is_image(member: tarfile.TarInfo) -> bool:
@@ -175,4 +227,4 @@ def on_disk(path: str) -> Iterator[str]:
         yield str(file)
 
 
-__all__ = ["ReadImage", "archive_members", "on_disk", "read_task"]
+__all__ = ["ReadImage", "archive_members", "on_disk", "read_task", "unread"]

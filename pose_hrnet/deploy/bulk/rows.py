@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,26 @@ from pose_hrnet.system.extras import import_extra
 
 SENTENCES = 20
 """Errors of a job that are told one by one."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Images of an input that are not there.
+
+    Attributes:
+        item: Place of the input in its part.
+        start: Number of the first one.
+        stop: The number behind the last one; None: it is not known how many the input has.
+    """
+
+    item: int
+    start: int
+    stop: int | None
+
+    @property
+    def images(self) -> int:
+        """How many; 1 if that is not known."""
+        return 1 if self.stop is None else self.stop - self.start
 
 
 @dataclass(frozen=True)
@@ -93,9 +113,10 @@ class PartRows:
         pairs = list(zip(columns["item"].tolist(), columns["number"].tolist(), strict=True))
         ours = columns["part"] == self.part.number
         new = np.array([pair not in self._seen for pair in pairs], bool) & ours
+        new &= columns["number"] >= 0  # else nothing but how many there are
         before = len(self._seen)
         self._seen.update(pair for pair, is_new in zip(pairs, new.tolist(), strict=True) if is_new)
-        for row in np.flatnonzero(new & (columns["total"] > 0)).tolist():
+        for row in np.flatnonzero(ours & (columns["total"] > 0)).tolist():
             item = int(columns["item"][row])
             self._expected += int(columns["total"][row]) - self._totals.get(item, 0)
             self._totals[item] = int(columns["total"][row])
@@ -108,18 +129,22 @@ class PartRows:
         known = len(self._totals) == len(self.part.paths)
         return known and self._expected == len(self._seen)
 
-    def missing(self) -> list[int]:
-        """Places of the inputs of which something is not there."""
-        counts = Counter(item for item, _ in self._seen)
-        return [
-            item
-            for item in range(len(self.part.paths))
-            if counts[item] != self._totals.get(item, -1)
-        ]
-
-    def next_number(self, item: int) -> int:
-        """The number behind the last one that an input's images have."""
-        return max((number for each, number in self._seen if each == item), default=-1) + 1
+    def gaps(self) -> list[Gap]:
+        """What is not there, in its order."""
+        numbers: dict[int, list[int]] = defaultdict(list)
+        for item, number in sorted(self._seen):
+            numbers[item].append(number)
+        found = []
+        for item in range(len(self.part.paths)):
+            start, usual = 0, 1 if self.part.kind == "image" else None
+            for number in numbers[item]:
+                if number > start:
+                    found.append(Gap(item, start, number))
+                start = number + 1
+            total = self._totals.get(item, usual)
+            if total is None or total > start:
+                found.append(Gap(item, start, total))
+        return found
 
     def table(self) -> Any:
         """All rows in the order of the inputs, without what says which image they are of."""
@@ -129,4 +154,4 @@ class PartRows:
         return whole.sort_by(order).drop_columns(list(PLACES)).combine_chunks()
 
 
-__all__ = ["SENTENCES", "Counts", "PartRows"]
+__all__ = ["SENTENCES", "Counts", "Gap", "PartRows"]

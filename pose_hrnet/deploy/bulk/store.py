@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,7 +23,7 @@ from pose_hrnet.system.transfer import address_in, shown_url
 
 _WHOLE = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"})
 """Protocols of stores in which a file is there when all of it was sent, and not before."""
-LOCK = ".bulk.lock"
+LOCK, PROBE = ".bulk.lock", ".pose_hrnet-probe"
 
 
 class Store(Protocol):
@@ -38,6 +37,9 @@ class Store(Protocol):
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file, in one piece."""
+
+    def create(self, name: str, data: bytes) -> None:
+        """Likewise, but leave one that is there as it is, where the store can tell."""
 
 
 class Folder:
@@ -59,15 +61,30 @@ class Folder:
         with replace_file(self.path / name) as temporary:
             temporary.write_bytes(data)
 
+    def create(self, name: str, data: bytes) -> None:
+        """See there; the folder is this process's alone."""
+        if not (self.path / name).exists():
+            self.write(name, data)
+
 
 class ObjectStore:
-    """A folder of an object store, or of whatever else fsspec opens.
+    """A folder of an object store, in which every file appears whole.
 
     Args:
         url: Such as ``s3://bucket/folder``.
+
+    Raises:
+        ValueError: If files of such an address need not appear whole.
     """
 
     def __init__(self, url: str) -> None:
+        protocol = url.partition("://")[0]
+        if protocol not in _WHOLE:
+            raise ValueError(
+                f"{shown_url(url)} cannot be written to, as files of {protocol} can be seen "
+                "before they are whole; give a folder, which may be mounted, or a URL of an "
+                "object store such as s3://bucket/folder, gs:// or az://"
+            )
         self.url = url.rstrip("/")
 
     def names(self) -> set[str]:
@@ -88,26 +105,27 @@ class ObjectStore:
         """See there."""
         with remote(self.url, done="written") as fsspec:
             filesystem, root = fsspec.url_to_fs(self.url)
-            if self.url.partition("://")[0] in _WHOLE:
-                filesystem.pipe_file(f"{root}/{name}", data)
-                return
-            filesystem.makedirs(root, exist_ok=True)
-            temporary = f"{root}/{_temporary()}"
-            filesystem.pipe_file(temporary, data)
-            filesystem.mv(temporary, f"{root}/{name}")
+            filesystem.pipe_file(f"{root}/{name}", data)
 
-    def probe(self) -> None:
-        """Write a small file, and remove it."""
+    def create(self, name: str, data: bytes) -> None:
+        """See there."""
         with remote(self.url, done="written") as fsspec:
             filesystem, root = fsspec.url_to_fs(self.url)
-            filesystem.makedirs(root, exist_ok=True)
-            name = f"{root}/{_temporary()}"
-            filesystem.pipe_file(name, b"probe")
-            filesystem.rm_file(name)
+            try:
+                filesystem.pipe_file(f"{root}/{name}", data, mode="create")
+            except FileExistsError:
+                return
+            except (TypeError, ValueError, NotImplementedError):  # this store cannot tell
+                if not filesystem.exists(f"{root}/{name}"):
+                    filesystem.pipe_file(f"{root}/{name}", data)
 
-
-def _temporary() -> str:
-    return f".pose_hrnet-{secrets.token_hex(8)}.tmp"
+    def probe(self) -> None:
+        """Write a small file, and remove it, if that is allowed."""
+        with remote(self.url, done="written") as fsspec:
+            filesystem, root = fsspec.url_to_fs(self.url)
+            filesystem.pipe_file(f"{root}/{PROBE}", b"probe")
+            with suppress(Exception):  # of any kind: rights to remove are not needed
+                filesystem.rm_file(f"{root}/{PROBE}")
 
 
 @contextmanager
@@ -120,7 +138,7 @@ def opened_store(output: str) -> Iterator[Store]:
     Raises:
         FolderBusy: If another process works in the folder.
         OSError: If it cannot be written to.
-        ValueError: If a package that a URL needs is missing.
+        ValueError: If it is no address of an object store, or a package is missing.
     """
     address = address_in(output)
     if address is not None:
@@ -137,16 +155,11 @@ def check_store(output: str) -> None:
 
     Raises:
         OSError: If they cannot.
-        ValueError: If it is an address of the web, or a package is missing.
+        ValueError: If it is no address of an object store, or a package is missing.
     """
     address = address_in(output)
     if address is None:
         check_room(Path(output.removeprefix(LOCAL)))
-    elif address.startswith(("http:", "https:")):
-        raise ValueError(
-            f"{shown_url(address)} cannot be written to; give a folder, or a URL of an object "
-            "store such as s3://bucket/folder"
-        )
     else:
         ObjectStore(address).probe()
 

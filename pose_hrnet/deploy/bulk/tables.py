@@ -12,16 +12,17 @@ from pose_hrnet.deploy.bulk.columns import (
     KINDS,
     BulkEstimator,
     Columns,
+    Sick,
     image_numbers,
     joined,
     nobody,
 )
-from pose_hrnet.deploy.bulk.images import BulkImage
+from pose_hrnet.deploy.bulk.images import BulkImage, called
 from pose_hrnet.deploy.bulk.parts import Task
-from pose_hrnet.deploy.bulk.read import ReadImage, read_task
+from pose_hrnet.deploy.bulk.read import ReadImage, read_task, unread
 from pose_hrnet.keypoints.records import Image
 from pose_hrnet.system.extras import import_extra
-from pose_hrnet.system.text import in_utf8
+from pose_hrnet.system.text import in_utf8, one_line
 
 PLACES = ("part", "item", "number", "total")
 """Columns that say which image a row is of; see `ReadImage`."""
@@ -58,17 +59,34 @@ def image_tables(task: Task) -> Iterator[Any]:
     Args:
         task: What to read.
     """
+    given: dict[int, int] = {}
+    try:
+        for some in _gathered(read_task(task), task.table_bytes):
+            yield _image_table(task.part, some)
+            given |= {each.item: each.number for each in some}
+    except Exception as error:  # of whatever reads: not of a process that died
+        if left := unread(task, given, one_line(error)):
+            yield _image_table(task.part, left)
+
+
+def _gathered(reading: Iterator[ReadImage], most: int) -> Iterator[list[ReadImage]]:
+    """Images together, as far as their bytes go."""
     held: list[ReadImage] = []
-    size = 0
-    for read in read_task(task):
-        coming = 0 if read.image.image is None else read.image.image.nbytes
-        if held and size + coming > task.table_bytes:
-            yield _image_table(task.part, held)
-            held, size = [], 0
-        held.append(read)
-        size += coming
+    size, failed = 0, None
+    try:
+        for read in reading:
+            coming = 0 if read.image.image is None else read.image.image.nbytes
+            if held and size + coming > most:
+                yield held
+                held, size = [], 0
+            held.append(read)
+            size += coming
+    except Exception as error:
+        failed = error
     if held:
-        yield _image_table(task.part, held)
+        yield held
+    if failed is not None:
+        raise failed
 
 
 def _image_table(part: int, images: Sequence[ReadImage]) -> Any:
@@ -155,11 +173,28 @@ def row_table(table: Any, bulk: BulkEstimator) -> Any:
     Args:
         table: Of `image_tables`.
         bulk: What poses them.
+
+    Raises:
+        Sick: If nothing can be posed any more.
     """
     images = images_of(table)
-    return _placed_rows(
-        table.column("part").to_numpy(), images, bulk.rows_of([read.image for read in images])
-    )
+    try:
+        rows = bulk.rows_of([read.image for read in images])
+    except Sick:
+        raise
+    except Exception as error:  # not of a process that died
+        said = one_line(error)
+        sentences = [
+            each.image.error or f"{called(each.image.path)} could not be posed ({said})"
+            for each in images
+        ]
+        rows = joined(
+            [read.image for read in images],
+            [nobody(sentence) for sentence in sentences],
+            model=bulk.model,
+            sha256=bulk.sha256,
+        )
+    return _placed_rows(table.column("part").to_numpy(), images, rows)
 
 
 def lost_table(part: int, lost: ReadImage, *, model: str, sha256: str) -> Any:
