@@ -15,6 +15,7 @@ from pose_hrnet.deploy.server.answers import ERRORS, OMITTED
 from pose_hrnet.deploy.server.guard import LOOPBACK, SECURITY_HEADERS
 from pose_hrnet.deploy.server.limits import Limits
 from pose_hrnet.visualize.pictures import jpeg_bytes
+from tests.helpers.png import chunk, png
 from tests.helpers.serving import JPEG, picture, serving, tiny_estimator
 
 BOX = [10, 5, 40, 45]
@@ -112,17 +113,10 @@ def in_jpeg(junk):
     return b"\xff\xd8" + junk + picture()[2:]
 
 
-def png(width, height, *, depth=8, rows=b"", more=0):
-    """A PNG whose header says so; its pixels are what is given, and more chunks are empty."""
-
-    def chunk(kind, data):
-        crc = zlib.crc32(kind + data).to_bytes(4, "big")
-        return len(data).to_bytes(4, "big") + kind + data + crc
-
-    head = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([depth, 2, 0, 0, 0])
-    parts = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    parts = parts[:-12] + more * chunk(b"IDAT", b"") + parts[-12:]
-    return b"\x89PNG\r\n\x1a\n" + parts
+def png_of(width, height, rows=b"", more=0):
+    """A PNG whose header says so, of these pixels, with so many empty chunks."""
+    pixels = chunk(b"IDAT", zlib.compress(rows))
+    return png(width, height, pixels, *[chunk(b"IDAT", b"")] * more)
 
 
 def animation(kind):
@@ -143,10 +137,10 @@ def animation(kind):
         (picture()[:-300], 422, "is truncated or damaged"),
         (picture(kind="PNG")[:-300], 422, "is truncated or damaged"),
         (picture(kind="WEBP")[:-300], 422, "not an image that can be opened"),
-        (png(8000, 7000), 413, "8,000 x 7,000 pixels"),
-        (png(60_000, 60_000), 413, "too large"),
-        (png(2**31 - 1, 2**31 - 1), 413, "too large"),
-        (png(64, 64, rows=b"short"), 422, "truncated"),
+        (png_of(8000, 7000), 413, "8,000 x 7,000 pixels"),
+        (png_of(60_000, 60_000), 413, "too large"),
+        (png_of(2**31 - 1, 2**31 - 1), 413, "too large"),
+        (png_of(64, 64, rows=b"short"), 422, "truncated"),
         (animation("PNG"), 422, "is an animation of 2 frames"),
         (animation("WEBP"), 422, "is an animation of 2 frames"),
         (picture() + 101 * b"\xff\xda\x00\x02", 422, "is a JPEG in 102 scans"),
@@ -154,7 +148,7 @@ def animation(kind):
         (in_jpeg(b"\xff" * 30_000), 422, "more than 20,000 parts"),
         (in_jpeg(b"\xff\xfe\x00\x02" + bytes(30_000)), 422, "more than 20,000 parts"),
         (in_jpeg(b"\xff\x00" * 30_000), 422, "more than 20,000 parts"),
-        (png(8, 8, rows=bytes(200), more=30_000), 422, "more than 20,000 parts"),
+        (png_of(8, 8, rows=bytes(200), more=30_000), 422, "more than 20,000 parts"),
     ],
 )
 def test_a_bad_image_alone_is_a_sentence(client, data, status, words):

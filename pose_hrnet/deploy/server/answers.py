@@ -21,8 +21,8 @@ from pose_hrnet.system.files import encode_json
 from pose_hrnet.system.text import in_utf8
 
 ERRORS, OMITTED = "Pose-Errors", "Pose-Errors-Omitted"
-"""Headers of answers whose format has no place for an image's error: the first ones by the number of
-their image, and how many more there are."""
+"""Headers of answers whose format has no place for an image's error: the first ones, by the number
+of their image, and how many more there are."""
 _ERROR_CHARACTERS = 3500
 """Of a header: proxies take 4,096 of a line at least."""
 
