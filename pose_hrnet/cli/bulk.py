@@ -169,6 +169,7 @@ def bulk(
         raise ValueError("--price does nothing without --dry-run; give both, or neither")
     for module in ("pyarrow", "ray.data")[: 1 if dry_run else 2]:
         import_extra(module, "ray")
+    check_store(output, probe=False)
     file = checkpoint_file(checkpoint)
     found_by = None if whole_image or boxes is not None else _for_actors(detector or DETECTOR)
     card = None if card is None else card.absolute()

@@ -156,8 +156,12 @@ def opened_store(output: str) -> Iterator[Store]:
         yield Folder(folder)
 
 
-def check_store(output: str) -> None:
+def check_store(output: str, *, probe: bool = True) -> None:
     """Ask early whether files can be written to a folder or URL.
+
+    Args:
+        output: Path or URL.
+        probe: Write a small file to a store, too; otherwise it is not asked.
 
     Raises:
         OSError: If they cannot.
@@ -166,8 +170,10 @@ def check_store(output: str) -> None:
     address = address_in(output)
     if address is None:
         check_room(Path(output.removeprefix(LOCAL)))
-    else:
-        ObjectStore(address).probe()
+        return
+    store = ObjectStore(address)
+    if probe:
+        store.probe()
 
 
 def encoded(table: Any, fmt: RowFormat) -> bytes:
