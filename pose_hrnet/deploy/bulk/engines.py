@@ -38,7 +38,7 @@ from pose_hrnet.system.text import one_line
 OBJECT_STORE = 2**30
 """Bytes of shared memory of a cluster that is started here."""
 RETRIES = 2
-"""Times that an actor tries a table again that it died over."""
+"""Times that an actor tries a table again, and a reader a task, that it died over."""
 INIT_DEATHS = 3
 """Actors that die one after the other while they load their models, until a job gives up."""
 
@@ -221,6 +221,7 @@ def _run(ray: Any, models: Models, cluster: Cluster, tasks: list[Task]) -> Itera
         batch_format="pyarrow",
         num_cpus=1,
         concurrency=cluster.readers or max(1, int(found["CPU"]) - (0 if on_gpu else devices)),
+        max_retries=RETRIES,  # or Ray would try for ever to read what kills its reader
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*ray_remote_args.*deprecated")  # nothing else sets it
