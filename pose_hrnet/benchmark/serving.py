@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection
 from itertools import cycle, islice
 from pathlib import Path
 from statistics import quantiles
@@ -82,6 +82,10 @@ class Load:
     lost: int = 0
     reason: str = ""
 
+    def losses(self) -> str:
+        """How many, and why."""
+        return f"{self.lost} lost" + (f" ({self.reason})" if self.lost else "")
+
     def percentiles(self) -> str:
         """50, 95 and 99 of 100 answers were as quick."""
         found = quantiles(self.seconds, n=100) if len(self.seconds) > 1 else [*self.seconds] * 99
@@ -112,7 +116,7 @@ def ask(address: str, asked: Iterator[Asked], clients: int, load: Load) -> None:
             began = perf_counter()
             try:
                 reason = _answer(connection, request)
-            except (OSError, HTTPException, ValueError) as error:
+            except Exception as error:  # whatever it is, the request is lost, and not the client
                 connection.close()  # the next request opens another
                 reason = one_line(error)
             with turn:
@@ -244,6 +248,7 @@ def benchmark_serving(
             Variant(UNBATCHED, partial(prepare, UNBATCHED, "--max-batch", "1")),
         ]
         rows = measure(variants, PREDICT, pace, name="serve", progress=progress)
+    rows = tuple(_unless_lost(row, loads.get(row.variant)) for row in rows)
     yield Measurement(
         "serve",
         f"{model_name}: {counted(len(asked), 'request')} by {counted(clients, 'client')} on the "
@@ -270,12 +275,18 @@ def _predict(how: _How, jobs: Sequence[Job]) -> Work:
     return work
 
 
+def _unless_lost(row: Row, load: Load | None) -> Row:
+    """The row, which has no times if answers are missing in them: to lose one is quick."""
+    if row.reason or load is None or not load.lost:
+        return row
+    return Row(row.variant, reason=load.losses())
+
+
 def _remarks(rows: Sequence[Row], loads: dict[str, Load]) -> tuple[str, ...]:
     said = [
-        f"{name}: {load.percentiles()} of {counted(len(load.seconds), 'answer')}, {load.lost} lost"
-        + (f" ({load.reason})" if load.lost else "")
+        f"{name}: {load.percentiles()} of {counted(len(load.seconds), 'answer')}, {load.losses()}"
         for name, load in loads.items()
-        if load.seconds
+        if load.seconds or load.lost
     ]
     seconds = {row.variant: row.round_seconds for row in rows}
     if seconds[SERVE] and seconds[UNBATCHED]:
@@ -310,17 +321,16 @@ def _long_run(
             bar.advance()
     growth = held[-1] / held[0] - 1
     memory = ", ".join(gigabytes(size) for size in held)
-    lost = f"{load.lost} lost" + (f" ({load.reason})" if load.lost else "")
     return Measurement(
         "serve",
         f"{model_name}: {duration(60 * minutes)} of requests by {counted(clients, 'client')}",
         "crop",
         persons,
         SERVE,
-        (Row(SERVE, tuple(seconds), calls=PARTS, ratio=1.0),),
+        (_unless_lost(Row(SERVE, tuple(seconds), calls=PARTS, ratio=1.0), load),),
         {"model": model_name, "clients": clients, "minutes": minutes, "resident_bytes": held},
         (
-            f"{counted(len(load.seconds), 'answer')}, {lost}; {load.percentiles()}",
+            f"{counted(len(load.seconds), 'answer')}, {load.losses()}; {load.percentiles()}",
             f"resident memory after each part: {memory}; {growth:+.1%} from the first to the last",
         ),
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import repeat
 
+import psutil
 import pytest
 
+from pose_hrnet.benchmark import serving as benchmark
 from pose_hrnet.benchmark.model import ModelChoice, random_checkpoint
 from pose_hrnet.benchmark.prediction import first_jobs
 from pose_hrnet.benchmark.serving import Asked, Load, ask, benchmark_serving
@@ -48,6 +51,40 @@ def test_what_a_full_server_refuses_is_lost(jobs):
         ask(f"http://127.0.0.1:{port}", repeat(Asked.of(jobs[0]), 3), 1, load)
     assert load.lost == 3
     assert load.reason.startswith("503, 1 image wait")
+
+
+def test_whatever_a_client_meets_is_a_lost_answer(jobs):
+    asked = Asked.of(jobs[0])
+    odd = replace(asked, target="/v1/poses?boxes=\n")  # http.client refuses to send it
+    listed = replace(asked, target="/v1/poses?format=coco")  # a list has no images
+    load = Load()
+    with serving(tiny_estimator()) as server, listening(server) as port:
+        ask(f"http://127.0.0.1:{port}", iter([odd, listed, asked]), 1, load)
+    assert (len(load.seconds), load.lost) == (1, 2)
+
+
+def test_lost_answers_are_told_and_give_no_times(jobs, tmp_path, monkeypatch):
+    # Private: a server in this process, which refuses everybody, in place of a program.
+    @contextmanager
+    def refusing(*_):
+        with (
+            serving(tiny_estimator(), limits=Limits(max_persons=0)) as server,
+            listening(server) as port,
+        ):
+            yield f"http://127.0.0.1:{port}", psutil.Process()
+
+    monkeypatch.setattr(benchmark, "_server", refusing)
+    checkpoint = random_checkpoint(load_config("demo"), tmp_path)
+    choice = ModelChoice(checkpoint, (), ("eager",), ("fp32",), (3,), True, "cpu")
+    once = Pace(rounds=1, turn_seconds=0)
+    compared, lasting = benchmark_serving(
+        choice, jobs, once, model_name="tiny", clients=2, minutes=0.001
+    )
+    for row in (*compared.rows[1:], *lasting.rows):
+        assert row.round_seconds == ()
+        assert "lost (422, image number 1 has" in row.reason
+    assert len(compared.notes) == 2
+    assert all("of 0 answers, 16 lost (422" in note for note in compared.notes)
 
 
 @pytest.mark.slow

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from pose_hrnet.deploy.server.limits import Limits
-from tests.helpers import chromium, served
+from tests.helpers import chromium, page_server
 from tests.helpers.pose_page import READY, saved
 
 
 @pytest.fixture(scope="module")
-def house():
+def web_server():
     """A server that takes small files, and its address."""
-    with served.serve(limits=Limits(max_body_bytes=400_000, max_queue=8)) as running:
+    with page_server.serve(limits=Limits(max_body_bytes=400_000, max_queue=8)) as running:
         yield running
 
 
@@ -25,15 +25,15 @@ def browser(tmp_path_factory):
 
 
 @pytest.fixture
-def tab(browser, house):
+def tab(browser, web_server):
     """The page, fresh; nothing is loaded from elsewhere, and nothing goes wrong unseen."""
     browser.faults.clear()
     browser.requested.clear()
     browser.appear(1280, 900, prefers_color_scheme="light", prefers_reduced_motion="reduce")
-    browser.go(house[1])
+    browser.go(web_server[1])
     browser.wait(READY)
     yield browser
-    assert {each for each in browser.requested if not each.startswith(house[1])} == set()
+    assert {each for each in browser.requested if not each.startswith(web_server[1])} == set()
     answers = [fault for fault in browser.faults if fault.get("source") == "network"]
     assert browser.faults == answers, browser.faults  # a 4xx is logged whatever a page does
 

@@ -11,10 +11,11 @@ import PIL.Image
 import pytest
 from starlette.testclient import TestClient
 
-from pose_hrnet.deploy.server.answers import ERRORS
+from pose_hrnet.deploy.server.answers import ERRORS, OMITTED
 from pose_hrnet.deploy.server.guard import LOOPBACK, SECURITY_HEADERS
 from pose_hrnet.deploy.server.limits import Limits
 from pose_hrnet.visualize.pictures import jpeg_bytes
+from tests.helpers.png import chunk, png
 from tests.helpers.serving import JPEG, picture, serving, tiny_estimator
 
 BOX = [10, 5, 40, 45]
@@ -103,7 +104,8 @@ def test_a_bad_image_among_several_has_its_own_error(client, estimator):
     assert "image number 2 is not an image" in bad["error"]
     for fmt in ("coco", "openpose"):
         other = client.post("/v1/poses", files=files, params={"format": fmt})
-        assert list(json.loads(other.headers[ERRORS])) == ["1"]
+        assert json.loads(other.headers[ERRORS]) == {"2": bad["error"]}
+        assert OMITTED not in other.headers
 
 
 def in_jpeg(junk):
@@ -111,17 +113,10 @@ def in_jpeg(junk):
     return b"\xff\xd8" + junk + picture()[2:]
 
 
-def png(width, height, *, depth=8, rows=b"", more=0):
-    """A PNG whose header says so; its pixels are what is given, and more chunks are empty."""
-
-    def chunk(kind, data):
-        crc = zlib.crc32(kind + data).to_bytes(4, "big")
-        return len(data).to_bytes(4, "big") + kind + data + crc
-
-    head = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([depth, 2, 0, 0, 0])
-    parts = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    parts = parts[:-12] + more * chunk(b"IDAT", b"") + parts[-12:]
-    return b"\x89PNG\r\n\x1a\n" + parts
+def png_of(width, height, rows=b"", more=0):
+    """A PNG whose header says so, of these pixels, with so many empty chunks."""
+    pixels = chunk(b"IDAT", zlib.compress(rows))
+    return png(width, height, pixels, *[chunk(b"IDAT", b"")] * more)
 
 
 def animation(kind):
@@ -142,10 +137,10 @@ def animation(kind):
         (picture()[:-300], 422, "is truncated or damaged"),
         (picture(kind="PNG")[:-300], 422, "is truncated or damaged"),
         (picture(kind="WEBP")[:-300], 422, "not an image that can be opened"),
-        (png(8000, 7000), 413, "8,000 x 7,000 pixels"),
-        (png(60_000, 60_000), 413, "too large"),
-        (png(2**31 - 1, 2**31 - 1), 413, "too large"),
-        (png(64, 64, rows=b"short"), 422, "truncated"),
+        (png_of(8000, 7000), 413, "8,000 x 7,000 pixels"),
+        (png_of(60_000, 60_000), 413, "too large"),
+        (png_of(2**31 - 1, 2**31 - 1), 413, "too large"),
+        (png_of(64, 64, rows=b"short"), 422, "truncated"),
         (animation("PNG"), 422, "is an animation of 2 frames"),
         (animation("WEBP"), 422, "is an animation of 2 frames"),
         (picture() + 101 * b"\xff\xda\x00\x02", 422, "is a JPEG in 102 scans"),
@@ -153,7 +148,7 @@ def animation(kind):
         (in_jpeg(b"\xff" * 30_000), 422, "more than 20,000 parts"),
         (in_jpeg(b"\xff\xfe\x00\x02" + bytes(30_000)), 422, "more than 20,000 parts"),
         (in_jpeg(b"\xff\x00" * 30_000), 422, "more than 20,000 parts"),
-        (png(8, 8, rows=bytes(200), more=30_000), 422, "more than 20,000 parts"),
+        (png_of(8, 8, rows=bytes(200), more=30_000), 422, "more than 20,000 parts"),
     ],
 )
 def test_a_bad_image_alone_is_a_sentence(client, data, status, words):
@@ -262,14 +257,28 @@ def test_an_option_that_is_none_is_a_sentence(client, query, words):
     assert words in error_of(post(client, picture(), **query), 422)
 
 
-def test_coco_results_are_those_of_the_estimator(client, estimator):
+def test_coco_results_are_those_of_the_estimator_with_the_number_of_their_image(client, estimator):
     data = picture()
-    assert post(client, data, format="coco").json() == estimator(data).to_coco()
-    files = [("image", ("a.jpg", data)), ("image", ("b.jpg", data))]
+    expected = [{**row, "image_id": 1} for row in estimator(data).to_coco()]
+    assert post(client, data, format="coco").json() == expected
+    files = [("image", (name, data)) for name in ("a.jpg", "a.jpg", "b.jpg")]
+    files[1] = ("image", ("c.jpg", b"no image"))
     rows = client.post("/v1/poses", files=files, params={"format": "coco"}).json()
-    assert [row["image_id"] for row in rows] == ["a.jpg", "b.jpg"]
-    rows = client.post("/v1/poses", files=files[:1] * 2, params={"format": "coco"}).json()
-    assert [row["image_id"] for row in rows] == [0, 1]
+    assert [row["image_id"] for row in rows] == [1, 3]
+
+
+def test_a_header_has_no_more_errors_than_a_proxy_takes(estimator):
+    files = [("image", (f"{n}.jpg", b"no image")) for n in range(300)]
+    with (
+        serving(estimator, limits=Limits(max_images=300, max_queue=300)) as server,
+        TestClient(server.app) as client,
+    ):
+        answer = client.post("/v1/poses", files=files, params={"format": "coco"})
+    said = json.loads(answer.headers[ERRORS])
+    assert 10 < len(said) == 300 - int(answer.headers[OMITTED])
+    assert list(said) == [str(n) for n in range(1, len(said) + 1)]
+    assert len(answer.headers[ERRORS]) < 4000
+    assert answer.json() == []
 
 
 def test_openpose_has_a_file_an_image(client):

@@ -312,8 +312,8 @@ def test_crops_of_many_requests_share_a_pass_and_a_client_that_left_costs_none()
         await asyncio.gather(first.task, *(client.task for client in others))
         assert [client.status for client in (first, *others)] == [200] * 4
         assert [len(batch) for batch in model.batches] == [1, 3]
-        house = server.admission
-        assert house.images == house.pixels.taken == house.body_bytes == house.crops.taken == 0
+        now = server.admission
+        assert now.images == now.pixels.taken == now.body_bytes == now.crops.taken == 0
         assert b"pose_clients_gone_total 1.0" in server.metrics.text()
 
     with serving(running(estimator, model)) as server:

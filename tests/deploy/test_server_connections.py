@@ -44,9 +44,8 @@ def port(server):
 
 @pytest.fixture(scope="module")
 def hasty(server):
-    """The port of a server that waits for no head for long."""
-    with pytest.MonkeyPatch.context() as patch, listening(server) as port:
-        patch.setattr(connection, "HEAD_SECONDS", 1.0)
+    """Another port of the server, at which it waits for no head for long."""
+    with listening(server, seconds=1.0) as port:
         yield port
 
 
@@ -73,9 +72,9 @@ def status_of(answer):
     ],
 )
 @pytest.mark.parametrize("leaves", [True, False])
-def test_half_a_request_is_let_go(hasty, data, leaves):
+def test_half_a_request_is_let_go(hasty, port, data, leaves):
     said(hasty, data, leaves=leaves or b"\r\n\r\n" in data)  # a body may take longer than a head
-    assert status_of(said(hasty, whole(picture()))) == 200
+    assert status_of(said(port, whole(picture()))) == 200
 
 
 @pytest.mark.parametrize(
@@ -177,17 +176,16 @@ def test_a_client_may_take_its_answer_slowly_but_must_take_some_of_it(ended):
 
 
 @pytest.mark.slow
-def test_an_answer_may_take_longer_than_a_client_may_stand_still(monkeypatch):
+def test_an_answer_may_take_longer_than_a_client_may_stand_still():
     size = 8_000_000
 
     async def app(scope, receive, send):
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body", "body": bytes(size)})
 
-    monkeypatch.setattr(connection, "HEAD_SECONDS", 1.0)
     with serving(tiny_estimator()) as server:
         server.app = app
-        with listening(server) as port:
+        with listening(server, seconds=1.0) as port:
             client = connection.socket.socket()
             client.setsockopt(connection.socket.SOL_SOCKET, connection.socket.SO_RCVBUF, 65536)
             client.connect(("127.0.0.1", port))

@@ -9,7 +9,6 @@ from dataclasses import replace
 import httpx2
 import pytest
 
-from pose_hrnet.deploy.server import connection
 from pose_hrnet.deploy.server.limits import Limits
 from tests.fuzz.requests import attack
 from tests.helpers.serving import JPEG, listening, picture, serving, tiny_estimator
@@ -21,14 +20,20 @@ AT_ONCE = 8
 @pytest.mark.parametrize(
     "seeds", [range(60), pytest.param(range(60, 560), marks=pytest.mark.slow)], ids=["60", "500"]
 )
-def test_hostile_requests_leave_it_answering(seeds, monkeypatch, caplog):
-    monkeypatch.setattr(connection, "HEAD_SECONDS", 2.0)
+def test_hostile_requests_leave_it_answering(seeds, caplog):
     good = picture()
-    with serving(tiny_estimator(), limits=LIMITS) as server, listening(server) as port:
-        address = f"http://127.0.0.1:{port}"
+    with (
+        serving(tiny_estimator(), limits=LIMITS) as server,
+        listening(server) as usual,
+        listening(server, seconds=2.0) as port,
+    ):
+        address = f"http://127.0.0.1:{usual}"
 
         def answer():
-            return httpx2.post(f"{address}/v1/poses", content=good, headers=JPEG, timeout=60)
+            while True:  # on a busy machine a good body may come too late for the short time, too
+                said = httpx2.post(f"{address}/v1/poses", content=good, headers=JPEG, timeout=60)
+                if said.status_code != 408:
+                    return said
 
         before = answer().json()
         with ThreadPoolExecutor(AT_ONCE) as attackers:
@@ -43,9 +48,9 @@ def test_hostile_requests_leave_it_answering(seeds, monkeypatch, caplog):
                     assert answer().json() == before
         assert answer().json() == before
         assert httpx2.get(f"{address}/healthz").json() == {"status": "ok"}
-        told = httpx2.get(f"{address}/metrics").text
-        for name in ("images_waiting", "body_bytes", "pixel_bytes"):
-            assert f"\npose_{name} 0.0\n" in told
+        names, told = ("images_waiting", "body_bytes", "pixel_bytes"), ""
+        while not all(f"\npose_{name} 0.0\n" in told for name in names):
+            told = httpx2.get(f"{address}/metrics").text
         assert 'status="500"' not in told
     assert [r.getMessage() for r in caplog.records if r.exc_info] == []
 

@@ -15,7 +15,7 @@ from pose_hrnet.deploy.server.app import WEB
 from pose_hrnet.inference.written import COLUMNS
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.visualize.poses import LEFT, PERSONS, RIGHT, side_colors
-from tests.helpers import served
+from tests.helpers import page_server
 from tests.helpers.pose_page import ALL_DONE, GREY, add, near, saved, seen_at, settle, slide, text
 
 LEFT_SHOULDER, RIGHT_HIP = map(COCO17.keypoint_names.index, ("left_shoulder", "right_hip"))
@@ -24,7 +24,7 @@ HOSTILE = "=1+1,<img src=x onerror=\"document.title='taken'\">.jpg"
 
 @pytest.fixture(scope="module")
 def estimator():
-    return served.estimator()
+    return page_server.estimator()
 
 
 def test_a_photograph_is_posed_and_drawn(tab, photograph, estimator):
@@ -38,7 +38,7 @@ def test_a_photograph_is_posed_and_drawn(tab, photograph, estimator):
     assert tab.ask("document.getElementById('live').textContent") == "people.jpg: 2 persons found."
     for person, points in enumerate(estimator(photograph).keypoints_image):
         for k, color in enumerate(side_colors(COCO17, PERSONS[person])):
-            if k != served.UNSURE_KEYPOINT:
+            if k != page_server.UNSURE_KEYPOINT:
                 assert near(seen_at(tab, points[k]), color), COCO17.keypoint_names[k]
     assert near(seen_at(tab, (2, 2)), GREY, within=4)
 
@@ -89,7 +89,7 @@ def test_sliders_act_at_once_and_ask_nothing(tab, photograph, estimator):
     assert near(seen_at(tab, points[0, LEFT_SHOULDER]), LEFT)
     assert near(seen_at(tab, points[1, LEFT_SHOULDER]), GREY, within=4)
     assert "1 of 2 shown" in tab.ask("document.getElementById('person-score').ariaValueText")
-    wrist = points[0, served.UNSURE_KEYPOINT]
+    wrist = points[0, page_server.UNSURE_KEYPOINT]
     assert not near(seen_at(tab, wrist), GREY)
     slide(tab, "#keypoint-score", 0.5)
     assert near(seen_at(tab, wrist), GREY, within=4)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.helpers import served
+from tests.helpers import page_server
 from tests.helpers.pose_page import ALL_DONE, READY, add, settle, text
 
 
@@ -33,8 +33,8 @@ def test_what_is_wrong_with_a_file_is_said_beside_the_others(tab, tmp_path, phot
     assert text(tab, "#count") == "2"
 
 
-def test_a_busy_server_is_asked_again(tab, house, photograph):
-    server, _ = house
+def test_a_busy_server_is_asked_again(tab, web_server, photograph):
+    server, _ = web_server
     server.admission.images += 8
     try:
         tab.choose("#files", photograph)
@@ -46,22 +46,28 @@ def test_a_busy_server_is_asked_again(tab, house, photograph):
 
 
 def test_a_server_that_is_gone_is_said_and_tried_again(browser, photograph):
-    with served.serve() as (_, address):
+    with page_server.serve() as (_, address):
         browser.go(address)
         browser.wait(READY)
     add(browser, photograph, done=0)
     browser.wait("document.querySelectorAll('[data-state=failed]').length === 1")
     assert text(browser, "#fault p") == "The server does not answer; is it still running?"
-    with served.serve(int(address.split(":")[-1][:-1])):
+    with page_server.serve(int(address.split(":")[-1][:-1])):
         browser.click("[data-act=again]")
         browser.wait(ALL_DONE.format(1))
         assert browser.ask("document.getElementById('fault').hidden")
 
 
 def test_a_token_is_asked_for_and_kept_for_the_session(browser, photograph):
-    with served.serve(token="secret-token") as (_, address):
+    with page_server.serve(token="secret-token") as (_, address):
         browser.go(address)
         browser.wait("document.getElementById('ask').open")
+        browser.type("schlüssel-дверь")
+        browser.press("Enter")
+        said = browser.ask("document.getElementById('token').validationMessage")
+        assert said == "A token has neither spaces nor characters beyond ASCII."
+        assert browser.ask("document.getElementById('ask').open")
+        browser.ask("document.getElementById('token').select()")
         browser.type("wrong-token")
         browser.press("Enter")
         browser.wait("document.getElementById('ask-why').textContent.includes('does not take')")

@@ -15,6 +15,7 @@ from typing import Any
 import PIL.Image
 
 from tests.fuzz.mutators import mutate_bytes, mutate_json, mutate_text, strange
+from tests.helpers.png import chunk, png
 from tests.helpers.serving import picture
 
 _FORM = "multipart/form-data; boundary=edge"
@@ -94,29 +95,17 @@ def _image(rng: random.Random) -> bytes:
     return picture(size, rng.choice(("JPEG", "PNG", "WEBP", "GIF", "BMP")), rng.randrange(9))
 
 
-def chunk(kind: bytes, data: bytes) -> bytes:
-    """One of a PNG."""
-    crc = zlib.crc32(kind + data).to_bytes(4, "big")
-    return len(data).to_bytes(4, "big") + kind + data + crc
-
-
-def _png(width: int, height: int, *chunks: bytes, depth: int = 8, colour: int = 2) -> bytes:
-    sides = b"".join((side & 0xFFFFFFFF).to_bytes(4, "big") for side in (width, height))
-    head = chunk(b"IHDR", sides + bytes([depth, colour, 0, 0, 0]))
-    return b"\x89PNG\r\n\x1a\n" + head + b"".join(chunks) + chunk(b"IEND", b"")
-
-
 def _bomb(rng: random.Random) -> bytes:
     """A small file that unpacks to much."""
     zeros = zlib.compress(bytes(20_000_000), 9)
     width, height = rng.choice(((3000, 2000), (30_000, 200), (200, 30_000), (60_000, 60_000)))
     pixels = chunk(b"IDAT", zeros)
     return rng.choice((
-        lambda: _png(width, height, pixels),
-        lambda: _png(width, height, pixels, depth=16, colour=6),
-        lambda: _png(8, 8, chunk(b"zTXt", b"k\0\0" + zeros), pixels),
-        lambda: _png(8, 8, chunk(b"iCCP", b"k\0\0" + zeros), pixels),
-        lambda: _png(8, 8, *[chunk(b"tEXt", b"k\0" + bytes(99))] * 5000, pixels),
+        lambda: png(width, height, pixels),
+        lambda: png(width, height, pixels, depth=16, colour=6),
+        lambda: png(8, 8, chunk(b"zTXt", b"k\0\0" + zeros), pixels),
+        lambda: png(8, 8, chunk(b"iCCP", b"k\0\0" + zeros), pixels),
+        lambda: png(8, 8, *[chunk(b"tEXt", b"k\0" + bytes(99))] * 5000, pixels),
         lambda: picture(progressive=True) + b"\xff\xda\x00\x02" * 5000,
         lambda: _many_frames("PNG"),
         lambda: _many_frames("WEBP"),
@@ -137,7 +126,7 @@ def _sized(rng: random.Random) -> bytes:
     if kind == "PNG":
         honest = bytes(data)
         at = honest.index(b"IDAT") - 4
-        return _png(*sides, honest[at:])
+        return png(*sides, honest[at:])
     if kind == "JPEG":
         at = data.index(b"\xff\xc0") + 5
         data[at : at + 4] = b"".join((side & 0xFFFF).to_bytes(2, "big") for side in sides)

@@ -12,7 +12,7 @@ import numpy as np
 import PIL.Image
 
 from pose_hrnet.deploy.server.app import PoseServer, ServerSettings
-from pose_hrnet.deploy.server.connection import Server, config_of, listen
+from pose_hrnet.deploy.server.connection import HEAD_SECONDS, Connection, Server, config_of, listen
 from pose_hrnet.inference.estimator import PoseEstimator
 from pose_hrnet.models.weights.identity import Identity
 from tests.helpers.networks import card_of, tiny
@@ -40,18 +40,27 @@ def serving(estimator: PoseEstimator, **settings) -> Iterator[PoseServer]:
 
 
 @contextmanager
-def listening(server: PoseServer, port: int = 0) -> Iterator[int]:
+def listening(server: PoseServer, port: int = 0, **options) -> Iterator[int]:
     """The port of the loopback at which an application is served while the block runs."""
-    with running(server, port) as (_, found):
+    with running(server, port, **options) as (_, found):
         yield found
 
 
 @contextmanager
-def running(server: PoseServer, port: int = 0) -> Iterator[tuple[Server, int]]:
-    """What serves an application while the block runs, and its port."""
+def running(
+    server: PoseServer, port: int = 0, seconds: float = HEAD_SECONDS
+) -> Iterator[tuple[Server, int]]:
+    """What serves an application while the block runs, and its port.
+
+    Args:
+        server: Has the application.
+        port: 0: any.
+        seconds: That a client has for a head, and to take some of its answer.
+    """
     listener = listen("127.0.0.1", port)
     port = listener.getsockname()[1]
-    serves = Server(config_of(server.app), server.drain)
+    patient = type("Patient", (Connection,), {"seconds": seconds})
+    serves = Server(config_of(server.app, patient), server.drain)
     thread = threading.Thread(target=serves.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

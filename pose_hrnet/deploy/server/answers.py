@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, islice
 from typing import Any
 
 from starlette.responses import Response
@@ -14,13 +15,16 @@ from pose_hrnet.deploy.server.limits import Refused
 from pose_hrnet.deploy.server.pipeline import Posed
 from pose_hrnet.inference.formats.openpose import openpose_people
 from pose_hrnet.keypoints.exchange import persons
-from pose_hrnet.keypoints.records import ImageId, object_array
+from pose_hrnet.keypoints.records import object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.files import encode_json
 from pose_hrnet.system.text import in_utf8
 
-ERRORS = "Pose-Errors"
-"""Header of answers whose format has no place for an image's error."""
+ERRORS, OMITTED = "Pose-Errors", "Pose-Errors-Omitted"
+"""Headers of answers whose format has no place for an image's error: the first ones, by the number
+of their image, and how many more there are."""
+_ERROR_CHARACTERS = 3500
+"""Of a header: proxies take 4,096 of a line at least."""
 
 
 @dataclass(frozen=True)
@@ -54,16 +58,11 @@ class Answers:
             }
             return json_response(content)
         if options.format == "coco":
-            content = [row for each in _named(images) for row in _coco(each)]
+            content = [row for number, each in enumerate(images, 1) for row in _coco(number, each)]
         else:
             content = [self._openpose(each) for each in images]
             content = content[0] if len(images) == 1 else content
-        errors = {
-            str(place): str(each.refused)
-            for place, each in enumerate(images)
-            if each.refused is not None
-        }
-        return json_response(content, {ERRORS: json.dumps(errors)} if errors else None)
+        return json_response(content, _error_headers(images))
 
     def _openpose(self, posed: Posed) -> dict[str, Any] | None:
         return None if posed.poses is None else openpose_people(posed.poses, self.skeleton)
@@ -100,22 +99,21 @@ def image_answer(posed: Posed) -> dict[str, Any]:
     }
 
 
-def _named(images: Sequence[Posed]) -> list[tuple[ImageId, Posed]]:
-    """With their image ids: file names, if each has one of its own, else numbers from 0."""
-    names = [posed.name for posed in images]
-    own = None not in names and len(set(names)) == len(names)
-    return [
-        (in_utf8(posed.name) if own and posed.name else place, posed)
-        for place, posed in enumerate(images)
-    ]
+def _error_headers(images: Sequence[Posed]) -> dict[str, str]:
+    """The sentences by the numbers that they name, from 1, as far as a header holds them."""
+    said = {str(n): str(each.refused) for n, each in enumerate(images, 1) if each.refused}
+    lengths = accumulate(len(json.dumps({number: words})) for number, words in said.items())
+    count = sum(length <= _ERROR_CHARACTERS for length in lengths)
+    headers = {ERRORS: json.dumps(dict(islice(said.items(), count)))} if said else {}
+    return headers | ({OMITTED: str(len(said) - count)} if count < len(said) else {})
 
 
-def _coco(named: tuple[ImageId, Posed]) -> list[dict[str, Any]]:
-    image_id, posed = named
+def _coco(number: int, posed: Posed) -> list[dict[str, Any]]:
+    """Results, whose image id is the number of the image in its request, from 1."""
     if posed.poses is None:
         return []
-    ids = object_array([image_id] * len(posed.poses))
+    ids = object_array([number] * len(posed.poses))
     return replace(posed.poses, image_ids=ids).to_coco()
 
 
-__all__ = ["ERRORS", "Answers", "image_answer", "json_response", "problem"]
+__all__ = ["ERRORS", "OMITTED", "Answers", "image_answer", "json_response", "problem"]

@@ -37,7 +37,7 @@ class _Patience:
         connection: Which one.
     """
 
-    def __init__(self, connection: H11Protocol) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._handle: asyncio.TimerHandle | None = None
         self._left = 0
@@ -46,7 +46,7 @@ class _Patience:
         """Begin to wait, or begin anew."""
         self.stop()
         self._left = self._connection.transport.get_write_buffer_size()
-        self._handle = self._connection.loop.call_later(HEAD_SECONDS, self._late)
+        self._handle = self._connection.loop.call_later(self._connection.seconds, self._late)
 
     def stop(self) -> None:
         """Wait no more."""
@@ -61,7 +61,13 @@ class _Patience:
 
 
 class Connection(H11Protocol):
-    """A client that sends half a head, or takes nothing of its answer, is let go in time."""
+    """A client that sends half a head, or takes nothing of its answer, is let go in time.
+
+    Attributes:
+        seconds: That it has.
+    """
+
+    seconds = HEAD_SECONDS
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -192,11 +198,11 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def config_of(app: ASGIApp) -> uvicorn.Config:
+def config_of(app: ASGIApp, connection: type[Connection] = Connection) -> uvicorn.Config:
     """How uvicorn serves an application."""
     return uvicorn.Config(
         app,
-        http=Connection,
+        http=connection,
         ws="none",
         lifespan="off",
         log_config=None,

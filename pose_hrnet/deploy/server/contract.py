@@ -68,7 +68,8 @@ class Answer(BaseModel):
 class CocoResult(BaseModel):
     """A pose in COCO's results."""
 
-    image_id: int | str
+    image_id: int
+    """Number of the image in the request, from 1."""
     category_id: int
     keypoints: list[float]
     score: float

@@ -1,6 +1,8 @@
 // The token of a server that wants one: asked for once, kept until the window is closed.
 
 const KEY = "pose_hrnet.token";
+const TOKEN = /^[!-~]*$/; // what a header can hold, and the server takes
+const FAULT = "A token has neither spaces nor characters beyond ASCII.";
 
 export const token = () => sessionStorage.getItem(KEY);
 
@@ -18,6 +20,7 @@ function ask() {
     document.getElementById("ask-why").textContent = "The server does not take the one that it got; give that which it was started with.";
   }
   field.value = "";
+  field.oninput = () => field.setCustomValidity(TOKEN.test(field.value.trim()) ? "" : FAULT);
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {
