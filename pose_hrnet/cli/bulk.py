@@ -117,6 +117,12 @@ def bulk(
             help="Images over which processes may die; more stop the job. [20, or 1 % of all]",
         ),
     ] = None,
+    again_errors: Annotated[
+        bool,
+        typer.Option(
+            "--again-errors", help="Do the files of an earlier run again that hold errors."
+        ),
+    ] = False,
     dry_run: Annotated[
         int | None,
         typer.Option(
@@ -163,6 +169,7 @@ def bulk(
         raise ValueError("--price does nothing without --dry-run; give both, or neither")
     for module in ("pyarrow", "ray.data")[: 1 if dry_run else 2]:
         import_extra(module, "ray")
+    check_store(output, probe=False)
     file = checkpoint_file(checkpoint)
     found_by = None if whole_image or boxes is not None else _for_actors(detector or DETECTOR)
     card = None if card is None else card.absolute()
@@ -199,7 +206,7 @@ def bulk(
         opened_store(output) as store,
         ray_engine(models, Cluster(address, devices, readers, max_lost)) as engine,
     ):
-        done = run_job(job, store, engine, progress=RichProgress())
+        done = run_job(job, store, engine, again_errors=again_errors, progress=RichProgress())
     counts = done.counts
     say(
         f"{counted(counts.persons, 'person')} in {counted(counts.images, 'image')}"

@@ -56,7 +56,7 @@ def job_of(*inputs, **more):
 
 
 def rows_in(store):
-    names = sorted(name for name in store.names() if name.startswith("part-"))
+    names = sorted(name for name in store.sizes() if name.startswith("part-"))
     return [row for name in names for row in decoded(store.read(name), "parquet", "").to_pylist()]
 
 
@@ -146,9 +146,9 @@ def test_a_job_that_loses_much_stops_and_goes_on_later(bulk, store, tmp_path, im
     sick = dying(monkeypatch, bulk, actor=range(5, 16))
     with pytest.raises(ValueError, match=r"died over 22 of 61 images, .* are not written: look"):
         run_job(job, store, sick)
-    parts = [name for name in store.names() if name.startswith("part-")]
+    parts = [name for name in store.sizes() if name.startswith("part-")]
     assert len(parts) == 1
-    assert SUMMARY not in store.names()
+    assert SUMMARY not in store.sizes()
     done = run_job(job, store, here(bulk))
     assert (done.earlier, done.counts.images, done.counts.errors) == (1, 61, 0)
     assert (most_lost(61), most_lost(10_000)) == (20, 100)

@@ -19,7 +19,7 @@ import pytest
 
 from pose_hrnet import PoseEstimator
 from pose_hrnet.deploy.bulk.columns import Sick
-from pose_hrnet.deploy.bulk.engines import Cluster, Models, _Poser, _read, ray_engine
+from pose_hrnet.deploy.bulk.engines import Cluster, Models, _Poser, _read, _Share, ray_engine
 from pose_hrnet.deploy.bulk.estimate import estimate
 from pose_hrnet.deploy.bulk.identity import model_sha256
 from pose_hrnet.deploy.bulk.job import SUMMARY, run_job
@@ -31,7 +31,7 @@ from pose_hrnet.inference.files import predict_files
 from pose_hrnet.inference.formats.writer import Outputs
 from pose_hrnet.system.folders import FolderBusy
 from tests.helpers.builders import make_people, write_images
-from tests.helpers.bulk import check_same, save_small, write_archive
+from tests.helpers.bulk import Deadly, check_same, save_small, write_archive
 
 pyarrow = pytest.importorskip("pyarrow", reason="the extra ray is not installed")
 
@@ -79,8 +79,17 @@ def test_another_file_beside_the_weights_is_refused_by_actors(models):
         detecting.load()
 
 
+@pytest.fixture
+def one_poser(monkeypatch):
+    """An actor without a Ray."""
+    monkeypatch.setattr(_Share, "here", lambda _: 1)
+    return lambda models, folder: _Poser(models, _Share(1, on_gpu=False), folder)
+
+
 # Private: Ray makes these in processes of its own, where no test can look.
-def test_workers_read_relative_paths_where_the_driver_is(photos, models, tmp_path, monkeypatch):
+def test_workers_read_relative_paths_where_the_driver_is(
+    photos, models, tmp_path, monkeypatch, one_poser
+):
     """Those of a cluster that runs already began in another folder."""
     (part,) = parts_of({f"{photos.name}/000001.png": "image"})
     (task,) = tasks_of(part)
@@ -91,14 +100,14 @@ def test_workers_read_relative_paths_where_the_driver_is(photos, models, tmp_pat
     assert (read.image.path, read.image.error) == (f"{photos.name}/000001.png", None)
     monkeypatch.chdir(tmp_path)
     relative = replace(models, checkpoint=Path(models.checkpoint).name)
-    assert _Poser(relative, 1, str(Path(models.checkpoint).parent)).bulk.model == "small"
+    assert one_poser(relative, str(Path(models.checkpoint).parent)).bulk.model == "small"
 
 
-def test_a_sick_actor_says_why_and_then_ends(models, photos, monkeypatch):
+def test_a_sick_actor_says_why_and_then_ends(models, photos, monkeypatch, one_poser):
     (part,) = parts_of({str(photos / "000001.png"): "image"})
     (task,) = tasks_of(part)
     (table,) = image_tables(task)
-    poser = _Poser(models, 1, ".")
+    poser = one_poser(models, ".")
     monkeypatch.setattr(poser.bulk, "_poses", lambda _: 1 / 0)
     with pytest.raises(Sick, match="division by zero"):
         poser(table)
@@ -158,6 +167,19 @@ def test_two_jobs_do_not_share_a_folder(tmp_path):
         opened_store(str(tmp_path / "out")),
     ):
         pass
+
+
+def test_actors_share_the_processors_of_their_own_machine():
+    def node(name, alive=True, **resources):
+        return {"NodeID": name, "Alive": alive, "Resources": resources}
+
+    nodes = [node("a", CPU=64.0, GPU=8.0), node("b", CPU=8.0, GPU=1.0), node("c", False, CPU=2.0)]
+    on_gpu = _Share(9, on_gpu=True)
+    assert [on_gpu.threads(nodes, "a", 64), on_gpu.threads(nodes, "b", 8)] == [8, 8]
+    assert _Share(1, on_gpu=True).threads(nodes, "a", 64) == 64
+    assert _Share(2, on_gpu=False).threads(nodes, "a", 16) == 16
+    assert _Share(3, on_gpu=False).threads(nodes, "a", 16) == 8
+    assert _Share(9, on_gpu=False).threads(nodes[1:2], "b", 2) == 1
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +250,41 @@ def test_killed_actors_cost_no_row(models, photos, tmp_path, engine_of):
     paths = [row["path"] for row in rows_in(tmp_path / "out")]
     assert len(paths) == len(set(paths)) == IMAGES + 1
     assert done.counts.errors == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("often", [True, False])
+def test_killed_readers_cost_no_row_but_of_what_kills(models, photos, tmp_path, engine_of, often):
+    """Readers that are ended by SIGKILL within a tar file and at an image: each time, or once."""
+    image = (photos / "000001.png").read_bytes()
+    names = [f"{number:03d}.png" for number in range(40)]
+    archive = write_archive(tmp_path / "a.tar", dict.fromkeys(names, image))
+    job = plan_job(Wanted([str(photos), str(archive)], str(tmp_path / "out")), models)
+    in_archive = Deadly("020.png", None if often else tmp_path / "one")
+    in_folder = Deadly("000007.png", None if often else tmp_path / "other")
+    with (
+        opened_store(str(tmp_path / "out")) as store,
+        engine_of(models, Cluster()) as engine,
+    ):
+
+        def deadly(tasks):
+            return engine(
+                replace(task, boxes=in_archive if task.kind == "archive" else in_folder)
+                for task in tasks
+            )
+
+        done = run_job(job, store, deadly)
+    if not often:
+        assert (tmp_path / "one").exists()
+        assert (tmp_path / "other").exists()
+    rows = rows_in(tmp_path / "out")
+    assert done.counts.images == len(rows) == IMAGES + 1 + 40
+    died = [row["error"] for row in rows if "died" in (row["error"] or "")]
+    assert len(died) == (2 if often else 0)
+    assert done.counts.errors == 1 + len(died)
+    alive = {Path(row["path"]).name for row in rows if str(archive) in row["path"]}
+    assert alive == {*names, "a.tar"} - {"020.png"} if often else alive == set(names)
 
 
 @pytest.mark.slow

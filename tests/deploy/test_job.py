@@ -18,7 +18,7 @@ from pose_hrnet.deploy.bulk.inputs import find_inputs
 from pose_hrnet.deploy.bulk.job import EARLIER, JOB, SUMMARY, Job, run_job
 from pose_hrnet.deploy.bulk.parts import parts_of, tasks_of
 from pose_hrnet.deploy.bulk.read import read_task
-from pose_hrnet.deploy.bulk.store import PROBE, Folder, ObjectStore, check_store, decoded
+from pose_hrnet.deploy.bulk.store import Folder, ObjectStore, check_store, decoded
 from pose_hrnet.deploy.bulk.tables import image_tables, images_of
 from pose_hrnet.inference.files import predict_files
 from pose_hrnet.inference.formats.writer import Outputs
@@ -53,7 +53,7 @@ def job_of(*inputs, fmt="parquet", size=4, **more):
 
 
 def rows_in(store, fmt="parquet"):
-    names = sorted(name for name in store.names() if name.startswith("part-"))
+    names = sorted(name for name in store.sizes() if name.startswith("part-"))
     return [row for name in names for row in decoded(store.read(name), fmt, name).to_pylist()]
 
 
@@ -76,7 +76,7 @@ def test_files_hold_what_predict_writes(bulk, photos, store, tmp_path, fmt):
 
 def test_jsonl_has_no_more_digits_than_single_precision(bulk, photos, store):
     run_job(job_of(photos / "000001.png", fmt="jsonl"), store, here(bulk))
-    (name,) = (name for name in store.names() if name.startswith("part-"))
+    (name,) = (name for name in store.sizes() if name.startswith("part-"))
     row = json.loads(store.read(name).decode())
     assert len(json.dumps(row["keypoint_scores"])) < 17 * 14
     assert np.float32(row["score"]) == np.float32(row["keypoint_scores"]).mean(dtype=np.float32)
@@ -101,9 +101,9 @@ def test_a_killed_job_goes_on_and_neither_loses_nor_repeats_a_row(bulk, photos, 
     job = job_of(photos)
     with pytest.raises(Dies):
         run_job(job, store, killed_after(here(bulk), tables))
-    there = {name for name in store.names() if name.startswith("part-")}
+    there = {name for name in store.sizes() if name.startswith("part-")}
     assert len(there) == tables
-    assert SUMMARY not in store.names()
+    assert SUMMARY not in store.sizes()
     done = run_job(job, store, here(bulk))
     assert (done.earlier, done.counts.images) == (tables, 10)
     names = [row["path"] for row in rows_in(store)]
@@ -222,7 +222,7 @@ def test_boxes_are_of_their_images(bulk, photos, store):
 def test_another_job_is_refused(bulk, photos, store, tmp_path):
     job = job_of(photos)
     run_job(job, store, here(bulk))
-    before = {name: store.read(name) for name in store.names()}
+    before = {name: store.read(name) for name in store.sizes()}
     for other, words in (
         (job_of(photos, size=5), "other inputs"),
         (job_of(photos / "000001.png"), "other inputs"),
@@ -232,7 +232,7 @@ def test_another_job_is_refused(bulk, photos, store, tmp_path):
     ):
         with pytest.raises(ValueError, match=words):
             run_job(other, store, here(bulk))
-    assert {name: store.read(name) for name in store.names()} == before
+    assert {name: store.read(name) for name in store.sizes()} == before
     store.write(JOB, b"[")
     with pytest.raises(ValueError, match=r"_JOB\.json in the output is damaged"):
         run_job(job, store, here(bulk))
@@ -269,24 +269,7 @@ def test_object_stores_give_and_take(bulk, photos, tmp_path):
     (broken,) = (row for row in rows if row["error"])
     assert broken["error"] == "image memory://bucket/photos/more/broken.jpg is empty (zero bytes)"
     check_store("memory://bucket/out")
-    assert not any("tmp" in name for name in store.names())
-
-
-@pytest.mark.parametrize("url", ["sftp://host/out", "hdfs://host/out", "ftp://host/out"])
-def test_stores_whose_files_are_seen_half_written_are_refused(url):
-    with pytest.raises(ValueError, match=r"can be seen before they are whole; give a folder"):
-        ObjectStore(url)
-    with pytest.raises(ValueError, match=r"host/out cannot be written to"):
-        check_store(url)
-
-
-def test_rights_to_remove_are_not_needed_and_no_folder_is_made(monkeypatch):
-    fsspec = pytest.importorskip("fsspec")
-    kind = type(fsspec.filesystem("memory"))
-    for name in ("makedirs", "mkdir", "rm_file", "_rm", "rm"):
-        monkeypatch.setattr(kind, name, lambda *_, **__: 1 / 0)
-    check_store("memory://bucket/locked")
-    assert ObjectStore("memory://bucket/locked").names() == {PROBE}
+    assert not any("tmp" in name for name in store.sizes())
 
 
 def test_of_two_drivers_of_other_jobs_the_second_is_refused(bulk, photos):
@@ -297,8 +280,8 @@ def test_of_two_drivers_of_other_jobs_the_second_is_refused(bulk, photos):
     said = store.read(JOB)
 
     class Late(ObjectStore):
-        def names(self):
-            return set()
+        def sizes(self):
+            return {}
 
     with pytest.raises(ValueError, match="other inputs"):
         run_job(job_of(photos / "000002.png"), Late(store.url), here(bulk))
@@ -377,3 +360,35 @@ def test_nor_of_images_over_which_processes_die(bulk, store):
     run_job(job_of(SIGNED), store, lambda tasks: iter(()))
     (row,) = rows_in(store)
     assert row["error"].startswith("https://host.example/a.jpg: the process")
+
+
+def test_what_earlier_runs_did_is_counted_without_reading_it(bulk, photos, store, monkeypatch):
+    job = job_of(photos)
+    done = run_job(job, store, here(bulk))
+    monkeypatch.setattr("pose_hrnet.deploy.bulk.job.decoded", lambda *_: 1 / 0)
+    again = run_job(job, store, here(bulk))
+    assert (again.earlier, again.counts) == (3, done.counts)
+    monkeypatch.undo()
+    for part, said in zip(job.parts, (b"{", b"[]", None), strict=True):
+        if said is None:
+            (store.path / part.counts_name).unlink()
+        else:
+            store.write(part.counts_name, said)
+    assert run_job(job, store, here(bulk)).counts == done.counts
+
+
+@pytest.mark.parametrize("fmt", ["parquet", "jsonl"])
+def test_files_with_errors_are_done_again_if_asked_for(bulk, photos, store, fmt):
+    job = job_of(photos, fmt=fmt)
+
+    def deadly(tasks):
+        return here(bulk)(t for t in tasks if not any("000006" in path for _, path in t.items))
+
+    assert run_job(job, store, deadly).counts.errors == 1
+    assert run_job(job, store, here(bulk)).counts.errors == 1
+    done = run_job(job, store, here(bulk), again_errors=True)
+    assert (done.earlier, done.images, done.counts.images, done.counts.errors) == (2, 4, 10, 0)
+    rows = rows_in(store, fmt)
+    assert len({row["path"] for row in rows}) == len(rows) == 10
+    assert not any(row["error"] for row in rows)
+    assert run_job(job, store, killed_after(here(bulk), 0), again_errors=True).counts.errors == 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
 import tarfile
 from pathlib import Path
 
@@ -58,3 +60,27 @@ def write_archive(path: Path, files: dict[str, bytes], mode: str = "w") -> Path:
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
     return path
+
+
+class Deadly(dict):
+    """Boxes, in whose place the process dies that asks for those of some image.
+
+    Args:
+        name: How the path of that image ends.
+        mark: A file that is made when it dies, and keeps it from dying once more; None: it dies
+            each time.
+    """
+
+    def __init__(self, name: str, mark: Path | None = None) -> None:
+        super().__init__()
+        self.name, self.mark = name, mark
+
+    def __reduce__(self):
+        return Deadly, (self.name, self.mark)
+
+    def get(self, path: str, usual=None):
+        if path.endswith(self.name) and not (self.mark and self.mark.exists()):
+            if self.mark:
+                self.mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return np.array([[0, 0, 50, 60, 1.0]])

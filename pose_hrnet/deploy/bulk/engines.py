@@ -10,7 +10,7 @@ import logging
 import os
 import pickle
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +38,7 @@ from pose_hrnet.system.text import one_line
 OBJECT_STORE = 2**30
 """Bytes of shared memory of a cluster that is started here."""
 RETRIES = 2
-"""Times that an actor tries a table again that it died over."""
+"""Times that an actor tries a table again, and a reader a task, that it died over."""
 INIT_DEATHS = 3
 """Actors that die one after the other while they load their models, until a job gives up."""
 
@@ -221,12 +221,13 @@ def _run(ray: Any, models: Models, cluster: Cluster, tasks: list[Task]) -> Itera
         batch_format="pyarrow",
         num_cpus=1,
         concurrency=cluster.readers or max(1, int(found["CPU"]) - (0 if on_gpu else devices)),
+        max_retries=RETRIES,  # or Ray would try for ever to read what kills its reader
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*ray_remote_args.*deprecated")  # nothing else sets it
         stream = images.map_batches(
             _Poser,
-            fn_constructor_args=(models, max(1, (os.cpu_count() or 1) // devices), os.getcwd()),
+            fn_constructor_args=(models, _Share(devices, on_gpu), os.getcwd()),
             batch_size=None,
             batch_format="pyarrow",
             compute=ActorPoolStrategy(size=devices),
@@ -268,12 +269,46 @@ def _read(batch: Any, folder: str) -> Iterator[Any]:
         yield from image_tables(pickle.loads(row))
 
 
+@dataclass(frozen=True)
+class _Share:
+    """Of the processors of a machine, the part that an actor there may use.
+
+    Attributes:
+        devices: Actors of the whole cluster.
+        on_gpu: Whether each has a GPU.
+    """
+
+    devices: int
+    on_gpu: bool
+
+    def here(self) -> int:
+        """How many threads, asked in the actor: its machine may be another than the driver's."""
+        ray = import_extra("ray", "ray")
+        node = ray.get_runtime_context().get_node_id()
+        return self.threads(ray.nodes(), node, os.cpu_count() or 1)
+
+    def threads(self, nodes: Sequence[Mapping[str, Any]], node: str, processors: int) -> int:
+        """How many of them.
+
+        Args:
+            nodes: As of ``ray.nodes()``.
+            node: The actor's.
+            processors: Of its machine.
+        """
+        alive = [each["Resources"] for each in nodes if each["Alive"]]
+        own = [each["Resources"] for each in nodes if each["NodeID"] == node]
+        actors = -(-self.devices // max(1, sum("CPU" in each for each in alive)))
+        if self.on_gpu and own:
+            actors = min(self.devices, int(own[0].get("GPU", 1)))
+        return max(1, processors // max(1, actors))
+
+
 class _Poser:
     """An actor: the models on one device."""
 
-    def __init__(self, models: Models, threads: int, folder: str) -> None:
+    def __init__(self, models: Models, share: _Share, folder: str) -> None:
         _go_to(folder)
-        torch.set_num_threads(threads)  # Ray says one
+        torch.set_num_threads(share.here())  # Ray says one
         self.bulk = models.load()
         self.is_sick = False
 

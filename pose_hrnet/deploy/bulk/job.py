@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
@@ -109,25 +110,37 @@ class Done:
     seconds: float
 
 
-def run_job(job: Job, store: Store, engine: Engine, *, progress: Progress = SILENT) -> Done:
+def run_job(
+    job: Job,
+    store: Store,
+    engine: Engine,
+    *,
+    again_errors: bool = False,
+    progress: Progress = SILENT,
+) -> Done:
     """Do what is not done of a job.
 
     Args:
         job: What is to be done.
         store: Where the files go.
         engine: What reads and poses.
+        again_errors: Do files of earlier runs again, whole, in which there is an error.
         progress: Watches.
 
     Raises:
         OSError: If a file cannot be written; those that are there are whole.
         ValueError: If another job's files are there, or one of them is damaged.
     """
-    names = store.names()
-    _begin(job, store, names)
-    waiting = {
-        part.number: PartRows(part) for part in job.parts if part.file_name(job.fmt) not in names
+    sizes = store.sizes()
+    _begin(job, store, sizes.keys())
+    earlier = {
+        part.number: _counts(job, store, part, sizes)
+        for part in job.parts
+        if part.file_name(job.fmt) in sizes
     }
-    earlier = [part for part in job.parts if part.number not in waiting]
+    if again_errors:
+        earlier = {number: counts for number, counts in earlier.items() if not counts.errors}
+    waiting = {part.number: PartRows(part) for part in job.parts if part.number not in earlier}
     if earlier:
         log.info("%s of %s are there of an earlier run", len(earlier),
                  counted(len(job.parts), "file"))  # fmt: skip
@@ -138,15 +151,29 @@ def run_job(job: Job, store: Store, engine: Engine, *, progress: Progress = SILE
         with progress.task("bulk", total=total, unit="images") as bar:
             run.go(bar)
     counts = run.counts
-    for part in earlier:
-        name = part.file_name(job.fmt)
-        counts += Counts.of(decoded(store.read(name), job.fmt, name))
+    for there in earlier.values():
+        counts += there
     done = Done(counts, len(job.parts), len(earlier), run.images, run.seconds)
     store.write(SUMMARY, encode_json(_summary(job, done)))
     return done
 
 
-def _begin(job: Job, store: Store, names: set[str]) -> None:
+def _counts(job: Job, store: Store, part: Part, sizes: Mapping[str, int]) -> Counts:
+    """How much is in a file of an earlier run: by what is said beside it, else by reading it.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    name = part.file_name(job.fmt)
+    if part.counts_name in sizes:
+        with suppress(ValueError, TypeError, KeyError):  # not whole, or of a file before this one
+            said = json.loads(store.read(part.counts_name))
+            if said.pop("bytes") == sizes[name]:
+                return Counts(**{**said, "failures": tuple(said["failures"])})
+    return Counts.of(decoded(store.read(name), job.fmt, name))
+
+
+def _begin(job: Job, store: Store, names: Collection[str]) -> None:
     """Say which job's files these are, unless it is said already.
 
     Raises:
@@ -292,8 +319,11 @@ class _Run:
 
     def _write(self, rows: PartRows) -> None:
         table = rows.table()
-        self.store.write(rows.part.file_name(self.job.fmt), encoded(table, self.job.fmt))
-        self.counts += Counts.of(table)
+        counts, data = Counts.of(table), encoded(table, self.job.fmt)
+        self.store.write(rows.part.file_name(self.job.fmt), data)
+        beside = encode_json({**asdict(counts), "bytes": len(data)})
+        self.store.write(rows.part.counts_name, beside)
+        self.counts += counts
         del self.waiting[rows.part.number]
 
 

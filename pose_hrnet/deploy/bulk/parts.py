@@ -44,6 +44,11 @@ class Part:
         """Of the rows: the number, and what tells the inputs."""
         return f"part-{self.number:06d}-{self.digest[:12]}.{fmt}"
 
+    @property
+    def counts_name(self) -> str:
+        """Of the file beside it that says how much is in it."""
+        return f"_COUNTS-{self.number:06d}-{self.digest[:12]}.json"
+
 
 @dataclass(frozen=True)
 class Task:

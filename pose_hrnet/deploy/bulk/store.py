@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
@@ -29,8 +30,8 @@ LOCK, PROBE = ".bulk.lock", ".pose_hrnet-probe"
 class Store(Protocol):
     """The files of a folder."""
 
-    def names(self) -> set[str]:
-        """Of the files that are there."""
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each file that is there, by its name."""
 
     def read(self, name: str) -> bytes:
         """The bytes of a file; FileNotFoundError if there is none."""
@@ -48,9 +49,11 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def names(self) -> set[str]:
+    def sizes(self) -> dict[str, int]:
         """As of `Store`, and so are the others."""
-        return {each.name for each in self.path.iterdir()} if self.path.is_dir() else set()
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.path) as files:
+            return {each.name: each.stat().st_size for each in files}
+        return {}
 
     def read(self, name: str) -> bytes:
         """See there."""
@@ -87,13 +90,16 @@ class ObjectStore:
             )
         self.url = url.rstrip("/")
 
-    def names(self) -> set[str]:
+    def sizes(self) -> dict[str, int]:
         """As of `Store`, and so are the others."""
         with remote(self.url, done="listed") as fsspec:
             filesystem, root = fsspec.url_to_fs(self.url)
             if not filesystem.exists(root):
-                return set()
-            return {path.rstrip("/").rsplit("/", 1)[-1] for path in filesystem.ls(root, False)}
+                return {}
+            return {
+                str(each["name"]).rstrip("/").rsplit("/", 1)[-1]: int(each["size"] or 0)
+                for each in filesystem.ls(root, True)
+            }
 
     def read(self, name: str) -> bytes:
         """See there."""
@@ -150,8 +156,12 @@ def opened_store(output: str) -> Iterator[Store]:
         yield Folder(folder)
 
 
-def check_store(output: str) -> None:
+def check_store(output: str, *, probe: bool = True) -> None:
     """Ask early whether files can be written to a folder or URL.
+
+    Args:
+        output: Path or URL.
+        probe: Write a small file to a store, too; otherwise it is not asked.
 
     Raises:
         OSError: If they cannot.
@@ -160,8 +170,10 @@ def check_store(output: str) -> None:
     address = address_in(output)
     if address is None:
         check_room(Path(output.removeprefix(LOCAL)))
-    else:
-        ObjectStore(address).probe()
+        return
+    store = ObjectStore(address)
+    if probe:
+        store.probe()
 
 
 def encoded(table: Any, fmt: RowFormat) -> bytes:
