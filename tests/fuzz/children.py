@@ -97,7 +97,7 @@ def _be_the_child(arguments: Sequence[str], log: Path, before: Callable[[], None
         os.dup2(output, 2)
         os.chdir(log.parent)
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
-        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115
         faulthandler.enable(2)
         faulthandler.register(signal.SIGXCPU, file=2, chain=True)
         used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
