@@ -18,10 +18,12 @@ from pose_hrnet.system.defaults import (
     CLIENTS,
     LOADER_PROCESSES,
     MADE_UP_POSES,
+    MOST_CROPS,
+    MOST_WORKERS,
     PRECISIONS,
     ROUNDS,
 )
-from pose_hrnet.system.text import parse_names
+from pose_hrnet.system.text import parse_names, shown
 
 if TYPE_CHECKING:
     from pose_hrnet.benchmark.timing import Measurement
@@ -79,17 +81,21 @@ def benchmark(
         str | None, typer.Option(help=f"Loader processes; {_list(LOADER_PROCESSES)}.")
     ] = None,
     poses: Annotated[
-        int | None, typer.Option(min=1, help=f"Made up to be scored; {MADE_UP_POSES}.")
+        int | None,
+        typer.Option(min=1, max=1_000_000, help=f"Made up to be scored; {MADE_UP_POSES}."),
     ] = None,
     clients: Annotated[
-        int | None, typer.Option(min=1, help=f"Of serve, that ask at once; {CLIENTS}.")
+        int | None,
+        typer.Option(min=1, max=MOST_WORKERS, help=f"Of serve, that ask at once; {CLIENTS}."),
     ] = None,
     minutes: Annotated[
         float | None,
-        typer.Option(min=0, help="Of serve: of a long run after it, whose memory is told."),
+        typer.Option(
+            min=0, max=10_000, help="Of serve: of a long run after it, whose memory is told."
+        ),
     ] = None,
     rounds: Annotated[
-        int | None, typer.Option(min=1, help=f"Turns of each variant; {ROUNDS}.")
+        int | None, typer.Option(min=1, max=1000, help=f"Turns of each variant; {ROUNDS}.")
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Seconds instead of minutes: to see that it runs.")
@@ -127,12 +133,12 @@ def benchmark(
         detector=detector,
         backends=_names("--backends", backends, Backend),
         precisions=_names("--precisions", precisions, Precision),
-        batches=_numbers("--batches", batches, 1),
+        batches=_numbers("--batches", batches, 1, MOST_CROPS),
         flip_test=flip_test,
         device=device,
         annotations=annotations,
         images=images,
-        workers=_numbers("--workers", workers, 0),
+        workers=_numbers("--workers", workers, 0, MOST_WORKERS),
         poses=poses,
         clients=clients,
         minutes=minutes,
@@ -173,15 +179,15 @@ def _names(option: str, text: str | None, choice: Any) -> tuple[str, ...] | None
     return None if text is None else parse_names(text, option, get_args(choice))
 
 
-def _numbers(option: str, text: str | None, least: int) -> tuple[int, ...] | None:
+def _numbers(option: str, text: str | None, least: int, most: int) -> tuple[int, ...] | None:
     """As `_names`, of whole numbers."""
     if text is None:
         return None
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    wrong = [part for part in parts if not part.isdecimal() or int(part) < least]
+    wrong = [part for part in parts if not part.isdecimal() or not least <= int(part[:9]) <= most]
     if wrong or not parts:
         raise ValueError(
-            f"{option} has {wrong[0] if wrong else text!r}; give whole numbers from {least}, as "
-            "in 1,8"
+            f"{option} has {shown(wrong[0] if wrong else text)}; give whole numbers from {least} "
+            f"to {most:,}, as in 1,8"
         )
     return tuple(dict.fromkeys(map(int, parts)))

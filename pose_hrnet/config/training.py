@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from pose_hrnet.config.base import Count, Positive, PositiveInt, Probability, Range, Section, Share
 from pose_hrnet.system.choices import LossName, OptimizerName, Precision, ScheduleName
+from pose_hrnet.system.defaults import MOST_CROPS
 
 
 class AugmentConfig(Section):
@@ -139,7 +140,7 @@ class TrainConfig(Section):
     """Learn for so long, evaluations and saves apart, with the rate falling over this time
     as it would over `epochs`; such a run ends, and resumes, where the clock says, not exactly.
     null: for `epochs`."""
-    batch_size: Annotated[int, Field(gt=0, le=65_536)] = 128
+    batch_size: Annotated[int, Field(gt=0, le=MOST_CROPS)] = 128
     """Crops per forward pass and process (official: 128 per step, so 32 on each of 4 GPUs); on
     less memory lower it and, in proportion, `optimizer.lr`, or raise `accumulate`."""
     accumulate: PositiveInt = 1

@@ -78,3 +78,5 @@ DEFAULT_WEIGHTS = "default"
 
 MOST_WORKERS = 1024
 """Processes or threads that can be asked for."""
+MOST_CROPS = 65_536
+"""Of a batch."""
