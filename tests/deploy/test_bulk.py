@@ -31,7 +31,7 @@ from pose_hrnet.inference.files import predict_files
 from pose_hrnet.inference.formats.writer import Outputs
 from pose_hrnet.system.folders import FolderBusy
 from tests.helpers.builders import make_people, write_images
-from tests.helpers.bulk import Deadly, check_same, save_small, write_archive
+from tests.helpers.bulk import Deadly, SickOnce, check_same, save_small, write_archive
 
 pyarrow = pytest.importorskip("pyarrow", reason="the extra ray is not installed")
 
@@ -285,6 +285,21 @@ def test_killed_readers_cost_no_row_but_of_what_kills(models, photos, tmp_path, 
     assert done.counts.errors == 1 + len(died)
     alive = {Path(row["path"]).name for row in rows if str(archive) in row["path"]}
     assert alive == {*names, "a.tar"} - {"020.png"} if often else alive == set(names)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_sick_actor_begins_anew_and_costs_no_row(models, photos, tmp_path, engine_of):
+    """As after an error of CUDA that stays: no image is blamed for it."""
+    sick = replace(models, detector=SickOnce(tmp_path / "mark"))
+    job = plan_job(Wanted([str(photos)], str(tmp_path / "out"), images_per_file=5), models)
+    with (
+        opened_store(str(tmp_path / "out")) as store,
+        engine_of(sick, Cluster()) as engine,
+    ):
+        done = run_job(replace(job, images_per_task=5), store, engine)
+    assert (tmp_path / "mark").exists()
+    assert (done.counts.persons, done.counts.errors) == (IMAGES, 1)
 
 
 @pytest.mark.slow

@@ -214,17 +214,17 @@ def _run(ray: Any, models: Models, cluster: Cluster, tasks: list[Task]) -> Itera
     context.target_max_block_size = 2 * max(task.table_bytes for task in tasks)
     rows = [{"task": pickle.dumps(task)} for task in tasks]
     source = ray.data.from_items(rows, override_num_blocks=len(rows))
-    images = source.map_batches(
-        _read,
-        fn_args=(os.getcwd(),),
-        batch_size=1,
-        batch_format="pyarrow",
-        num_cpus=1,
-        concurrency=cluster.readers or max(1, int(found["CPU"]) - (0 if on_gpu else devices)),
-        max_retries=RETRIES,  # or Ray would try for ever to read what kills its reader
-    )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*ray_remote_args.*deprecated")  # nothing else sets it
+        images = source.map_batches(
+            _read,
+            fn_args=(os.getcwd(),),
+            batch_size=1,
+            batch_format="pyarrow",
+            num_cpus=1,
+            concurrency=cluster.readers or max(1, int(found["CPU"]) - (0 if on_gpu else devices)),
+            max_retries=RETRIES,  # or Ray would try for ever to read what kills its reader
+        )
         stream = images.map_batches(
             _Poser,
             fn_constructor_args=(models, _Share(devices, on_gpu), os.getcwd()),
