@@ -74,8 +74,10 @@ def test_a_signal_drops_a_block_that_may_be_dropped(handlers):
 BEGIN = """
 import os, signal, sys
 from pose_hrnet.system.interrupts import end_at_once_on_interrupt, take_interrupts
+signal.signal(signal.SIGINT, signal.default_int_handler)
 end_at_once_on_interrupt()
 """
+"""As it is in the foreground; what runs in the background of a shell inherits that it is ignored."""
 SENT = "os.kill(os.getpid(), signal.SIGINT)\n"
 
 
