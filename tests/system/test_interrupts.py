@@ -77,7 +77,7 @@ from pose_hrnet.system.interrupts import end_at_once_on_interrupt, take_interrup
 signal.signal(signal.SIGINT, signal.default_int_handler)
 end_at_once_on_interrupt()
 """
-"""As it is in the foreground; what runs in the background of a shell inherits that it is ignored."""
+"""As in the foreground; what runs in the background of a shell inherits that it is ignored."""
 SENT = "os.kill(os.getpid(), signal.SIGINT)\n"
 
 
