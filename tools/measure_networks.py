@@ -50,7 +50,7 @@ LR = 4e-3
 SCORES_FILE = "scores.json"
 HEADINGS = [
     "network", "AP", "AP50", "AP75", *(f"% {kind}" for kind in KINDS),
-    "M parameters", "GFLOPs", "crops/s forward", "training", "MB",
+    "M parameters", "GFLOPs", "crops/s forward", "training", "MB", "seeds",
 ]  # fmt: skip
 COLOURS = dict(zip(KINDS, ("#3a9b6c", "#e69f00", "#c55a90", "#2f7fc1", "#999999"), strict=True))
 
@@ -73,17 +73,21 @@ class Row:
 
     Attributes:
         size: Its costs.
-        scores: Of each seed: AP, AP75 and so on, and the shares of keypoints by kind of error.
+        scores: Of each seed that came to its end: AP, AP75 and so on, and the shares of keypoints
+            by kind of error.
+        diverged: The seeds whose loss was no number.
         speed: None: not measured yet.
     """
 
     size: Size
     scores: list[dict[str, float]]
+    diverged: list[int]
     speed: Speed | None
 
     def mean(self, name: str) -> float:
-        """Of a number over the seeds."""
-        return statistics.mean(score[name] for score in self.scores)
+        """Of a number over the seeds; not a number without any."""
+        values = [score[name] for score in self.scores]
+        return statistics.mean(values) if values else math.nan
 
     def interval(self, name: str) -> float:
         """Half of the 95 % interval of the mean by Student's t; not a number of one seed."""
@@ -97,6 +101,7 @@ class Row:
         """Of the table."""
         size, speed, half = self.size, self.speed, self.interval("AP")
         taken = [speed.forward, speed.training, speed.memory_mb] if speed else []
+        lost = f", {len(self.diverged)} diverged" if self.diverged else ""
         return [
             size.network,
             f"{self.mean('AP'):.3f}" + ("" if math.isnan(half) else f" ± {half:.3f}"),
@@ -105,6 +110,7 @@ class Row:
             f"{size.parameters:.2f}",
             f"{size.gflops:.2f}",
             *(f"{value:.0f}" for value in taken or [math.nan] * 3),
+            f"{len(self.scores)}{lost}",
         ]
 
 
@@ -162,75 +168,78 @@ def in_processes(processes: int) -> ProcessPoolExecutor:
 
 def write_report(output: Path, rows: Sequence[Row]) -> None:
     """``table.md``, ``ap.svg`` and ``rows.json``, the best network first."""
-    rows = sorted(rows, key=lambda row: -row.mean("AP"))
+    rows = sorted(rows, key=lambda row: (not row.scores, -row.mean("AP")))
     lines = ["| " + " | ".join(HEADINGS) + " |", "| " + " | ".join("---" for _ in HEADINGS) + " |"]
     lines += ["| " + " | ".join(row.cells()) + " |" for row in rows]
     write_text(output / "table.md", "\n".join(lines) + "\n")
     write_json(output / "rows.json", [asdict(row) for row in rows])
-    plot(output / "ap.svg", rows)
+    plot(output / "ap.svg", [row for row in rows if row.scores])
 
 
 def plot(path: Path, rows: Sequence[Row]) -> None:
-    """AP over GFLOPs, and AP75 and jitter of each network; mean and range of the seeds."""
+    """AP over GFLOPs and over crops a second, mean and range of the seeds; where keypoints are."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 7), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    names = [row.size.network for row in rows][::-1]
-    places = range(len(rows))
-    for name, mark in (("AP", "o"), ("AP75", "s")):
-        values = [[score[name] for score in row.scores] for row in rows[::-1]]
-        means = [statistics.mean(each) for each in values]
-        around = [
-            [mean - min(each) for mean, each in zip(means, values, strict=True)],
-            [max(each) - mean for mean, each in zip(means, values, strict=True)],
-        ]
-        left.errorbar(means, places, xerr=around, fmt=mark, label=name)
-    left.set(xlabel="0 to 1", yticks=list(places), yticklabels=names, title="AP and AP75")
-    left.legend()
-    start = [0.0] * len(rows)
+    figure = Figure(figsize=(14, 7), layout="constrained")
+    cost, speed, kinds = figure.subplots(1, 3, width_ratios=(2, 2, 3))
+    for axes, label, values in (
+        (cost, "GFLOPs (multiply-adds of a crop)", [row.size.gflops for row in rows]),
+        (speed, "crops/s forward", [row.speed.forward if row.speed else math.nan for row in rows]),
+    ):
+        for row, value in zip(rows, values, strict=True):
+            found, mean = [score["AP"] for score in row.scores], row.mean("AP")
+            around = [[mean - min(found)], [max(found) - mean]]
+            axes.errorbar(value, mean, yerr=around, fmt="o", markersize=4)
+            if not math.isnan(value):
+                place = {"textcoords": "offset points", "xytext": (5, -3)}
+                axes.annotate(row.size.network, (value, mean), fontsize=7, **place)
+        axes.set(xlabel=label, ylabel="AP")
+    places, start = list(range(len(rows))), [0.0] * len(rows)
     for kind in KINDS:
         shares = [100 * row.mean(kind) for row in rows[::-1]]
-        right.barh(list(places), shares, left=start, label=kind, color=COLOURS[kind])
+        kinds.barh(places, shares, left=start, label=kind, color=COLOURS[kind])
         start = [a + b for a, b in zip(start, shares, strict=True)]
-    right.set(xlabel="% of the keypoints", title="Where keypoints are")
-    right.legend(loc="lower right")
+    names = [row.size.network for row in rows][::-1]
+    kinds.set(xlabel="% of the keypoints", yticks=places, yticklabels=names, xlim=(0, 100))
+    figure.legend(*kinds.get_legend_handles_labels(), loc="outside upper right", ncols=len(KINDS))
     figure.savefig(path)
 
 
 def train_all(
     output: Path, planned: Sequence[Training], processes: int, speeds: Mapping[str, Speed]
-) -> list[Row]:
+) -> None:
     """Train what is not finished, some at once, and report after each."""
-    found: dict[str, list[dict[str, float]]] = {}
-    sizes = {training.size.network: training.size for training in planned}
-    rows: list[Row] = []
+    rows: dict[str, Row] = {}
     with in_processes(processes) as pool:
         waiting = {pool.submit(learnt, training): training for training in planned}
         for future in as_completed(waiting):
             training = waiting[future]
+            size, seed = training.size, training.seed
+            row = rows.setdefault(size.network, Row(size, [], [], speeds.get(size.network)))
             try:
                 scores = future.result()
             except FloatingPointError as error:
                 say(f"{training.folder}: {error}")
-                continue
-            found.setdefault(training.size.network, []).append({"seed": training.seed, **scores})
-            say(f"{training.folder}: AP {scores['AP']:.3f}")
-            rows = [Row(sizes[name], each, speeds.get(name)) for name, each in found.items()]
-            write_report(output, rows)
-    return rows
+                row.diverged.append(seed)
+            else:
+                say(f"{training.folder}: AP {scores['AP']:.3f}")
+                row.scores.append({"seed": seed, **scores})
+            write_report(output, list(rows.values()))
 
 
 def measured_speeds(output: Path, sizes: Sequence[Size]) -> dict[str, Speed]:
-    """Of each network, one after the other; what is known is taken."""
+    """Of each network, one after the other; what is known of the same sizes is taken."""
     path = output / "speeds.json"
     known = json.loads(path.read_bytes()) if path.exists() else {}
+    speeds = {}
     for size in sizes:
-        if size.network not in known:
+        key = json.dumps([size.architecture, size.input_wh])
+        if key not in known:
             with in_processes(1) as pool:
-                known[size.network] = asdict(pool.submit(speed_of, size).result())
+                known[key] = asdict(pool.submit(speed_of, size).result())
             write_json(path, known)
-    return {name: Speed(**speed) for name, speed in known.items()}
+        speeds[size.network] = Speed(**known[key])
+    return speeds
 
 
 @app.command()

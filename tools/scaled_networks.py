@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import resource
+import math
 import statistics
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
 import torch
 
 from pose_hrnet.models.build import build_network
 from pose_hrnet.models.complexity import complexity
 from pose_hrnet.system.device import autocast
+from pose_hrnet.system.memory import peak_memory, resident_memory
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "hrnet": {"name": "hrnet"},
@@ -79,7 +78,7 @@ class Speed:
     Attributes:
         forward: Crops a second, in eval mode, fp32.
         training: Crops a second, forward and backward, in the arithmetic that is trained in.
-        memory_mb: What training takes more than an empty process, of the GPU where there is one.
+        memory_mb: What network and step take, of the GPU where there is one.
         crops: At once.
     """
 
@@ -135,7 +134,7 @@ def speed_of(size: Size) -> Speed:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     count = 64 if device.type == "cuda" else 16
     width, height = size.input_wh
-    before = psutil.Process().memory_info().rss / 2**20
+    before = 0 if device.type == "cuda" else resident_memory()
     network = build_network({**size.architecture, "num_keypoints": 17}).to(device)
     network = network.to(memory_format=torch.channels_last)
     crops = torch.randint(0, 256, (count, 3, height, width), dtype=torch.uint8, device=device)
@@ -162,16 +161,9 @@ def speed_of(size: Size) -> Speed:
         torch.autograd.backward(losses)
 
     network.train()
+    learn()
+    peak = peak_memory(learn, device)
+    memory = math.nan if peak is None else (peak - before) / 2**20
     training = rate(learn)
-    if device.type == "cuda":
-        memory = torch.cuda.max_memory_allocated(device) / 2**20
-    else:
-        memory = peak_mb() - before
     network.eval()
     return Speed(rate(forward), training, memory, count)
-
-
-def peak_mb() -> float:
-    """The most memory that this process had."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
