@@ -6,6 +6,7 @@ identity  which model poses: hashes of its files
 images   an image on its way, from a file, an address or an object store
 read     a task -> its images
 columns  images in, columns out: the core, which any engine calls
+models   the models of every actor, the same on all machines
 tables   images and rows from process to process, as Arrow has them
 rows     the rows of a part as they come, until all are there
 store    where the files go: a folder or an object store

@@ -28,9 +28,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from pose_hrnet.deploy.bulk.identity import model_sha256
 from pose_hrnet.deploy.bulk.images import BulkImage, called, read_image
-from pose_hrnet.inference.detector import Source, detect_stream, load_detector
+from pose_hrnet.inference.detector import Source, detect_stream
 from pose_hrnet.inference.estimator import PoseEstimator
-from pose_hrnet.inference.load import load_model
+from pose_hrnet.inference.options import ModelOptions
 from pose_hrnet.keypoints.oks import times
 from pose_hrnet.keypoints.records import Float32, Float64, Image, Poses
 from pose_hrnet.system.choices import Backend
@@ -111,15 +111,16 @@ class BulkEstimator:
             OSError: If there is no such file, or it cannot be downloaded.
             ValueError: If it is no model, or no detector.
         """
-        model = load_model(
-            checkpoint, backend=backend, precision="auto", device=device, flip_test=flip_test
+        options = ModelOptions(
+            checkpoint,
+            detector,
+            threshold,
+            backend=backend,
+            device=device,
+            flip_test=flip_test,
+            batch_size=batch_size,
         )
-        found_by = None
-        if detector is not None:
-            found_by = load_detector(
-                detector, threshold=threshold, backend=backend, precision="auto", device=device
-            )
-        estimator = PoseEstimator(model, batch_size=batch_size, detector=found_by)
+        estimator = PoseEstimator.of(options)
         return cls(estimator, model=str(checkpoint), sha256=model_sha256(checkpoint))
 
     def __call__(
