@@ -147,16 +147,13 @@ def bulk(
     s3://bucket/rows --address auto`
     """
     from pose_hrnet.deploy.bulk.engines import Cluster, ray_engine
-    from pose_hrnet.deploy.bulk.identity import (
-        detector_files_sha256,
-        model_files_sha256,
-        model_sha256,
-    )
+    from pose_hrnet.deploy.bulk.identity import detector_files_sha256, model_files_sha256
     from pose_hrnet.deploy.bulk.job import run_job
     from pose_hrnet.deploy.bulk.models import Models
     from pose_hrnet.deploy.bulk.plan import BoxFile, Wanted, plan_job, with_detector
     from pose_hrnet.deploy.bulk.store import check_store, opened_store
     from pose_hrnet.inference.options import ModelOptions
+    from pose_hrnet.models.weights.identity import identity_of
     from pose_hrnet.system.extras import import_extra
 
     found_by = detector_meant(boxes, detector, detector_threshold, whole_image=whole_image)
@@ -173,7 +170,8 @@ def bulk(
         _for_actors(checkpoint), found_by, detector_threshold, backend, precision or "auto",
         device, flip_test, card, batch_size=batch_size,
     )  # fmt: skip
-    models = Models(options, checkpoint, model_sha256(file), model_files_sha256(file, card))
+    sha256, files = identity_of(file).sha256, model_files_sha256(file, card)
+    models = Models(options, checkpoint, sha256, files)
     box_file = None
     if boxes is not None:
         box_file = BoxFile(boxes, box_format, **given(min_score=min_box_score))

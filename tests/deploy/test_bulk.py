@@ -21,7 +21,6 @@ from pose_hrnet import PoseEstimator
 from pose_hrnet.deploy.bulk.columns import Sick
 from pose_hrnet.deploy.bulk.engines import Cluster, _Poser, _read, _Share, ray_engine
 from pose_hrnet.deploy.bulk.estimate import estimate
-from pose_hrnet.deploy.bulk.identity import model_sha256
 from pose_hrnet.deploy.bulk.job import SUMMARY, run_job
 from pose_hrnet.deploy.bulk.models import Models
 from pose_hrnet.deploy.bulk.parts import parts_of, tasks_of
@@ -31,6 +30,7 @@ from pose_hrnet.deploy.bulk.tables import image_tables, images_of
 from pose_hrnet.inference.files import predict_files
 from pose_hrnet.inference.formats.writer import Outputs
 from pose_hrnet.inference.options import ModelOptions
+from pose_hrnet.models.weights.identity import identity_of
 from pose_hrnet.system.folders import FolderBusy
 from tests.helpers.builders import make_people, write_images
 from tests.helpers.bulk import Deadly, SickOnce, check_same, save_small, write_archive
@@ -44,7 +44,7 @@ IMAGES = 24
 def models(tmp_path_factory):
     path = save_small(tmp_path_factory.mktemp("model") / "small.safetensors")
     options = ModelOptions(str(path), backend="eager", device="cpu")
-    return Models(options, "small", model_sha256(path))
+    return Models(options, "small", identity_of(path).sha256)
 
 
 def asking(models, **what):

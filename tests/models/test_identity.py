@@ -26,4 +26,12 @@ def test_both_files_of_openvino_count(tmp_path):
     path.with_suffix(".bin").write_bytes(b"one")
     one = identity_of(path)
     path.with_suffix(".bin").write_bytes(b"two")
-    assert identity_of(path) != one
+    two = identity_of(path)
+    path.write_bytes(b"another graph")
+    assert len({one, two, identity_of(path)}) == 3
+
+
+def test_of_a_card_its_model_counts(tmp_path):
+    (tmp_path / "mine.onnx").write_bytes(b"graph")
+    (tmp_path / "card.yaml").write_text("model: mine.onnx\ninput_wh: [192, 256]\ncodec: dark\n")
+    assert identity_of(tmp_path / "card.yaml") == identity_of(tmp_path / "mine.onnx")

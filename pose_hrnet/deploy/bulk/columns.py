@@ -26,13 +26,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pose_hrnet.deploy.bulk.identity import model_sha256
 from pose_hrnet.deploy.bulk.images import BulkImage, called, read_image
 from pose_hrnet.inference.detector import Source, detect_stream
 from pose_hrnet.inference.estimator import PoseEstimator
 from pose_hrnet.inference.options import ModelOptions
 from pose_hrnet.keypoints.oks import times
 from pose_hrnet.keypoints.records import Float32, Float64, Image, Poses
+from pose_hrnet.models.weights.identity import identity_of
 from pose_hrnet.system.choices import Backend
 from pose_hrnet.system.defaults import CROPS_PER_PASS, DEFAULT_WEIGHTS, PICTURES
 from pose_hrnet.system.files import few_digits
@@ -72,7 +72,7 @@ class BulkEstimator:
     Args:
         estimator: Model and detector.
         model: Its name in the rows.
-        sha256: Of its file, likewise.
+        sha256: As of `identity_of`, likewise.
 
     Example:
         >>> bulk = BulkEstimator.load("default", detector="yolox_s")  # doctest: +SKIP
@@ -121,7 +121,7 @@ class BulkEstimator:
             batch_size=batch_size,
         )
         estimator = PoseEstimator.of(options)
-        return cls(estimator, model=str(checkpoint), sha256=model_sha256(checkpoint))
+        return cls(estimator, model=str(checkpoint), sha256=identity_of(checkpoint).sha256)
 
     def __call__(
         self,

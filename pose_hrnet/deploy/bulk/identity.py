@@ -1,4 +1,4 @@
-"""Which model poses: hashes of the files that it is made of."""
+"""Whether models are the same ones: hashes of all files that they are made of."""
 
 from __future__ import annotations
 
@@ -15,30 +15,16 @@ _ONNX_WEIGHTS = (".data", "_data")
 """Behind the name of an ONNX file: what holds its weights, if they are not inside."""
 
 
-def model_sha256(checkpoint: str | Path) -> str:
-    """The hash of the file that holds a model's weights.
-
-    Args:
-        checkpoint: As of `load_model`: a file, a name, an address, or the card of a model.
-
-    Raises:
-        OSError: If there is no such file, or it cannot be downloaded.
-        ValueError: If a card names no model.
-    """
-    path = checkpoint_path(checkpoint)
-    if path.suffix.lower() in CARD_SUFFIXES:
-        path = described_model(path)
-    if path.suffix.lower() == SUFFIXES["openvino"] and path.with_suffix(".bin").is_file():
-        path = path.with_suffix(".bin")
-    return sha256_of(path)
-
-
 def model_files_sha256(checkpoint: str | Path, card: Path | None = None) -> str:
     """One hash of all files of a model: network, weights, and its card.
 
     Args:
-        checkpoint: As of `model_sha256`, and so are the errors.
+        checkpoint: As of `load_model`: a file, a name, an address, or the card of a model.
         card: Of a model of others; None: the one beside it.
+
+    Raises:
+        OSError: If there is no such file, or it cannot be downloaded.
+        ValueError: If a card names no model.
     """
     path = checkpoint_path(checkpoint)
     if path.suffix.lower() in CARD_SUFFIXES:
@@ -74,4 +60,4 @@ def _files_sha256(path: Path, card: Path | None) -> str:
     return hashlib.sha256("".join(map(sha256_of, files)).encode()).hexdigest()
 
 
-__all__ = ["detector_files_sha256", "model_files_sha256", "model_sha256"]
+__all__ = ["detector_files_sha256", "model_files_sha256"]

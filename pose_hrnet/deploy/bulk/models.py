@@ -6,13 +6,10 @@ import os
 from dataclasses import dataclass
 
 from pose_hrnet.deploy.bulk.columns import BulkEstimator
-from pose_hrnet.deploy.bulk.identity import (
-    detector_files_sha256,
-    model_files_sha256,
-    model_sha256,
-)
+from pose_hrnet.deploy.bulk.identity import detector_files_sha256, model_files_sha256
 from pose_hrnet.inference.estimator import PoseEstimator
 from pose_hrnet.inference.options import ModelOptions
+from pose_hrnet.models.weights.identity import identity_of
 
 
 @dataclass(frozen=True)
@@ -22,7 +19,7 @@ class Models:
     Attributes:
         options: Of files that are there on every machine of a cluster, of names or of addresses.
         name: Of the model in the rows.
-        sha256: Of its file, which every actor's must have.
+        sha256: As of `identity_of`, which every actor's file must have.
         files: As of `model_files_sha256`, if every actor's must be the same.
         detector_files: As of `detector_files_sha256`, likewise.
     """
@@ -41,7 +38,7 @@ class Models:
             ValueError: If a file is no model, or another one than on the machine of the driver.
         """
         checkpoint, detector = self.options.checkpoint, str(self.options.detector)
-        _expect(checkpoint, model_sha256(checkpoint), self.sha256)
+        _expect(checkpoint, identity_of(checkpoint).sha256, self.sha256)
         if self.files is not None:
             _expect(checkpoint, model_files_sha256(checkpoint, self.options.card), self.files)
         if self.detector_files is not None:

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from pose_hrnet.models.card import CARD_SUFFIXES, described_model
+from pose_hrnet.models.card import CARD_SUFFIXES, SUFFIXES, described_model
 from pose_hrnet.models.weights.fetch import checkpoint_path, entry_meant
 from pose_hrnet.system.download import sha256_of
 
@@ -41,10 +41,9 @@ def identity_of(named: str | Path) -> Identity:
     entry, path = entry_meant(named), checkpoint_path(named)
     if path.suffix.lower() in CARD_SUFFIXES:
         path = described_model(path)
-    sha256 = sha256_of(path)
-    if path.suffix.lower() == ".xml":
-        both = sha256 + sha256_of(path.with_suffix(".bin"))
-        sha256 = hashlib.sha256(both.encode()).hexdigest()
+    sha256, weights = sha256_of(path), path.with_suffix(".bin")
+    if path.suffix.lower() == SUFFIXES["openvino"] and weights.is_file():
+        sha256 = hashlib.sha256((sha256 + sha256_of(weights)).encode()).hexdigest()
     if entry is None:
         return Identity(path.stem, sha256)
     return Identity(entry.name, sha256, entry.score, entry.metric)
