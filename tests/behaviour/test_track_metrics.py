@@ -1,4 +1,4 @@
-"""What judges tracking counts as TrackEval does, of which this is an independent implementation."""
+"""What judges tracking counts as TrackEval does, of which it is an independent implementation."""
 
 from __future__ import annotations
 
