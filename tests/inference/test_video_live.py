@@ -296,6 +296,28 @@ def test_pictures_over_http_that_wait_in_a_socket_are_let_go(clock):
     source.close()
 
 
+def test_pictures_over_http_that_waited_in_a_socket_are_left_out(clock):
+    camera = Script(clock)
+    camera.codec = "MJPG"
+    source = live(clock, camera, address="http://cam/mjpg", max_latency=0.5)
+    for number in range(5):
+        clock.now += 0.1
+        camera.give(number)
+    frames = iter(source)
+    assert number_of(next(frames).image) == 4
+    clock.now += 2  # without a processor
+    camera.give(5, 6)
+
+    def go_on():
+        clock.now += 0.1
+        camera.give(7)
+
+    threading.Timer(0.05, go_on).start()
+    assert number_of(next(frames).image) == 7
+    assert source.state() == "2 dropped, 0 ms old"
+    source.close()
+
+
 def test_a_part_of_a_live_source(clock):
     camera = Script(clock)
     frames = iter(live(clock, camera, window=Window(1.0, 3.0, every=2)))
