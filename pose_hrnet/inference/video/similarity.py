@@ -114,7 +114,8 @@ def _expected(tracks: Sequence[Expected], time_s: float) -> tuple[Float64, Float
 
 def _areas(boxes_xyxy: Float32 | Float64) -> Float64:
     """``(N,)`` square pixels of boxes, each side being one pixel at least."""
-    return np.maximum(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 1.0).astype(np.float64).prod(axis=1)
+    sides = np.maximum(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 1.0)
+    return np.asarray(sides.prod(axis=1, dtype=np.float64))
 
 
 def _sigmas(poses: Poses) -> Sequence[float]:
