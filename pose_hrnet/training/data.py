@@ -133,9 +133,7 @@ def training_crops(config: Config, card: ModelCard, data: TrainingData) -> CropD
     )
 
 
-def training_persons(
-    sets: Sequence[TrainingSet], skeleton: Skeleton
-) -> tuple[People, Path, int]:
+def training_persons(sets: Sequence[TrainingSet], skeleton: Skeleton) -> tuple[People, Path, int]:
     """The persons fit to learn from, of one data set or several, and the folder of their images.
 
     Last comes how many images were left out, and told, since they lie outside of their folder.
