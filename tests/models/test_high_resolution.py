@@ -67,12 +67,23 @@ def test_a_lite_hrnet_has_the_official_entries() -> None:
         assert name in names
 
 
-def test_the_lite_exchange_counts_the_finest_stream_twice_as_the_official_one_does() -> None:
-    module = LiteModule([4, 8]).eval()
-    module.layers = torch.nn.Sequential()
-    streams = [torch.rand(1, 4, 8, 8), torch.zeros(1, 8, 4, 4)]
+def test_the_lite_exchange_is_the_official_one_which_sums_in_place() -> None:
+    torch.manual_seed(0)
+    module = LiteModule([4, 8, 16]).eval()
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    streams = [torch.randn(2, 4 * 2**i, 16 // 2**i, 8 // 2**i) for i in range(3)]
     with torch.inference_mode():
-        torch.testing.assert_close(module(streams)[0], 2 * streams[0])
+        found = module(streams)
+        first, second, third = module.layers(streams)
+        (_, a2, a3), (b1, _, b3), (c1, c2, _) = module.fuse_layers
+        # `y = first; y += first` doubles the stream itself, which the sums below then start from.
+        first *= 2
+        first += a2(second)
+        first += a3(third)
+        expected = [first, 2 * b1(first) + second + b3(third), 2 * c1(first) + c2(second) + third]
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs.relu())
 
 
 def test_attention_weighs_channels_and_space() -> None:
