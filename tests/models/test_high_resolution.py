@@ -8,7 +8,11 @@ import pytest
 import torch
 
 from pose_hrnet.models.build import build_network
-from pose_hrnet.models.high_resolution.attention import HRNetPSA, PolarisedAttention
+from pose_hrnet.models.high_resolution.attention import (
+    HRNetPSA,
+    ParallelAttention,
+    SequentialAttention,
+)
 from pose_hrnet.models.high_resolution.context import ObjectAttention
 from pose_hrnet.models.high_resolution.lite_hrnet import LiteModule
 from pose_hrnet.models.hrnet import HRNet
@@ -16,13 +20,15 @@ from pose_hrnet.models.weights.layouts import identify, size_of
 from tests.helpers.networks import TINY_NETWORKS
 
 
-# Published: 1.1 and 1.8 (Lite-HRNet), 70.1 (PSA, W48), 70.4 (HRNetV2-W48 with OCR, 19 classes).
+# Published: 1.1 and 1.8 (Lite-HRNet); 70.1 and 69.1 (PSA(p) and (s), W48), where the official
+# modules make 69.98 and 69.01; 70.4 (HRNetV2-W48 with OCR, 19 classes).
 @pytest.mark.parametrize(
     ("architecture", "parameters"),
     [
         ({"name": "lite_hrnet"}, 1_130_769),
         ({"name": "lite_hrnet", "depth": 30}, 1_763_717),
-        ({"name": "hrnet_psa", "width": 48}, 69_611_617),
+        ({"name": "hrnet_psa", "width": 48}, 69_983_969),
+        ({"name": "hrnet_psa", "width": 48, "attention": "sequential"}, 69_008_545),
         ({"name": "hrnet_ocr", "width": 48, "num_keypoints": 19}, 70_372_678),
     ],
 )
@@ -32,7 +38,7 @@ def test_parameters_are_the_published_ones(architecture: dict[str, Any], paramet
     assert sum(p.numel() for p in model.parameters()) == parameters
 
 
-@pytest.mark.parametrize("name", ["hrnet_psa_p", "lite_hrnet", "hrnet_v2"])
+@pytest.mark.parametrize("name", ["hrnet_psa_p", "hrnet_psa_s", "lite_hrnet", "hrnet_v2"])
 @pytest.mark.parametrize(
     "prefixes", [("", ""), ("backbone.", "keypoint_head."), ("backbone.", "head.")]
 )
@@ -86,23 +92,61 @@ def test_the_lite_exchange_is_the_official_one_which_sums_in_place() -> None:
         torch.testing.assert_close(ours, theirs.relu())
 
 
-def test_attention_weighs_channels_and_space() -> None:
+def test_parallel_attention_is_the_official_module() -> None:
     torch.manual_seed(0)
-    x = torch.randn(2, 8, 6, 4)
-    parallel, sequential = (PolarisedAttention(8, sequential=s) for s in (False, True))
-    sequential.load_state_dict(parallel.state_dict())
-    with torch.inference_mode():
-        channels, space = parallel.channel_weights(x), parallel.space_weights(x)
-        assert channels.shape == (2, 8, 1, 1)
-        assert space.shape == (2, 1, 6, 4)
-        torch.testing.assert_close(parallel(x), x * (channels + space))
-        first = x * channels
-        torch.testing.assert_close(sequential(x), first * sequential.space_weights(first))
-        # Collapsed by a softmax: over space for the channels, over space for each query.
-        values = parallel.conv_v_right(x).flatten(2)
-        attention = parallel.conv_q_right(x).flatten(1).softmax(1)
-        collapsed = torch.einsum("bcn,bn->bc", values, attention)[..., None, None]
-        torch.testing.assert_close(channels, parallel.conv_up(collapsed).sigmoid())
+    x, attention = torch.randn(2, 16, 6, 4), ParallelAttention(16)
+    weights = dict(attention.named_parameters())
+    assert {n: tuple(w.shape) for n, w in weights.items()} == {
+        "conv_q_right.weight": (1, 16, 1, 1), "conv_v_right.weight": (8, 16, 1, 1),
+        "conv_up.weight": (16, 8, 1, 1),
+        "conv_q_left.weight": (8, 16, 1, 1), "conv_v_left.weight": (8, 16, 1, 1),
+    }  # fmt: skip
+    n, (q, v, up, mean_q, mean_v) = x.flatten(2), (w.flatten(1) for w in weights.values())
+    collapsed = torch.einsum("vc,bcn,bn->bv", v, n, (q @ n)[:, 0].softmax(1))
+    channels = (collapsed @ up.T).sigmoid()[..., None]
+    # Over space there is one product, and its softmax.
+    space = torch.einsum("bv,bvn->bn", (mean_q @ n).mean(2), mean_v @ n).softmax(1)
+    expected = n * channels + n * space.sigmoid()[:, None]
+    torch.testing.assert_close(attention(x).flatten(2), expected)
+
+
+def test_sequential_attention_is_the_official_module() -> None:
+    torch.manual_seed(0)
+    x, attention = torch.randn(2, 16, 6, 4), SequentialAttention(16)
+    weights = dict(attention.named_parameters())
+    assert {n: tuple(w.shape) for n, w in weights.items()} == {
+        "conv_q_right.weight": (1, 16, 1, 1), "conv_v_right.weight": (8, 16, 1, 1),
+        "conv_up.0.weight": (2, 8, 1, 1), "conv_up.0.bias": (2,),
+        "conv_up.1.weight": (2, 1, 1), "conv_up.1.bias": (2, 1, 1),
+        "conv_up.3.weight": (16, 2, 1, 1), "conv_up.3.bias": (16,),
+        "conv_q_left.weight": (8, 16, 1, 1), "conv_v_left.weight": (8, 16, 1, 1),
+    }  # fmt: skip
+    with torch.no_grad():
+        for name in ("conv_up.1.weight", "conv_up.1.bias"):
+            weights[name].normal_()
+    n, by_name = x.flatten(2), {name: w.flatten(1) for name, w in weights.items() if w.ndim == 4}
+    focus = (by_name["conv_q_right.weight"] @ n)[:, 0].softmax(1)
+    collapsed = torch.einsum("vc,bcn,bn->bv", by_name["conv_v_right.weight"], n, focus)
+    few = collapsed @ by_name["conv_up.0.weight"].T + weights["conv_up.0.bias"]
+    few = (few - few.mean(1, keepdim=True)) / (few.var(1, False, keepdim=True) + 1e-5).sqrt()
+    few = few * weights["conv_up.1.weight"].flatten() + weights["conv_up.1.bias"].flatten()
+    raised = few.relu() @ by_name["conv_up.3.weight"].T + weights["conv_up.3.bias"]
+    n = n * raised.sigmoid()[..., None]
+    # Over space each value has a softmax of its own, before the product.
+    query = (by_name["conv_q_left.weight"] @ n).mean(2)
+    space = torch.einsum("bv,bvn->bn", query, (by_name["conv_v_left.weight"] @ n).softmax(2))
+    torch.testing.assert_close(attention(x).flatten(2), n * space.sigmoid()[:, None])
+
+
+@pytest.mark.parametrize("attention", ["parallel", "sequential"])
+def test_attention_starts_as_the_official_module(attention: str) -> None:
+    torch.manual_seed(0)
+    sizes = {"width": 64, "stem_width": 64, "num_keypoints": 1, "attention": attention}
+    model = build_network({**TINY_NETWORKS["hrnet_psa_p"], **sizes})
+    for name, parameter in model.named_parameters():
+        if ".deattn.conv_q_left" in name or ".deattn.conv_v_" in name:
+            expected = (2 / parameter.shape[1]) ** 0.5  # kaiming, of what goes in
+            assert parameter.std().item() == pytest.approx(expected, rel=0.1), name
 
 
 def test_attention_stands_in_every_block_and_leaves_the_rest_of_hrnet() -> None:
