@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
+from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.models.build import build_network
 from pose_hrnet.models.high_resolution.attention import (
     HRNetPSA,
     ParallelAttention,
     SequentialAttention,
 )
-from pose_hrnet.models.high_resolution.context import ObjectAttention
+from pose_hrnet.models.high_resolution.context import ObjectAttention, gathered
 from pose_hrnet.models.high_resolution.lite_hrnet import LiteModule
 from pose_hrnet.models.hrnet import HRNet
 from pose_hrnet.models.weights.layouts import identify, size_of
@@ -157,6 +159,44 @@ def test_attention_stands_in_every_block_and_leaves_the_rest_of_hrnet() -> None:
     assert names == list(plain.state_dict())
     blocks = {n.partition(".deattn.")[0] for n in model.state_dict() if ".deattn." in n}
     assert len(blocks) == 1 + 2 + 3 + 4
+
+
+@pytest.mark.parametrize(("input_wh", "sigma"), [((192, 256), 2.0), ((288, 384), 3.0)])
+@pytest.mark.parametrize("height", [1.0, 0.5])
+def test_the_vector_of_a_keypoint_is_what_stands_at_its_place(
+    input_wh: tuple[int, int], sigma: float, height: float
+) -> None:
+    codec = HeatmapCodec("gaussian", input_wh, sigma=sigma)
+    cells = torch.tensor([[[20.0, 30.0], [33.0, 12.0], [9.0, 50.0]]])
+    heatmaps, _ = codec.encode(4 * cells, torch.ones(1, 3))
+    rows, columns = codec.heatmap_hw
+    where = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    pixels = torch.stack([where[1], where[0]]).float()[None]
+    found = gathered(pixels, height * heatmaps).transpose(1, 2)
+    assert (found - cells).norm(dim=2).max() <= (0.02 if height == 1 else sigma)
+    # A keypoint that is nowhere has the mean of the crop.
+    nowhere = gathered(pixels, torch.zeros(1, 1, rows, columns))
+    torch.testing.assert_close(nowhere[..., 0], pixels.mean(dim=(2, 3)))
+
+
+def test_the_keypoints_are_gathered_where_the_coarse_heatmaps_have_them() -> None:
+    torch.manual_seed(0)
+    model = build_network({**TINY_NETWORKS["hrnet_ocr"], "num_keypoints": 3}).eval()
+    heatmaps, pixels = torch.zeros(2, 3, 24, 24), torch.randn(2, 16, 24, 24)
+    rows, columns = [3, 20, 12], [5, 7, 12]
+    heatmaps[:, [0, 1, 2], rows, columns] = 1
+    seen: list[Tensor] = []
+    head = model.get_submodule("head")
+    head.get_submodule("aux_head").register_forward_hook(lambda *_: heatmaps)
+    head.get_submodule("conv3x3_ocr").register_forward_hook(lambda *_: pixels)
+    head.get_submodule("object_context_block").register_forward_pre_hook(
+        lambda _, inputs: seen.extend(inputs)
+    )
+    with torch.inference_mode():
+        model(torch.randint(0, 256, (2, 3, 96, 96), dtype=torch.uint8))
+    assert seen[0] is pixels
+    expected = pixels[:, :, rows, columns]
+    torch.testing.assert_close(seen[1][..., 0], expected, rtol=0, atol=1e-4)
 
 
 def test_pixels_are_told_of_the_keypoints_that_they_are_like() -> None:
