@@ -8,8 +8,7 @@ Yuan, Chen, Wang: Object-Contextual Representations for Semantic Segmentation, E
                               +----------------------------------------------+- 1x1 - heatmaps
 
 Objects are keypoints here. The paper takes the softmax over space of scores, which have no bounds;
-that of heatmaps from 0 to 1 is next to uniform, so that here they count `SHARPNESS` times. Names
-are those of the official code, whose ``cls_head`` is `final_layer`.
+that of heatmaps from 0 to 1 is next to uniform, so that here they count `SHARPNESS` times.
 """
 
 from __future__ import annotations
