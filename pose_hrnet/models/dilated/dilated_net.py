@@ -58,7 +58,7 @@ class DilatedNet(DilatedVGGNetwork):
     def forward(self, images: Tensor) -> Tensor:
         """Regress one heatmap per keypoint; shapes and errors as of `HeatmapNetwork.forward`."""
         scores = self.in_context(self.head(self.dilated_features(images)))
-        return at_heatmap_size(self.final_layer(scores), images)
+        return at_heatmap_size(self.final_layer(scores), images, self.stride)
 
     def in_context(self, scores: Tensor) -> Tensor:
         """Scores that were told of those around them: ``(B, K, h, w)`` to the same shape."""
