@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pose_hrnet.cli.console import end_incomplete, one_sentence_errors, say
-from pose_hrnet.cli.detect import DetectorOption, DetectorThreshold, loaded_detector
+from pose_hrnet.cli.detect import DetectorOption, DetectorThreshold, loaded_detector, one_way
 from pose_hrnet.cli.options import (
     BackendOption,
     Calibrated,
@@ -135,11 +135,7 @@ def serve(
     from pose_hrnet.models.weights.identity import identity_of
     from pose_hrnet.models.weights.zoo import default_in_words
 
-    if whole_image and detector not in (None, "none"):
-        raise ValueError("--whole-image and --detector each say where persons are; give one")
-    whole_image = whole_image or detector == "none"
-    if whole_image and detector_threshold is not None:
-        raise ValueError("--detector-threshold does nothing with --whole-image; leave it out")
+    whole_image = one_way(None, detector, detector_threshold, whole_image=whole_image)
     _check_token(token)
     names = [name.lower() for name in server_name or ()]
     settings = ServerSettings(
