@@ -23,12 +23,12 @@ from rich.table import Table
 
 from pose_hrnet.data.synthetic.dataset import synthesize
 from pose_hrnet.deploy.bulk.engines import Cluster, Models, ray_engine
-from pose_hrnet.deploy.bulk.identity import model_sha256
 from pose_hrnet.deploy.bulk.job import run_job
 from pose_hrnet.deploy.bulk.plan import Wanted, plan_job
 from pose_hrnet.deploy.bulk.store import opened_store
 from pose_hrnet.inference.files import predict_files
 from pose_hrnet.inference.formats.writer import Outputs
+from pose_hrnet.models.weights.identity import model_sha256
 
 APART = 64
 """Images whose results end the start-up."""

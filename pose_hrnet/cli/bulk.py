@@ -153,14 +153,11 @@ def bulk(
     s3://bucket/rows --address auto`
     """
     from pose_hrnet.deploy.bulk.engines import Cluster, Models, ray_engine
-    from pose_hrnet.deploy.bulk.identity import (
-        detector_files_sha256,
-        model_files_sha256,
-        model_sha256,
-    )
+    from pose_hrnet.deploy.bulk.identity import detector_files_sha256, model_files_sha256
     from pose_hrnet.deploy.bulk.job import run_job
     from pose_hrnet.deploy.bulk.plan import BoxFile, Wanted, plan_job, with_detector
     from pose_hrnet.deploy.bulk.store import check_store, opened_store
+    from pose_hrnet.models.weights.identity import model_sha256
     from pose_hrnet.system.extras import import_extra
 
     whole_image = one_way(boxes, detector, detector_threshold, whole_image=whole_image)

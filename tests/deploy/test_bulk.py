@@ -21,7 +21,6 @@ from pose_hrnet import PoseEstimator
 from pose_hrnet.deploy.bulk.columns import Sick
 from pose_hrnet.deploy.bulk.engines import Cluster, Models, _Poser, _read, _Share, ray_engine
 from pose_hrnet.deploy.bulk.estimate import estimate
-from pose_hrnet.deploy.bulk.identity import model_sha256
 from pose_hrnet.deploy.bulk.job import SUMMARY, run_job
 from pose_hrnet.deploy.bulk.parts import parts_of, tasks_of
 from pose_hrnet.deploy.bulk.plan import BoxFile, Wanted, plan_job, with_detector
@@ -29,6 +28,7 @@ from pose_hrnet.deploy.bulk.store import decoded, opened_store
 from pose_hrnet.deploy.bulk.tables import image_tables, images_of
 from pose_hrnet.inference.files import predict_files
 from pose_hrnet.inference.formats.writer import Outputs
+from pose_hrnet.models.weights.identity import model_sha256
 from pose_hrnet.system.folders import FolderBusy
 from tests.helpers.builders import make_people, write_images
 from tests.helpers.bulk import Deadly, SickOnce, check_same, save_small, write_archive

@@ -15,10 +15,10 @@ from pose_hrnet.deploy.bulk.columns import (
     Sick,
     rows_by_image,
 )
-from pose_hrnet.deploy.bulk.identity import model_sha256
 from pose_hrnet.deploy.bulk.images import BulkImage
 from pose_hrnet.inference.files import predict_files
 from pose_hrnet.inference.formats.writer import Outputs
+from pose_hrnet.models.weights.identity import model_sha256
 from pose_hrnet.system.download import sha256_of
 from tests.helpers.builders import make_people, write_images
 from tests.helpers.bulk import check_same, save_small

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 
+import pytest
+
 from pose_hrnet.models.weights.fetch import checkpoint_path
-from pose_hrnet.models.weights.identity import Identity, identity_of
+from pose_hrnet.models.weights.identity import Identity, identity_of, model_sha256
 
 
 def test_a_name_of_the_list_has_its_published_number():
@@ -20,10 +22,15 @@ def test_a_file_is_called_by_its_name_alone(tmp_path):
     assert identity_of(path) == Identity("mine", hashlib.sha256(b"weights").hexdigest())
 
 
-def test_both_files_of_openvino_count(tmp_path):
-    path = tmp_path / "mine.xml"
+@pytest.mark.parametrize(
+    ("named", "beside"), [("m.xml", "m.bin"), ("m.onnx", "m.onnx.data"), ("m.onnx", "m.onnx_data")]
+)
+def test_every_file_that_holds_weights_counts(tmp_path, named, beside):
+    path = tmp_path / named
     path.write_bytes(b"graph")
-    path.with_suffix(".bin").write_bytes(b"one")
-    one = identity_of(path)
-    path.with_suffix(".bin").write_bytes(b"two")
-    assert identity_of(path) != one
+    found = {model_sha256(path)}
+    for changed, content in ((beside, b"one"), (beside, b"two"), (named, b"other")):
+        (tmp_path / changed).write_bytes(content)
+        found.add(model_sha256(path))
+        assert identity_of(path).sha256 == model_sha256(path)
+    assert len(found) == 4

@@ -26,13 +26,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pose_hrnet.deploy.bulk.identity import model_sha256
 from pose_hrnet.deploy.bulk.images import BulkImage, called, read_image
 from pose_hrnet.inference.detector import Source, detect_stream, load_detector
 from pose_hrnet.inference.estimator import PoseEstimator
 from pose_hrnet.inference.load import load_model
 from pose_hrnet.keypoints.oks import times
 from pose_hrnet.keypoints.records import Float32, Float64, Image, Poses
+from pose_hrnet.models.weights.identity import model_sha256
 from pose_hrnet.system.choices import Backend
 from pose_hrnet.system.defaults import CROPS_PER_PASS, DEFAULT_WEIGHTS, PICTURES
 from pose_hrnet.system.files import few_digits

@@ -19,17 +19,14 @@ from typing import Any
 import torch
 
 from pose_hrnet.deploy.bulk.columns import BulkEstimator, Sick
-from pose_hrnet.deploy.bulk.identity import (
-    detector_files_sha256,
-    model_files_sha256,
-    model_sha256,
-)
+from pose_hrnet.deploy.bulk.identity import detector_files_sha256, model_files_sha256
 from pose_hrnet.deploy.bulk.job import Engine, most_lost
 from pose_hrnet.deploy.bulk.parts import Task
 from pose_hrnet.deploy.bulk.tables import image_tables, row_table
 from pose_hrnet.inference.detector import load_detector
 from pose_hrnet.inference.estimator import PoseEstimator
 from pose_hrnet.inference.load import load_model
+from pose_hrnet.models.weights.identity import model_sha256
 from pose_hrnet.system.choices import Backend, Precision
 from pose_hrnet.system.defaults import CROPS_PER_PASS, PICTURES
 from pose_hrnet.system.extras import import_extra
