@@ -29,6 +29,7 @@ from tests.helpers.serving import (
     tiny_estimator,
 )
 
+CLOSE = b"Connection: close\r\n"
 HEAD = b"POST /v1/poses HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
 
 
@@ -79,12 +80,12 @@ def test_half_a_request_is_let_go(hasty, port, data, leaves):
         (b"\x16\x03\x01\x02\x00\x01", (400,)),
         (HEAD + b"Content-Length: -1\r\n\r\n", (400,)),
         (HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef", (400,)),
-        (HEAD + b"Content-Length: 99999999999999999999\r\n\r\n", (400, 413)),
+        (HEAD + CLOSE + b"Content-Length: 99999999999999999999\r\n\r\n", (400, 413)),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", (400, None)),
         (HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\nzz\r\n", (400, None)),
-        (HEAD + b"X: " + b"y" * 100_000 + b"\r\n\r\n", (400, 431)),
+        (HEAD + CLOSE + b"X: " + b"y" * 100_000 + b"\r\n\r\n", (400, 431)),
         (b"POST /v1/poses HTTP/1.1\r\n\r\n", (400,)),
-        (b"GET http://example.com/ HTTP/1.1\r\nHost: localhost\r\n\r\n", (404,)),
+        (b"GET http://example.com/ HTTP/1.1\r\nHost: localhost\r\n" + CLOSE + b"\r\n", (404,)),
     ],
 )
 def test_what_is_no_request_is_refused(port, data, statuses):

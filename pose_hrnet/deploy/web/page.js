@@ -125,7 +125,7 @@ function keep() {
 
 // --- What is shown of them
 
-/** Take what the controls say; browsers may bring them back as they were left. */
+/** Take what the controls say. */
 function takeControls() {
   [state.minPerson, state.minPoint] = [parts.personScore.value, parts.keypointScore.value];
   const photograph = document.querySelector("[name=photograph]:checked").value;
@@ -175,6 +175,7 @@ document.addEventListener("keydown", ({ key }) => { if (key === "Escape") parts.
 for (const box of [at("boxes"), at("numbers"), ...document.getElementsByName("photograph")]) box.addEventListener("change", takeControls);
 takeControls();
 at("cameras").querySelector("select").addEventListener("change", ({ target }) => startCamera(target.value));
+addEventListener("pageshow", threshold); // by then browsers have brought controls back as they were left
 addEventListener("pagehide", () => camera.stop());
 watch(at("files"), at("drop"), add, notice);
 
