@@ -125,7 +125,7 @@ Checkpoint = Annotated[
 ]
 
 
-def checkpoint_file(named: str) -> Path:
+def checkpoint_file(named: str | Path) -> Path:
     """The file of a checkpoint, downloaded with a bar where it is elsewhere."""
     from pose_hrnet.models.weights.fetch import checkpoint_path
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import logging
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pose_hrnet.cli.console import end_incomplete, one_sentence_errors, say
-from pose_hrnet.cli.detect import DetectorOption, DetectorThreshold, loaded_detector, one_way
+from pose_hrnet.cli.models import (
+    DetectorOption,
+    DetectorThreshold,
+    detector_meant,
+    loaded_estimator,
+)
 from pose_hrnet.cli.options import (
     BackendOption,
     Calibrated,
@@ -19,7 +24,6 @@ from pose_hrnet.cli.options import (
     FlipTest,
     Offline,
     PrecisionOption,
-    checkpoint_file,
     folder_to_write,
 )
 from pose_hrnet.system.defaults import (
@@ -34,9 +38,6 @@ from pose_hrnet.system.defaults import (
     SERVED_WAIT_MS,
 )
 from pose_hrnet.system.text import counted
-
-if TYPE_CHECKING:
-    from pose_hrnet.inference.estimator import PoseEstimator
 
 log = logging.getLogger(__name__)
 
@@ -130,12 +131,10 @@ def serve(
     from pose_hrnet.deploy.server.connection import listen, run
     from pose_hrnet.deploy.server.guard import LOOPBACK
     from pose_hrnet.deploy.server.limits import Limits
-    from pose_hrnet.inference.estimator import PoseEstimator
-    from pose_hrnet.inference.load import load_model
+    from pose_hrnet.inference.options import ModelOptions
     from pose_hrnet.models.weights.identity import identity_of
-    from pose_hrnet.models.weights.zoo import default_in_words
 
-    whole_image = one_way(None, detector, detector_threshold, whole_image=whole_image)
+    found_by = detector_meant(None, detector, detector_threshold, whole_image=whole_image)
     _check_token(token)
     names = [name.lower() for name in server_name or ()]
     settings = ServerSettings(
@@ -158,36 +157,16 @@ def serve(
                 "leave --host out to serve this machine alone",
                 host,
             )
-        file = checkpoint_file(checkpoint)
-
-        def load(device: str) -> PoseEstimator:
-            found_by = None
-            if not whole_image:
-                found_by = loaded_detector(
-                    detector,
-                    detector_threshold,
-                    scoring=False,
-                    ways=WAYS,
-                    device=device,
-                    backend=backend,
-                    precision="fp32" if precision == "fp32" else "auto",
-                )
-            model = load_model(
-                file,
-                backend=backend,
-                precision=precision or "auto",
-                device=device,
-                flip_test=flip_test,
-                card=card,
+        estimators = [
+            loaded_estimator(
+                ModelOptions(
+                    checkpoint, found_by, detector_threshold, backend, precision or "auto",
+                    each, flip_test, card, calibrated, max_batch,
+                ),
+                ways=WAYS,
             )
-            if calibrated:
-                model = model.calibrated()
-            log.info("%s", model.choice.summary)
-            return PoseEstimator(model, detector=found_by, batch_size=max_batch)
-
-        estimators = [load(each) for each in _devices(device)]
-        if checkpoint == DEFAULT_WEIGHTS:
-            log.info("%s, for --checkpoint", default_in_words())
+            for each in _devices(device)
+        ]  # fmt: skip
         server = PoseServer(estimators, identity_of(checkpoint), settings)
         name = f"[{host}]" if ":" in host else host
         say(f"listening at http://{name}:{listener.getsockname()[1]}")

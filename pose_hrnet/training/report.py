@@ -34,7 +34,7 @@ WARM_UP_STEPS, TIMED_STEPS = 3, 20
 """The first steps of a run are slower than the rest; so many after them tell its speed."""
 TIMED_SECONDS = 120.0
 """Slow steps tell it sooner: after so long, if there were two."""
-METRICS = "metrics.jsonl"
+METRICS, CURVE = "metrics.jsonl", "curve.png"
 KEPT_PICTURES = ("best_predictions", "worst_predictions")
 """Pictures that are kept in the folder, too: those of the last evaluation."""
 
@@ -96,7 +96,7 @@ class Report:
         line = lines[-1]
         write_text(self.output / METRICS, "".join(json.dumps(each) + "\n" for each in lines))
         if main_number(line) is not None:
-            draw_training_curve(lines, self.output / "curve.png", CURVE_SCORES)
+            draw_training_curve(lines, self.output / CURVE, CURVE_SCORES)
         self.loggers.scalars(line["epoch"], line)
         log.info("%s", epoch_in_words(line, self.epochs, self._seconds_left(lines)))
 

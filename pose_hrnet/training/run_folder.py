@@ -63,6 +63,7 @@ BATCH_SETTINGS = frozenset({"train.batch_size", "train.accumulate"})
 """Settings that may differ if the crops of a step, of all processes, stay as many."""
 
 
+CONFIG = "config.yaml"
 STATES = "states and weights"
 """What a run needs room for."""
 

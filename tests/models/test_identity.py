@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from pose_hrnet.models.weights.fetch import checkpoint_path
-from pose_hrnet.models.weights.identity import Identity, identity_of, model_sha256
+from pose_hrnet.models.weights.identity import Identity, identity_of
 
 
 def test_a_name_of_the_list_has_its_published_number():
@@ -28,9 +28,14 @@ def test_a_file_is_called_by_its_name_alone(tmp_path):
 def test_every_file_that_holds_weights_counts(tmp_path, named, beside):
     path = tmp_path / named
     path.write_bytes(b"graph")
-    found = {model_sha256(path)}
+    found = {identity_of(path)}
     for changed, content in ((beside, b"one"), (beside, b"two"), (named, b"other")):
         (tmp_path / changed).write_bytes(content)
-        found.add(model_sha256(path))
-        assert identity_of(path).sha256 == model_sha256(path)
+        found.add(identity_of(path))
     assert len(found) == 4
+
+
+def test_of_a_card_its_model_counts(tmp_path):
+    (tmp_path / "mine.onnx").write_bytes(b"graph")
+    (tmp_path / "card.yaml").write_text("model: mine.onnx\ninput_wh: [192, 256]\ncodec: dark\n")
+    assert identity_of(tmp_path / "card.yaml") == identity_of(tmp_path / "mine.onnx")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +20,8 @@ class Identity:
 
     Attributes:
         name: Of the list of weights, or of the file without its ending.
-        sha256: As of `model_sha256`.
+        sha256: Of the file on this machine, in hexadecimal; of several, as of `files_of`, that of
+            their hashes.
         score: The published number; None: there is none.
         metric: What that number is; empty likewise.
     """
@@ -36,32 +36,22 @@ def identity_of(named: str | Path) -> Identity:
     """The identity of what a user names for a checkpoint.
 
     Args:
-        named: As of `model_sha256`, and so are the errors.
-    """
-    entry, path = entry_meant(named), _model_path(named)
-    sha256 = files_sha256(files_of(path))
-    if entry is None:
-        return Identity(path.stem, sha256)
-    return Identity(entry.name, sha256, entry.score, entry.metric)
-
-
-def model_sha256(named: str | Path) -> str:
-    """The hash of a model, in hexadecimal: of its file, or of all that hold its weights.
-
-    Args:
-        named: As of `checkpoint_path`, or the card of a model of others; it is downloaded if it
-            is elsewhere.
+        named: As of `checkpoint_path`; it is downloaded if it is elsewhere.
 
     Raises:
         OSError: If there is no such file, or it cannot be downloaded.
         ValueError: As of `checkpoint_path`, or if a card names no model.
     """
-    return files_sha256(files_of(_model_path(named)))
-
-
-def _model_path(named: str | Path) -> Path:
-    path = checkpoint_path(named)
-    return described_model(path) if path.suffix.lower() in CARD_SUFFIXES else path
+    entry, path = entry_meant(named), checkpoint_path(named)
+    if path.suffix.lower() in CARD_SUFFIXES:
+        path = described_model(path)
+    hashes = [sha256_of(file) for file in files_of(path)]
+    sha256 = hashes[0]
+    if len(hashes) > 1:
+        sha256 = hashlib.sha256("".join(hashes).encode()).hexdigest()
+    if entry is None:
+        return Identity(path.stem, sha256)
+    return Identity(entry.name, sha256, entry.score, entry.metric)
 
 
 def files_of(path: Path) -> list[Path]:
@@ -72,14 +62,4 @@ def files_of(path: Path) -> list[Path]:
     return [path, *(each for each in beside if each.is_file())]
 
 
-def files_sha256(files: Sequence[Path]) -> str:
-    """The hash of a file; of several that of their hashes.
-
-    Raises:
-        OSError: If one cannot be read.
-    """
-    hashes = [sha256_of(file) for file in files]
-    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
-
-
-__all__ = ["Identity", "files_of", "files_sha256", "identity_of", "model_sha256"]
+__all__ = ["Identity", "files_of", "identity_of"]

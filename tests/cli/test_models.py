@@ -1,0 +1,43 @@
+"""Which detector the options of `predict`, `serve` and `bulk` name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pose_hrnet.cli.models import detector_meant
+from pose_hrnet.system.defaults import DETECTOR
+
+BOXES = Path("boxes.json")
+
+
+@pytest.mark.parametrize(
+    ("boxes", "detector", "threshold", "whole_image", "meant"),
+    [
+        (None, None, None, False, DETECTOR),
+        (None, "a.yaml", 0.3, False, "a.yaml"),
+        (None, None, None, True, None),
+        (None, "none", None, False, None),
+        (None, "none", None, True, None),
+        (BOXES, None, None, False, None),
+        (BOXES, "none", None, False, None),
+    ],
+)
+def test_which_detector_is_meant(boxes, detector, threshold, whole_image, meant):
+    assert detector_meant(boxes, detector, threshold, whole_image=whole_image) == meant
+
+
+@pytest.mark.parametrize(
+    ("boxes", "detector", "threshold", "whole_image", "words"),
+    [
+        (BOXES, "a", None, False, "--boxes and --detector each say where the persons are"),
+        (BOXES, None, None, True, "--boxes and --whole-image each say"),
+        (None, "a", None, True, "--whole-image and --detector each say"),
+        (BOXES, None, 0.3, False, "--detector-threshold does nothing with --boxes"),
+        (None, "none", 0.3, False, "--detector-threshold does nothing with --whole-image"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(boxes, detector, threshold, whole_image, words):
+    with pytest.raises(ValueError, match=words):
+        detector_meant(boxes, detector, threshold, whole_image=whole_image)
