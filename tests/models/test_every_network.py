@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
 from pose_hrnet.models import layers
@@ -45,6 +45,21 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
     without = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert without == []
     assert model(crops(1)).isfinite().all()
+
+
+@every_network
+def test_every_keypoint_gets_a_gradient_in_each_layer_of_its_own(name: str) -> None:
+    """None is cut off from the start, as one behind a ReLU on its scores may be."""
+    keypoints = 13  # no other layer of these networks has as many outputs
+    model = built(name, keypoints)
+    model(crops()).square().sum().backward()
+    own = {
+        name: layer.weight.grad.flatten(1).any(dim=1).tolist()
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and layer.out_channels == keypoints
+    }
+    assert own
+    assert [layer for layer, alive in own.items() if not all(alive)] == []
 
 
 @every_network
