@@ -67,6 +67,7 @@ def test_what_a_run_leaves_is_let_go_before_the_next_one(monkeypatch):
         yield "a table"
 
     monkeypatch.setattr("pose_hrnet.deploy.bulk.engines.import_extra", lambda *_: Started())
+    # Private: what a run does with Ray; a device's error cannot be had without one.
     monkeypatch.setattr("pose_hrnet.deploy.bulk.engines._run", failing)
     gc.disable()
     try:
