@@ -89,6 +89,31 @@ def test_a_dilated_vgg_stays_at_stride_8(network: Any) -> None:
     assert spreads == [(1, 1)] * 10 + [(2, 2)] * 3
 
 
+@pytest.mark.parametrize(
+    ("name", "cells", "taps"),
+    [
+        ("deeplab_v1", (32, 24), [9]),
+        ("deeplab_v2", (32, 24), [9, 9, 9, 3]),
+        ("deeplab_v3", (32, 24), [9, 3, 1]),
+        ("deeplab_v3plus", (32, 24), [9, 3, 1]),
+        ("deeplab_v1", (16, 12), [3]),
+        ("deeplab_v2", (16, 12), [9, 3, 1, 1]),
+        ("deeplab_v3", (16, 12), [3, 1, 1]),
+        ("deeplab_v3plus", (16, 12), [3, 1, 1]),
+    ],
+)
+def test_as_many_taps_reach_a_crop_as_the_docs_say(
+    name: str, cells: tuple[int, int], taps: list[int]
+) -> None:
+    """Of widely spread convolutions on the features of 256x192 and 128x96."""
+    found = []
+    for layer in build_network({"name": name, "width": 4, "num_keypoints": 2}).modules():
+        if isinstance(layer, nn.Conv2d) and layer.dilation[0] >= 6:
+            layer(torch.rand(1, layer.in_channels, *cells)).sum().backward()
+            found.append(int(layer.weight.grad.abs().sum(dim=(0, 1)).count_nonzero()))
+    assert found == taps
+
+
 def test_a_regions_mean_of_one_crop_is_normalised_in_training() -> None:
     norm = PooledBatchNorm(3).train()
     x = torch.randn(1, 3, 1, 1)

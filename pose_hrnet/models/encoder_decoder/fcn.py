@@ -7,7 +7,8 @@ Long, Shelhamer, Darrell: Fully Convolutional Networks for Semantic Segmentation
     1/8    pool3 ----------------------------- scores ------------------+ 2x   8s: raised twice
 
 Heatmaps end at stride 4 where the paper goes on to the image's own size. The VGG16 has batch norm,
-which the paper's had not: without, it learns from ImageNet weights alone.
+which the paper's had not: without, it learns from ImageNet weights alone. What else is other than
+in the paper stands in docs/networks.md.
 """
 
 from __future__ import annotations
