@@ -22,7 +22,7 @@ from pose_hrnet.models.weights.fetch import checkpoint_path
 from pose_hrnet.models.weights.files import write_checkpoint
 from pose_hrnet.models.weights.fit import LoadReport, fit, head_by_name
 from pose_hrnet.models.weights.foreign import Overrides
-from pose_hrnet.models.weights.layouts import recognised, size_of
+from pose_hrnet.models.weights.layouts import named, recognised, same_size
 from pose_hrnet.models.weights.read import open_weights, shapes_of
 from pose_hrnet.system.choices import CodecName, ColourOrder
 from pose_hrnet.system.text import counted, few
@@ -166,16 +166,20 @@ def initialise(
     fitting, report = fit(model, weights, (), notes)
     backbone = [name for name in model.state_dict() if not name.startswith(_NEW_PARTS)]
     fits = sum(name in fitting for name in backbone)
-    size = size_of(recognised(shapes_of(model.state_dict())) or {})
+    if isinstance(model, HeatmapNetwork):
+        architecture = model.architecture
+    else:  # HRNetV2, which has no heatmaps, has no architecture either
+        architecture = recognised(shapes_of(model.state_dict())) or {}
+    advice = f"the model ({named(architecture)}); give weights of its width and depth"
     if 2 * fits < len(backbone):
         raise ValueError(
             f"{path}: the file ({weights.description}) fits only {fits} of the {len(backbone)} "
-            f"backbone entries of the model ({size}); give weights of the model's width and depth"
+            f"backbone entries of {advice}"
         )
-    if weights.size != size:  # a deeper ResNet has every entry of a shallower one
+    # A deeper ResNet has every entry of a shallower one.
+    if not same_size(weights.architecture, architecture):
         raise ValueError(
-            f"{path}: the file ({weights.description}) is of another size than the model "
-            f"({size}); give weights of the model's width and depth"
+            f"{path}: the file ({weights.description}) is of another size than {advice}"
         )
     model.load_state_dict(fitting, strict=False)
     strange = report.strange_backbone
