@@ -120,13 +120,13 @@ class Cut(msgspec.Struct, frozen=True):
         )
 
     def lacks(self, wanted: Cut) -> tuple[str, ...]:
-        """The settings by which crops of these needs leave this margin, in words; none: they fit."""
-        (width, height), (their_width, their_height) = self.input_wh, wanted.input_wh
+        """The settings by which crops of these needs leave this margin, in words; none: all fit."""
+        ours, theirs = self.input_wh, wanted.input_wh
         found = []
-        if their_width * height != their_height * width:
-            sizes = format_size(wanted.input_wh), format_size(self.input_wh)
+        if theirs[0] * ours[1] != theirs[1] * ours[0]:
             found.append(
-                "an input of {} (height x width), cut for the aspect of {}".format(*sizes)
+                f"an input of {format_size(theirs)} (height x width), cut for the aspect of "
+                f"{format_size(ours)}"
             )
         found += [
             f"{section}.{name} {asked:g}, cut for {most:g}"
