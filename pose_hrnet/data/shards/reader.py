@@ -120,7 +120,7 @@ class Cut(msgspec.Struct, frozen=True):
         )
 
     def lacks(self, wanted: Cut) -> tuple[str, ...]:
-        """The settings by which crops of these needs leave this margin, in words; none: all fit."""
+        """By which settings crops of these needs leave this margin, in words; empty: none."""
         ours, theirs = self.input_wh, wanted.input_wh
         found = []
         if theirs[0] * ours[1] != theirs[1] * ours[0]:
