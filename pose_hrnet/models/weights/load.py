@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from pose_hrnet.config.networks import settings_of
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.network import HeatmapNetwork
@@ -23,7 +24,7 @@ from pose_hrnet.models.weights.files import write_checkpoint
 from pose_hrnet.models.weights.fit import LoadReport, fit, head_by_name
 from pose_hrnet.models.weights.foreign import Overrides
 from pose_hrnet.models.weights.layouts import recognised, size_of
-from pose_hrnet.models.weights.read import open_weights, shapes_of
+from pose_hrnet.models.weights.read import Weights, open_weights, shapes_of
 from pose_hrnet.system.choices import CodecName, ColourOrder
 from pose_hrnet.system.text import counted, few
 
@@ -170,12 +171,12 @@ def initialise(
     if 2 * fits < len(backbone):
         raise ValueError(
             f"{path}: the file ({weights.description}) fits only {fits} of the {len(backbone)} "
-            f"backbone entries of the model ({size}); give weights of the model's width and depth"
+            f"backbone entries of the model ({size}); {_what_would_fit(weights)}"
         )
     if weights.size != size:  # a deeper ResNet has every entry of a shallower one
         raise ValueError(
             f"{path}: the file ({weights.description}) is of another size than the model "
-            f"({size}); give weights of the model's width and depth"
+            f"({size}); {_what_would_fit(weights)}"
         )
     model.load_state_dict(fitting, strict=False)
     strange = report.strange_backbone
@@ -186,3 +187,16 @@ def initialise(
             path, counted(len(strange), "entry"), few(strange),
         )  # fmt: skip
     return report
+
+
+def _what_would_fit(weights: Weights) -> str:
+    """What to do about weights of another network: a file of ours says which settings it has."""
+    advice = "give weights of the model's width and depth"
+    if weights.own_card is None or weights.own_card.architecture is None:
+        return advice
+    settings = settings_of(weights.own_card.architecture)
+    return (
+        advice
+        if settings is None
+        else f"{advice}, or set the file's own network, model: {settings}"
+    )
