@@ -211,6 +211,8 @@ class DeepLabV2Config(_DilatedResNetConfig):
 
     name: Literal["deeplab_v2"] = "deeplab_v2"
     """The network."""
+    depth: ResNetDepth = 101
+    """Layers of the ResNet (official: 101)."""
 
 
 class DeepLabV3Config(_DilatedResNetConfig):

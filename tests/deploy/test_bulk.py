@@ -171,45 +171,6 @@ def test_another_file_of_weights_on_a_machine_is_refused(models):
         replace(models, sha256="abcdef" * 10).load()
 
 
-class Started:
-    """A Ray that notes how it was begun and ended."""
-
-    def __init__(self, error=None):
-        self.error, self.asked, self.ended = error, None, False
-
-    def is_initialized(self):
-        return False
-
-    def init(self, **options):
-        self.asked = options
-        if self.error is not None:
-            raise self.error
-
-    def shutdown(self):
-        self.ended = True
-
-
-@pytest.mark.parametrize("address", ["auto", None])
-def test_a_cluster_is_asked_for_by_its_address_or_begun_here(models, monkeypatch, address):
-    ray = Started()
-    monkeypatch.setattr("pose_hrnet.deploy.bulk.engines.import_extra", lambda *_: ray)
-    with ray_engine(models, Cluster(address)):
-        assert not ray.ended
-    assert ray.ended
-    assert ray.asked.get("address") == address
-    assert ("num_cpus" in ray.asked) == (address is None)
-
-
-def test_a_cluster_that_does_not_answer_is_one_sentence(models, monkeypatch):
-    ray = Started(ConnectionError("Could not find any running Ray instance."))
-    monkeypatch.setattr("pose_hrnet.deploy.bulk.engines.import_extra", lambda *_: ray)
-    with (
-        pytest.raises(ConnectionError, match=r"no Ray cluster answers at auto .*ray start --head"),
-        ray_engine(models, Cluster("auto")),
-    ):
-        pass
-
-
 def test_two_jobs_do_not_share_a_folder(tmp_path):
     with (
         opened_store(str(tmp_path / "out")),

@@ -1,4 +1,4 @@
-"""The hashes that say which model poses."""
+"""The hashes that say whether a job goes on with the same models."""
 
 from __future__ import annotations
 

@@ -34,13 +34,44 @@ def test_parameters(architecture: dict[str, Any], parameters: int) -> None:
     assert sum(p.numel() for p in model.parameters()) == parameters
 
 
-def test_the_context_module_starts_as_the_identity() -> None:
+def test_the_context_module_starts_as_the_identity_of_any_score() -> None:
     model = DilatedNet(4, 3).eval()
-    scores = torch.rand(1, 3, 40, 40)
+    scores = torch.randn(1, 3, 40, 40) - 1
     with torch.inference_mode():
-        torch.testing.assert_close(model.final_layer(model.context(scores)), scores)
-    spreads = [layer.dilation[0] for layer in model.context if isinstance(layer, nn.Conv2d)]
-    assert spreads == [1, 1, 2, 4, 8, 16, 1]
+        torch.testing.assert_close(model.final_layer(model.in_context(scores)), scores)
+    assert [layer.dilation[0] for layer in model.context] == [1, 1, 2, 4, 8, 16, 1]
+
+
+def test_the_context_module_adds_what_it_makes_of_positive_scores() -> None:
+    """Written out: of a score alone, and 16 cells beside it."""
+    model = DilatedNet(4, 1).eval()
+    scores = torch.zeros(1, 1, 40, 40)
+    scores[0, 0, 20, 20], scores[0, 0, 4, 4] = 3.0, -3.0
+    expected = scores.clone()
+    with torch.inference_mode():
+        model.context[5].weight[0, 0, 1, 0] = 0.5  # of dilation 16, its tap to the left
+        expected[0, 0, 20, 36] += 1.5
+        assert torch.equal(model.in_context(scores), expected)
+
+
+def test_dilated_net_learns_with_every_keypoint_alive() -> None:
+    """Heatmaps are next to 0 nearly everywhere, and no keypoint's becomes 0 for good."""
+    torch.manual_seed(0)
+    model, keypoints = DilatedNet(4, 8), 8
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    rows = torch.arange(16.0).view(1, 1, 16, 1) - torch.randint(0, 16, (2, keypoints, 1, 1))
+    columns = torch.arange(16.0) - torch.randint(0, 16, (2, keypoints, 1, 1))
+    targets = (-(rows**2 + columns**2) / 8).exp()
+    optimiser, losses = torch.optim.Adam(model.parameters(), 1e-3), []
+    for _ in range(60):
+        each = (model(images) - targets).square().mean(dim=(0, 2, 3))
+        losses.append(each.detach())
+        optimiser.zero_grad()
+        each.sum().backward()
+        assert model.head[-1].weight.grad.flatten(1).any(dim=1).all()
+        optimiser.step()
+    zeros = targets.square().mean(dim=(0, 2, 3))
+    assert (losses[-1] < 0.8 * zeros).all()  # better than 0 everywhere, each of them
 
 
 @pytest.mark.parametrize("network", [DilatedNet, DeepLabV1])

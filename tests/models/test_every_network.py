@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
 from pose_hrnet.models import layers
@@ -48,6 +49,21 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
 
 
 @every_network
+def test_every_keypoint_gets_a_gradient_in_each_layer_of_its_own(name: str) -> None:
+    """None is cut off from the start, as one behind a ReLU on its scores may be."""
+    keypoints = 13  # no other layer of these networks has as many outputs
+    model = built(name, keypoints)
+    model(crops()).square().sum().backward()
+    own = {
+        name: layer.weight.grad.flatten(1).any(dim=1).tolist()
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and layer.out_channels == keypoints
+    }
+    assert own
+    assert [layer for layer, alive in own.items() if not all(alive)] == []
+
+
+@every_network
 def test_channels_last_and_bf16_give_the_same(name: str) -> None:
     model, images = built(name).eval(), crops()
     with torch.inference_mode():
@@ -70,10 +86,10 @@ def test_the_stride_is_that_of_the_features_before_they_are_resampled(
 ) -> None:
     strides = {4}
 
-    def at_heatmap_size(features: Tensor, images: Tensor) -> Tensor:
+    def at_heatmap_size(features: Tensor, images: Tensor, stride: int) -> Tensor:
         strides.clear()
-        strides.add(images.shape[2] // features.shape[2])
-        return layers.at_heatmap_size(features, images)
+        strides.update({stride, images.shape[2] // features.shape[2]})
+        return layers.at_heatmap_size(features, images, stride)
 
     model = built(name).eval()
     module = sys.modules[type(model).__module__]
@@ -111,6 +127,28 @@ def test_sides_that_32_does_not_divide_are_padded_or_refused_in_one_sentence(nam
             assert model(crops(1, 100, 108)).shape == (1, 5, 25, 27)
         with pytest.raises(ValueError, match="height 96 and width 110; both must be multiples of"):
             model(crops(1, 96, 110))
+
+
+# Left out: ViTPose, OCR and Lite-HRNet, which see any crop whole, the valid U-Net, which mirrors
+# as much as makes its sizes fit, and HRNetV2's head, which stretches its streams to the finest as
+# the official code does.
+@pytest.mark.parametrize(
+    "name",
+    ["hrnet", "resnet", "hourglass", "fcn_8s", "fcn_32s", "fcn_resnet_16s", "fcn_resnet_dilated",
+     "unet", "deconvnet", "segnet", "fc_densenet", "dilated_net", "deeplab_v1", "deeplab_v2",
+     "deeplab_v3", "deeplab_v3plus", "pspnet"],
+)  # fmt: skip
+def test_cells_stay_at_their_places_where_32_does_not_divide_a_side(name: str) -> None:
+    """Far from the border heatmaps are those of a crop that is cut where 32 divides it."""
+    model = built(name).eval()
+    for parameter, value in model.named_parameters():
+        if re.search(r"convs\.4\.1\.|pyramid\.\d\.0\.", parameter):
+            nn.init.zeros_(value)  # means of the whole crop
+    images = crops(1, 2084, 32)
+    middle = slice(240, 272)  # in rows of heatmaps; no network among these sees the border
+    with torch.inference_mode():
+        odd, even = (model(x)[:, :, middle] for x in (images, images[:, :, :2048]))
+    torch.testing.assert_close(odd, even, rtol=1e-4, atol=1e-5 * float(even.abs().max()))
 
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))

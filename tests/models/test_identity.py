@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
+import pytest
+
 from pose_hrnet.models.weights.fetch import checkpoint_path
 from pose_hrnet.models.weights.identity import Identity, identity_of
 
@@ -20,15 +22,17 @@ def test_a_file_is_called_by_its_name_alone(tmp_path):
     assert identity_of(path) == Identity("mine", hashlib.sha256(b"weights").hexdigest())
 
 
-def test_both_files_of_openvino_count(tmp_path):
-    path = tmp_path / "mine.xml"
+@pytest.mark.parametrize(
+    ("named", "beside"), [("m.xml", "m.bin"), ("m.onnx", "m.onnx.data"), ("m.onnx", "m.onnx_data")]
+)
+def test_every_file_that_holds_weights_counts(tmp_path, named, beside):
+    path = tmp_path / named
     path.write_bytes(b"graph")
-    path.with_suffix(".bin").write_bytes(b"one")
-    one = identity_of(path)
-    path.with_suffix(".bin").write_bytes(b"two")
-    two = identity_of(path)
-    path.write_bytes(b"another graph")
-    assert len({one, two, identity_of(path)}) == 3
+    found = {identity_of(path)}
+    for changed, content in ((beside, b"one"), (beside, b"two"), (named, b"other")):
+        (tmp_path / changed).write_bytes(content)
+        found.add(identity_of(path))
+    assert len(found) == 4
 
 
 def test_of_a_card_its_model_counts(tmp_path):

@@ -6,6 +6,7 @@ device. Between them go tables of pixels, through the shared memory of each mach
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import pickle
@@ -93,8 +94,17 @@ def ray_engine(models: Models, cluster: Cluster) -> Iterator[Engine]:
                 f"no Ray cluster answers at {where} ({one_line(error)}); start one with ray "
                 "start --head, or leave out --address"
             ) from None
+
+    def run(tasks: Iterable[Task]) -> Iterator[Any]:
+        try:
+            yield from _run(ray, models, cluster, list(tasks))
+        finally:
+            # Ray ends an actor once nothing refers to it; what an error leaves does, in cycles,
+            # and the actors of the next run would wait for its device.
+            gc.collect()
+
     try:
-        yield lambda tasks: _run(ray, models, cluster, list(tasks))
+        yield run
     finally:
         if began_here:
             ray.shutdown()

@@ -7,12 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from pose_hrnet.inference.detection.card import read_detector_card
-from pose_hrnet.models.card import CARD_SUFFIXES, SUFFIXES, described_model, model_beside
+from pose_hrnet.models.card import CARD_SUFFIXES, described_model, model_beside
 from pose_hrnet.models.weights.fetch import checkpoint_path, entry_meant, fetch
+from pose_hrnet.models.weights.identity import files_of
 from pose_hrnet.system.download import sha256_of
-
-_ONNX_WEIGHTS = (".data", "_data")
-"""Behind the name of an ONNX file: what holds its weights, if they are not inside."""
 
 
 def model_files_sha256(checkpoint: str | Path, card: Path | None = None) -> str:
@@ -52,11 +50,8 @@ def detector_files_sha256(detector: str | Path) -> str:
 
 
 def _files_sha256(path: Path, card: Path | None) -> str:
-    more = [path.with_name(path.name + suffix) for suffix in _ONNX_WEIGHTS]
-    if path.suffix.lower() == SUFFIXES["openvino"]:
-        more.append(path.with_suffix(".bin"))
-    more += [path.with_suffix(each) for each in CARD_SUFFIXES] if card is None else [card]
-    files = [path, *(each for each in more if each.is_file())]
+    cards = [path.with_suffix(each) for each in CARD_SUFFIXES] if card is None else [card]
+    files = [*files_of(path), *(each for each in cards if each.is_file())]
     return hashlib.sha256("".join(map(sha256_of, files)).encode()).hexdigest()
 
 

@@ -15,10 +15,9 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
 from pose_hrnet.models.backbones import ResNetNetwork, VGGNetwork
-from pose_hrnet.models.layers import at_heatmap_size, conv_bn, heatmap_layer
+from pose_hrnet.models.layers import at_heatmap_size, conv_bn, heatmap_layer, raised
 from pose_hrnet.models.network import Shapes, rows_of
 
 Variant: TypeAlias = Literal["32s", "16s", "8s"]
@@ -74,7 +73,7 @@ class FCN(VGGNetwork):
         """Regress one heatmap per keypoint; shapes and errors as of `HeatmapNetwork.forward`."""
         _, _, pool3, pool4, pool5 = self.pooled(images)
         scores = self.final_layer(self.head(pool5))
-        return _raised(scores, self.skips, (pool4, pool3), images)
+        return _heatmaps(scores, self.skips, (pool4, pool3), images, self.stride)
 
 
 class FCNResNet(ResNetNetwork):
@@ -121,7 +120,7 @@ class FCNResNet(ResNetNetwork):
         """Regress one heatmap per keypoint; shapes and errors as of `HeatmapNetwork.forward`."""
         _, layer2, layer3, layer4 = self.stages(images)
         scores = self.final_layer(self.head(layer4))
-        return _raised(scores, self.skips, (layer3, layer2), images)
+        return _heatmaps(scores, self.skips, (layer3, layer2), images, self.stride)
 
 
 def _check(variant: str, known: Any) -> None:
@@ -139,10 +138,14 @@ def _skips(variant: str, channels: tuple[int, int], num_keypoints: int) -> nn.Mo
     return nn.ModuleList(layers)
 
 
-def _raised(
-    scores: Tensor, skips: nn.ModuleList, finer: tuple[Tensor, Tensor], images: Tensor
+def _heatmaps(
+    scores: Tensor,
+    skips: nn.ModuleList,
+    finer: tuple[Tensor, Tensor],
+    images: Tensor,
+    stride: int,
 ) -> Tensor:
+    """Heatmaps of scores and those of finer features; `stride` is the finest ones'."""
     for skip, features in zip(skips, finer, strict=False):
-        size = features.shape[2:]
-        scores = interpolate(scores, size, mode="bilinear", align_corners=False) + skip(features)
-    return at_heatmap_size(scores, images)
+        scores = raised(scores, 2, features.shape[2:]) + skip(features)
+    return at_heatmap_size(scores, images, stride)
