@@ -242,11 +242,11 @@ class ViTPoseConfig(NetworkConfig):
     name: Literal["vitpose"] = "vitpose"
     """The network."""
     width: Annotated[int, Field(gt=0, le=2048)] = 768
-    """Channels of a patch (official: 384 for S, 768 for B)."""
+    """Channels of a patch (official: 384 for S, 768 for B, 1024 for L, 1280 for H)."""
     depth: Blocks = 12
-    """Blocks (official: 12)."""
+    """Blocks (official: 12 for S and B, 24 for L, 32 for H)."""
     heads: Annotated[int, Field(gt=0, le=64)] = 12
-    """Of attention, which divide the width (official: 12)."""
+    """Of attention, which divide the width (official: 12 for S and B, 16 for L and H)."""
     decoder: Literal["classic", "simple"] = "classic"
     """Two deconvolutions, or one convolution on what is interpolated."""
 

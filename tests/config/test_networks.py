@@ -86,3 +86,27 @@ def test_runs_saved_with_the_fields_of_all_networks_load() -> None:
     assert model_of({**SAVED_ONCE, "name": "resnet", "depth": 101}).depth == 101
     with pytest.raises(ValueError, match=r"'model\.width' where model\.name is resnet"):
         model_of({**SAVED_ONCE, "name": "resnet", "width": 48})
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "hrnet"])
+def test_another_network_begins_with_its_own_defaults(name: str) -> None:
+    """None of the file's sizes and weights, which are of the file's own network."""
+    found = load_config("coco_w48_256x192", [f"model.name={name}"])
+    assert found.model == model_of({"name": name})
+    assert found.codec == load_config("coco_w48_256x192").codec
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_what_is_set_beside_the_name_counts(at: int) -> None:
+    overrides = ["model.width=8"]
+    overrides.insert(at, "model.name=unet")
+    assert load_config("coco_w48_256x192", overrides).model == model_of(
+        {"name": "unet", "width": 8}
+    )
+
+
+def test_the_files_own_name_changes_nothing() -> None:
+    file = load_config("coco_w48_256x192")
+    assert load_config("coco_w48_256x192", ["model.name=hrnet"]) == file
+    back = ["model.name=unet", "model.name=hrnet"]
+    assert load_config("coco_w48_256x192", back) == file

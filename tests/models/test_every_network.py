@@ -30,6 +30,28 @@ def crops(count: int = 2, height: int = 96, width: int = 96) -> Tensor:
     return torch.randint(0, 256, (count, 3, height, width), dtype=torch.uint8, generator=generator)
 
 
+def awake(name: str, images: Tensor) -> HeatmapNetwork:
+    """A network whose heatmaps depend on the crops, in eval mode.
+
+    Batch norms have the statistics of these crops: as they start, the signal fades from layer to
+    layer. Their bias of 1 lets most of it pass each ReLU: else fifty random layers enlarge
+    every rounding until nothing else is left.
+    """
+    model = built(name)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None
+            nn.init.ones_(module.bias)
+    with torch.inference_mode():
+        model.train()(images)
+    return model.eval()
+
+
+def without_means(heatmaps: Tensor) -> Tensor:
+    """``(B, K, H, W)`` to ``(B, K * H * W)`` without each heatmap's mean, which says nothing."""
+    return (heatmaps - heatmaps.mean((2, 3), keepdim=True)).flatten(1)
+
+
 def test_every_network_is_among_them() -> None:
     assert {architecture["name"] for architecture in TINY_NETWORKS.values()} == set(NETWORKS)
 
@@ -65,19 +87,23 @@ def test_every_keypoint_gets_a_gradient_in_each_layer_of_its_own(name: str) -> N
 
 @every_network
 def test_channels_last_and_bf16_give_the_same(name: str) -> None:
-    model, images = built(name).eval(), crops()
+    images = crops(3)
+    model = awake(name, images)
     with torch.inference_mode():
         expected = model(images)
-        assert expected.shape == (2, 5, 24, 24)
-        assert expected.isfinite().all()
+        assert expected.shape == (3, 5, 24, 24)
+        assert (without_means(expected).std(dim=1) > 1e-4).all()
         last = model.to(memory_format=torch.channels_last)
         found = last(images.to(memory_format=torch.channels_last))
         assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
         with torch.autocast("cpu", torch.bfloat16):
             found = model(images).float()
-        # Not cell by cell: where two maxima are as good as equal, unpooling exchanges them.
-        scaled = [x.flatten() / expected.abs().max() for x in (found, expected)]
-        assert cosine_similarity(*scaled, dim=0) > 0.98
+    # Not cell by cell: where two maxima are as good as equal, unpooling exchanges them.
+    here, there = without_means(expected), without_means(found)
+    same = cosine_similarity(there, here)
+    other = cosine_similarity(there, here.roll(1, dims=0))
+    assert (same > 0.95).all()
+    assert (10 * (1 - same) < 1 - other).all(), "as like another crop's as its own"
 
 
 @every_network

@@ -283,7 +283,9 @@ def test_another_keypoint_count_leaves_the_head(tmp_path: Path, ours: bool) -> N
 def test_another_width_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     model, before = tiny(width=8), tiny(width=8)
     torch.save(imagenet_layout(tiny(width=12)), tmp_path / "w12.pth")
-    with pytest.raises(ValueError, match=r"width 12\) fits only \d+ of the \d+ .*\(width 8\)"):
+    with pytest.raises(
+        ValueError, match=r"width 12\) fits only \d+ of the \d+ .*\(hrnet, width 8\)"
+    ):
         initialise(model, tmp_path / "w12.pth")
     assert same(model, before)
 

@@ -27,7 +27,7 @@ class Inspection:
     Attributes:
         path: The file.
         kind: Such as ``MMPose 1.x HRNet pose``.
-        label: The network as papers call it.
+        label: The network as papers call it; without heatmaps its backbone, such as ``VGG16``.
         architecture: What `build_network` takes; ``num_keypoints`` is 0 without a heatmap head.
         settings: What decoding needs, and where each of it is from; empty if it cannot predict.
         problem: Why the file does not load as it is; None if it does.
@@ -85,7 +85,7 @@ def inspect_weights(path: str | Path) -> Inspection:
     return Inspection(
         path=path,
         kind=weights.kind,
-        label=network.label,
+        label=network.label if architecture["num_keypoints"] else network.backbone,
         architecture=architecture,
         settings=settings,
         problem=problem or report.problem,
