@@ -159,6 +159,7 @@ def test_attention_stands_in_every_block_and_leaves_the_rest_of_hrnet() -> None:
     assert names == list(plain.state_dict())
     blocks = {n.partition(".deattn.")[0] for n in model.state_dict() if ".deattn." in n}
     assert len(blocks) == 1 + 2 + 3 + 4
+    assert not any("deattn" in n for n, _ in plain.named_modules())
 
 
 @pytest.mark.parametrize(("input_wh", "sigma"), [((192, 256), 2.0), ((288, 384), 3.0)])

@@ -36,6 +36,7 @@ class Inspection:
         sha256: Of the file, in hexadecimal.
         source: ``url`` and ``sha256`` of what it was downloaded as; None: not known.
         report: What would load into the network of this architecture.
+        note: What the card says that whoever scores the model should know; empty: nothing.
     """
 
     path: Path
@@ -49,6 +50,7 @@ class Inspection:
     sha256: str
     source: Mapping[str, str] | None
     report: LoadReport
+    note: str = ""
 
 
 def inspect_weights(path: str | Path) -> Inspection:
@@ -94,6 +96,7 @@ def inspect_weights(path: str | Path) -> Inspection:
         sha256=sha256_of(path),
         source=weights.file.source,
         report=report,
+        note="" if card is None else card.note,
     )
 
 
