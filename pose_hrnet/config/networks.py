@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field
+import yaml
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from pose_hrnet.config.base import Section
 from pose_hrnet.system.choices import Head
@@ -297,3 +300,20 @@ ModelConfig: TypeAlias = Annotated[
     BeforeValidator(_of_one_network),
 ]
 """The network and its sizes; each network has fields of its own, and `name` tells them apart."""
+
+
+def settings_of(architecture: Mapping[str, Any]) -> str | None:
+    """The section ``model`` of a network, as a line of YAML; None: no recipe has such a network.
+
+    Args:
+        architecture: As `NetworkConfig.architecture` gives it, such as a model card's.
+    """
+    sizes = {key: value for key, value in architecture.items() if key != "num_keypoints"}
+    try:
+        network: NetworkConfig = TypeAdapter(ModelConfig).validate_python(sizes)
+    except ValidationError:
+        return None
+    settings = network.model_dump(mode="json", exclude={"pretrained"})
+    return yaml.safe_dump(
+        settings, default_flow_style=True, sort_keys=False, width=math.inf
+    ).strip()
