@@ -38,7 +38,6 @@ COVERED_BY = {
     "inference/test_choose": "inference/backends/convert inference/backends/networks",
     "inference/test_estimator": "inference/pending inference/pictures",
     "inference/test_model": "inference/load",
-    "models/test_hrnet": "models/layers",
     "models/test_load": "models/card models/weights/read",
     "system/test_download": "system/transfer",
     "training/test_runs": "cli/runs training/runs_page",

@@ -22,13 +22,15 @@ from rich.console import Console
 from rich.table import Table
 
 from pose_hrnet.data.synthetic.dataset import synthesize
-from pose_hrnet.deploy.bulk.engines import Cluster, Models, ray_engine
-from pose_hrnet.deploy.bulk.identity import model_sha256
+from pose_hrnet.deploy.bulk.engines import Cluster, ray_engine
 from pose_hrnet.deploy.bulk.job import run_job
+from pose_hrnet.deploy.bulk.models import Models
 from pose_hrnet.deploy.bulk.plan import Wanted, plan_job
 from pose_hrnet.deploy.bulk.store import opened_store
 from pose_hrnet.inference.files import predict_files
 from pose_hrnet.inference.formats.writer import Outputs
+from pose_hrnet.inference.options import ModelOptions
+from pose_hrnet.models.weights.identity import identity_of
 
 APART = 64
 """Images whose results end the start-up."""
@@ -124,9 +126,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--readers", type=int)
     asked = parser.parse_args()
-    models = Models(
-        asked.checkpoint, asked.checkpoint, model_sha256(asked.checkpoint), asked.detector
-    )
+    options = ModelOptions(asked.checkpoint, asked.detector)
+    models = Models(options, asked.checkpoint, identity_of(asked.checkpoint).sha256)
     table = Table(title="images a second, and ms of a processor an image; start-up apart")
     headings = ("predict", "bulk", "share", "predict, ms", "bulk, ms", "share", "start-up", "load")
     for heading in headings:

@@ -72,7 +72,7 @@ def benchmark_prediction(
     """
     found: dict[str, Float64] = {}
     loaders: dict[str, Callable[[], Predict]] = {}
-    path, load = choice.checkpoint, partial(_estimator, choice)
+    path, load = choice.checkpoint, partial(predictor, choice, batch_size=max(choice.batches))
     if path is not None:
         loaders[BASELINE] = partial(_plain, path, choice)
         for backend in choice.backends:
@@ -99,7 +99,18 @@ def benchmark_prediction(
     )
 
 
-def _estimator(choice: ModelChoice, path: Path, backend: Backend, precision: Precision) -> Predict:
+def predictor(
+    choice: ModelChoice, path: Path, backend: Backend, precision: Precision, batch_size: int
+) -> Predict:
+    """A `PoseEstimator` in this process, which reads image files itself.
+
+    Args:
+        choice: Device and flip test.
+        path: Of the model.
+        backend: As of `load_model`, and so is the precision.
+        precision: Arithmetic.
+        batch_size: Crops per forward pass.
+    """
     model = load_model(
         path,
         backend=backend,
@@ -107,7 +118,7 @@ def _estimator(choice: ModelChoice, path: Path, backend: Backend, precision: Pre
         precision=precision,
         flip_test=choice.averages,
     )
-    estimator = PoseEstimator(model, batch_size=max(choice.batches))
+    estimator = PoseEstimator(model, batch_size=batch_size)
 
     def predict(jobs: Sequence[Job]) -> Float64:
         pictures = ((None, read_rgb(path), xywh_to_xyxy(boxes)) for path, boxes in jobs)

@@ -18,7 +18,6 @@ from functools import partial
 from http.client import HTTPConnection
 from itertools import cycle, islice
 from pathlib import Path
-from statistics import quantiles
 from time import perf_counter
 from urllib.parse import quote, urlsplit
 
@@ -26,13 +25,11 @@ import numpy as np
 import psutil
 
 from pose_hrnet.benchmark.model import ModelChoice
-from pose_hrnet.benchmark.prediction import Job
+from pose_hrnet.benchmark.prediction import Job, predictor
 from pose_hrnet.benchmark.timing import Measurement, Pace, Row, Variant, Work, measure
-from pose_hrnet.data.images import read_rgb
-from pose_hrnet.inference.estimator import PoseEstimator
-from pose_hrnet.inference.load import load_model
 from pose_hrnet.keypoints.geometry import xywh_to_xyxy
 from pose_hrnet.system.choices import Backend, Precision
+from pose_hrnet.system.defaults import CROPS_PER_PASS
 from pose_hrnet.system.inputs import read_input
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.text import counted, duration, gigabytes, one_line
@@ -88,8 +85,7 @@ class Load:
 
     def percentiles(self) -> str:
         """50, 95 and 99 of 100 answers were as quick."""
-        found = quantiles(self.seconds, n=100) if len(self.seconds) > 1 else [*self.seconds] * 99
-        p50, p95, p99 = (1000 * found[n - 1] for n in (50, 95, 99)) if found else (0.0, 0.0, 0.0)
+        p50, p95, p99 = 1000 * np.percentile(self.seconds or [0.0], (50, 95, 99))
         return f"p50 {p50:.0f} ms, p95 {p95:.0f} ms, p99 {p99:.0f} ms"
 
 
@@ -163,17 +159,6 @@ class _How:
             "--precision", self.precision, "--device", self.choice.device,
             *averages[self.choice.averages],
         ]  # fmt: skip
-
-    def estimator(self) -> PoseEstimator:
-        """In this process."""
-        model = load_model(
-            self.model,
-            backend=self.backend,
-            precision=self.precision,
-            device=self.choice.device,
-            flip_test=self.choice.averages,
-        )
-        return PoseEstimator(model)
 
 
 @contextmanager
@@ -265,14 +250,8 @@ def benchmark_serving(
 
 
 def _predict(how: _How, jobs: Sequence[Job]) -> Work:
-    estimator = how.estimator()
-
-    def work() -> None:
-        pictures = ((None, read_rgb(path), xywh_to_xyxy(boxes)) for path, boxes in jobs)
-        for _ in estimator.predict_stream(pictures):
-            pass
-
-    return work
+    predict = predictor(how.choice, how.model, how.backend, how.precision, CROPS_PER_PASS)
+    return lambda: predict(jobs)
 
 
 def _unless_lost(row: Row, load: Load | None) -> Row:

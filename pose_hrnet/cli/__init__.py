@@ -5,6 +5,7 @@ streams     standard output and error, whatever becomes of the terminal
 processes   commands of several processes
 parsing     how a command line is read, and what is said of one that cannot be
 options     options that several commands share
+models      the models that they name: which, loaded, and said
 tables      scores, facts and checks as tables
 demo        the pipeline itself, on drawn people; its command stands in app
 train       pose-hrnet train

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,19 +15,19 @@ from pose_hrnet.cli.console import (
     print_table,
     say,
 )
-from pose_hrnet.cli.detect import (
-    OTHER_WAYS,
+from pose_hrnet.cli.models import (
     DetectorOption,
     DetectorThreshold,
-    loaded_detector,
-    one_way,
+    checkpoint_meant,
+    detector_meant,
+    loaded_estimator,
     refuse_without_boxes,
 )
 from pose_hrnet.cli.options import (
     BackendOption,
     BoxFormatOption,
     Card,
-    Checkpoint,
+    CheckpointToPredict,
     Device,
     FlipTest,
     Offline,
@@ -39,23 +38,19 @@ from pose_hrnet.cli.options import (
 from pose_hrnet.system.choices import RowFormat
 from pose_hrnet.system.defaults import (
     CROPS_PER_PASS,
-    DEFAULT_WEIGHTS,
-    DETECTOR,
     IMAGES_PER_FILE,
     IMAGES_PER_TASK,
-    PICTURES,
+    ListedName,
 )
 from pose_hrnet.system.text import counted, duration
 
 if TYPE_CHECKING:
     from pose_hrnet.deploy.bulk.columns import BulkEstimator
-    from pose_hrnet.deploy.bulk.engines import Models
     from pose_hrnet.deploy.bulk.job import Job
+    from pose_hrnet.deploy.bulk.models import Models
 
 SAID = 5
 """Errors that are told one by one."""
-
-log = logging.getLogger(__name__)
 
 
 @one_sentence_errors
@@ -73,7 +68,7 @@ def bulk(
             "--output", "-o", metavar="PATH", help="Folder or address to write to: s3://..."
         ),
     ],
-    checkpoint: Checkpoint = DEFAULT_WEIGHTS,
+    checkpoint: CheckpointToPredict = None,
     boxes: Annotated[
         Path | None,
         typer.Option(help="Of persons, in place of a detector; as of predict."),
@@ -152,41 +147,33 @@ def bulk(
     Example: `pose-hrnet bulk photos/ --output rows`, or `pose-hrnet bulk s3://bucket/photos -o
     s3://bucket/rows --address auto`
     """
-    from pose_hrnet.deploy.bulk.engines import Cluster, Models, ray_engine
-    from pose_hrnet.deploy.bulk.identity import (
-        detector_files_sha256,
-        model_files_sha256,
-        model_sha256,
-    )
+    from pose_hrnet.deploy.bulk.engines import Cluster, ray_engine
+    from pose_hrnet.deploy.bulk.identity import detector_files_sha256, model_files_sha256
     from pose_hrnet.deploy.bulk.job import run_job
+    from pose_hrnet.deploy.bulk.models import Models
     from pose_hrnet.deploy.bulk.plan import BoxFile, Wanted, plan_job, with_detector
     from pose_hrnet.deploy.bulk.store import check_store, opened_store
+    from pose_hrnet.inference.options import ModelOptions
+    from pose_hrnet.models.weights.identity import identity_of
     from pose_hrnet.system.extras import import_extra
 
-    whole_image = one_way(boxes, detector, detector_threshold, whole_image=whole_image)
+    named = checkpoint_meant(checkpoint)
+    found_by = detector_meant(boxes, detector, detector_threshold, whole_image=whole_image)
     refuse_without_boxes(min_box_score, boxes)
     if price is not None and dry_run is None:
         raise ValueError("--price does nothing without --dry-run; give both, or neither")
     for module in ("pyarrow", "ray.data")[: 1 if dry_run else 2]:
         import_extra(module, "ray")
     check_store(output, probe=False)
-    file = checkpoint_file(checkpoint)
-    found_by = None if whole_image or boxes is not None else _for_actors(detector or DETECTOR)
+    file = checkpoint_file(named)
+    found_by = None if found_by is None else _for_actors(found_by)
     card = None if card is None else card.absolute()
-    models = Models(
-        _for_actors(checkpoint),
-        checkpoint,
-        model_sha256(file),
-        found_by,
-        PICTURES if detector_threshold is None else detector_threshold,
-        backend,
-        precision or "auto",
-        device,
-        flip_test,
-        card,
-        batch_size,
-        model_files_sha256(file, card),
-    )
+    options = ModelOptions(
+        _for_actors(named), found_by, detector_threshold, backend, precision or "auto",
+        device, flip_test, card, batch_size=batch_size,
+    )  # fmt: skip
+    sha256, files = identity_of(file).sha256, model_files_sha256(file, card)
+    models = Models(options, str(named), sha256, files)
     box_file = None
     if boxes is not None:
         box_file = BoxFile(boxes, box_format, **given(min_score=min_box_score))
@@ -194,7 +181,7 @@ def bulk(
     job = replace(job, images_per_task=images_per_task, max_lost=max_lost)
     if dry_run is None:
         check_store(output)
-    loaded = _checked(models, detector, detector_threshold, is_here=address is None)
+    loaded = _checked(models, is_here=address is None)
     if found_by is not None:
         models = replace(models, detector_files=detector_files_sha256(found_by))
         job = with_detector(job, models)
@@ -222,34 +209,24 @@ def bulk(
 
 def _for_actors(named: str) -> str:
     """A file by its whole path, for processes that start elsewhere; names and addresses stay."""
-    return str(Path(named).absolute()) if Path(named).is_file() else named
+    if isinstance(named, ListedName) or not Path(named).is_file():
+        return named
+    return str(Path(named).absolute())
 
 
-def _checked(
-    models: Models, detector: str | None, threshold: float | None, *, is_here: bool
-) -> BulkEstimator:
+def _checked(models: Models, *, is_here: bool) -> BulkEstimator:
     """The models, loaded here, so that what is wrong with them is said before any work.
 
     Args:
         models: What the actors will load.
-        detector: As asked for, and so is the threshold.
-        threshold: See there.
         is_here: Whether this is the machine that they run on; else the processor is asked.
     """
-    from pose_hrnet.models.weights.zoo import default_in_words
+    from pose_hrnet.deploy.bulk.columns import BulkEstimator
 
+    options = models.options
     if not is_here:
-        models = replace(models, device="cpu", backend="auto", precision="fp32")
-    if models.detector is not None:
-        loaded_detector(
-            detector, threshold, scoring=False, ways=OTHER_WAYS, device=models.device,
-            backend=models.backend, precision="fp32" if models.precision == "fp32" else "auto",
-        )  # fmt: skip
-    loaded = models.load()
-    if models.name == DEFAULT_WEIGHTS:
-        log.info("%s, for --checkpoint", default_in_words())
-    log.info("%s", loaded.estimator.model.choice.summary)
-    return loaded
+        options = replace(options, device="cpu", backend="auto", precision="fp32")
+    return BulkEstimator(loaded_estimator(options), model=models.name, sha256=models.sha256)
 
 
 def _say_estimate(

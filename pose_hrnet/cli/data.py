@@ -258,7 +258,7 @@ def shard(
     augment = AugmentConfig() if settings is None else settings.augment
     choice = skeleton or (None if settings is None else settings.data.skeleton)
     keypoints = find_skeleton(choice or sets[0].skeleton, sets[0].annotations, sets[0].category)
-    people, folder = training_persons(sets, keypoints)
+    people, folder, outside = training_persons(sets, keypoints)
     stored = StoredCrops(
         codec.input_wh if size is None else parse_size(size, "--size"),
         augment,
@@ -281,4 +281,4 @@ def shard(
     megabytes = sum(tar.stat().st_size for tar in tars) / 1e6
     held = f"{counted(len(shards.people), 'person')} in {counted(len(tars), 'shard')}"
     say(f"{held}, {megabytes:,.1f} MB; {index}")
-    end_incomplete(len(people) - len(shards.people))
+    end_incomplete(outside + len(people) - len(shards.people))

@@ -15,7 +15,7 @@ from pose_hrnet.cli.console import (
     one_sentence_errors_of_all,
     say,
 )
-from pose_hrnet.cli.detect import DetectorThreshold, DetectorToScore, loaded_detector
+from pose_hrnet.cli.models import DetectorThreshold, DetectorToScore, loaded_detector
 from pose_hrnet.cli.options import (
     Annotations,
     BackendOption,
@@ -134,6 +134,7 @@ def evaluate(
     from pose_hrnet.evaluation.scorer import FileTruth
     from pose_hrnet.evaluation.settings import compare_settings
     from pose_hrnet.inference.load import load_model
+    from pose_hrnet.inference.options import ModelOptions
 
     with distributed_command(device) as world, ExitStack() as held:
         compared: tuple[CompareItem, ...] = ()
@@ -195,7 +196,10 @@ def evaluate(
         say(f"{model.summary}\n{model.choice.summary}")
         annotated, unread = None, 0
         if detects:
-            loaded = loaded_detector(detector, detector_threshold, scoring=True, device=device)
+            finder = ModelOptions(
+                detector=detector, threshold=detector_threshold, precision="fp32", device=device
+            )
+            loaded = loaded_detector(finder, scoring=True)
             facts |= {"detector": loaded.summary, "detector_threshold": loaded.threshold}
             boxed = data.model_copy(update={"boxes": output / "boxes.json", "box_format": "xywh"})
             unread = _detect(loaded, boxed, world)

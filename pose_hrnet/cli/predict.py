@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -15,12 +14,12 @@ from pose_hrnet.cli.console import (
     one_sentence_errors,
     say,
 )
-from pose_hrnet.cli.detect import (
-    OTHER_WAYS,
+from pose_hrnet.cli.models import (
     DetectorOption,
     DetectorThreshold,
-    loaded_detector,
-    one_way,
+    checkpoint_meant,
+    detector_meant,
+    loaded_estimator,
     refuse_without_boxes,
 )
 from pose_hrnet.cli.options import (
@@ -29,13 +28,12 @@ from pose_hrnet.cli.options import (
     Calibrated,
     Card,
     CategoryOption,
-    Checkpoint,
+    CheckpointToPredict,
     Device,
     FlipTest,
     Offline,
     Output,
     PrecisionOption,
-    checkpoint_file,
     given,
 )
 from pose_hrnet.cli.video import (
@@ -58,18 +56,19 @@ from pose_hrnet.cli.video import (
     videos_in,
 )
 from pose_hrnet.system.choices import NmsName, PoseFormat
-from pose_hrnet.system.defaults import CROPS_PER_PASS, DEFAULT_WEIGHTS, LOWEST_SCORE
+from pose_hrnet.system.defaults import CROPS_PER_PASS, LOWEST_SCORE
 from pose_hrnet.system.folders import check_not_over
 from pose_hrnet.system.text import counted, parse_names
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from pose_hrnet.inference.estimator import PoseEstimator
 
 
 @one_sentence_errors
 def predict(
     inputs: PredictInputs,
     output: Output,
-    checkpoint: Checkpoint = DEFAULT_WEIGHTS,
+    checkpoint: CheckpointToPredict = None,
     boxes: Annotated[
         Path | None,
         typer.Option(
@@ -153,15 +152,15 @@ def predict(
     """
     from pose_hrnet.config.recipe import EvaluateConfig
     from pose_hrnet.data.formats.results import RESULTS_FILE
-    from pose_hrnet.inference.estimator import PoseEstimator
     from pose_hrnet.inference.files import images_for, predict_files
     from pose_hrnet.inference.formats.writer import Outputs, check_formats
     from pose_hrnet.inference.image_files import check_some_open
-    from pose_hrnet.inference.load import load_model
+    from pose_hrnet.inference.options import ModelOptions
     from pose_hrnet.inference.sources import identify
-    from pose_hrnet.models.weights.zoo import default_in_words
 
-    whole_image = one_way(boxes, detector, detector_threshold, whole_image=whole_image)
+    named = checkpoint_meant(checkpoint)
+    found_by = detector_meant(boxes, detector, detector_threshold, whole_image=whole_image)
+    whole_image = boxes is None and found_by is None
     if nms is not None and whole_image:
         raise ValueError("--nms does nothing with --whole-image; leave it out")
     wanted: tuple[PoseFormat, ...] = ()
@@ -171,6 +170,10 @@ def predict(
     if category is not None and boxes is None and annotations is None:
         raise ValueError("--category does nothing without --boxes or --annotations; leave it out")
     test = None if nms is None else EvaluateConfig(nms=nms)
+    models = ModelOptions(
+        named, found_by, detector_threshold, backend, precision or "auto", device,
+        flip_test, card, calibrated, batch_size,
+    )  # fmt: skip
     options = VideoOptions(
         start, end, every, detect_every, track, smooth, show, overwrite, rate, max_latency,
         reconnect,
@@ -202,35 +205,10 @@ def predict(
         crops = len(sources.image_ids) if boxes is None else sum(map(len, known))
 
     def load() -> PoseEstimator:
-        file = checkpoint_file(checkpoint)
-        found_by = None
+        loaded = loaded_estimator(models, crops=crops)
         if whole_image:
             say(f"each {'frame' if videos else 'image'} is taken for one person, as asked for")
-        elif boxes is None:
-            found_by = loaded_detector(
-                detector,
-                detector_threshold,
-                scoring=False,
-                ways=OTHER_WAYS,
-                device=device,
-                backend=backend,
-                precision="fp32" if precision == "fp32" else "auto",
-            )
-        model = load_model(
-            file,
-            backend=backend,
-            precision=precision or "auto",
-            device=device,
-            flip_test=flip_test,
-            card=card,
-            crops=crops,
-        )
-        if calibrated:
-            model = model.calibrated()
-        if checkpoint == DEFAULT_WEIGHTS:
-            log.info("%s, for --checkpoint", default_in_words())
-        log.info("%s", model.choice.summary)
-        return PoseEstimator(model, detector=found_by, batch_size=batch_size)
+        return loaded
 
     if videos:
         job.run(load)

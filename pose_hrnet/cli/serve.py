@@ -5,26 +5,30 @@ from __future__ import annotations
 import logging
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pose_hrnet.cli.console import end_incomplete, one_sentence_errors, say
-from pose_hrnet.cli.detect import DetectorOption, DetectorThreshold, loaded_detector
+from pose_hrnet.cli.models import (
+    DetectorOption,
+    DetectorThreshold,
+    checkpoint_meant,
+    detector_meant,
+    loaded_estimator,
+)
 from pose_hrnet.cli.options import (
     BackendOption,
     Calibrated,
     Card,
-    Checkpoint,
+    CheckpointToPredict,
     FlipTest,
     Offline,
     PrecisionOption,
-    checkpoint_file,
     folder_to_write,
 )
 from pose_hrnet.system.defaults import (
     CROPS_PER_PASS,
-    DEFAULT_WEIGHTS,
     SERVED_AT,
     SERVED_BODY_MB,
     SERVED_IMAGES,
@@ -34,9 +38,6 @@ from pose_hrnet.system.defaults import (
     SERVED_WAIT_MS,
 )
 from pose_hrnet.system.text import counted
-
-if TYPE_CHECKING:
-    from pose_hrnet.inference.estimator import PoseEstimator
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ WAYS = (
 
 @one_sentence_errors
 def serve(
-    checkpoint: Checkpoint = DEFAULT_WEIGHTS,
+    checkpoint: CheckpointToPredict = None,
     detector: DetectorOption = None,
     detector_threshold: DetectorThreshold = None,
     whole_image: Annotated[
@@ -130,16 +131,11 @@ def serve(
     from pose_hrnet.deploy.server.connection import listen, run
     from pose_hrnet.deploy.server.guard import LOOPBACK
     from pose_hrnet.deploy.server.limits import Limits
-    from pose_hrnet.inference.estimator import PoseEstimator
-    from pose_hrnet.inference.load import load_model
+    from pose_hrnet.inference.options import ModelOptions
     from pose_hrnet.models.weights.identity import identity_of
-    from pose_hrnet.models.weights.zoo import default_in_words
 
-    if whole_image and detector not in (None, "none"):
-        raise ValueError("--whole-image and --detector each say where persons are; give one")
-    whole_image = whole_image or detector == "none"
-    if whole_image and detector_threshold is not None:
-        raise ValueError("--detector-threshold does nothing with --whole-image; leave it out")
+    named = checkpoint_meant(checkpoint)
+    found_by = detector_meant(None, detector, detector_threshold, whole_image=whole_image)
     _check_token(token)
     names = [name.lower() for name in server_name or ()]
     settings = ServerSettings(
@@ -162,37 +158,17 @@ def serve(
                 "leave --host out to serve this machine alone",
                 host,
             )
-        file = checkpoint_file(checkpoint)
-
-        def load(device: str) -> PoseEstimator:
-            found_by = None
-            if not whole_image:
-                found_by = loaded_detector(
-                    detector,
-                    detector_threshold,
-                    scoring=False,
-                    ways=WAYS,
-                    device=device,
-                    backend=backend,
-                    precision="fp32" if precision == "fp32" else "auto",
-                )
-            model = load_model(
-                file,
-                backend=backend,
-                precision=precision or "auto",
-                device=device,
-                flip_test=flip_test,
-                card=card,
+        estimators = [
+            loaded_estimator(
+                ModelOptions(
+                    named, found_by, detector_threshold, backend, precision or "auto",
+                    each, flip_test, card, calibrated, max_batch,
+                ),
+                ways=WAYS,
             )
-            if calibrated:
-                model = model.calibrated()
-            log.info("%s", model.choice.summary)
-            return PoseEstimator(model, detector=found_by, batch_size=max_batch)
-
-        estimators = [load(each) for each in _devices(device)]
-        if checkpoint == DEFAULT_WEIGHTS:
-            log.info("%s, for --checkpoint", default_in_words())
-        server = PoseServer(estimators, identity_of(checkpoint), settings)
+            for each in _devices(device)
+        ]  # fmt: skip
+        server = PoseServer(estimators, identity_of(named), settings)
         name = f"[{host}]" if ":" in host else host
         say(f"listening at http://{name}:{listener.getsockname()[1]}")
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from pose_hrnet.config.base import MOST_FAULTS, in_words
 from pose_hrnet.config.recipe import Config
+from pose_hrnet.system.defaults import ListedName
 from pose_hrnet.system.inputs import check_input
 from pose_hrnet.system.strict_yaml import parse_yaml, read_yaml
 from pose_hrnet.system.text import shown
@@ -52,7 +54,8 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Conf
 
     Args:
         name_or_path: A YAML file, or the name of a recipe (see `config_names`).
-        overrides: Dotted assignments such as ``model.width=48``; the value is read as YAML.
+        overrides: Dotted assignments such as ``model.width=48``; the value is read as YAML. With
+            another ``model.name`` the file's section, which is of its own network, does not count.
 
     Raises:
         FileNotFoundError: If there is no such file or recipe.
@@ -65,9 +68,21 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Conf
         raise ValueError(
             f"{path} holds a {type(values).__name__}; expected sections such as data:"
         )
-    for override in overrides:
-        values = _override(values, override)
-    return parse_config(values, source=str(path), overrides=overrides)
+    changed = reduce(_override, overrides, values)
+    if _network(changed) != _network(values):
+        changed = reduce(_override, overrides, {**values, "model": {}})
+    config = parse_config(changed, source=str(path), overrides=overrides)
+    named = config.model.pretrained
+    keys = {override.partition("=")[0] for override in overrides}
+    if (
+        named is None
+        or path not in config_names().values()
+        or {"model", "model.pretrained"} & keys
+    ):
+        return config
+    # A recipe that ships means the list, whatever lies in the current folder.
+    model = config.model.model_copy(update={"pretrained": ListedName(named)})
+    return config.model_copy(update={"model": model})
 
 
 def parse_config(values: dict[str, Any], *, source: str, overrides: Sequence[str] = ()) -> Config:
@@ -123,6 +138,12 @@ def _override(values: dict[str, Any], assignment: str) -> dict[str, Any]:
             f"{head} is a list, which {shown(assignment)} cannot reach into; give it whole"
         )
     return {**values, head: _override(inner if isinstance(inner, dict) else {}, f"{rest}={text}")}
+
+
+def _network(values: Mapping[str, Any]) -> Any:
+    """The name of the network, as far as the section is one."""
+    section = values.get("model")
+    return section.get("name", "hrnet") if isinstance(section, dict) else "hrnet"
 
 
 def _explain(fault: Any) -> str:

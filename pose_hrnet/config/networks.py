@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field
+import yaml
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from pose_hrnet.config.base import Section
 from pose_hrnet.system.choices import Head
@@ -208,6 +211,8 @@ class DeepLabV2Config(_DilatedResNetConfig):
 
     name: Literal["deeplab_v2"] = "deeplab_v2"
     """The network."""
+    depth: ResNetDepth = 101
+    """Layers of the ResNet (official: 101)."""
 
 
 class DeepLabV3Config(_DilatedResNetConfig):
@@ -237,11 +242,11 @@ class ViTPoseConfig(NetworkConfig):
     name: Literal["vitpose"] = "vitpose"
     """The network."""
     width: Annotated[int, Field(gt=0, le=2048)] = 768
-    """Channels of a patch (official: 384 for S, 768 for B)."""
+    """Channels of a patch (official: 384 for S, 768 for B, 1024 for L, 1280 for H)."""
     depth: Blocks = 12
-    """Blocks (official: 12)."""
+    """Blocks (official: 12 for S and B, 24 for L, 32 for H)."""
     heads: Annotated[int, Field(gt=0, le=64)] = 12
-    """Of attention, which divide the width (official: 12)."""
+    """Of attention, which divide the width (official: 12 for S and B, 16 for L and H)."""
     decoder: Literal["classic", "simple"] = "classic"
     """Two deconvolutions, or one convolution on what is interpolated."""
 
@@ -295,3 +300,20 @@ ModelConfig: TypeAlias = Annotated[
     BeforeValidator(_of_one_network),
 ]
 """The network and its sizes; each network has fields of its own, and `name` tells them apart."""
+
+
+def settings_of(architecture: Mapping[str, Any]) -> str | None:
+    """The section ``model`` of a network, as a line of YAML; None: no recipe has such a network.
+
+    Args:
+        architecture: As `NetworkConfig.architecture` gives it, such as a model card's.
+    """
+    sizes = {key: value for key, value in architecture.items() if key != "num_keypoints"}
+    try:
+        network: NetworkConfig = TypeAdapter(ModelConfig).validate_python(sizes)
+    except ValidationError:
+        return None
+    settings = network.model_dump(mode="json", exclude={"pretrained"})
+    return yaml.safe_dump(
+        settings, default_flow_style=True, sort_keys=False, width=math.inf
+    ).strip()

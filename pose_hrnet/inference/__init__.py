@@ -7,6 +7,7 @@ dataset      a data set's persons -> Poses
 detection    what detectors of persons take and give
 detector     any file, name or function -> a detector; streams of images -> boxes
 detected     images, folders and data sets -> a box file
+options      which model and which detector, and how both run
 pictures     images and boxes in the forms in which they are given
 pending      an image on its way through batches of crops
 estimator    arrays and streams of images -> Poses

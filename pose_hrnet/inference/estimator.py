@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from pose_hrnet.inference.detector import Source, detect_stream, load_detector
 from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import PoseModel
+from pose_hrnet.inference.options import ModelOptions
 from pose_hrnet.inference.pending import Batch, PendingImage
 from pose_hrnet.inference.pictures import Picture, checked_boxes, rgb_of
 from pose_hrnet.keypoints import geometry
@@ -23,7 +24,6 @@ from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.oks import times
 from pose_hrnet.keypoints.records import Image, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
-from pose_hrnet.models.weights.zoo import default_in_words
 from pose_hrnet.system.choices import Backend, Precision
 from pose_hrnet.system.defaults import CROPS_PER_PASS, DEFAULT_WEIGHTS
 from pose_hrnet.system.text import counted
@@ -82,7 +82,7 @@ class PoseEstimator:
     @classmethod
     def from_pretrained(
         cls,
-        name: str | Path = "default",
+        name: str | Path = DEFAULT_WEIGHTS,
         *,
         backend: Backend = "auto",
         precision: Precision = "auto",
@@ -101,27 +101,43 @@ class PoseEstimator:
             device: Where it runs.
             flip_test: Average with the mirrored crop.
             batch_size: Crops per forward pass.
-            detector: As of the class.
+            detector: As of the class; it runs where the model runs.
 
         Raises:
             OSError: If there is no such file, or it cannot be downloaded or kept.
             ValueError: If the name is unknown, or the file is no pose model.
         """
-        model = load_model(
-            name, backend=backend, precision=precision, device=device, flip_test=flip_test
+        options = ModelOptions(
+            name,
+            detector,
+            backend=backend,
+            precision=precision,
+            device=device,
+            flip_test=flip_test,
+            batch_size=batch_size,
         )
-        if name == DEFAULT_WEIGHTS:
-            log.info("%s", default_in_words())
-        return cls(model, batch_size=batch_size, detector=detector)
+        found = cls.of(options)
+        log.info("%s", found.summary)
+        return found
 
     from_checkpoint = from_pretrained
     """The name that it had before weights had names."""
+
+    @classmethod
+    def of(cls, options: ModelOptions) -> PoseEstimator:
+        """Both models as asked for; errors as of `from_pretrained`."""
+        model = options.load_model()
+        return cls(model, batch_size=options.batch_size, detector=options.load_detector())
 
     @property
     def summary(self) -> str:
         """What was loaded, what runs it and why."""
         found_by = "" if self.detector is None else self.detector.summary
         return "\n".join(filter(None, (self.model.summary, self.model.choice.summary, found_by)))
+
+    def __repr__(self) -> str:
+        """The `summary` on one line."""
+        return f"<PoseEstimator: {'; '.join(self.summary.splitlines())}>"
 
     @property
     def skeleton(self) -> Skeleton:

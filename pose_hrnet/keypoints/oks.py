@@ -55,6 +55,25 @@ def oks_matrix(
     Raises:
         ValueError: If the number of sigmas is not the number of keypoints.
     """
+    similarity = keypoint_similarities(keypoints_a, areas_a, keypoints_b, areas_b, sigmas)
+    counted = (
+        np.ones(similarity.shape[-1])
+        if visible is None
+        else np.asarray(visible)[..., :, None, :] > 0
+    )
+    similarity *= counted
+    oks: Float64 = similarity.sum(axis=-1) / np.maximum(counted.sum(axis=-1), 1)
+    return oks
+
+
+def keypoint_similarities(
+    keypoints_a: ArrayLike,
+    areas_a: ArrayLike,
+    keypoints_b: ArrayLike,
+    areas_b: ArrayLike | None,
+    sigmas: ArrayLike,
+) -> Float64:
+    """What OKS is the mean of: ``(N, M, K)`` of each keypoint; as `oks_matrix`."""
     a, b = _double(keypoints_a)[..., :, None, :, :], _double(keypoints_b)[..., None, :, :, :]
     variances = (2 * _double(sigmas)) ** 2
     if not a.shape[-2] == b.shape[-2] == variances.size:
@@ -69,13 +88,8 @@ def oks_matrix(
     exponents += (a[..., 1] - b[..., 1]) ** 2
     exponents /= -2 * variances
     exponents /= (areas + _EPS)[..., None]
-    similarity = np.exp(exponents, out=exponents)
-    counted = (
-        np.ones(a.shape[:-1]) if visible is None else np.asarray(visible)[..., :, None, :] > 0
-    )
-    similarity *= counted
-    oks: Float64 = similarity.sum(axis=-1) / np.maximum(counted.sum(axis=-1), 1)
-    return oks
+    similarities: Float64 = np.exp(exponents, out=exponents)
+    return similarities
 
 
 def rescore(poses: Poses, *, keypoint_threshold: float = 0.2) -> Poses:

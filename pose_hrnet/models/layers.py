@@ -48,25 +48,43 @@ def heatmap_layer(channels: int, num_keypoints: int, kernel: int = 1) -> nn.Conv
     return layer
 
 
-def at_heatmap_size(features: Tensor, images: Tensor) -> Tensor:
+def at_heatmap_size(features: Tensor, images: Tensor, stride: int) -> Tensor:
     """Features at the stride of all heatmaps, 4, whatever stride their network ends with.
 
     Coarser ones are interpolated bilinearly, as their papers do up to the image; of finer ones
     each cell is the mean of those within it.
 
     Args:
-        features: ``(B, C, h, w)``, at a stride of 1, 2 or 4 of the images, or a coarser one.
+        features: ``(B, C, H/stride, W/stride)``, rounded up.
         images: ``(B, 3, H, W)``, H and W multiples of 4.
+        stride: Of the features: a divisor or a multiple of 4.
 
     Returns:
         ``(B, C, H/4, W/4)``.
     """
-    height, width = images.shape[2] // 4, images.shape[3] // 4
-    if features.shape[2:] == (height, width):
-        return features
-    if features.shape[2] >= height:
-        return avg_pool2d(features, features.shape[2] // height)
-    return interpolate(features, (height, width), mode="bilinear", align_corners=False)
+    if stride < 4:
+        return avg_pool2d(features, 4 // stride)
+    return raised(features, stride // 4, (images.shape[2] // 4, images.shape[3] // 4))
+
+
+def raised(features: Tensor, times: int, size: Sequence[int]) -> Tensor:
+    """Features at a finer resolution, interpolated bilinearly.
+
+    Where their last cells reach beyond the image, because a side was rounded up, so does what is
+    interpolated; that is cut off, and so each cell stays at its place.
+
+    Args:
+        features: ``(B, C, h, w)``.
+        times: How many times finer.
+        size: Height and width to end with, at most `times` those of the features.
+
+    Returns:
+        ``(B, C, *size)``.
+    """
+    if times > 1:
+        whole = (features.shape[2] * times, features.shape[3] * times)
+        features = interpolate(features, whole, mode="bilinear", align_corners=False)
+    return features[..., : size[0], : size[1]]
 
 
 def padded_to(images: Tensor, multiple: int) -> Tensor:

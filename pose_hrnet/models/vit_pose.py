@@ -29,8 +29,9 @@ GRID = (16, 12)
 """Rows and columns of patches that position embeddings stand for, those of 256x192; for crops of
 other sizes they are interpolated."""
 DECONV_CHANNELS = 256
-HEADS = 12
-"""Of all published ViTPose-S and -B."""
+HEADS = {384: 12, 768: 12, 1024: 16, 1280: 16}
+"""Width -> heads of attention of the published ViTPose-S, -B, -L and -H, which no weight tells."""
+LETTERS = {384: "S", 768: "B", 1024: "L", 1280: "H"}
 
 
 class SelfAttention(nn.Module):
@@ -104,9 +105,9 @@ class ViTPose(HeatmapNetwork):
     """ViTPose; the defaults are ViTPose-B.
 
     Args:
-        width: Channels of a patch (official: 384 for S, 768 for B).
-        depth: Blocks (official: 12).
-        heads: Of attention, which divide `width` (official: 12).
+        width: Channels of a patch (official: 384 for S, 768 for B, 1024 for L, 1280 for H).
+        depth: Blocks (official: 12 for S and B, 24 for L, 32 for H).
+        heads: Of attention, which divide `width` (official: 12 for S and B, 16 for L and H).
         decoder: ``classic`` or ``simple``.
         num_keypoints: Heatmaps per crop.
 
@@ -121,7 +122,7 @@ class ViTPose(HeatmapNetwork):
         self,
         width: int = 768,
         depth: int = 12,
-        heads: int = HEADS,
+        heads: int = 12,
         decoder: Decoder = "classic",
         num_keypoints: int = 17,
     ) -> None:
@@ -159,7 +160,7 @@ class ViTPose(HeatmapNetwork):
         """``ViTPose-B``; other widths by their number."""
         width = self._architecture["width"]
         simple = "" if self.classic else " simple"
-        return f"ViTPose-{ {384: 'S', 768: 'B'}.get(width, width) }{simple}"
+        return f"ViTPose-{LETTERS.get(width, width)}{simple}"
 
     @classmethod
     def recognises(cls, shapes: Shapes) -> dict[str, Any] | None:
@@ -174,11 +175,17 @@ class ViTPose(HeatmapNetwork):
                 f"this is a ViT of patches {projection} and places {places}; give a ViTPose of "
                 f"patches of {PATCH} pixels in crops of 256x192"
             )
+        if projection[0] not in HEADS:
+            known = ", ".join(f"{width} ({LETTERS[width]})" for width in HEADS)
+            raise ValueError(
+                f"this is a ViT of width {projection[0]}, whose heads of attention its weights do "
+                f"not tell; give a ViTPose of width {known}"
+            )
         return {
             "name": "vitpose",
             "width": projection[0],
             "depth": children_of(shapes, "encoder.layer."),
-            "heads": HEADS,
+            "heads": HEADS[projection[0]],
             "decoder": "classic" if "deconv1.weight" in shapes else "simple",
             "num_keypoints": rows_of(shapes, "final_layer.weight"),
         }

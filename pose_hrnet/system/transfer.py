@@ -35,6 +35,7 @@ _LONGEST_NAME = 120
 """Characters of a file's name."""
 # Also as pathlib shortens it, https:/host.
 _ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):/{1,2}(?=[^/])", re.IGNORECASE)
+_USER = re.compile(r"^([^/?#]*://)[^/?#]*@")
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
@@ -110,10 +111,8 @@ def check_address(url: str, *, encrypted: bool = True) -> None:
 
 
 def shown_url(url: str) -> str:
-    """An address for people: without query and fragment, which may hold what is secret."""
-    parts = urlsplit(url)
-    place = f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}"
-    text = f"{place}{parts.path}"
+    """An address for people: without user, query and fragment, which may hold what is secret."""
+    text = re.split(r"[?#]", _USER.sub(r"\1", url), maxsplit=1)[0]
     return text if text.isprintable() and len(text) <= 300 else shown(text, 300)
 
 

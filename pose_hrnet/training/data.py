@@ -64,7 +64,7 @@ def training_data(config: Config, card: ModelCard, world: World | None = None) -
     seed, decode, batch_size = config.train.seed, config.data.decode, config.train.batch_size
     images = None
     if config.data.training_sets:
-        people, folder = training_persons(config.data.training_sets, card.skeleton)
+        people, folder, _ = training_persons(config.data.training_sets, card.skeleton)
         pictures = ImageFiles(people.images, folder, picture_decoder(decode))
         images = Source(people, pictures, np.empty(0, np.int64))
     if config.data.shards:
@@ -133,15 +133,17 @@ def training_crops(config: Config, card: ModelCard, data: TrainingData) -> CropD
     )
 
 
-def training_persons(sets: Sequence[TrainingSet], skeleton: Skeleton) -> tuple[People, Path]:
+def training_persons(sets: Sequence[TrainingSet], skeleton: Skeleton) -> tuple[People, Path, int]:
     """The persons fit to learn from, of one data set or several, and the folder of their images.
+
+    Last comes how many images were left out, and told, since they lie outside of their folder.
 
     Raises:
         FileNotFoundError: If a file is missing.
         ValueError: If a data set is malformed, has no such person, or the images are not in
             their folder.
     """
-    parts = []
+    parts, left_out = [], 0
     for data in sets:
         people = people_to_learn(
             data.annotations,
@@ -151,8 +153,10 @@ def training_persons(sets: Sequence[TrainingSet], skeleton: Skeleton) -> tuple[P
             mapping=data.mapping,
         )
         check_first_images(data, people)
-        parts.append((_inside(people, data), data.images, data.repeat))
-    return join(parts)
+        people, outside = _inside(people, data)
+        parts.append((people, data.images, data.repeat))
+        left_out += outside
+    return *join(parts), left_out
 
 
 def skeleton_to_learn(data: DataConfig) -> Skeleton:
@@ -170,8 +174,8 @@ def skeleton_to_learn(data: DataConfig) -> Skeleton:
     return find_skeleton(data.skeleton or first.skeleton, first.annotations, first.category)
 
 
-def _inside(people: People, data: AnnotatedImages) -> People:
-    """The persons without those of images outside the folder, of which a warning tells."""
+def _inside(people: People, data: AnnotatedImages) -> tuple[People, int]:
+    """The persons of images in the folder, and how many images are not, which a warning tells."""
     outside: dict[int, ImageError] = {}
     for row, name in enumerate(people.images.file_names):
         try:
@@ -179,13 +183,13 @@ def _inside(people: People, data: AnnotatedImages) -> People:
         except ImageError as error:
             outside[row] = error
     if not outside:
-        return people
+        return people, 0
     first = next(iter(outside))
     log.warning(
         "%s: left out %s, of which %r is the first: %s", data.annotations,
         counted(len(outside), "image"), people.images.ids[first], outside[first],
     )  # fmt: skip
-    return people[~np.isin(people.image_index, list(outside))]
+    return people[~np.isin(people.image_index, list(outside))], len(outside)
 
 
 def check_first_images(data: AnnotatedImages, people: People) -> None:

@@ -23,8 +23,8 @@ from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.system.strict_yaml import read_yaml
 from pose_hrnet.training.origin import ORIGIN, read_origin
 from pose_hrnet.training.report import METRICS, read_metrics
+from pose_hrnet.training.run_folder import CONFIG
 
-CONFIG = "config.yaml"
 DEEPEST = 3
 """Folders below the given one in which runs are looked for."""
 MOST = 1e15

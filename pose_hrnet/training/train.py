@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,19 +12,23 @@ from pathlib import Path
 import yaml
 
 from pose_hrnet.config.recipe import Config
+from pose_hrnet.data.formats.results import RESULTS_FILE
 from pose_hrnet.data.loader import end_workers
+from pose_hrnet.evaluation.evaluate import METRICS_FILE
 from pose_hrnet.system.choices import LoggerName, Resume
 from pose_hrnet.system.distributed import World
 from pose_hrnet.system.files import write_text
-from pose_hrnet.system.folders import check_room, owned
+from pose_hrnet.system.folders import check_room, move_aside, owned
+from pose_hrnet.system.inputs import read_input
 from pose_hrnet.system.interrupts import Interrupts
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.training.assemble import Assembly
 from pose_hrnet.training.loggers import check_loggers, open_loggers
 from pose_hrnet.training.loop import TrainingRun
 from pose_hrnet.training.origin import add_origin
-from pose_hrnet.training.report import Report
+from pose_hrnet.training.report import CURVE, KEPT_PICTURES, METRICS, Report
 from pose_hrnet.training.run_folder import (
+    CONFIG,
     STATES,
     Progressed,
     bytes_to_come,
@@ -35,6 +40,12 @@ from pose_hrnet.training.states import BEST, StateWriter
 from pose_hrnet.training.summary import Tell, log_facts, summarize
 
 log = logging.getLogger(__name__)
+
+_WRITTEN = (
+    BEST, CONFIG, METRICS, CURVE, *(f"{name}.png" for name in KEPT_PICTURES), RESULTS_FILE,
+    METRICS_FILE,
+)  # fmt: skip
+"""By a run, besides its states, and what is moved aside with results anyway."""
 
 
 def train(
@@ -54,7 +65,8 @@ def train(
 
     Args:
         config: Everything that decides the run.
-        output: Folder of the run.
+        output: Folder of the run. What else lies there under the names of a new run's files is
+            moved aside.
         resume: Whether to continue the run that the folder holds.
         device: ``auto``, ``cpu``, ``cuda`` ...
         world: The processes that learn together, each on batches of its own; None: this one.
@@ -93,7 +105,10 @@ def train(
         settings = config.model_dump(mode="json")
         opened = []
         if world.is_main:
-            write_text(output / "config.yaml", yaml.safe_dump(settings))
+            written = yaml.safe_dump(settings)
+            if not is_resumed:
+                _make_way(output, written)
+            write_text(output / CONFIG, written)
             add_origin(output, str(parts.device))
             opened = open_loggers(loggers, output, settings, done.epoch)
         report = Report(
@@ -139,6 +154,14 @@ def other_batch(config: Config, crops_per_step: int) -> str | None:
         f"number was published with {published} crops a step; change train.batch_size or "
         "train.accumulate, or set optimizer.lr_batch to the crops that the rate is meant for"
     )
+
+
+def _make_way(output: Path, settings: str) -> None:
+    """Move aside what a new run would write over, but a configuration that is its own."""
+    for path in (output / name for name in _WRITTEN):
+        own = path.name == CONFIG and path.is_file() and read_input(path) == settings.encode()
+        if os.path.lexists(path) and not own:
+            log.warning("%s is not of this run, and is moved to %s", path, move_aside(path))
 
 
 def _begin(parts: Assembly, output: Path, resume: Resume, progress: Progress) -> Progressed | None:

@@ -68,6 +68,17 @@ def test_shard(files, tmp_path):
     assert len(read_index(ShardStore(str(tmp_path))).people) == 4
 
 
+def test_shard_of_images_outside_of_the_folder(files, tmp_path):
+    content = json.loads((files / "people.json").read_text())
+    content["images"][1]["file_name"] = "../other/000002.png"
+    (tmp_path / "people.json").write_text(json.dumps(content))
+    out = said(
+        files, "data", "shard", "--annotations", tmp_path / "people.json", "--images",
+        files / "images", "--output", tmp_path / "out", "--size", "64x32", "--workers", 1,
+    )  # fmt: skip
+    assert "4 persons in 1 shard" in out
+
+
 def test_report(files, tmp_path):
     persons = json.loads((files / "people.json").read_text())["annotations"]
     keys = ("image_id", "category_id", "keypoints")

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from pose_hrnet.config.files import load_config, parse_config, sections_of
+from pose_hrnet.config.networks import settings_of
 from pose_hrnet.config.recipe import Config
 from pose_hrnet.models.build import NETWORKS, build_network
 
@@ -40,6 +42,20 @@ def test_every_network_has_settings_which_build_it() -> None:
         }
 
 
+def test_an_architecture_as_settings_is_the_network_that_it_came_from() -> None:
+    for name in NETWORKS:
+        network = model_of({"name": name, "pretrained": "weights.pth"})
+        line = settings_of(network.architecture(5)) or ""
+        assert "\n" not in line
+        assert "pretrained" not in line
+        assert model_of(yaml.safe_load(line)) == network.model_copy(update={"pretrained": None})
+
+
+@pytest.mark.parametrize("odd", [{}, {"name": "vit"}, {"name": "hrnet", "width": "w" * 1000}])
+def test_an_architecture_that_no_recipe_has_is_not_told_as_settings(odd: dict[str, Any]) -> None:
+    assert settings_of({**odd, "num_keypoints": 5, "x": 1}) is None
+
+
 def test_a_network_without_a_name_is_an_hrnet() -> None:
     assert model_of({"width": 48}) == model_of({"name": "hrnet", "width": 48})
     assert load_config("demo").model.name == "hrnet"
@@ -70,3 +86,27 @@ def test_runs_saved_with_the_fields_of_all_networks_load() -> None:
     assert model_of({**SAVED_ONCE, "name": "resnet", "depth": 101}).depth == 101
     with pytest.raises(ValueError, match=r"'model\.width' where model\.name is resnet"):
         model_of({**SAVED_ONCE, "name": "resnet", "width": 48})
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "hrnet"])
+def test_another_network_begins_with_its_own_defaults(name: str) -> None:
+    """None of the file's sizes and weights, which are of the file's own network."""
+    found = load_config("coco_w48_256x192", [f"model.name={name}"])
+    assert found.model == model_of({"name": name})
+    assert found.codec == load_config("coco_w48_256x192").codec
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_what_is_set_beside_the_name_counts(at: int) -> None:
+    overrides = ["model.width=8"]
+    overrides.insert(at, "model.name=unet")
+    assert load_config("coco_w48_256x192", overrides).model == model_of(
+        {"name": "unet", "width": 8}
+    )
+
+
+def test_the_files_own_name_changes_nothing() -> None:
+    file = load_config("coco_w48_256x192")
+    assert load_config("coco_w48_256x192", ["model.name=hrnet"]) == file
+    back = ["model.name=unet", "model.name=hrnet"]
+    assert load_config("coco_w48_256x192", back) == file

@@ -35,6 +35,7 @@ def test_matrices_keep_their_shapes(tmp_path):
         (CUT, "it is cut off, or damaged"),
         (b"\x00" * 126 + b"IM" + struct.pack("<II", 14, 0), "unpack_from requires"),
         (b"\x00" * 126 + b"IM" + struct.pack("<II", 7, 0), "it has an element of type 7"),
+        (b" " * 124 + b"\x00\x02IM" + bytes(400), "which is HDF5; save it with -v7"),
     ],
 )
 def test_what_is_no_matrix_is_one_sentence(tmp_path, content, told):

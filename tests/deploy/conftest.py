@@ -18,8 +18,11 @@ def web_server():
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    """A tab of a browser that has a camera."""
-    flags = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    """A tab of a browser that has a camera, and loads pages anew that it goes back to."""
+    flags = (
+        "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+        "--disable-features=BackForwardCache",
+    )  # fmt: skip
     with chromium.opened(tmp_path_factory.mktemp("chromium"), *flags) as tab:
         yield tab
 

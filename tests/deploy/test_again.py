@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,39 @@ def test_a_bound_on_what_is_lost_can_be_given(bulk, store, tmp_path, image, monk
         run_job(job_of(archive), store, sick)
     done = run_job(job_of(archive, max_lost=22), store, sick)
     assert done.counts.errors == 22
+
+
+class Watched:
+    """A `Progress` that notes what it is told."""
+
+    def __init__(self):
+        self.total, self.done = None, 0
+
+    @contextmanager
+    def task(self, name, total, unit):
+        self.total = total
+        yield self
+
+    def advance(self, amount=1, note=""):
+        self.done += amount
+
+
+@pytest.mark.parametrize("is_counted", [True, False])
+def test_progress_counts_each_image_once(bulk, store, tmp_path, image, is_counted):
+    """Also where a table comes twice; of archives it is not known how many there are."""
+    inputs = [tmp_path / f"{number}.png" for number in range(5)]
+    for path in inputs:
+        path.write_bytes(image)
+    if not is_counted:
+        inputs.append(write_archive(tmp_path / "a.tar", {"x.png": image, "y.png": image}))
+
+    def twice(tasks):
+        for table in here(bulk)(tasks):
+            yield from (table, table)
+
+    watched = Watched()
+    run_job(job_of(*inputs), store, twice, progress=watched)
+    assert (watched.total, watched.done) == ((5, 5) if is_counted else (None, 7))
 
 
 def test_pieces_get_smaller_until_each_image_was_alone():

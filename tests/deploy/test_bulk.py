@@ -19,16 +19,18 @@ import pytest
 
 from pose_hrnet import PoseEstimator
 from pose_hrnet.deploy.bulk.columns import Sick
-from pose_hrnet.deploy.bulk.engines import Cluster, Models, _Poser, _read, _Share, ray_engine
+from pose_hrnet.deploy.bulk.engines import Cluster, _Poser, _read, _Share, ray_engine
 from pose_hrnet.deploy.bulk.estimate import estimate
-from pose_hrnet.deploy.bulk.identity import model_sha256
 from pose_hrnet.deploy.bulk.job import SUMMARY, run_job
+from pose_hrnet.deploy.bulk.models import Models
 from pose_hrnet.deploy.bulk.parts import parts_of, tasks_of
 from pose_hrnet.deploy.bulk.plan import BoxFile, Wanted, plan_job, with_detector
 from pose_hrnet.deploy.bulk.store import decoded, opened_store
 from pose_hrnet.deploy.bulk.tables import image_tables, images_of
 from pose_hrnet.inference.files import predict_files
 from pose_hrnet.inference.formats.writer import Outputs
+from pose_hrnet.inference.options import ModelOptions
+from pose_hrnet.models.weights.identity import identity_of
 from pose_hrnet.system.folders import FolderBusy
 from tests.helpers.builders import make_people, write_images
 from tests.helpers.bulk import Deadly, SickOnce, check_same, save_small, write_archive
@@ -41,7 +43,13 @@ IMAGES = 24
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     path = save_small(tmp_path_factory.mktemp("model") / "small.safetensors")
-    return Models(str(path), "small", model_sha256(path), backend="eager", device="cpu")
+    options = ModelOptions(str(path), backend="eager", device="cpu")
+    return Models(options, "small", identity_of(path).sha256)
+
+
+def asking(models, **what):
+    """The models, asked for otherwise."""
+    return replace(models, options=replace(models.options, **what))
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +68,15 @@ def test_a_job_says_what_its_rows_depend_on(models, photos, tmp_path):
     wanted = Wanted([str(photos)], str(tmp_path), images_per_file=10)
     job = plan_job(wanted, models)
     assert [len(part.paths) for part in job.parts] == [10, 10, 5]
-    detecting = replace(models, detector="yolox_s")
+    detecting = asking(models, detector="yolox_s")
     base = plan_job(wanted, detecting).facts()
-    for what in (
-        {"precision": "fp32"}, {"backend": "compile"}, {"files": "ab"}, {"detector_files": "cd"},
-        {"threshold": 0.31}, {"detector": "other"}, {"flip_test": True}, {"sha256": "ef"},
-    ):  # fmt: skip
+    for what in ({"files": "ab"}, {"detector_files": "cd"}, {"sha256": "ef"}):
         assert plan_job(wanted, replace(detecting, **what)).facts() != base, what
+    for what in (
+        {"precision": "fp32"}, {"backend": "compile"}, {"threshold": 0.31},
+        {"detector": "other"}, {"flip_test": True},
+    ):  # fmt: skip
+        assert plan_job(wanted, asking(detecting, **what)).facts() != base, what
     looked = replace(detecting, detector_files="cd")
     assert with_detector(job, looked).facts()["detector_files_sha256"] == "cd"
 
@@ -74,9 +84,9 @@ def test_a_job_says_what_its_rows_depend_on(models, photos, tmp_path):
 def test_another_file_beside_the_weights_is_refused_by_actors(models):
     with pytest.raises(ValueError, match=r"belongs to it, is another file on .*expected 0000"):
         replace(models, files="0" * 64).load()
-    detecting = replace(models, detector=models.checkpoint, detector_files="0" * 64)
+    detecting = asking(models, detector=models.options.checkpoint)
     with pytest.raises(ValueError, match=r"belongs to it, is another file on .*expected 0000"):
-        detecting.load()
+        replace(detecting, detector_files="0" * 64).load()
 
 
 @pytest.fixture
@@ -99,8 +109,9 @@ def test_workers_read_relative_paths_where_the_driver_is(
     (read,) = images_of(table)
     assert (read.image.path, read.image.error) == (f"{photos.name}/000001.png", None)
     monkeypatch.chdir(tmp_path)
-    relative = replace(models, checkpoint=Path(models.checkpoint).name)
-    assert one_poser(relative, str(Path(models.checkpoint).parent)).bulk.model == "small"
+    there = Path(models.options.checkpoint)
+    relative = asking(models, checkpoint=there.name)
+    assert one_poser(relative, str(there.parent)).bulk.model == "small"
 
 
 def test_a_sick_actor_says_why_and_then_ends(models, photos, monkeypatch, one_poser):
@@ -157,7 +168,7 @@ def test_an_estimate_is_of_all_that_there_is(models, photos, tmp_path):
 
 def test_another_file_of_weights_on_a_machine_is_refused(models):
     with pytest.raises(ValueError, match=r"is another file on .*expected abcdef"):
-        Models(models.checkpoint, "small", "abcdef" * 10, device="cpu").load()
+        replace(models, sha256="abcdef" * 10).load()
 
 
 def test_two_jobs_do_not_share_a_folder(tmp_path):
@@ -291,7 +302,7 @@ def test_killed_readers_cost_no_row_but_of_what_kills(models, photos, tmp_path, 
 @pytest.mark.timeout(600)
 def test_a_sick_actor_begins_anew_and_costs_no_row(models, photos, tmp_path, engine_of):
     """As after an error of CUDA that stays: no image is blamed for it."""
-    sick = replace(models, detector=SickOnce(tmp_path / "mark"))
+    sick = asking(models, detector=SickOnce(tmp_path / "mark"))
     job = plan_job(Wanted([str(photos)], str(tmp_path / "out"), images_per_file=5), models)
     with (
         opened_store(str(tmp_path / "out")) as store,
@@ -313,8 +324,8 @@ def test_a_killed_driver_goes_on_and_repeats_and_loses_no_row(models, photos, tm
     output = tmp_path / "out"
     command = [
         sys.executable, "-m", "pose_hrnet", "bulk", str(many), f"--output={output}",
-        f"--checkpoint={models.checkpoint}", "--whole-image", "--backend=eager", "--device=cpu",
-        "--images-per-file=20", "--format=jsonl",
+        f"--checkpoint={models.options.checkpoint}", "--whole-image", "--backend=eager",
+        "--device=cpu", "--images-per-file=20", "--format=jsonl",
     ]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         while process.poll() is None and not list(output.glob("part-*")):

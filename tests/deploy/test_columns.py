@@ -15,10 +15,10 @@ from pose_hrnet.deploy.bulk.columns import (
     Sick,
     rows_by_image,
 )
-from pose_hrnet.deploy.bulk.identity import model_sha256
 from pose_hrnet.deploy.bulk.images import BulkImage
 from pose_hrnet.inference.files import predict_files
 from pose_hrnet.inference.formats.writer import Outputs
+from pose_hrnet.models.weights.identity import identity_of
 from pose_hrnet.system.download import sha256_of
 from tests.helpers.builders import make_people, write_images
 from tests.helpers.bulk import check_same, save_small
@@ -191,8 +191,7 @@ def test_loading_names_the_model_and_its_hash(checkpoint, paths):
     bulk = BulkEstimator.load(checkpoint, detector=two_persons, backend="eager", device="cpu")
     (first, *_) = rows_of(bulk(paths[:1]))
     assert first["model"] == str(checkpoint)
-    assert first["model_sha256"] == sha256_of(checkpoint) == model_sha256(checkpoint)
-    assert len(model_sha256("default")) == 64
+    assert first["model_sha256"] == sha256_of(checkpoint) == identity_of(checkpoint).sha256
 
 
 def test_spark_calls_it_on_pandas_frames(bulk, paths):

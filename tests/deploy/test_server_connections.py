@@ -21,12 +21,15 @@ from tests.helpers.serving import (
     JPEG,
     listening,
     picture,
+    received,
+    request,
     running,
     said,
     serving,
     tiny_estimator,
 )
 
+CLOSE = b"Connection: close\r\n"
 HEAD = b"POST /v1/poses HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
 
 
@@ -49,12 +52,6 @@ def hasty(server):
         yield port
 
 
-def whole(data, *more):
-    """A request for poses, whose connection then ends."""
-    length = b"Content-Length: %d\r\n" % len(data)
-    return HEAD + length + b"".join(more) + b"Connection: close\r\n\r\n" + data
-
-
 def status_of(answer):
     found = re.match(rb"HTTP/1.1 (\d+)", answer)
     return found and int(found[1])
@@ -74,7 +71,7 @@ def status_of(answer):
 @pytest.mark.parametrize("leaves", [True, False])
 def test_half_a_request_is_let_go(hasty, port, data, leaves):
     said(hasty, data, leaves=leaves or b"\r\n\r\n" in data)  # a body may take longer than a head
-    assert status_of(said(port, whole(picture()))) == 200
+    assert status_of(said(port, request(picture()))) == 200
 
 
 @pytest.mark.parametrize(
@@ -83,17 +80,17 @@ def test_half_a_request_is_let_go(hasty, port, data, leaves):
         (b"\x16\x03\x01\x02\x00\x01", (400,)),
         (HEAD + b"Content-Length: -1\r\n\r\n", (400,)),
         (HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef", (400,)),
-        (HEAD + b"Content-Length: 99999999999999999999\r\n\r\n", (400, 413)),
+        (HEAD + CLOSE + b"Content-Length: 99999999999999999999\r\n\r\n", (400, 413)),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", (400, None)),
         (HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\nzz\r\n", (400, None)),
-        (HEAD + b"X: " + b"y" * 100_000 + b"\r\n\r\n", (400, 431)),
+        (HEAD + CLOSE + b"X: " + b"y" * 100_000 + b"\r\n\r\n", (400, 431)),
         (b"POST /v1/poses HTTP/1.1\r\n\r\n", (400,)),
-        (b"GET http://example.com/ HTTP/1.1\r\nHost: localhost\r\n\r\n", (404,)),
+        (b"GET http://example.com/ HTTP/1.1\r\nHost: localhost\r\n" + CLOSE + b"\r\n", (404,)),
     ],
 )
 def test_what_is_no_request_is_refused(port, data, statuses):
     assert status_of(said(port, data)) in statuses
-    assert status_of(said(port, whole(picture()))) == 200
+    assert status_of(said(port, request(picture()))) == 200
 
 
 def test_a_length_that_lies(port):
@@ -102,7 +99,7 @@ def test_a_length_that_lies(port):
     assert status_of(said(port, short)) in (415, 422)
     long = HEAD + b"Content-Length: 9999999\r\n\r\n" + data
     assert said(port, long, leaves=True) == b""
-    assert status_of(said(port, whole(data))) == 200
+    assert status_of(said(port, request(data))) == 200
 
 
 def test_a_client_sees_why_his_large_body_is_refused(port):
@@ -124,7 +121,7 @@ def test_one_connection_takes_several_requests(port):
         for _ in range(3):
             assert client.post("/v1/poses", content=picture(), headers=JPEG).status_code == 200
             assert client.post("/v1/poses", content=b"none", headers=JPEG).status_code == 415
-    both = whole(picture()).replace(b"Connection: close\r\n", b"") + whole(picture())
+    both = request(picture(), connection="") + request(picture())
     assert said(port, both).count(b"HTTP/1.1 200") == 2
 
 
@@ -222,20 +219,20 @@ def test_what_is_not_answered_at_the_end_is_counted(
     signals, seconds, unanswered, monkeypatch, caplog
 ):
     monkeypatch.setattr(connection, "DRAIN_SECONDS", seconds)
-    request = whole(picture())
+    data = request(picture())
     with (
         serving(tiny_estimator()) as server,
         running(server) as (serves, port),
         connection.socket.create_connection(("127.0.0.1", port), timeout=60) as client,
     ):
-        client.sendall(request[:-100])
+        client.sendall(data[:-100])
         while not server.admission.body_bytes:
             time.sleep(0.001)
         for _ in range(signals):
             serves.handle_exit(signal.SIGTERM, None)
         if not unanswered:
-            client.sendall(request[-100:])
-        answer = b"".join(iter(lambda: client.recv(65536), b""))
+            client.sendall(data[-100:])
+        answer = received(client)
     assert status_of(answer) == (None if unanswered else 200)
     assert serves.unanswered == unanswered
     assert [record for record in caplog.records if record.exc_info] == []
@@ -286,15 +283,15 @@ def test_the_command_serves_and_drains(tmp_path):
         assert model["limits"]["max_images"] == model["limits"]["max_queue"] == 8
         port = int(address.rpartition(":")[2])
         # A body that is under way when the signal comes is answered all the same.
-        request = whole(data)
+        whole = request(data)
         with connection.socket.create_connection(("127.0.0.1", port), timeout=60) as client:
-            client.sendall(request[:-1000])
+            client.sendall(whole[:-1000])
             while b"pose_body_bytes 0.0" in httpx2.get(f"{address}/metrics").content:
                 time.sleep(0.01)
             process.send_signal(signal.SIGTERM)
             until_it_listens_no_more(port)
-            client.sendall(request[-1000:])
-            answer = b"".join(iter(lambda: client.recv(65536), b""))
+            client.sendall(whole[-1000:])
+            answer = received(client)
         assert status_of(answer) == 200
         out, err = process.communicate(timeout=60)
         assert process.returncode == 0, err
@@ -308,7 +305,7 @@ def test_the_command_says_what_a_second_signal_left_unanswered():
     with command() as (process, address):
         port = int(address.rpartition(":")[2])
         with connection.socket.create_connection(("127.0.0.1", port), timeout=60) as client:
-            client.sendall(whole(picture())[:-100])
+            client.sendall(request(picture())[:-100])
             while b"pose_body_bytes 0.0" in httpx2.get(f"{address}/metrics").content:
                 time.sleep(0.01)
             process.send_signal(signal.SIGTERM)

@@ -13,8 +13,7 @@ import pytest
 from pose_hrnet.deploy.server import decoding
 from pose_hrnet.deploy.server.decoding import Decoders
 from pose_hrnet.deploy.server.limits import Budget, Refused
-
-PATIENT = 60  # seconds: longer than any machine takes
+from tests.helpers.serving import PATIENT
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from pose_hrnet.deploy.bulk.store import PROBE, Folder, ObjectStore, check_store
@@ -34,16 +36,32 @@ def test_files_and_their_bytes(tmp_path):
     assert Folder(tmp_path / "none").sizes() == ObjectStore("memory://none/there").sizes() == {}
 
 
-def test_a_store_that_cannot_create_gets_its_file_all_the_same(monkeypatch):
+@pytest.mark.parametrize(
+    "error", [TypeError("mode"), OSError(errno.ENOSYS, "If-None-Match is not implemented")]
+)
+def test_a_store_that_cannot_create_gets_its_file_all_the_same(monkeypatch, error):
     fsspec = pytest.importorskip("fsspec")
     kind = type(fsspec.filesystem("memory"))
     usual = kind.pipe_file
 
-    def without_modes(self, path, value):
+    def without_modes(self, path, value, **modes):
+        if modes:
+            raise error
         usual(self, path, value)
 
     monkeypatch.setattr(kind, "pipe_file", without_modes)
-    store = ObjectStore("memory://bucket/plain")
+    store = ObjectStore(f"memory://bucket/plain/{type(error).__name__}")
     store.create("a", b"1")
     store.create("a", b"22")
     assert store.read("a") == b"1"
+
+
+def test_a_store_that_does_not_take_the_file_says_so(monkeypatch):
+    fsspec = pytest.importorskip("fsspec")
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "pipe_file", full)
+    with pytest.raises(OSError, match=r"memory://bucket/full cannot be written .*no space left"):
+        ObjectStore("memory://bucket/full").create("a", b"1")

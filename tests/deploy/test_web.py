@@ -16,7 +16,18 @@ from pose_hrnet.inference.written import COLUMNS
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.visualize.poses import LEFT, PERSONS, RIGHT, side_colors
 from tests.helpers import page_server
-from tests.helpers.pose_page import ALL_DONE, GREY, add, near, saved, seen_at, settle, slide, text
+from tests.helpers.pose_page import (
+    ALL_DONE,
+    GREY,
+    READY,
+    add,
+    near,
+    saved,
+    seen_at,
+    settle,
+    slide,
+    text,
+)
 
 LEFT_SHOULDER, RIGHT_HIP = map(COCO17.keypoint_names.index, ("left_shoulder", "right_hip"))
 HOSTILE = "=1+1,<img src=x onerror=\"document.title='taken'\">.jpg"
@@ -97,6 +108,16 @@ def test_sliders_act_at_once_and_ask_nothing(tab, photograph, estimator):
     slide(tab, "#person-score", 1)
     assert text(tab, "#nobody") == "All are below the threshold."
     assert len(tab.requested) == asked
+
+
+def test_controls_that_the_browser_brings_back_act(tab, web_server, photograph):
+    slide(tab, "#person-score", 0.6)
+    tab.go(web_server[1] + "healthz")
+    tab.back()
+    tab.wait(f"{READY} && document.getElementById('person-score').value === '0.6'")
+    add(tab, photograph)
+    tab.wait("document.getElementById('count').textContent === '1 of 2'")
+    assert text(tab, "output[for=person-score]") == "0.60"
 
 
 def test_the_photograph_is_dimmed_and_boxes_are_drawn(tab, photograph, estimator):

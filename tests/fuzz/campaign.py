@@ -29,7 +29,7 @@ Mutator = Callable[[random.Random, bytes], bytes]
 KINDS: dict[str, tuple[int, tuple[str, ...], Mutator]] = {
     "annotations": (5, ("people.json", "dots.json"), mutate_json),
     "mpii": (1, ("mpii.json", "gt_valid.mat"), mutate_bytes),
-    "crowdpose": (1, ("crowdpose.json",), mutate_json),
+    "crowdpose": (1, ("crowdpose.json", "crowdpose_results.json"), mutate_json),
     "detections": (4, ("boxes.json",), mutate_json),
     "results": (4, ("results.json",), mutate_json),
     "images": (4, ("pictures/*",), mutate_bytes),
@@ -135,8 +135,8 @@ def _mutated(rng: random.Random, kind: str, folder: Path) -> list[str]:
             "videos/clip.mp4",
         ]
         # Without its --dry-run, bulk would begin a cluster.
-        others_alone = [each for each in every if each[0] != "bulk"]
-        return mutate_arguments(rng, rng.choice(others_alone), files)
+        without_bulk = [each for each in every if each[0] != "bulk"]
+        return mutate_arguments(rng, rng.choice(without_bulk), files)
     _, patterns, mutate = KINDS[kind]
     names = sorted(p.relative_to(folder).as_posix() for q in patterns for p in folder.glob(q))
     name = rng.choice(names)

@@ -34,7 +34,7 @@ def commands(kind: str, name: str) -> list[list[str]]:
             compare, [*compare, "--cluster=id"], [*compare, "--cluster=area"],
         ]  # fmt: skip
     if kind in ("mpii", "crowdpose"):
-        return _scored_otherwise(kind)
+        return _scored_otherwise(kind, name)
     if kind == "recordings":
         if name.startswith("videos"):
             video = ["predict", name, *ours[2:]]
@@ -107,14 +107,22 @@ def commands(kind: str, name: str) -> list[list[str]]:
             ["data", "preview", "recipe.yaml", "--output=out.png"]]  # fmt: skip
 
 
-def _scored_otherwise(kind: str) -> list[list[str]]:
+def _scored_otherwise(kind: str, name: str) -> list[list[str]]:
     """Of annotations that are scored by another metric than COCO's."""
     annotations = f"--annotations={kind}.json"
-    found = [["data", "validate", annotations, "--workers=1"],
+    evaluate = ["evaluate", f"--checkpoint={kind}.safetensors", annotations, "--images=images",
+                "--output=out", "--workers=0"]  # fmt: skip
+    if name == "gt_valid.mat":
+        return [[*evaluate, "--head-sizes=gt_valid.mat"]]
+    found = [evaluate,
+             ["data", "validate", annotations, "--workers=1"],
              ["data", "validate", annotations, "--images=images", "--workers=1"],
              ["data", "shard", annotations, "--images=images", "--output=out", "--size=64x32",
               "--workers=1"]]  # fmt: skip
-    return found
+    if kind == "mpii":
+        return found
+    return [*found, ["score", "crowdpose_results.json", annotations],
+            ["report", "crowdpose_results.json", annotations, "--output=out.html"]]  # fmt: skip
 
 
 def others() -> list[list[str]]:

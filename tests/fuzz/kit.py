@@ -135,7 +135,7 @@ def _write_export(folder: Path) -> None:
 def _write_shards(folder: Path, annotations: Path) -> None:
     sets = (TrainingSet(annotations=annotations, images=folder / "images"),)
     skeleton = find_skeleton(None, annotations, None)
-    people, images = training_persons(sets, skeleton)
+    people, images, _ = training_persons(sets, skeleton)
     stored = StoredCrops((32, 64), AugmentConfig(), skeleton, persons_per_shard=4)
     write_shards(people, images, folder / "shards", stored, workers=1)
 

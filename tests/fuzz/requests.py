@@ -10,13 +10,12 @@ import socket
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import PIL.Image
 
 from tests.fuzz.mutators import mutate_bytes, mutate_json, mutate_text, strange
 from tests.helpers.png import chunk, png
-from tests.helpers.serving import picture
+from tests.helpers.serving import picture, received, request
 
 _FORM = "multipart/form-data; boundary=edge"
 PIECE_SECONDS = 0.005
@@ -50,8 +49,8 @@ class Attack:
                         break
                 if self.leaves:
                     return b""
-                return b"".join(iter(lambda: connection.recv(65536), b""))
-            except (ConnectionError, BrokenPipeError):
+                return received(connection)
+            except ConnectionError:
                 return b""
 
 
@@ -65,19 +64,6 @@ def attack(seed: int) -> Attack:
     rng = random.Random(seed)
     kind = rng.choice(sorted(_KINDS))
     return _KINDS[kind](rng, kind)
-
-
-def request(body: bytes, *, target: str = "/v1/poses", **headers: str) -> bytes:
-    """Whole and honest but for what is given; None leaves a header out."""
-    said: dict[str, Any] = {
-        "host": "localhost",
-        "content_type": "image/jpeg",
-        "content_length": str(len(body)),
-        "connection": "close",
-        **headers,
-    }
-    lines = [f"{name.replace('_', '-')}: {value}" for name, value in said.items() if value]
-    return "\r\n".join([f"POST {target} HTTP/1.1", *lines, "", ""]).encode() + body
 
 
 def form(parts: list[tuple[str, str | None, bytes]], boundary: str = "edge") -> bytes:
@@ -238,4 +224,4 @@ _KINDS: dict[str, Callable[[random.Random, str], Attack]] = {
     "unread": _unread,
 }
 
-__all__ = ["Attack", "attack", "form", "request"]
+__all__ = ["Attack", "attack", "form"]

@@ -1,4 +1,4 @@
-"""Good runs, states of a training, recordings and persons to calibrate with, tiny."""
+"""Good runs, states, recordings, persons to calibrate with, MPII's and CrowdPose's files; tiny."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ import yaml
 from scipy.io import savemat
 
 from pose_hrnet.inference.video.container import has_pyav
-from pose_hrnet.keypoints.skeleton import CROWDPOSE14
+from pose_hrnet.keypoints.skeleton import CROWDPOSE14, MPII16, Skeleton
+from pose_hrnet.models.weights.load import save_model
 from tests.fuzz.children import end_of
 from tests.helpers import mpii_files
+from tests.helpers.networks import card_of, tiny
 from tests.helpers.videos import write_video
 
 DOTS = 14
@@ -86,17 +88,27 @@ def _write_mpii(folder: Path) -> None:
     mpii_files.write(folder / "mpii.json", *(mpii_files.row(f"00000{n}.png") for n in (1, 2, 3)))
     joints = np.tile(mpii_files.JOINTS, (3, 1, 1))
     mpii_files.write_mat(folder / "gt_valid.mat", joints, np.zeros((3, 16)), [50.0, 60.0, 70.0])
+    _write_model(folder / "mpii.safetensors", MPII16)
 
 
 def _write_crowdpose(folder: Path) -> None:
-    """CrowdPose's form of the same persons, of its 14 keypoints."""
+    """CrowdPose's form of the same persons, of its 14 keypoints, and results on them."""
     content = json.loads((folder / "people.json").read_bytes())
+    results = json.loads((folder / "results.json").read_bytes())
     for image in content["images"]:
         image["crowdIndex"] = 0.5
-    for person in content["annotations"]:
+    for person in (*content["annotations"], *results):
         person["keypoints"] = person["keypoints"][: 3 * 14]
+    for person in content["annotations"]:
         person["num_keypoints"] = 14
     content["categories"] = [
         {"id": 1, "name": "person", "keypoints": list(CROWDPOSE14.keypoint_names), "skeleton": []}
     ]
     (folder / "crowdpose.json").write_text(json.dumps(content))
+    (folder / "crowdpose_results.json").write_text(json.dumps(results))
+    _write_model(folder / "crowdpose.safetensors", CROWDPOSE14)
+
+
+def _write_model(path: Path, skeleton: Skeleton) -> None:
+    network = tiny(num_keypoints=skeleton.num_keypoints)
+    save_model(path, network.state_dict(), card_of(network, skeleton=skeleton))

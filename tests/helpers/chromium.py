@@ -136,8 +136,15 @@ class Tab:
 
     def go(self, address):
         """Open an address, and wait for its page."""
+        self._open("Page.navigate", {"url": address})
+
+    def back(self):
+        """Go back to the page before, and wait for it."""
+        self._open("Runtime.evaluate", {"expression": "history.back()"})
+
+    def _open(self, method, params):
         before = self._pages
-        self._call("Page.navigate", {"url": address})
+        self._call(method, params)
         while self._pages == before:
             self._next()
 

@@ -1,4 +1,4 @@
-"""Servers of poses for tests: small and random models, in this process."""
+"""Servers of poses for tests: small and random models, in this process; and what asks them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from tests.helpers.networks import card_of, tiny
 from tests.helpers.pose_models import pose_model
 
 JPEG = {"content-type": "image/jpeg"}
+PATIENT = 60
+"""Seconds: longer than any machine takes."""
 
 
 def tiny_estimator(**options) -> PoseEstimator:
@@ -78,6 +80,39 @@ def picture(size=(64, 48), kind="JPEG", seed=0, **options) -> bytes:
     return stream.getvalue()
 
 
+def post(client, data, **query):
+    """The answer about one image."""
+    return client.post("/v1/poses", content=data, headers=JPEG, params=query)
+
+
+def error_of(answer, status) -> str:
+    """The sentence of an answer that has this status, and is no more than a sentence."""
+    assert answer.status_code == status, answer.text
+    (sentence,) = answer.json().values()
+    assert "\n" not in sentence
+    assert "Traceback" not in sentence
+    return sentence
+
+
+def request(body: bytes, *, target: str = "/v1/poses", **headers: str) -> bytes:
+    """A request for poses, whose connection then ends; whole and honest but for what is given.
+
+    Args:
+        body: An image.
+        target: Path and query.
+        headers: In place of the honest ones; empty: left out.
+    """
+    told = {
+        "host": "localhost",
+        "content_type": "image/jpeg",
+        "content_length": str(len(body)),
+        "connection": "close",
+        **headers,
+    }
+    lines = [f"{name.replace('_', '-')}: {value}" for name, value in told.items() if value]
+    return "\r\n".join([f"POST {target} HTTP/1.1", *lines, "", ""]).encode() + body
+
+
 def said(port: int, data: bytes, *, leaves: bool = False) -> bytes:
     """All that a server answers to bytes.
 
@@ -91,6 +126,36 @@ def said(port: int, data: bytes, *, leaves: bool = False) -> bytes:
             connection.sendall(data)
             if leaves:
                 connection.shutdown(socket.SHUT_WR)
-            return b"".join(iter(lambda: connection.recv(65536), b""))
-        except (ConnectionError, BrokenPipeError):
+            return received(connection)
+        except ConnectionError:
             return b""
+
+
+def received(connection: socket.socket) -> bytes:
+    """All that comes until the server ends the connection."""
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+class Gate:
+    """Something that runs batches, and waits before each until it is let.
+
+    Attributes:
+        batches: What it was given.
+    """
+
+    def __init__(self, run=lambda batch: batch):
+        self.run, self.batches = run, []
+        self.entered, self.open = threading.Semaphore(0), threading.Semaphore(0)
+
+    def __call__(self, batch):
+        self.batches.append(list(batch))
+        self.entered.release()
+        assert self.open.acquire(timeout=PATIENT)
+        return self.run(batch)
+
+    def let(self, count=1):
+        for _ in range(count):
+            self.open.release()
+
+    def wait_for_batch(self):
+        assert self.entered.acquire(timeout=PATIENT)

@@ -23,8 +23,13 @@ def seen(left):
     return Track.begun(poses_at([standing(left)]), 0, 0.0)
 
 
+def compared(tracks, poses):
+    """By all keypoints, a frame later."""
+    return similarities(tracks, poses, 0.04, np.ones(poses.keypoint_scores.shape, bool))
+
+
 def test_boxes_and_keypoints_are_compared_where_they_are_expected():
-    iou, oks = similarities([seen(100), seen(400)], poses_at([standing(100), standing(130)]), 0.04)
+    iou, oks = compared([seen(100), seen(400)], poses_at([standing(100), standing(130)]))
     np.testing.assert_allclose(iou, [[1, 1 / 3], [0, 0]])
     assert oks[0, 0] == 1
     assert oks[0, 1] < 0.5
@@ -35,22 +40,22 @@ def test_keypoints_that_the_track_has_not_seen_do_not_count():
     track = seen(100)
     poses = poses_at([standing(100)])
     poses.keypoints_image[0, 9] += 500
-    assert similarities([track], poses, 0.04)[1] < 1
+    assert compared([track], poses)[1] < 1
     track.keypoint_scores = track.keypoint_scores.copy()
     track.keypoint_scores[9] = 0.1
-    assert similarities([track], poses, 0.04)[1] == 1
+    assert compared([track], poses)[1] == 1
 
 
 def test_too_few_keypoints_tell_nobody_apart():
     track = seen(100)
     track.keypoint_scores = np.where(np.arange(17) < 2, 0.9, 0.1).astype(np.float32)
-    iou, oks = similarities([track], poses_at([standing(100), standing(130)]), 0.04)
+    iou, oks = compared([track], poses_at([standing(100), standing(130)]))
     np.testing.assert_array_equal(iou, oks)
 
 
 def test_a_skeleton_that_is_not_known_is_compared_too():
     poses = replace(poses_at([standing(100)]), skeleton=None)
-    assert similarities([seen(100)], poses, 0.04)[1] == 1
+    assert compared([seen(100)], poses)[1] == 1
 
 
 def test_who_was_hidden_is_looked_for_farther_the_longer():
@@ -88,6 +93,13 @@ def test_keypoints_at_the_place_of_a_better_pose_are_not_its_own():
     assert not_repeated(poses_at([])).shape == (0, 17)
 
 
+def test_places_are_as_large_as_persons_and_not_as_their_padded_crops():
+    """A crop of 3 to 4 around somebody who stands, padded by a quarter, is 3 times as large."""
+    poses = poses_at([standing(100, 0.9), standing(130, 0.5)])
+    for areas in (poses.areas, 3 * poses.areas):
+        assert not_repeated(replace(poses, areas=areas)).all()
+
+
 def test_keypoints_that_another_track_expects_are_not_its_own():
     """Also where that one has no pose, and whatever the scores say."""
     front, behind = seen_twice()
@@ -101,5 +113,5 @@ def test_keypoints_that_another_track_expects_are_not_its_own():
 def test_keypoints_that_are_not_its_own_do_not_count():
     poses = poses_at(seen_twice()[1:])
     own = np.arange(17)[None] % 2 == 0
-    assert similarities([seen(130)], poses, 0.04)[1] < 0.8
+    assert compared([seen(130)], poses)[1] < 0.8
     assert similarities([seen(130)], poses, 0.04, own)[1] == 1

@@ -23,6 +23,17 @@ def walk(tracker, frames, dt=0.04):
     return ids
 
 
+def half_hidden(tracker):
+    """Two who stand, until the model sees who is in front in both boxes; the two, as they are."""
+    front, behind = standing(100), standing(130, 0.8)
+    again = replace(behind, keypoints=front.keypoints, score=0.5)
+    for number in range(12):
+        second = behind if number < 3 else again
+        tracked = tracker.update(poses_at([front, second]), number * 0.04)
+        assert tracked.track_ids.tolist() == ([1, 2] if number else [-1, -1])
+    return front, behind
+
+
 def test_an_id_comes_with_the_second_hit_and_begins_at_1():
     assert walk(Tracker(), [[10, 300], [12, 298], [14, 296]]) == [[-1, -1], [1, 2], [1, 2]]
 
@@ -83,14 +94,8 @@ def test_keypoints_tell_persons_apart_whose_boxes_are_the_same():
 
 def test_who_is_behind_keeps_own_keypoints_where_the_model_sees_who_is_in_front():
     """In both boxes: else the two would be the same to whatever comes next."""
-    front, behind = standing(100), standing(130, 0.8)
     tracker = Tracker()
-    for number in range(3):
-        tracker.update(poses_at([front, behind]), number * 0.04)
-    again = replace(behind, keypoints=front.keypoints, score=0.5)
-    for number in range(3, 12):
-        tracked = tracker.update(poses_at([front, again]), number * 0.04)
-        assert tracked.track_ids.tolist() == [1, 2]
+    front, behind = half_hidden(tracker)
     first, second = sorted(tracker.tracks, key=lambda track: track.id)
     np.testing.assert_allclose(first.keypoints_image, front.keypoints, atol=1)
     np.testing.assert_allclose(second.keypoints_image, behind.keypoints, atol=3)
@@ -100,13 +105,8 @@ def test_who_is_behind_keeps_own_keypoints_where_the_model_sees_who_is_in_front(
 
 def test_keypoints_that_come_back_are_no_motion():
     """What was expected of them meanwhile was off: they did not go from there in one frame."""
-    front, behind = standing(100), standing(130, 0.8)
     tracker = Tracker()
-    for number in range(3):
-        tracker.update(poses_at([front, behind]), number * 0.04)
-    again = replace(behind, keypoints=front.keypoints, score=0.5)
-    for number in range(3, 12):
-        tracker.update(poses_at([front, again]), number * 0.04)
+    front, behind = half_hidden(tracker)
     back = replace(behind, keypoints=behind.keypoints + np.float32((15, 0)))
     tracker.update(poses_at([front, back]), 12 * 0.04)
     (track,) = (each for each in tracker.tracks if each.id == 2)

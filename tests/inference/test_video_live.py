@@ -59,13 +59,18 @@ class Script:
     def release(self):
         self.released.set()
 
-    def give(self, *numbers, stamp=0.0):
-        """Hand over frames, and wait until they are taken in; None: it stalls."""
+    def send(self, number, stamp):
+        """Hand over a frame, whoever waits for it; None: it stalls."""
+        image = None if number is None else picture(number)[..., ::-1].copy()
         with self.change:
-            for number in numbers:
-                image = None if number is None else picture(number)[..., ::-1].copy()
-                self.frames.append((image, stamp))
-                self.change.notify_all()
+            self.frames.append((image, stamp))
+            self.change.notify_all()
+
+    def give(self, *numbers, stamp=0.0):
+        """Hand over frames, and wait until they are taken in."""
+        for number in numbers:
+            with self.change:
+                self.send(number, stamp)
                 self.change.wait_for(lambda: not self.frames)
                 if number is not None:  # it asks for the next one: this one is there
                     self.change.wait_for(lambda: self.waits)
@@ -216,9 +221,7 @@ def test_what_fails_in_a_driver_is_told_as_it_is_and_the_camera_let_go(clock):
     source = live(clock, camera)
     camera.get = lambda what: 1 / 0
     frames = iter(source)
-    with camera.change:
-        camera.frames.append((picture(0), 0.0))
-        camera.change.notify_all()
+    camera.send(0, 0.0)
     with pytest.raises(ZeroDivisionError):
         next(frames)
     assert camera.released.is_set()
@@ -247,10 +250,7 @@ def test_what_waits_in_a_socket_is_let_go(clock):
     slow.give(0, stamp=1.0)
     for number in range(1, 40):
         clock.now += 0.2
-        image = picture(number % 15)[..., ::-1].copy()
-        with slow.change:
-            slow.frames.append((image, 1.0 + 0.1 * number))
-            slow.change.notify_all()
+        slow.send(number % 15, 1.0 + 0.1 * number)
     fresh.give(7)
     assert number_of(next(frames).image) == 7
     assert source.reconnects == 1
@@ -271,9 +271,8 @@ def test_pictures_over_http_have_no_clock_to_fall_behind(clock, address, codec, 
     while number < 150 and not slow.released.is_set():
         number += 1
         clock.now += 0.1
+        slow.send(0, 0.04 * number)
         with slow.change:
-            slow.frames.append((picture(0)[..., ::-1].copy(), 0.04 * number))
-            slow.change.notify_all()
             slow.change.wait_for(lambda: slow.waits and not slow.frames, 0.2)
     (fresh if reconnects else slow).give(7)
     assert number_of(next(iter(source)).image) == 7
@@ -289,11 +288,33 @@ def test_pictures_over_http_that_wait_in_a_socket_are_let_go(clock):
     slow.give(0, stamp=0.04)
     clock.now += 5
     with slow.change:
-        slow.frames += [(picture(0)[..., ::-1].copy(), 0.04 * n) for n in range(2, 50)]
-        slow.change.notify_all()
+        for number in range(2, 50):
+            slow.send(0, 0.04 * number)
     fresh.give(7)
     assert number_of(next(iter(source)).image) == 7
     assert source.reconnects == 1
+    source.close()
+
+
+def test_pictures_over_http_that_waited_in_a_socket_are_left_out(clock):
+    camera = Script(clock)
+    camera.codec = "MJPG"
+    source = live(clock, camera, address="http://cam/mjpg", max_latency=0.5)
+    for number in range(5):
+        clock.now += 0.1
+        camera.give(number)
+    frames = iter(source)
+    assert number_of(next(frames).image) == 4
+    clock.now += 2  # without a processor
+    camera.give(5, 6)
+
+    def go_on():
+        clock.now += 0.1
+        camera.give(7)
+
+    threading.Timer(0.05, go_on).start()
+    assert number_of(next(frames).image) == 7
+    assert source.state() == "2 dropped, 0 ms old"
     source.close()
 
 

@@ -10,7 +10,14 @@ import pytest
 from pycocotools.cocoeval import COCOeval
 
 from pose_hrnet.evaluation.metrics.coco_ap import score_results
-from pose_hrnet.keypoints.oks import oks_matrix, oks_nms, rescore, soft_oks_nms, times
+from pose_hrnet.keypoints.oks import (
+    keypoint_similarities,
+    oks_matrix,
+    oks_nms,
+    rescore,
+    soft_oks_nms,
+    times,
+)
 from pose_hrnet.keypoints.records import Poses, object_array
 from pose_hrnet.keypoints.skeleton import COCO17
 
@@ -138,6 +145,14 @@ def test_oks_counts_only_the_visible_keypoints():
     visible[0, :6] = 2
     oks = oks_matrix(pose, [100.0, 100.0], moved, None, SIGMAS, visible=visible)
     np.testing.assert_allclose(oks, [[5 / 6, 5 / 6], [0, 0]])
+
+
+def test_oks_is_the_mean_of_what_each_keypoint_has():
+    poses = draw_poses(3)
+    both = poses.keypoints_image, poses.areas
+    each = keypoint_similarities(*both, *both, SIGMAS)
+    assert each.shape == (len(poses), len(poses), 17)
+    np.testing.assert_allclose(each.mean(axis=-1), oks_matrix(*both, *both, SIGMAS))
 
 
 def test_oks_takes_batch_axes():

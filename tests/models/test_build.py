@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import TypeAdapter
 
+from pose_hrnet.config.networks import ModelConfig, NetworkConfig
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
-from pose_hrnet.models.build import build_network
+from pose_hrnet.models.build import NETWORKS, build_network
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.hrnet import HRNet
 from pose_hrnet.models.weights.load import load_network, save_model
@@ -23,6 +25,15 @@ def test_an_architecture_without_a_name_is_an_hrnet() -> None:
     assert network.architecture["name"] == "hrnet"
     assert network.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])
     assert network.std.flatten().tolist() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_a_networks_defaults_are_those_of_its_settings(name: str) -> None:
+    """Whoever names a network alone means the same one in code and in a configuration."""
+    settings: NetworkConfig = TypeAdapter(ModelConfig).validate_python({"name": name})
+    with torch.device("meta"):
+        asked, named = build_network(settings.architecture(17)), build_network({"name": name})
+    assert named.architecture == asked.architecture
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,9 @@ def test_another_depth_is_refused_and_changes_nothing(
     torch.save(getattr(resnet, f"resnet{file}")(weights=None).state_dict(), tmp_path / "r.pth")
     network = SimpleBaseline(model)
     before = {n: v.clone() for n, v in network.state_dict().items()}
-    with pytest.raises(ValueError, match=rf"ResNet, depth {file}\).*\(depth {model}\).*give weig"):
+    with pytest.raises(
+        ValueError, match=rf"ResNet, depth {file}\).*\(resnet, depth {model}\).*give weig"
+    ):
         initialise(network, tmp_path / "r.pth")
     assert all(torch.equal(v, before[n]) for n, v in network.state_dict().items())
 

@@ -15,6 +15,7 @@ from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.build import build_network
 from pose_hrnet.models.vit_pose import Block, PatchEmbeddings, ViTPose
+from pose_hrnet.models.weights.layouts import identify
 from pose_hrnet.models.weights.load import initialise, load_network
 
 
@@ -78,7 +79,7 @@ def as_on_the_hub(model: ViTPose, experts: int = 0) -> dict[str, Tensor]:
     state = {n.replace("final_layer.", "conv."): v for n, v in model.state_dict().items()}
     state = {f"{'head' if n.startswith(head) else 'backbone'}.{n}": v for n, v in state.items()}
     for name in [name for name in state if ".mlp.fc2." in name and experts]:
-        shared, kept = state[name].split([18, 6])
+        shared, kept = state[name].split([288, 96])
         state[name] = shared.clone()
         block, _, kind = name.partition("mlp.fc2")
         for number in range(experts):
@@ -91,7 +92,7 @@ def as_on_the_hub(model: ViTPose, experts: int = 0) -> dict[str, Tensor]:
 @pytest.mark.parametrize("experts", [0, 3])
 def test_files_of_the_hub_load_as_they_are(tmp_path: Path, decoder: Any, experts: int) -> None:
     torch.manual_seed(0)
-    model = ViTPose(24, 2, 12, decoder).eval()
+    model = ViTPose(384, 1, 12, decoder).eval()
     path = tmp_path / "model.safetensors"
     save_file(as_on_the_hub(model, experts), path, {"format": "pt"})
     loaded = load_network(path)
@@ -102,11 +103,40 @@ def test_files_of_the_hub_load_as_they_are(tmp_path: Path, decoder: Any, experts
     images = torch.randint(0, 256, (1, 3, 256, 192), dtype=torch.uint8)
     with torch.inference_mode():
         assert torch.equal(loaded.network(images), model(images))
-    other = ViTPose(24, 2, 12, decoder, num_keypoints=5)
+    other = ViTPose(384, 1, 12, decoder, num_keypoints=5)
     report = initialise(other, path)
     assert {name.partition(":")[0] for name in report.mismatched} == {
         "final_layer.weight", "final_layer.bias"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("width", "heads", "label"), [(384, 12, "S"), (768, 12, "B"), (1024, 16, "L"), (1280, 16, "H")]
+)
+def test_heads_and_label_follow_from_the_width(width: int, heads: int, label: str) -> None:
+    """As the hub's configurations have them; other heads have the same shapes."""
+    with torch.device("meta"):
+        model = ViTPose(width, 2, heads)
+    found = identify({name: tuple(v.shape) for name, v in as_on_the_hub(model).items()})
+    assert found.architecture == model.architecture
+    assert model.label == f"ViTPose-{label}"
+
+
+def test_a_large_one_of_the_hub_predicts_as_it_was_saved(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = ViTPose(1024, 1, 16, "simple").eval()
+    save_file(as_on_the_hub(model), tmp_path / "model.safetensors", {"format": "pt"})
+    loaded = load_network(tmp_path / "model.safetensors").network
+    images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    with torch.inference_mode():
+        assert torch.equal(loaded(images), model(images))
+
+
+def test_a_width_that_is_not_published_is_refused(tmp_path: Path) -> None:
+    save_file(as_on_the_hub(ViTPose(24, 2, 12)), tmp_path / "model.safetensors")
+    said = r"width 24, whose heads .* not tell; give a ViTPose of width 384 \(S\), 768 \(B\), 1024"
+    with pytest.raises(ValueError, match=said):
+        load_network(tmp_path / "model.safetensors")
 
 
 def test_documented_keys_of_the_hub() -> None:

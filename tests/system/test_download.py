@@ -13,7 +13,7 @@ import pytest
 
 from pose_hrnet.system import transfer as module
 from pose_hrnet.system.download import download, is_offline, offline
-from pose_hrnet.system.transfer import Source, check_address
+from pose_hrnet.system.transfer import Source, check_address, shown_url
 from tests.helpers.web import Web, serve
 
 DATA = bytes(range(256)) * 4000
@@ -244,3 +244,21 @@ def test_addresses_that_are_not_taken(url: str, message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         check_address(url)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("https://me:secret@host:8443/a.jpg?key=secret#secret", "https://host:8443/a.jpg"),
+        ("https://a@secret@host/b@c.jpg", "https://host/b@c.jpg"),
+        ("https://host?secret=1", "https://host"),
+        ("file:///photos/a.jpg", "file:///photos/a.jpg"),
+        ("memory://Bucket/A.jpg", "memory://Bucket/A.jpg"),
+        ("http://[::1]:80/a", "http://[::1]:80/a"),
+        ("http://[host/a?secret", "http://[host/a"),
+        ("http://host:port/a", "http://host:port/a"),
+        ("http://host/a\nb", "'http://host/a\\nb'"),
+    ],
+)
+def test_an_address_is_shown_as_it_is_without_what_may_be_secret(url: str, text: str) -> None:
+    assert shown_url(url) == text

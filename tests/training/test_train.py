@@ -249,6 +249,26 @@ def test_a_run_is_not_overwritten_nor_resumed_with_other_settings(settings, tmp_
         train(longer, tmp_path, device="cpu", resume="auto")
 
 
+def test_a_new_run_moves_aside_what_it_would_write_over(whole, tmp_path, caplog):
+    """What `evaluate` left there, weights whose states were deleted, somebody's own settings."""
+    short = ["train.epochs=1", "train.evaluate_every=1"]
+    config = load_config(whole / "config.yaml", short)
+    own = {"last.pt", "last.previous.pt", ".lock"}
+    written = {path.name for path in whole.iterdir() if path.is_file()} - own - {"origin.json"}
+    names = written | {"report.html", "comparison.json"}
+    assert {"results.json", "metrics.json", "best.safetensors", "config.yaml"} < names
+    for name in names:
+        (tmp_path / name).write_text("mine")
+    train(config, tmp_path, device="cpu", loggers=[])
+    for name in names:
+        assert (tmp_path / f"{name}.1").read_text() == "mine"
+        assert f"{name}.1" in caplog.text
+    for name in own:  # as a run leaves it that was killed before its first save
+        (tmp_path / name).unlink(missing_ok=True)
+    train(config, tmp_path, device="cpu", loggers=[])
+    assert not (tmp_path / "config.yaml.2").exists()
+
+
 def test_a_run_with_a_step_schedule_can_be_made_longer(settings, tmp_path):
     settings = [*settings, "optimizer.schedule=step"]
     train(load_config("demo", [*settings, "train.epochs=1"]), tmp_path / "run", device="cpu")
@@ -297,7 +317,7 @@ def test_cosine_schedule_ends_at_zero():
 
 def test_a_schedule_in_minutes_is_stretched_over_them():
     cosine = rate_schedule(OptimizerConfig(lr=2.0, schedule="cosine"), 10, 4, minutes=2)
-    assert [cosine(5, s) for s in (0, 60, 120, 130)] == pytest.approx([2.0, 1.0, 0.0, 0.0])
+    assert [cosine(0, s) for s in (0, 60, 120, 130)] == pytest.approx([2.0, 1.0, 0.0, 0.0])
     step = rate_schedule(OptimizerConfig(lr=1.0, step_epochs=(2, 3)), 10, 4, minutes=2)
     assert [step(0, s) for s in (59, 60, 90)] == pytest.approx([1, 0.1, 0.01])
 

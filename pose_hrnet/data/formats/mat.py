@@ -26,6 +26,8 @@ _HEADER, _HEAD = 128, 4096
 _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8",
             13: "u8"}  # fmt: skip
 _MATRIX, _PACKED = 14, 15
+_HDF5 = (b"\x00\x02", b"\x02\x00")
+"""Version 2 of the format, in either order of bytes."""
 _CLASSES = {1: "cell", 2: "struct", 3: "object", 4: "char", 5: "sparse"}
 _NUMERIC = range(6, 16)
 
@@ -66,6 +68,8 @@ def _matrices(data: bytes, wanted: list[str]) -> Iterator[tuple[str, Float64]]:
     order = {b"IM": "<", b"MI": ">"}.get(data[126:_HEADER])
     if order is None:
         raise ValueError("it is no file of Matlab's version 5 to 7")
+    if data[124:126] in _HDF5:
+        raise ValueError("it is of version 7.3, which is HDF5; save it with -v7")
     at = _HEADER
     while at < len(data):
         kind, content, at = _element(data, at, order)

@@ -26,13 +26,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pose_hrnet.deploy.bulk.identity import model_sha256
 from pose_hrnet.deploy.bulk.images import BulkImage, called, read_image
-from pose_hrnet.inference.detector import Source, detect_stream, load_detector
+from pose_hrnet.inference.detector import Source, detect_stream
 from pose_hrnet.inference.estimator import PoseEstimator
-from pose_hrnet.inference.load import load_model
+from pose_hrnet.inference.options import ModelOptions
 from pose_hrnet.keypoints.oks import times
 from pose_hrnet.keypoints.records import Float32, Float64, Image, Poses
+from pose_hrnet.models.weights.identity import identity_of
 from pose_hrnet.system.choices import Backend
 from pose_hrnet.system.defaults import CROPS_PER_PASS, DEFAULT_WEIGHTS, PICTURES
 from pose_hrnet.system.files import few_digits
@@ -72,7 +72,7 @@ class BulkEstimator:
     Args:
         estimator: Model and detector.
         model: Its name in the rows.
-        sha256: Of its file, likewise.
+        sha256: As of `identity_of`, likewise.
 
     Example:
         >>> bulk = BulkEstimator.load("default", detector="yolox_s")  # doctest: +SKIP
@@ -111,16 +111,17 @@ class BulkEstimator:
             OSError: If there is no such file, or it cannot be downloaded.
             ValueError: If it is no model, or no detector.
         """
-        model = load_model(
-            checkpoint, backend=backend, precision="auto", device=device, flip_test=flip_test
+        options = ModelOptions(
+            checkpoint,
+            detector,
+            threshold,
+            backend=backend,
+            device=device,
+            flip_test=flip_test,
+            batch_size=batch_size,
         )
-        found_by = None
-        if detector is not None:
-            found_by = load_detector(
-                detector, threshold=threshold, backend=backend, precision="auto", device=device
-            )
-        estimator = PoseEstimator(model, batch_size=batch_size, detector=found_by)
-        return cls(estimator, model=str(checkpoint), sha256=model_sha256(checkpoint))
+        estimator = PoseEstimator.of(options)
+        return cls(estimator, model=str(checkpoint), sha256=identity_of(checkpoint).sha256)
 
     def __call__(
         self,

@@ -6,6 +6,7 @@ device. Between them go tables of pixels, through the shared memory of each mach
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import pickle
@@ -13,25 +14,15 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from pose_hrnet.deploy.bulk.columns import BulkEstimator, Sick
-from pose_hrnet.deploy.bulk.identity import (
-    detector_files_sha256,
-    model_files_sha256,
-    model_sha256,
-)
 from pose_hrnet.deploy.bulk.job import Engine, most_lost
+from pose_hrnet.deploy.bulk.models import Models
 from pose_hrnet.deploy.bulk.parts import Task
 from pose_hrnet.deploy.bulk.tables import image_tables, row_table
-from pose_hrnet.inference.detector import load_detector
-from pose_hrnet.inference.estimator import PoseEstimator
-from pose_hrnet.inference.load import load_model
-from pose_hrnet.system.choices import Backend, Precision
-from pose_hrnet.system.defaults import CROPS_PER_PASS, PICTURES
 from pose_hrnet.system.extras import import_extra
 from pose_hrnet.system.text import one_line
 
@@ -41,82 +32,6 @@ RETRIES = 2
 """Times that an actor tries a table again, and a reader a task, that it died over."""
 INIT_DEATHS = 3
 """Actors that die one after the other while they load their models, until a job gives up."""
-
-
-@dataclass(frozen=True)
-class Models:
-    """What every actor loads.
-
-    Attributes:
-        checkpoint: As of `load_model`, on every machine of a cluster.
-        name: Of the model in the rows.
-        sha256: Of its file, which every actor's must have.
-        detector: As of `load_detector`; None: none.
-        threshold: Lowest score of its boxes.
-        backend: As of `load_model`, and so are the others.
-        precision: Arithmetic.
-        device: Where it runs.
-        flip_test: Average with the mirrored crop.
-        card: Of a model of others.
-        batch_size: Crops per forward pass.
-        files: As of `model_files_sha256`, if every actor's must be the same.
-        detector_files: As of `detector_files_sha256`, likewise.
-    """
-
-    checkpoint: str
-    name: str
-    sha256: str
-    detector: str | None = None
-    threshold: float = PICTURES
-    backend: Backend = "auto"
-    precision: Precision = "auto"
-    device: str = "auto"
-    flip_test: bool | None = None
-    card: Path | None = None
-    batch_size: int = CROPS_PER_PASS
-    files: str | None = None
-    detector_files: str | None = None
-
-    def load(self) -> BulkEstimator:
-        """The models on this machine.
-
-        Raises:
-            OSError: If a file is missing.
-            ValueError: If a file is no model, or another one than on the machine of the driver.
-        """
-        _expect(self.checkpoint, model_sha256(self.checkpoint), self.sha256)
-        if self.files is not None:
-            _expect(self.checkpoint, model_files_sha256(self.checkpoint, self.card), self.files)
-        if self.detector_files is not None and self.detector is not None:
-            _expect(self.detector, detector_files_sha256(self.detector), self.detector_files)
-        model = load_model(
-            self.checkpoint,
-            backend=self.backend,
-            precision=self.precision,
-            device=self.device,
-            flip_test=self.flip_test,
-            card=self.card,
-        )
-        detector = None
-        if self.detector is not None:
-            detector = load_detector(
-                self.detector,
-                threshold=self.threshold,
-                backend=self.backend,
-                precision="fp32" if self.precision == "fp32" else "auto",
-                device=self.device,
-            )
-        estimator = PoseEstimator(model, batch_size=self.batch_size, detector=detector)
-        return BulkEstimator(estimator, model=self.name, sha256=self.sha256)
-
-
-def _expect(file: str, found: str, wanted: str) -> None:
-    if found != wanted:
-        raise ValueError(
-            f"{file}, or a file that belongs to it, is another file on {os.uname().nodename} "
-            f"(sha256 {found[:12]}..., expected {wanted[:12]}...); give a path that all machines "
-            "share, or a name of weights list"
-        )
 
 
 @dataclass(frozen=True)
@@ -179,8 +94,17 @@ def ray_engine(models: Models, cluster: Cluster) -> Iterator[Engine]:
                 f"no Ray cluster answers at {where} ({one_line(error)}); start one with ray "
                 "start --head, or leave out --address"
             ) from None
+
+    def run(tasks: Iterable[Task]) -> Iterator[Any]:
+        try:
+            yield from _run(ray, models, cluster, list(tasks))
+        finally:
+            # Ray ends an actor once nothing refers to it; what an error leaves does, in cycles,
+            # and the actors of the next run would wait for its device.
+            gc.collect()
+
     try:
-        yield lambda tasks: _run(ray, models, cluster, list(tasks))
+        yield run
     finally:
         if began_here:
             ray.shutdown()
@@ -204,7 +128,8 @@ def _run(ray: Any, models: Models, cluster: Cluster, tasks: list[Task]) -> Itera
 
     found = ray.cluster_resources()
     gpus = int(found.get("GPU", 0))
-    on_gpu = models.device.startswith("cuda") or (models.device == "auto" and gpus > 0)
+    device = models.options.device
+    on_gpu = device.startswith("cuda") or (device == "auto" and gpus > 0)
     devices = cluster.devices or (gpus if on_gpu and gpus else 1)
     context = DataContext.get_current()
     context.enable_progress_bars = False
@@ -327,4 +252,4 @@ class _Poser:
             raise
 
 
-__all__ = ["Cluster", "Models", "here", "ray_engine"]
+__all__ = ["Cluster", "here", "ray_engine"]

@@ -56,11 +56,6 @@ class Estimate:
         """Of all images, where the readers keep up."""
         return self.images * self.pose_s / 3600
 
-    @property
-    def reader_hours(self) -> float:
-        """Of one processor, for all images."""
-        return self.images * self.read_s / 3600
-
 
 def estimate(
     job: Job, bulk: BulkEstimator, count: int, *, progress: Progress = SILENT

@@ -1,4 +1,4 @@
-"""Which model poses: hashes of the files that it is made of."""
+"""Whether models are the same ones: hashes of all files that they are made of."""
 
 from __future__ import annotations
 
@@ -7,38 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from pose_hrnet.inference.detection.card import read_detector_card
-from pose_hrnet.models.card import CARD_SUFFIXES, SUFFIXES, described_model, model_beside
+from pose_hrnet.models.card import CARD_SUFFIXES, described_model, model_beside
 from pose_hrnet.models.weights.fetch import checkpoint_path, entry_meant, fetch
+from pose_hrnet.models.weights.identity import files_of
 from pose_hrnet.system.download import sha256_of
-
-_ONNX_WEIGHTS = (".data", "_data")
-"""Behind the name of an ONNX file: what holds its weights, if they are not inside."""
-
-
-def model_sha256(checkpoint: str | Path) -> str:
-    """The hash of the file that holds a model's weights.
-
-    Args:
-        checkpoint: As of `load_model`: a file, a name, an address, or the card of a model.
-
-    Raises:
-        OSError: If there is no such file, or it cannot be downloaded.
-        ValueError: If a card names no model.
-    """
-    path = checkpoint_path(checkpoint)
-    if path.suffix.lower() in CARD_SUFFIXES:
-        path = described_model(path)
-    if path.suffix.lower() == SUFFIXES["openvino"] and path.with_suffix(".bin").is_file():
-        path = path.with_suffix(".bin")
-    return sha256_of(path)
 
 
 def model_files_sha256(checkpoint: str | Path, card: Path | None = None) -> str:
     """One hash of all files of a model: network, weights, and its card.
 
     Args:
-        checkpoint: As of `model_sha256`, and so are the errors.
+        checkpoint: As of `load_model`: a file, a name, an address, or the card of a model.
         card: Of a model of others; None: the one beside it.
+
+    Raises:
+        OSError: If there is no such file, or it cannot be downloaded.
+        ValueError: If a card names no model.
     """
     path = checkpoint_path(checkpoint)
     if path.suffix.lower() in CARD_SUFFIXES:
@@ -66,12 +50,9 @@ def detector_files_sha256(detector: str | Path) -> str:
 
 
 def _files_sha256(path: Path, card: Path | None) -> str:
-    more = [path.with_name(path.name + suffix) for suffix in _ONNX_WEIGHTS]
-    if path.suffix.lower() == SUFFIXES["openvino"]:
-        more.append(path.with_suffix(".bin"))
-    more += [path.with_suffix(each) for each in CARD_SUFFIXES] if card is None else [card]
-    files = [path, *(each for each in more if each.is_file())]
+    cards = [path.with_suffix(each) for each in CARD_SUFFIXES] if card is None else [card]
+    files = [*files_of(path), *(each for each in cards if each.is_file())]
     return hashlib.sha256("".join(map(sha256_of, files)).encode()).hexdigest()
 
 
-__all__ = ["detector_files_sha256", "model_files_sha256", "model_sha256"]
+__all__ = ["detector_files_sha256", "model_files_sha256"]

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from pose_hrnet.deploy.bulk.engines import Models
-from pose_hrnet.deploy.bulk.inputs import LOCAL, find_inputs
+from pose_hrnet.deploy.bulk.inputs import find_inputs
 from pose_hrnet.deploy.bulk.job import Job
+from pose_hrnet.deploy.bulk.models import Models
 from pose_hrnet.deploy.bulk.parts import Boxes, parts_of
 from pose_hrnet.deploy.bulk.read import archive_members
+from pose_hrnet.deploy.bulk.store import local_folder
 from pose_hrnet.inference.sources import identify
 from pose_hrnet.system.choices import BoxFormat, InputKind, RowFormat
 from pose_hrnet.system.defaults import IMAGES_PER_FILE
 from pose_hrnet.system.download import sha256_of
-from pose_hrnet.system.transfer import address_in
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,13 @@ def plan_job(wanted: Wanted, models: Models) -> Job:
         OSError: If an input or the box file is missing.
         ValueError: If there is no input, or the box file is malformed or names none of them.
     """
-    is_url = address_in(wanted.output) is not None
-    skip = None if is_url else Path(wanted.output.removeprefix(LOCAL))
-    inputs = find_inputs(wanted.inputs, skip=skip)
+    inputs = find_inputs(wanted.inputs, skip=local_folder(wanted.output))
+    options = models.options
     settings: dict[str, Any] = {
         "images_per_file": wanted.images_per_file,
-        "flip_test": models.flip_test,
-        "backend": models.backend,
-        "precision": models.precision,
+        "flip_test": options.flip_test,
+        "backend": options.backend,
+        "precision": options.precision,
         "model_files_sha256": models.files,
     }
     boxes = None
@@ -86,8 +85,11 @@ def plan_job(wanted: Wanted, models: Models) -> Job:
             "box_format": wanted.boxes.box_format,
             "min_box_score": wanted.boxes.min_score,
         }
-    elif models.detector is not None:
-        settings |= {"detector": models.detector, "detector_threshold": models.threshold}
+    elif options.detector is not None:
+        settings |= {
+            "detector": str(options.detector),
+            "detector_threshold": options.box_threshold,
+        }
     parts = parts_of(inputs, wanted.images_per_file)
     job = Job(
         parts, wanted.fmt, models.name, models.sha256, settings, boxes=boxes, every=wanted.every

@@ -9,13 +9,13 @@ from __future__ import annotations
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, TypeAlias
 
 import numpy as np
 
@@ -33,6 +33,10 @@ from pose_hrnet.system.transfer import address_in
 
 FETCHES = 8
 """Addresses that one reader asks for at once: it waits most of the time."""
+
+
+_Reading: TypeAlias = Generator[BulkImage | None, None, None]
+"""The images of an input; None in place of one that nobody wants."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,12 +91,10 @@ def unread(task: Task, seen: Mapping[int, int], reason: str) -> list[ReadImage]:
     return left
 
 
-def _numbered(
-    task: Task, item: int, path: str, images: Iterator[BulkImage | None]
-) -> Iterator[ReadImage]:
+def _numbered(task: Task, item: int, path: str, images: _Reading) -> Iterator[ReadImage]:
     """Those images of an input that its task asks for; others, which may be None, only count."""
     total, last = 0, None
-    with closing(images):  # type: ignore[type-var]  # a generator
+    with closing(images):
         while task.stop is None or total < task.stop:
             try:
                 image = next(images)
@@ -104,10 +106,8 @@ def _numbered(
                 last = ReadImage(item, total, 0, image)
             total += 1
     if not total:
-        total, last = (
-            1,
-            ReadImage(item, 0, 1, BulkImage(path, None, f"{called(path)} holds no image")),
-        )
+        total = 1
+        last = ReadImage(item, 0, 1, BulkImage(path, None, f"{called(path)} holds no image"))
     if task.stop is not None:
         total = 0
     if last is not None:
@@ -134,9 +134,7 @@ def _boxes_of(task: Task, path: str) -> Float64 | None:
     return None if task.boxes is None else task.boxes.get(path, np.empty((0, 5)))
 
 
-def _caught(
-    path: str, read: Callable[[], Iterator[BulkImage | None]]
-) -> Iterator[BulkImage | None]:
+def _caught(path: str, read: Callable[[], _Reading]) -> _Reading:
     """What is read until something is wrong, and then that."""
     try:
         yield from read()
@@ -147,7 +145,7 @@ def _caught(
         yield BulkImage(path, None, without_secrets(said, path))
 
 
-def _frames(task: Task, path: str) -> Iterator[BulkImage | None]:
+def _frames(task: Task, path: str) -> _Reading:
     """The frames of a video, and what was wrong with it."""
     with on_disk(path) as file:
         try:
@@ -163,7 +161,7 @@ def _frames(task: Task, path: str) -> Iterator[BulkImage | None]:
         yield from (BulkImage(path, None, note.replace(file, called(path))) for note in notes)
 
 
-def _members(task: Task, path: str) -> Iterator[BulkImage | None]:
+def _members(task: Task, path: str) -> _Reading:
     """The images in an archive, in their order there; None in place of those before the start."""
     with _opened(path) as file, tarfile.open(fileobj=file, mode="r|*") as archive:
         for number, member in enumerate(filter(_is_image, archive)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -81,6 +82,7 @@ class ObjectStore:
     """
 
     def __init__(self, url: str) -> None:
+        url = address_in(url) or url
         protocol = url.partition("://")[0]
         if protocol not in _WHOLE:
             raise ValueError(
@@ -92,8 +94,7 @@ class ObjectStore:
 
     def sizes(self) -> dict[str, int]:
         """As of `Store`, and so are the others."""
-        with remote(self.url, done="listed") as fsspec:
-            filesystem, root = fsspec.url_to_fs(self.url)
+        with self._opened("listed") as (filesystem, root):
             if not filesystem.exists(root):
                 return {}
             return {
@@ -103,35 +104,46 @@ class ObjectStore:
 
     def read(self, name: str) -> bytes:
         """See there."""
-        with remote(self.url) as fsspec:
-            filesystem, root = fsspec.url_to_fs(self.url)
+        with self._opened("fetched") as (filesystem, root):
             return bytes(filesystem.cat_file(f"{root}/{name}"))
 
     def write(self, name: str, data: bytes) -> None:
         """See there."""
-        with remote(self.url, done="written") as fsspec:
-            filesystem, root = fsspec.url_to_fs(self.url)
+        with self._opened("written") as (filesystem, root):
             filesystem.pipe_file(f"{root}/{name}", data)
 
     def create(self, name: str, data: bytes) -> None:
         """See there."""
-        with remote(self.url, done="written") as fsspec:
-            filesystem, root = fsspec.url_to_fs(self.url)
+        with self._opened("written") as (filesystem, root):
             try:
                 filesystem.pipe_file(f"{root}/{name}", data, mode="create")
             except FileExistsError:
                 return
-            except (TypeError, ValueError, NotImplementedError):  # this store cannot tell
+            except (TypeError, ValueError, NotImplementedError, OSError) as error:
+                # A mode that fsspec's part for this store does not know, or a header that the
+                # server does not: it cannot tell. What else is wrong shows in the second try.
+                if isinstance(error, OSError) and error.errno != errno.ENOSYS:
+                    raise
                 if not filesystem.exists(f"{root}/{name}"):
                     filesystem.pipe_file(f"{root}/{name}", data)
 
     def probe(self) -> None:
         """Write a small file, and remove it, if that is allowed."""
-        with remote(self.url, done="written") as fsspec:
-            filesystem, root = fsspec.url_to_fs(self.url)
+        with self._opened("written") as (filesystem, root):
             filesystem.pipe_file(f"{root}/{PROBE}", b"probe")
             with suppress(Exception):  # of any kind: rights to remove are not needed
                 filesystem.rm_file(f"{root}/{PROBE}")
+
+    @contextmanager
+    def _opened(self, done: str) -> Iterator[tuple[Any, str]]:
+        """fsspec's filesystem, and what the folder is called there; errors as of `remote`."""
+        with remote(self.url, done=done) as fsspec:
+            yield fsspec.url_to_fs(self.url)
+
+
+def local_folder(output: str) -> Path | None:
+    """The folder of this machine that an output is; None: it is an address of elsewhere."""
+    return Path(output.removeprefix(LOCAL)) if address_in(output) is None else None
 
 
 @contextmanager
@@ -146,11 +158,10 @@ def opened_store(output: str) -> Iterator[Store]:
         OSError: If it cannot be written to.
         ValueError: If it is no address of an object store, or a package is missing.
     """
-    address = address_in(output)
-    if address is not None:
-        yield ObjectStore(address)
+    folder = local_folder(output)
+    if folder is None:
+        yield ObjectStore(output)
         return
-    folder = Path(output.removeprefix(LOCAL))
     check_room(folder)
     with owned(folder, LOCK):
         yield Folder(folder)
@@ -167,11 +178,11 @@ def check_store(output: str, *, probe: bool = True) -> None:
         OSError: If they cannot.
         ValueError: If it is no address of an object store, or a package is missing.
     """
-    address = address_in(output)
-    if address is None:
-        check_room(Path(output.removeprefix(LOCAL)))
+    folder = local_folder(output)
+    if folder is not None:
+        check_room(folder)
         return
-    store = ObjectStore(address)
+    store = ObjectStore(output)
     if probe:
         store.probe()
 
@@ -235,4 +246,13 @@ def _doubles(array: Any) -> Any:
     return arrow.array(digits, mask=array.is_null().to_numpy(zero_copy_only=False))
 
 
-__all__ = ["Folder", "ObjectStore", "Store", "check_store", "decoded", "encoded", "opened_store"]
+__all__ = [
+    "Folder",
+    "ObjectStore",
+    "Store",
+    "check_store",
+    "decoded",
+    "encoded",
+    "local_folder",
+    "opened_store",
+]

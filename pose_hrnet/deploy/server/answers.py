@@ -48,8 +48,6 @@ class Answers:
         if len(images) == 1 and images[0].refused is not None:
             raise images[0].refused
         if options.overlay is not None:
-            if len(images) != 1:
-                raise Refused(400, f"overlay is of one image, and {len(images)} came; send one")
             return Response(images[0].overlay, media_type="image/jpeg")
         if options.format == "json":
             content: Any = {

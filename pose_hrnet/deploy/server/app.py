@@ -17,7 +17,6 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
-from pose_hrnet.deploy.server import metrics as told
 from pose_hrnet.deploy.server.answers import Answers, json_response
 from pose_hrnet.deploy.server.bodies import read_uploads
 from pose_hrnet.deploy.server.contract import (
@@ -33,8 +32,8 @@ from pose_hrnet.deploy.server.contract import (
 )
 from pose_hrnet.deploy.server.errors import answer_errors
 from pose_hrnet.deploy.server.guard import Guard
-from pose_hrnet.deploy.server.limits import Admission, Limits
-from pose_hrnet.deploy.server.metrics import Metrics
+from pose_hrnet.deploy.server.limits import Admission, Limits, Refused
+from pose_hrnet.deploy.server.metrics import MEDIA_TYPE, Metrics
 from pose_hrnet.deploy.server.pipeline import Pipeline
 from pose_hrnet.deploy.server.saving import Archive
 from pose_hrnet.inference.estimator import PoseEstimator
@@ -183,7 +182,9 @@ class PoseServer:
             self.admission.check()
             with self.admission.body() as quota:
                 uploads = await read_uploads(request, options.boxes, self.admission.limits, quota)
-                drawn = len(uploads) == 1 and options.overlay is not None
+                drawn, count = options.overlay is not None, len(uploads)
+                if drawn and count > 1:
+                    raise Refused(400, f"overlay is of one image, and {count} came; send one")
                 work = self.pipeline.pose(uploads, options.min_score if drawn else None)
                 images = await _while_there(request, work)
                 if self.archive is not None:
@@ -237,7 +238,7 @@ class PoseServer:
         return json_response({"status": status}, status=200 if status == "ready" else 503)
 
     async def _metrics(self) -> Response:
-        return Response(self.metrics.text(), media_type=told.MEDIA_TYPE)
+        return Response(self.metrics.text(), media_type=MEDIA_TYPE)
 
 
 async def _while_there(request: Request, work: Awaitable[Result]) -> Result:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from pose_hrnet.deploy.server.limits import BodyQuota, Limits, Refused
-from pose_hrnet.system.text import counted, gigabytes, one_line, printable
+from pose_hrnet.system.text import counted, gigabytes, one_line, shown
 
 Boxes = list[tuple[float, float, float, float]]
 """Persons of an image: left, top, right, bottom in its pixels."""
@@ -58,7 +58,7 @@ async def read_uploads(
     if kind not in (*IMAGE_TYPES, MULTIPART):
         raise Refused(
             415,
-            f"the body is said to be {printable(kind[:60])!r}; send an image with the header "
+            f"the body is said to be {shown(kind)}; send an image with the header "
             f"Content-Type: {', '.join(IMAGE_TYPES)}, or {MULTIPART} with parts named image",
         )
     if request.headers.get("content-encoding", "identity").lower() != "identity":
@@ -78,7 +78,9 @@ async def read_uploads(
     return [Upload(None, data, of_image)]
 
 
-async def _counted(request: Request, limits: Limits, quota: BodyQuota) -> AsyncIterator[bytes]:
+async def _counted(
+    request: Request, limits: Limits, quota: BodyQuota
+) -> AsyncGenerator[bytes, None]:
     """The body in pieces, as long as it is not too large."""
     most, size = limits.max_body_bytes, 0
     too_large = Refused(413, f"the body has more than {gigabytes(most)}, the most that is taken")
@@ -96,13 +98,10 @@ async def _counted(request: Request, limits: Limits, quota: BodyQuota) -> AsyncI
 class _InMemory(MultiPartParser):
     """Starlette's parser, which else puts files of more than 1 MB on the disk."""
 
-    def __init__(self, request: Request, chunks: AsyncIterator[bytes], limits: Limits) -> None:
-        super().__init__(
-            request.headers,
-            chunks,  # type: ignore[arg-type]  # it asks for no generator's methods
-            max_files=limits.max_images,
-            max_fields=4,
-        )
+    def __init__(
+        self, request: Request, chunks: AsyncGenerator[bytes, None], limits: Limits
+    ) -> None:
+        super().__init__(request.headers, chunks, max_files=limits.max_images, max_fields=4)
         self.spool_max_size = limits.max_body_bytes + 1
         self.ended = False
 
@@ -112,7 +111,7 @@ class _InMemory(MultiPartParser):
 
 
 async def _of_form(
-    request: Request, chunks: AsyncIterator[bytes], boxes: str | None, limits: Limits
+    request: Request, chunks: AsyncGenerator[bytes, None], boxes: str | None, limits: Limits
 ) -> list[Upload]:
     parser = _InMemory(request, chunks, limits)
     try:
@@ -133,7 +132,7 @@ async def _of_form(
             raise Refused(
                 400,
                 f"the form has a {'file' if isinstance(value, UploadFile) else 'field'} named "
-                f"{field[:60]!r}; expected files named image, and at most one field boxes",
+                f"{shown(field)}; expected files named image, and at most one field boxes",
             )
     await form.close()
     if not files:

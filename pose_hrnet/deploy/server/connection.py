@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from time import monotonic
 from types import FrameType
 from typing import Any
@@ -73,11 +70,11 @@ class Connection(H11Protocol):
         super().__init__(*arguments, **options)
         self._head, self._answer = _Patience(self), _Patience(self)
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first head; one connection too many is let go."""
         super().connection_made(transport)
         if len(self.connections) > MOST_CONNECTIONS:
-            transport.abort()
+            self.transport.abort()
             return
         self._head.start()
 
@@ -155,24 +152,12 @@ class Server(uvicorn.Server):
         if self.server_state.tasks:
             await asyncio.wait(self.server_state.tasks, timeout=1)
 
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Take the signals, and give none on: an end that was asked for is no failure."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        former: dict[int, Any] = {
-            number: signal.signal(number, self.handle_exit)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        try:
-            yield
-        finally:
-            for number, handler in former.items():
-                signal.signal(number, handler)
-
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain; or end now, if that was asked for before."""
+        """Drain; or end now, if that was asked for before.
+
+        uvicorn would note the signal, and raise it again at the end; but an end that was asked for
+        is no failure.
+        """
         self.force_exit = self.should_exit
         self.should_exit = True
         self._on_drain()

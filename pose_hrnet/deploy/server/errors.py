@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 
 from pose_hrnet.deploy.server.answers import problem
 from pose_hrnet.deploy.server.limits import Refused
+from pose_hrnet.system.text import one_line, shown
 
 
 def answer_errors(app: FastAPI) -> None:
@@ -36,7 +37,7 @@ async def _bad_query(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"][1:])
-    return problem(Refused(422, f"option {where[:60]!r}: {first['msg'][:200]}"))
+    return problem(Refused(422, f"option {shown(where)}: {one_line(first['msg'], 200)}"))
 
 
 async def _broken(request: Request, error: Exception) -> Response:

@@ -22,6 +22,8 @@ MOST_PARTS = 20_000
 """Segments in front of a JPEG's pixels, or chunks of a PNG."""
 
 _JPEG, _PNG, _WEBP = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF"
+ENDINGS = {_JPEG: ".jpg", _PNG: ".png", _WEBP: ".webp"}
+"""Of the names of files, by their first bytes."""
 _JPEG_BYTES, _PROGRESSIVE_BYTES, _TURNED_BYTES, _MPO_BYTES = 5, 11, 16, 5
 """Bytes a pixel at the peak of decoding a JPEG: upright, in scans, turned; more of an MPO.
 Measured on noise, and a tenth more, as are the others."""
@@ -60,7 +62,7 @@ def check_header(name: str, data: bytes, limits: Limits, drawn: bool = False) ->
         _, image = open_image(name, data, FORMATS)
         frames = int(getattr(image, "n_frames", 1))
     except ImageError as error:
-        other = error.fault == "not an image" and not data.startswith((_JPEG, _PNG, _WEBP))
+        other = error.fault == "not an image" and not data.startswith(tuple(ENDINGS))
         status = 415 if other else 413 if error.fault == "unreadable" else 422
         raise Refused(status, str(error)) from None
     except Exception:  # Pillow counts frames by reading on
@@ -131,4 +133,4 @@ def _chunks(data: bytes) -> Iterator[int]:
         yield count
 
 
-__all__ = ["FORMATS", "MOST_PARTS", "MOST_SCANS", "check_header"]
+__all__ = ["ENDINGS", "FORMATS", "MOST_PARTS", "MOST_SCANS", "check_header"]

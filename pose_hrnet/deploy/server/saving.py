@@ -14,12 +14,11 @@ from pathlib import Path
 from pose_hrnet.deploy.server.answers import image_answer
 from pose_hrnet.deploy.server.bodies import Upload
 from pose_hrnet.deploy.server.contract import Model
+from pose_hrnet.deploy.server.headers import ENDINGS
 from pose_hrnet.deploy.server.pipeline import Posed
 from pose_hrnet.system.files import replace_file, write_json
 
 log = logging.getLogger(__name__)
-
-_ENDINGS = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"RI": ".webp"}
 
 
 class Archive:
@@ -49,17 +48,18 @@ class Archive:
             for upload, posed in zip(uploads, images, strict=True):
                 if posed.poses is None:
                     continue
-                path = self.folder / f"{self._name(upload.data)}{_ENDINGS[upload.data[:2]]}"
+                path = self.folder / self._name(upload.data)
                 with replace_file(path) as temporary:
                     temporary.write_bytes(upload.data)
                 content = {"model": self.model.model_dump(), **image_answer(posed)}
                 write_json(path.with_suffix(".json"), content)
         except OSError as error:
-            log.error("--save: %s; the answer was given all the same", error)
+            log.error("--save: %s; the answer is given all the same", error)
 
     def _name(self, data: bytes) -> str:
         now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
-        return f"{now}-{next(self._numbers):06d}-{hashlib.sha256(data).hexdigest()[:12]}"
+        (ending,) = (end for start, end in ENDINGS.items() if data.startswith(start))
+        return f"{now}-{next(self._numbers):06d}-{hashlib.sha256(data).hexdigest()[:12]}{ending}"
 
     def close(self) -> None:
         """Write what is left."""

@@ -3,7 +3,7 @@
 import { drawPoses } from "./drawing.js";
 import { counted, element } from "./words.js";
 
-const STATES = { waiting: "waiting", sent: "on its way", done: "", failed: "failed" };
+const STATES = { waiting: "waiting", sent: "on its way", failed: "failed" };
 
 export class Film {
   #items = new Map();
@@ -81,7 +81,7 @@ export class Film {
 }
 
 /** The middle of the picture, as large as the thumbnail. */
-function paintThumbnail(canvas, { thumbnail, answer, skeleton }, poses, { minPoint }) {
+function paintThumbnail(canvas, { thumbnail, answer }, poses, { skeleton, minPoint }) {
   const context = canvas.getContext("2d");
   const scale = Math.max(canvas.width / thumbnail.width, canvas.height / thumbnail.height);
   const [width, height] = [thumbnail.width * scale, thumbnail.height * scale];

@@ -17,7 +17,7 @@ import { announce, element, megabytes } from "./words.js";
 
 const at = (id) => document.getElementById(id);
 
-const state = { model: null, skeleton: null, chosen: null, live: null, minPerson: 0.2, minPoint: 0.2 };
+const state = { model: null, skeleton: null, chosen: null, live: null };
 let kept = 0; // frames of the webcam
 const ask = (blob, signal) => findPoses(blob, state.model.limits, signal);
 const [personField, keypointField] = document.querySelectorAll(".slider");
@@ -27,8 +27,8 @@ const parts = {
   pictures: new Pictures(ask, changed),
   film: new Film(at("film"), { choose, remove }),
   persons: new Persons(at("persons"), point),
-  personScore: new Slider(personField, 28, (minPerson) => threshold({ minPerson })),
-  keypointScore: new Slider(keypointField, 50, (minPoint) => threshold({ minPoint })),
+  personScore: new Slider(personField, 28, threshold),
+  keypointScore: new Slider(keypointField, 50, threshold),
 };
 const { pictures, film } = parts;
 const display = new Display(state, stage);
@@ -45,7 +45,6 @@ function add(files) {
 
 /** Something about a picture is new. */
 function changed(picture) {
-  picture.skeleton = state.skeleton;
   tell(picture);
   render(state, parts);
   if (picture === state.chosen) display.show();
@@ -66,10 +65,10 @@ function select(picture) {
 }
 
 function remove(picture) {
-  const { list } = pictures, at = list.indexOf(picture);
+  const { list } = pictures, place = list.indexOf(picture);
   pictures.remove(picture);
   announce(`${picture.name} is removed.`);
-  select(picture === state.chosen ? list[at + 1] ?? list[at - 1] ?? null : state.chosen);
+  select(picture === state.chosen ? list[place + 1] ?? list[place - 1] ?? null : state.chosen);
   display.show();
   if (!state.live && pictures.list.length === 0) home();
 }
@@ -126,9 +125,15 @@ function keep() {
 
 // --- What is shown of them
 
-function threshold(changed) {
-  Object.assign(state, changed);
-  stage.view.minScore = state.minPoint;
+/** Take what the controls say. */
+function takeControls() {
+  [state.minPerson, state.minPoint] = [parts.personScore.value, parts.keypointScore.value];
+  const photograph = document.querySelector("[name=photograph]:checked").value;
+  stage.set({ minScore: state.minPoint, boxes: at("boxes").checked, numbers: at("numbers").checked, photograph });
+}
+
+function threshold() {
+  takeControls();
   const answer = (state.live ?? state.chosen)?.answer;
   if (stage.shown) stage.show({ ...stage.shown, poses: shownPoses(state, answer) });
   render(state, parts);
@@ -167,9 +172,10 @@ const acts = {
 };
 document.addEventListener("click", (event) => acts[event.target.closest("[data-act]")?.dataset.act]?.());
 document.addEventListener("keydown", ({ key }) => { if (key === "Escape") parts.persons.close(); });
-for (const box of [at("boxes"), at("numbers")]) box.addEventListener("change", () => stage.set({ [box.id]: box.checked }));
-for (const choice of document.getElementsByName("photograph")) choice.addEventListener("change", () => stage.set({ photograph: choice.value }));
+for (const box of [at("boxes"), at("numbers"), ...document.getElementsByName("photograph")]) box.addEventListener("change", takeControls);
+takeControls();
 at("cameras").querySelector("select").addEventListener("change", ({ target }) => startCamera(target.value));
+addEventListener("pageshow", threshold); // by then browsers have brought controls back as they were left
 addEventListener("pagehide", () => camera.stop());
 watch(at("files"), at("drop"), add, notice);
 

@@ -22,25 +22,14 @@ export class Pictures {
 
   /** Add files; their pictures, which become done or failed by and by. */
   add(files) {
-    const added = [...files].map((file) => ({
-      file, name: file.name || "pasted picture", state: "waiting",
-      answer: null, failure: null, milliseconds: 0, thumbnail: null, aborter: new AbortController(),
-    }));
-    this.list.push(...added);
-    for (const picture of added) {
-      this.#decoding = this.#decoding.then(() => this.#decode(picture));
-      this.#enqueue(picture);
-    }
+    const added = files.map((file) => this.#added(file));
+    for (const picture of added) this.#enqueue(picture);
     return added;
   }
 
   /** Add a picture whose poses are known. */
   keep(file, answer, milliseconds) {
-    const picture = { file, name: file.name, state: "done", answer, failure: null, milliseconds,
-      thumbnail: null, aborter: new AbortController() };
-    this.list.push(picture);
-    this.#decode(picture);
-    return picture;
+    return this.#added(file, { state: "done", answer, milliseconds });
   }
 
   again(picture) {
@@ -56,6 +45,16 @@ export class Pictures {
   /** Of all pictures: how many are done or failed. */
   get finished() {
     return this.list.filter(({ state }) => state === "done" || state === "failed").length;
+  }
+
+  #added(file, known = {}) {
+    const picture = {
+      file, name: file.name || "pasted picture", state: "waiting",
+      answer: null, failure: null, milliseconds: 0, thumbnail: null, aborter: new AbortController(), ...known,
+    };
+    this.list.push(picture);
+    this.#decoding = this.#decoding.then(() => this.#decode(picture));
+    return picture;
   }
 
   #enqueue(picture) {

@@ -6,13 +6,13 @@ export class Slider {
   /**
    * @param field Holds the label, the output, the canvas and the input.
    * @param bins Columns of dots above it.
-   * @param changed Called with the new value.
+   * @param moved Called when its value is another one.
    */
-  constructor(field, bins, changed) {
+  constructor(field, bins, moved) {
     this.bins = bins;
     [this.input, this.output, this.canvas] = ["input", "output", "canvas"].map((tag) => field.querySelector(tag));
     this.marks = []; // {score, color}
-    this.input.addEventListener("input", () => { this.#show(); changed(this.value); });
+    this.input.addEventListener("input", () => { this.#show(); moved(); });
     new ResizeObserver(() => this.#show()).observe(this.canvas);
   }
 

@@ -19,7 +19,7 @@ export class Stage {
   constructor(canvas, pointed, chosen) {
     this.canvas = canvas;
     this.shown = null; // {image, width, height, poses, skeleton, mirrored}
-    this.view = { minScore: 0.2, focus: null, point: null, boxes: false, numbers: false, photograph: "full" };
+    this.view = { focus: null, point: null }; // and what drawPoses takes, from the controls
     new ResizeObserver(() => this.fit()).observe(canvas.parentElement);
     canvas.addEventListener("pointermove", (event) => {
       const person = this.#personAt(event);

@@ -128,15 +128,15 @@ def changes_section(changes: Changes, pictures: Pictures | None) -> Section:
         ]
         for name in numbers.file.best.names
     ]
-    gains = [each.diagnosis.overall.shares for each in (other, numbers)]
+    shares = [each.diagnosis.overall.shares for each in (other, numbers)]
     kinds: list[list[html.Content]] = [
         [
             kind,
-            html.number(100 * gains[0][kind], 1),
-            html.number(100 * gains[1][kind], 1),
-            html.number(100 * (gains[1][kind] - gains[0][kind]), 1, sign="+"),
+            html.number(100 * shares[0][kind], 1),
+            html.number(100 * shares[1][kind], 1),
+            html.number(100 * (shares[1][kind] - shares[0][kind]), 1, sign="+"),
         ]
-        for kind in gains[0]
+        for kind in shares[0]
     ]
     scores: list[list[html.Content]] = [
         [what, interval_cell(before), interval_cell(after)]

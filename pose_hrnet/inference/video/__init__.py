@@ -4,6 +4,7 @@ frames      what a source gives: frames with their number and their time
 container   video files by PyAV
 opencv      video files by OpenCV, where PyAV is not installed
 images      a sequence of images as a video
+lateness    by how much the frames of a stream come late
 newest      the newest frame of a camera or a stream, by a thread that takes all
 live        the frames of it one by one, the others counted
 sources     what a video is named by -> a source of frames

@@ -31,7 +31,7 @@ class LiveSource:
     Attributes:
         dropped: Frames that came and were not taken, as there were newer ones.
         latency: Seconds from the arrival of the last frame that was taken to when it was taken,
-            and by how much it was late, if the stream has a clock.
+            and by how much it came late.
 
     Raises:
         VideoError: If it cannot be opened.

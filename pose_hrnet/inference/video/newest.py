@@ -10,16 +10,15 @@ import atexit
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from statistics import fmean, median
 from typing import Any, NamedTuple, Protocol
 
 import cv2
 
 from pose_hrnet.inference.video.frames import VideoError
+from pose_hrnet.inference.video.lateness import ByClock, ByWaiting, Lateness
 from pose_hrnet.inference.video.opencv import quiet
 
 log = logging.getLogger(__name__)
@@ -50,7 +49,7 @@ class Limits:
     """How long is waited.
 
     Attributes:
-        max_latency: Seconds by which a stream may fall behind its own clock.
+        max_latency: Seconds by which frames may come late.
         patience: Seconds without a frame after which the source has ended; it is opened anew
             meanwhile.
     """
@@ -65,7 +64,7 @@ class Taken(NamedTuple):
     Attributes:
         number: Of those that came since `Newest.begin`.
         came_s: When it came, seconds.
-        late_s: How much longer it was on its way than others, seconds; 0 where that is not known.
+        late_s: How much longer it was on its way than others, seconds.
         image: As OpenCV has it.
     """
 
@@ -175,9 +174,9 @@ class Newest:
             atexit.unregister(self._at_exit)
 
     def _read_all(self, capture: Capture) -> None:
-        """Until the source gives no more, or falls behind its own clock."""
-        least, late = float("inf"), 0
-        waits: deque[float] = deque(maxlen=_MOST_LAG_FRAMES)
+        """Until the source gives no more, or its frames come late."""
+        lateness: Lateness | None = None
+        late = 0
         while not self._closing.is_set():
             asked, read, image = self._clock(), False, None
             with quiet(), suppress(cv2.error):
@@ -187,24 +186,15 @@ class Newest:
                     log.warning("%s: no frame comes; it is opened anew", self.name)
                 return
             now = self._clock()
-            waits.append(now - asked)
-            stamp, late_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000, 0.0
-            if stamp > 0:
-                # What the source sent earlier than it came, beyond the least of all frames,
-                # has waited on its way.
-                least = min(least, now - stamp)
-                late_s = now - stamp - least
-                late = late + 1 if late_s > self.limits.max_latency else 0
-            counts = self._counts(capture)
-            self._put(now, 0.0 if counts else late_s, image)
+            lateness = lateness or (ByWaiting() if self._has_no_clock(capture) else ByClock())
+            late_s = lateness.of(asked, now, capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+            late = late + 1 if late_s > self.limits.max_latency else 0
+            self._put(now, late_s, image)
             if late > _MOST_LAG_FRAMES:
-                if counts and median(waits) > 0.5 * fmean(waits):
-                    least, late = now - stamp, 0  # it sends fewer, and each is waited for
-                    continue
                 log.warning("%s: frames come late; it is opened anew without them", self.name)
                 return
 
-    def _counts(self, capture: Capture) -> bool:
+    def _has_no_clock(self, capture: Capture) -> bool:
         """Whether frames do not say when they were sent.
 
         So it is with pictures one after the other over HTTP: FFmpeg counts them, 25 in a second,

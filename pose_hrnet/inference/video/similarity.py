@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from pose_hrnet.inference.video.motion import BoxMotion
 from pose_hrnet.keypoints.geometry import iou_matrix
-from pose_hrnet.keypoints.oks import oks_matrix
+from pose_hrnet.keypoints.oks import keypoint_similarities, oks_matrix
 from pose_hrnet.keypoints.records import SEEN_SCORE, Float32, Float64, Poses
+
+Bools: TypeAlias = NDArray[np.bool_]
 
 _SIGMA = 0.08
 """Of keypoints whose skeleton is not known: about the mean of COCO's."""
@@ -26,13 +28,10 @@ _HIDDEN_S = 0.1
 """Seconds after which who is not seen was hidden, and not just missed."""
 _REACH = 0.5
 """Heights that who is hidden may be off what is expected, for each second; for one at most."""
-_SAME = 0.5
-"""Similarity of a keypoint, as of OKS, from which on it is at one place with another."""
+_ONE_PLACE = 0.5
+"""Similarity of two keypoints, as of OKS, from which on they are at one place."""
 _FAR = 0.1
 """What a height of distance from the expected centre costs."""
-
-
-Bools: TypeAlias = NDArray[np.bool_]
 
 
 class Expected(Protocol):
@@ -46,7 +45,7 @@ class Expected(Protocol):
 
 
 def similarities(
-    tracks: Sequence[Expected], poses: Poses, time_s: float, own: Bools | None = None
+    tracks: Sequence[Expected], poses: Poses, time_s: float, own: Bools
 ) -> tuple[Float64, Float64]:
     """Of T tracks and N poses, where the tracks are expected at a time.
 
@@ -54,22 +53,19 @@ def similarities(
         tracks: T of them.
         poses: N of them.
         time_s: Seconds.
-        own: ``(N, K)`` keypoints that count, as of `not_repeated`; None: all.
+        own: ``(N, K)`` keypoints that count, as of `not_repeated`.
 
     Returns:
         ``(T, N)`` IoU of the boxes, and ``(T, N)`` OKS of the keypoints that count and that the
         track has seen; where these are too few to tell persons apart, IoU again.
     """
     seen = np.stack([track.keypoint_scores for track in tracks]) >= SEEN_SCORE
-    boxes = np.stack([track.motion.box_at(time_s) for track in tracks])
+    counted = seen & own[:, None]
+    boxes, areas, points = _expected(tracks, time_s)
     iou = iou_matrix(boxes, poses.boxes_xyxy)
-    sizes = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0)
-    counted = np.broadcast_to(seen, (len(poses), *seen.shape))
-    if own is not None:
-        counted = counted & own[:, None]
-    oks = oks_matrix(  # for each pose, as what counts is another of each pair
-        np.stack([track.keypoints_at(time_s) for track in tracks])[None],
-        sizes.prod(axis=1)[None],
+    oks = oks_matrix(  # pose by pose, as what counts is another of each pair
+        points[None],
+        areas[None],
         poses.keypoints_image[:, None],
         None,
         _sigmas(poses),
@@ -80,11 +76,10 @@ def similarities(
 
 def not_repeated(poses: Poses) -> Bools:
     """``(N, K)`` keypoints of N poses that are not at the place of a better pose's."""
-    points, areas = poses.keypoints_image.astype(np.float64), poses.areas.astype(np.float64)
-    off = np.linalg.norm(points[:, None] - points[None], axis=-1)
-    areas = (areas[:, None] + areas[None]) / 2
+    them = poses.keypoints_image, _areas(poses.boxes_xyxy)  # not `areas`, of padded crops
+    similar = keypoint_similarities(*them, *them, _sigmas(poses))
     better = poses.scores[None, :] > poses.scores[:, None]
-    repeated: Bools = better[..., None] & _at_one_place(off, areas, poses)
+    repeated = better[..., None] & (similar >= _ONE_PLACE)
     return np.asarray(~repeated.any(axis=1))
 
 
@@ -102,25 +97,25 @@ def expected_elsewhere(
     Returns:
         ``(R, K)``.
     """
+    _, areas, expected = _expected(tracks, time_s)
+    points = poses.keypoints_image[list(rows)]
+    similar = keypoint_similarities(expected, areas, points, None, _sigmas(poses))
+    off = np.linalg.norm(points - expected[:, None], axis=-1)
+    nearer = off < np.linalg.norm(points - expected[: len(rows)], axis=-1)
+    return np.asarray((nearer & (similar >= _ONE_PLACE)).any(axis=0))
+
+
+def _expected(tracks: Sequence[Expected], time_s: float) -> tuple[Float64, Float64, Float64]:
+    """``(T, 4)`` boxes, ``(T,)`` their areas and ``(T, K, 2)`` keypoints; image pixels."""
     boxes = np.stack([track.motion.box_at(time_s) for track in tracks])
-    areas = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0).prod(axis=1)
-    expected = np.stack([track.keypoints_at(time_s) for track in tracks])
-    off = np.linalg.norm(poses.keypoints_image[list(rows), None] - expected[None], axis=-1)
-    mine = off[np.arange(len(rows)), np.arange(len(rows))][:, None]
-    nearer: Bools = (off < mine) & _at_one_place(off, areas[None], poses)
-    return np.asarray(nearer.any(axis=1))
+    points = np.stack([track.keypoints_at(time_s) for track in tracks])
+    return boxes, _areas(boxes), points
 
 
-def _at_one_place(off: Float64, areas: Float64, poses: Poses) -> Bools:
-    """``(A, B, K)`` whether keypoints that are `off` pixels from each other are hardly so.
-
-    Args:
-        off: ``(A, B, K)``.
-        areas: ``(A, B)`` of persons, square pixels.
-        poses: Whose keypoints they are.
-    """
-    variances = np.maximum(areas, 1.0)[..., None] * (2 * np.asarray(_sigmas(poses))) ** 2
-    return np.asarray(np.exp(-(off**2) / (2 * variances)) >= _SAME)
+def _areas(boxes_xyxy: Float32 | Float64) -> Float64:
+    """``(N,)`` square pixels of boxes, each side being one pixel at least."""
+    sides = np.maximum(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 1.0)
+    return np.asarray(sides.prod(axis=1, dtype=np.float64))
 
 
 def _sigmas(poses: Poses) -> Sequence[float]:

@@ -177,5 +177,5 @@ def _stem_of(address: str) -> str:
     """A name for files, of the host and the path."""
     parts = urlsplit(address)
     path = Path(parts.path)
-    named = f"{parts.hostname or 'stream'}{path.with_suffix('')}"
-    return re.sub(r"[^\w-]+|_+", "_", named).strip("_")[:100]
+    whole = f"{parts.hostname or 'stream'}{path.with_suffix('')}"
+    return re.sub(r"[^\w-]+|_+", "_", whole).strip("_")[:100]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -33,6 +34,14 @@ UNCONFIRMED = -1
 """The id of a pose that belongs to no track, or to one that has been seen once."""
 _USUAL_S = 4.0
 """Seconds in which a score that is usual for a person falls by half, if it is not seen again."""
+_LOW_SIMILARITY = 0.5
+"""Of a pose of low score and a track, at least: ByteTrack's."""
+_TENTATIVE_SIMILARITY = 0.3
+"""Of a pose and a track that has been seen once, at least: ByteTrack's."""
+_POSSIBLE = 0.2
+"""What a pair that may be is worth at least; at most 1."""
+_WITHIN_REACH = 0.6
+"""Of a pose and a track that was hidden, at least."""
 
 Rows: TypeAlias = NDArray[np.intp]
 
@@ -170,25 +179,26 @@ class Tracker:
         """
         self._check(poses, time_s)
         self.time_s, self.first_hits = time_s, {}
-        self._own = not_repeated(poses)
         alive = [t for t in self.tracks if time_s - t.seen_s <= self.max_unseen]
         confirmed = [track for track in alive if track.id != UNCONFIRMED]
         tentative = [track for track in alive if track.id == UNCONFIRMED]
         high = np.flatnonzero(poses.scores >= self.high_score)
         low = np.flatnonzero((poses.scores < self.high_score) & (poses.scores >= self.low_score))
 
-        first, left, new = self._match(confirmed, poses, high, self.min_similarity)
-        weak, left, _ = self._match(left, poses, low, max(self.min_similarity, 0.5))
-        again, _, new = self._match(tentative, poses, new, max(self.min_similarity, 0.3))
-        back, left, new = _paired(left, new, within_reach(left, poses[new], time_s), 0.6)
+        match = partial(self._match, poses, not_repeated(poses))
+        first, left, new = match(confirmed, high)
+        weak, left, _ = match(left, low, _LOW_SIMILARITY)
+        again, _, new = match(tentative, new, _TENTATIVE_SIMILARITY)
+        reach = within_reach(left, poses[new], time_s)
+        back, left, new = _paired(left, new, reach, _WITHIN_REACH)
         ids = np.full(len(poses), UNCONFIRMED, np.int64)
         hits = [*first, *weak, *again, *back]
-        others = self._whose(hits, left, poses)
-        for (track, row), elsewhere in zip(hits, others, strict=True):
+        owned = self._owned(hits, left, poses)
+        for (track, row), own in zip(hits, owned, strict=True):
             if track.id == UNCONFIRMED:
                 track.id, self._next_id = self._next_id, self._next_id + 1
                 self.first_hits[track.row] = track.id
-            track.see(poses, row, time_s, ~elsewhere)
+            track.see(poses, row, time_s, own)
             ids[row] = track.id
         begun = [Track.begun(poses, int(row), time_s) for row in new]
         self.tracks = [*(track for track, _ in hits), *left, *begun]
@@ -206,27 +216,31 @@ class Tracker:
                 "leave such persons out"
             )
 
-    def _whose(
-        self, hits: Sequence[tuple[Track, int]], left: Sequence[Track], poses: Poses
-    ) -> Bools:
-        """``(hits, K)`` keypoints that are not their track's, or are not looked at."""
-        shape = (len(hits), poses.keypoint_scores.shape[1])
-        if not self.keypoints or not hits:
-            return np.full(shape, not self.keypoints)
-        known = [*(track for track, _ in hits), *left]
-        return expected_elsewhere(known, poses, [row for _, row in hits], self.time_s)
-
     def _match(
-        self, tracks: Sequence[Track], poses: Poses, rows: Rows, least: float
+        self, poses: Poses, own: Bools, tracks: Sequence[Track], rows: Rows, least: float = 0.0
     ) -> tuple[list[tuple[Track, int]], list[Track], Rows]:
-        """Pairs of tracks and rows, tracks that are left, and rows that are left."""
+        """Pairs of tracks and rows, tracks that are left, and rows that are left.
+
+        They are as similar as `least` and `min_similarity` say; `own` is as of `similarities`.
+        """
         if not tracks or not len(rows):
             return [], list(tracks), rows
-        iou, oks = similarities(tracks, poses[rows], self.time_s, self._own[rows])
+        iou, oks = similarities(tracks, poses[rows], self.time_s, own[rows])
         if not self.keypoints:
             oks = iou
-        possible = np.maximum(iou, oks) >= least
-        return _paired(tracks, rows, np.where(possible, 0.2 + 0.4 * (iou + oks), 0.0), 0.2)
+        possible = np.maximum(iou, oks) >= max(least, self.min_similarity)
+        worth = _POSSIBLE + (1 - _POSSIBLE) * (iou + oks) / 2
+        return _paired(tracks, rows, np.where(possible, worth, 0.0), _POSSIBLE)
+
+    def _owned(
+        self, hits: Sequence[tuple[Track, int]], left: Sequence[Track], poses: Poses
+    ) -> Bools:
+        """``(hits, K)`` keypoints that are their track's; by boxes alone, none is taken in."""
+        if not (self.keypoints and hits):
+            return np.zeros((len(hits), poses.keypoint_scores.shape[1]), bool)
+        known = [*(track for track, _ in hits), *left]
+        rows = [row for _, row in hits]
+        return ~expected_elsewhere(known, poses, rows, self.time_s)
 
 
 def _paired(

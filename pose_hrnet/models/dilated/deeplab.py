@@ -4,17 +4,23 @@
     V3    torchvision's ASPP, with the mean of the whole crop   Chen et al., arXiv:1706.05587
     V3+   the same, and layer1's features beside them           Chen et al., ECCV 2018
 
-Of V2's dense CRF see docs/networks.md.
+Of V2's dense CRF, and of the rates on crops, which are smaller than the papers' images, see
+docs/networks.md.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
 from pose_hrnet.models.backbones import ResNetNetwork
-from pose_hrnet.models.layers import PooledBatchNorm, at_heatmap_size, conv_bn, heatmap_layer
+from pose_hrnet.models.layers import (
+    PooledBatchNorm,
+    at_heatmap_size,
+    conv_bn,
+    heatmap_layer,
+    raised,
+)
 
 V2_RATES = (6, 12, 18, 24)
 V3_RATES = (12, 24, 36)
@@ -52,7 +58,7 @@ class DeepLabV2(ResNetNetwork):
         """Regress one heatmap per keypoint; shapes and errors as of `HeatmapNetwork.forward`."""
         features = self.stages(images)[-1]
         scores = torch.stack([layer(features) for layer in self.head]).sum(dim=0)
-        return at_heatmap_size(scores, images)
+        return at_heatmap_size(scores, images, self.stride)
 
 
 class DeepLabV3(ResNetNetwork):
@@ -82,7 +88,8 @@ class DeepLabV3(ResNetNetwork):
 
     def forward(self, images: Tensor) -> Tensor:
         """Regress one heatmap per keypoint; shapes and errors as of `HeatmapNetwork.forward`."""
-        return at_heatmap_size(self.final_layer(self.head(self.stages(images)[-1])), images)
+        heatmaps = self.final_layer(self.head(self.stages(images)[-1]))
+        return at_heatmap_size(heatmaps, images, self.stride)
 
 
 class DeepLabV3Plus(ResNetNetwork):
@@ -119,8 +126,8 @@ class DeepLabV3Plus(ResNetNetwork):
         """Regress one heatmap per keypoint; shapes and errors as of `HeatmapNetwork.forward`."""
         layer1, _, _, layer4 = self.stages(images)
         low, high = self.head["low"](layer1), self.head["aspp"](layer4)
-        raised = interpolate(high, low.shape[2:], mode="bilinear", align_corners=False)
-        heatmaps: Tensor = self.final_layer(self.head["decoder"](torch.cat([low, raised], dim=1)))
+        both = torch.cat([low, raised(high, 2, low.shape[2:])], dim=1)
+        heatmaps: Tensor = self.final_layer(self.head["decoder"](both))
         return heatmaps
 
 

@@ -42,4 +42,4 @@ class DeepLabV1(DilatedVGGNetwork):
     def forward(self, images: Tensor) -> Tensor:
         """Regress one heatmap per keypoint; shapes and errors as of `HeatmapNetwork.forward`."""
         features = self.head(self.dilated_features(images, smooth=True))
-        return at_heatmap_size(self.final_layer(features), images)
+        return at_heatmap_size(self.final_layer(features), images, self.stride)

@@ -2,13 +2,19 @@
 
 Yu, Koltun: Multi-Scale Context Aggregation by Dilated Convolutions, ICLR 2016. The context module
 is the basic one: eight convolutions on the scores, seven 3x3 ones whose taps lie 1, 1, 2, 4, 8, 16
-and 1 cells apart, each started as the identity. The paper mirrors images at their border, where
-here, as in every other network, zeros stand.
+and 1 cells apart, and one 1x1, started as the identity.
+
+Two things are other than in the paper. It cuts scores at 0 behind each of the seven; where the
+score of a keypoint is negative in all of a crop, nothing of it is left then, and no gradient
+leads back. Here each convolution takes what is positive of the scores, and is added to them as
+they are. And it mirrors images at their border, where here, as in every other network, zeros
+stand.
 """
 
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.nn.functional import relu
 
 from pose_hrnet.models.dilated.vgg import DilatedVGGNetwork
 from pose_hrnet.models.layers import at_heatmap_size
@@ -39,19 +45,23 @@ class DilatedNet(DilatedVGGNetwork):
             nn.Dropout2d(), nn.Conv2d(full, full, 1), nn.ReLU(inplace=True), nn.Dropout2d(),
             nn.Conv2d(full, num_keypoints, 1),
         )  # fmt: skip
-        layers: list[nn.Module] = []
-        for dilation in CONTEXT:
-            conv = nn.Conv2d(num_keypoints, num_keypoints, 3, padding=dilation, dilation=dilation)
-            layers += [conv, nn.ReLU()]
-        self.context = nn.Sequential(*layers)
+        self.context = nn.ModuleList(
+            nn.Conv2d(num_keypoints, num_keypoints, 3, padding=spread, dilation=spread)
+            for spread in CONTEXT
+        )
         self.final_layer = nn.Conv2d(num_keypoints, num_keypoints, 1)
-        for layer in (*layers[::2], self.final_layer):
-            assert isinstance(layer, nn.Conv2d)  # for mypy
-            nn.init.dirac_(layer.weight)
-            assert layer.bias is not None
-            nn.init.zeros_(layer.bias)
+        for layer in (*self.context.children(), self.final_layer):
+            nn.init.zeros_(layer.get_parameter("weight"))
+            nn.init.zeros_(layer.get_parameter("bias"))
+        nn.init.dirac_(self.final_layer.weight)
 
     def forward(self, images: Tensor) -> Tensor:
         """Regress one heatmap per keypoint; shapes and errors as of `HeatmapNetwork.forward`."""
-        scores = self.head(self.dilated_features(images))
-        return at_heatmap_size(self.final_layer(self.context(scores)), images)
+        scores = self.in_context(self.head(self.dilated_features(images)))
+        return at_heatmap_size(self.final_layer(scores), images, self.stride)
+
+    def in_context(self, scores: Tensor) -> Tensor:
+        """Scores that were told of those around them: ``(B, K, h, w)`` to the same shape."""
+        for layer in self.context:
+            scores = scores + layer(relu(scores))
+        return scores

@@ -65,5 +65,7 @@ class PSPNet(ResNetNetwork):
         heatmaps = self.final_layer(self.head(torch.cat(seen, dim=1)))
         if self.training:
             early = self.auxiliary(layer3)
-            return torch.stack([at_heatmap_size(each, images) for each in (early, heatmaps)])
-        return at_heatmap_size(heatmaps, images)
+            return torch.stack(
+                [at_heatmap_size(each, images, self.stride) for each in (early, heatmaps)]
+            )
+        return at_heatmap_size(heatmaps, images, self.stride)

@@ -43,6 +43,7 @@ class DeconvNet(MirroredVGGNetwork):
         """Regress one heatmap per keypoint; shapes and errors as of `HeatmapNetwork.forward`."""
         x, places = self.encoded(images)
         x = self.decoded(self.head(x), places)
-        x = at_heatmap_size(x[..., : images.shape[2], : images.shape[3]], images)
+        x = x[..., : images.shape[2], : images.shape[3]]
+        x = at_heatmap_size(x, images, self.stride)
         heatmaps: Tensor = self.final_layer(x)
         return heatmaps

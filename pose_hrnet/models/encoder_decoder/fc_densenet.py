@@ -107,7 +107,7 @@ class FCDenseNet(HeatmapNetwork):
             raised = raising(new)[..., : skip.shape[2], : skip.shape[3]]
             x = torch.cat([skip, raised], dim=1)
             new = block(x)
-        x = at_heatmap_size(torch.cat([x, new], dim=1), images)
+        x = at_heatmap_size(torch.cat([x, new], dim=1), images, self.stride)
         heatmaps: Tensor = self.final_layer(x)
         return heatmaps
 

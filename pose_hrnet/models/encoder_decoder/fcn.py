@@ -7,19 +7,18 @@ Long, Shelhamer, Darrell: Fully Convolutional Networks for Semantic Segmentation
     1/8    pool3 ----------------------------- scores ------------------+ 2x   8s: raised twice
 
 Heatmaps end at stride 4 where the paper goes on to the image's own size. The VGG16 has batch norm,
-which the paper's had not: without, it learns from ImageNet weights alone.
+which the paper's had not: without, it learns from ImageNet weights alone. What else is other than
+in the paper stands in docs/networks.md.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
 from pose_hrnet.models.backbones import ResNetNetwork, VGGNetwork
-from pose_hrnet.models.layers import at_heatmap_size, conv_bn, heatmap_layer
-from pose_hrnet.models.network import Shapes, rows_of
+from pose_hrnet.models.layers import at_heatmap_size, conv_bn, heatmap_layer, raised
 
 Variant: TypeAlias = Literal["32s", "16s", "8s"]
 
@@ -39,7 +38,6 @@ class FCN(VGGNetwork):
         ValueError: If the variant is unknown, or a number not positive or too large.
     """
 
-    backbone: ClassVar[str] = "VGG16"
     name = "fcn"
     title = "FCN"
 
@@ -61,20 +59,11 @@ class FCN(VGGNetwork):
         """``FCN-8s VGG16``."""
         return f"{self.title}-{self._architecture['variant']} VGG16"
 
-    @classmethod
-    def recognises(cls, shapes: Shapes) -> dict[str, Any] | None:
-        """The VGG alone, of any of our networks, by its ends; see `HeatmapNetwork`."""
-        width = rows_of(shapes, "features.0.weight")
-        last = rows_of(shapes, "features.40.weight")
-        if not width or last != 8 * width or shapes["features.0.weight"] != (width, 3, 3, 3):
-            return None
-        return {"name": "fcn", "variant": "8s", "width": width, "num_keypoints": 0}
-
     def forward(self, images: Tensor) -> Tensor:
         """Regress one heatmap per keypoint; shapes and errors as of `HeatmapNetwork.forward`."""
         _, _, pool3, pool4, pool5 = self.pooled(images)
         scores = self.final_layer(self.head(pool5))
-        return _raised(scores, self.skips, (pool4, pool3), images)
+        return _heatmaps(scores, self.skips, (pool4, pool3), images, self.stride)
 
 
 class FCNResNet(ResNetNetwork):
@@ -121,7 +110,7 @@ class FCNResNet(ResNetNetwork):
         """Regress one heatmap per keypoint; shapes and errors as of `HeatmapNetwork.forward`."""
         _, layer2, layer3, layer4 = self.stages(images)
         scores = self.final_layer(self.head(layer4))
-        return _raised(scores, self.skips, (layer3, layer2), images)
+        return _heatmaps(scores, self.skips, (layer3, layer2), images, self.stride)
 
 
 def _check(variant: str, known: Any) -> None:
@@ -139,10 +128,14 @@ def _skips(variant: str, channels: tuple[int, int], num_keypoints: int) -> nn.Mo
     return nn.ModuleList(layers)
 
 
-def _raised(
-    scores: Tensor, skips: nn.ModuleList, finer: tuple[Tensor, Tensor], images: Tensor
+def _heatmaps(
+    scores: Tensor,
+    skips: nn.ModuleList,
+    finer: tuple[Tensor, Tensor],
+    images: Tensor,
+    stride: int,
 ) -> Tensor:
+    """Heatmaps of scores and those of finer features; `stride` is the finest ones'."""
     for skip, features in zip(skips, finer, strict=False):
-        size = features.shape[2:]
-        scores = interpolate(scores, size, mode="bilinear", align_corners=False) + skip(features)
-    return at_heatmap_size(scores, images)
+        scores = raised(scores, 2, features.shape[2:]) + skip(features)
+    return at_heatmap_size(scores, images, stride)

@@ -35,4 +35,4 @@ class SegNet(MirroredVGGNetwork):
         """Regress one heatmap per keypoint; shapes and errors as of `HeatmapNetwork.forward`."""
         x = self.decoded(*self.encoded(images))
         heatmaps = self.final_layer(x)[..., : images.shape[2], : images.shape[3]]
-        return at_heatmap_size(heatmaps, images)
+        return at_heatmap_size(heatmaps, images, self.stride)

@@ -104,7 +104,8 @@ class UNet(HeatmapNetwork):
             # where a halving was rounded.
             size = [min(a, b) for a, b in zip(x.shape[2:], way.shape[2:], strict=True)]
             x = layers(torch.cat([_centre(way, size), x[..., : size[0], : size[1]]], dim=1))
-        heatmaps: Tensor = self.final_layer(at_heatmap_size(_centre(x, images.shape[2:]), images))
+        x = at_heatmap_size(_centre(x, images.shape[2:]), images, self.stride)
+        heatmaps: Tensor = self.final_layer(x)
         return heatmaps
 
     def _mirrored(self, x: Tensor) -> Tensor:

@@ -122,7 +122,12 @@ class ConditionalChannelWeighting(nn.Module):
 
 
 class LiteModule(nn.Module):
-    """Two blocks, then an exchange: each stream becomes the sum of all of them."""
+    """Two blocks, then an exchange: each stream becomes a sum of all of them.
+
+    As the official code sums in place, and as its weights have learnt, the finest stream counts
+    twice in every sum; and the coarser streams receive it as it is behind its own sum, before
+    the ReLU, in place of what left the blocks.
+    """
 
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
@@ -135,14 +140,18 @@ class LiteModule(nn.Module):
 
     def forward(self, streams: list[Tensor]) -> list[Tensor]:
         """Streams ``(B, C_i, H_i, W_i)``, finest first, to the same shapes."""
-        streams, fused = self.layers(streams), []
-        for layers, target in zip(self.fuse_layers, streams, strict=True):
-            height, width = target.shape[2:]
-            # An upsampled stream may reach beyond an image whose side 32 does not divide.
-            terms = [x[..., :height, :width] for x in each(layers, streams)]
-            # The official code counts the finest stream twice, and its weights have learnt so.
-            fused.append(relu(reduce(torch.add, [terms[0], *terms])))
-        return fused
+        streams = self.layers(streams)
+        finest = self._sum(0, streams)
+        streams = [finest, *streams[1:]]
+        coarser = [self._sum(target, streams) for target in range(1, len(streams))]
+        return [relu(x) for x in (finest, *coarser)]
+
+    def _sum(self, target: int, streams: list[Tensor]) -> Tensor:
+        """All streams ``(B, C_i, H_i, W_i)``, the first twice, in the shape of one of them."""
+        height, width = streams[target].shape[2:]
+        # An upsampled stream may reach beyond an image whose side 32 does not divide.
+        terms = [x[..., :height, :width] for x in each(self.fuse_layers[target], streams)]
+        return reduce(torch.add, [terms[0], *terms])
 
 
 class IterativeHead(nn.Module):

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 from pose_hrnet.models.build import NETWORKS
 from pose_hrnet.models.network import Shapes
-from pose_hrnet.system.text import counted, few
+from pose_hrnet.system.text import counted, few, one_line, shown
 
 Toolkit: TypeAlias = Literal["official", "MMPose 0.x", "MMPose 1.x", "Hugging Face"]
 
@@ -23,6 +23,9 @@ _HUB = "embeddings.patch_embeddings.projection.weight"
 _CLASSIFIERS = ("incre_modules.", "classifier.", "fc.")
 """What files of ImageNet's classes have behind the backbone; timm's HRNet and the official one
 cannot be told apart."""
+
+SIZES = ("width", "depth", "stacks", "growth", "heads")
+"""In an architecture; what decides which weights fit."""
 
 # Parts of names that tell what an unsuitable file is, in the order in which they are asked for.
 _OTHERS = (
@@ -95,9 +98,22 @@ def recognised(shapes: Shapes) -> dict[str, Any] | None:
 
 
 def size_of(architecture: Mapping[str, Any]) -> str:
-    """The width of an HRNet, or the depth of a ResNet, in words."""
-    there = (key for key in ("width", "depth") if key in architecture)
-    return next((f"{key} {architecture[key]}" for key in there), "unknown size")
+    """What decides which weights fit a network, in words, such as ``width 64, depth 50``."""
+    there = [f"{key} {shown(architecture[key])}" for key in SIZES if key in architecture]
+    return ", ".join(there) or "unknown size"
+
+
+def named(architecture: Mapping[str, Any]) -> str:
+    """A network and its size in words, such as ``unet, width 64``."""
+    return f"{one_line(str(architecture.get('name', 'hrnet')))[:40]}, {size_of(architecture)}"
+
+
+def same_size(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two architectures agree in each size that both have.
+
+    Of files that come without a card not all is known: a ResNet of ImageNet has its depth alone.
+    """
+    return all(one[key] == other[key] for key in SIZES if key in one and key in other)
 
 
 def _toolkit(shapes: Shapes) -> tuple[Toolkit, dict[str, str]]:

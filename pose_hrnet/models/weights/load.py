@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from pose_hrnet.config.networks import settings_of
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.network import HeatmapNetwork
@@ -22,8 +23,8 @@ from pose_hrnet.models.weights.fetch import checkpoint_path
 from pose_hrnet.models.weights.files import write_checkpoint
 from pose_hrnet.models.weights.fit import LoadReport, fit, head_by_name
 from pose_hrnet.models.weights.foreign import Overrides
-from pose_hrnet.models.weights.layouts import recognised, size_of
-from pose_hrnet.models.weights.read import open_weights, shapes_of
+from pose_hrnet.models.weights.layouts import named, recognised, same_size
+from pose_hrnet.models.weights.read import Weights, open_weights, shapes_of
 from pose_hrnet.system.choices import CodecName, ColourOrder
 from pose_hrnet.system.text import counted, few
 
@@ -166,16 +167,23 @@ def initialise(
     fitting, report = fit(model, weights, (), notes)
     backbone = [name for name in model.state_dict() if not name.startswith(_NEW_PARTS)]
     fits = sum(name in fitting for name in backbone)
-    size = size_of(recognised(shapes_of(model.state_dict())) or {})
+    if isinstance(model, HeatmapNetwork):
+        architecture = model.architecture
+    else:  # HRNetV2, which has no heatmaps, has no architecture either
+        architecture = recognised(shapes_of(model.state_dict())) or {}
+    advice = (
+        f"the model ({named(architecture)}); give weights of its width and depth"
+        f"{_or_the_network(weights)}"
+    )
     if 2 * fits < len(backbone):
         raise ValueError(
             f"{path}: the file ({weights.description}) fits only {fits} of the {len(backbone)} "
-            f"backbone entries of the model ({size}); give weights of the model's width and depth"
+            f"backbone entries of {advice}"
         )
-    if weights.size != size:  # a deeper ResNet has every entry of a shallower one
+    # A deeper ResNet has every entry of a shallower one.
+    if not same_size(weights.architecture, architecture):
         raise ValueError(
-            f"{path}: the file ({weights.description}) is of another size than the model "
-            f"({size}); give weights of the model's width and depth"
+            f"{path}: the file ({weights.description}) is of another size than {advice}"
         )
     model.load_state_dict(fitting, strict=False)
     strange = report.strange_backbone
@@ -186,3 +194,10 @@ def initialise(
             path, counted(len(strange), "entry"), few(strange),
         )  # fmt: skip
     return report
+
+
+def _or_the_network(weights: Weights) -> str:
+    """What else helps where weights are of another network: a file of ours says its settings."""
+    card = weights.own_card
+    settings = card and card.architecture and settings_of(card.architecture)
+    return f", or set the file's own network, model: {settings}" if settings else ""

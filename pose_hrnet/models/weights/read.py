@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from pose_hrnet.models.weights.foreign import (
     foreign_card,
     rgb_weights,
 )
-from pose_hrnet.models.weights.layouts import Layout, identify, size_of
+from pose_hrnet.models.weights.layouts import Layout, identify, named, size_of
 from pose_hrnet.models.weights.mmpose import FileSettings, read_settings
 from pose_hrnet.system.choices import ColourOrder
 
@@ -45,15 +46,15 @@ class Weights:
 
     @property
     def description(self) -> str:
-        """Kind and size."""
-        return f"{self.kind}, {self.size}"
+        """Kind and size; of our own files, whose kind does not say it, the network between."""
+        said = size_of if self.layout else named
+        return f"{self.kind}, {said(self.architecture)}"
 
     @property
-    def size(self) -> str:
-        """Width of an HRNet, depth of a ResNet."""
+    def architecture(self) -> dict[str, Any]:
+        """As the card has it, or as far as names and shapes tell it; empty of an export's card."""
         card, layout = self.own_card, self.layout
-        architecture = layout.architecture if layout else card.architecture if card else None
-        return size_of(architecture or {})
+        return (layout.architecture if layout else card.architecture if card else None) or {}
 
     def card(self, overrides: Overrides) -> tuple[ModelCard, tuple[Setting, ...]]:
         """The file's card, or one composed for it, and where the settings of the latter are from.
