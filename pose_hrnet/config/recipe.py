@@ -54,7 +54,8 @@ class RecipeNotes(Section):
     parameters: Positive | None = None
     """Numbers that the network learns, in millions."""
     gflops: Positive | None = None
-    """Its multiply-adds on one crop, counted as papers do; see `pose_hrnet.models.complexity`."""
+    """What it costs on one crop, counted as the official code of HRNet does; see
+    `pose_hrnet.models.complexity`."""
     crops_per_step: PositiveInt | None = None
     """Crops of an optimiser step of all processes that the number was published with; a run with
     others says so."""
