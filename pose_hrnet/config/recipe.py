@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pose_hrnet.config.base import Positive, PositiveInt, Section, Shift
 from pose_hrnet.config.codec import CodecConfig
@@ -73,3 +73,8 @@ class Config(Section):
     optimizer: OptimizerConfig = OptimizerConfig()
     train: TrainConfig = TrainConfig()
     test: EvaluateConfig = EvaluateConfig()
+
+    @model_validator(mode="after")
+    def _the_network_takes_the_crops(self) -> Config:
+        self.model.check_input(self.codec.input_wh)
+        return self

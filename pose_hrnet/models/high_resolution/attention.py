@@ -18,12 +18,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from torch import Tensor, nn
 
 from pose_hrnet.models.hrnet import BasicBlock, Bottleneck, HRNet
-from pose_hrnet.models.network import Shapes
+from pose_hrnet.models.network import Shapes, check_values
 
 Attention: TypeAlias = Literal["parallel", "sequential"]
 
@@ -135,11 +135,12 @@ class HRNetPSA(HRNet):
         stage_modules: Sequence[int] = (1, 4, 3),
         branch_blocks: int = 4,
     ) -> None:
-        if attention not in ("parallel", "sequential") or width % 4 or stem_width % 4:
-            raise ValueError(
-                f"HRNetPSA got attention {attention!r}, width {width} and stem_width "
-                f"{stem_width}; give parallel or sequential, and multiples of 4"
-            )
+        check_values(
+            "HRNetPSA",
+            ("attention", attention, attention in get_args(Attention), "parallel or sequential"),
+            ("width", width, width % 4 == 0, "a multiple of 4"),
+            ("stem_width", stem_width, stem_width % 4 == 0, "a multiple of 4"),
+        )
         super().__init__(
             width,
             num_keypoints,
