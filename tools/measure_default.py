@@ -3,7 +3,8 @@
 Run: ``python tools/measure_default.py train SHARDS VAL_ANNOTATIONS VAL_IMAGES``, then ``speed``.
 The first trains every network of `CANDIDATES` on the same crops and says its AP (an interrupted
 run goes on where it was); ``inputs`` scores the default model at smaller inputs; the last
-times all that was scored in turns on this machine, and plots.
+times all that was scored in turns on this machine, and plots. ``speed --networks W16,W28`` times
+networks with random weights instead, which cost the same.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from __future__ import annotations
 import json
 from functools import partial
 from itertools import product
+from math import isnan, nan
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import process_time
 from typing import Annotated, Any, get_args
 
@@ -21,6 +24,10 @@ import typer
 from pose_hrnet import DataSet, evaluate, load_config, load_model, train
 from pose_hrnet.benchmark.timing import Work
 from pose_hrnet.cli.console import RichProgress, say
+from pose_hrnet.keypoints.codec import HeatmapCodec
+from pose_hrnet.keypoints.skeleton import COCO17
+from pose_hrnet.models.build import build_network
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.complexity import complexity
 from pose_hrnet.models.weights.load import load_network, save_model
 from pose_hrnet.system.choices import Backend, Precision
@@ -40,6 +47,7 @@ CANDIDATES: dict[str, dict[str, Any]] = {
 SIZES = {"128x96": (96, 128), "192x144": (144, 192), "256x192": (192, 256)}
 """Height and width, as they are said, and width and height; the blur at sigma 1, 1.5 and 2."""
 
+BEST = "best.safetensors"
 BLUR = {"128x96": 7, "192x144": 9, "256x192": 11}
 
 Output = Annotated[Path, typer.Option(help="Folder of the runs.")]
@@ -48,9 +56,16 @@ Start = Annotated[str, typer.Option(help="model.pretrained; null: random weights
 OUTPUT = Path("runs/networks")
 
 
+def architecture(candidate: str) -> dict[str, Any]:
+    """What `build_network` takes, for COCO's keypoints."""
+    sizes = {"stem_blocks": 2, "branch_blocks": 2, **CANDIDATES[candidate]}
+    return {"name": "hrnet", **sizes, "num_keypoints": COCO17.num_keypoints}
+
+
 def settings(candidate: str, size: str) -> list[str]:
     """Overrides of the recipe ``demo``: a network and its input."""
-    network = {"name": "hrnet", "stem_blocks": 2, "branch_blocks": 2, **CANDIDATES[candidate]}
+    network = architecture(candidate)
+    del network["num_keypoints"]  # the data say it
     width, height = SIZES[size]
     return [
         *(f"model.{key}={json.dumps(value)}" for key, value in network.items()),
@@ -62,8 +77,7 @@ def settings(candidate: str, size: str) -> list[str]:
 
 def cost(candidate: str, size: str) -> tuple[float, float]:
     """Millions of parameters, and thousands of millions of multiply-adds of a crop."""
-    network = {"name": "hrnet", "stem_blocks": 2, "branch_blocks": 2, **CANDIDATES[candidate]}
-    found = complexity({**network, "num_keypoints": 17}, SIZES[size])
+    found = complexity(architecture(candidate), SIZES[size])
     return found.parameters / 1e6, found.multiply_adds / 1e9
 
 
@@ -111,7 +125,7 @@ def inputs(
     """Score the default model, which learnt at 256x192, at each size, not trained again."""
     data = DataSet(annotations=val_annotations, images=val_images)
     for size in parse_names(sizes, "--sizes", tuple(SIZES)):
-        path = output / f"W28_{size}_default" / "best.safetensors"
+        path = output / f"W28_{size}_default" / BEST
         network, card, _ = load_network("default", input_wh=SIZES[size])
         save_model(path, network.state_dict(), card)
         scores = evaluate(load_model(path, precision="auto"), data).scores.values
@@ -129,14 +143,49 @@ def last_line(folder: Path) -> dict[str, Any]:
 @app.command()
 def speed(
     output: Output = OUTPUT,
+    networks: Annotated[str | None, typer.Option(help="Untrained ones, in place of runs.")] = None,
+    sizes: Sizes = "256x192",
     backends: Annotated[str, typer.Option(help="What runs them.")] = "openvino,compile",
     precisions: Annotated[str, typer.Option(help="Their arithmetic.")] = "fp32,bf16",
     batch: Annotated[int, typer.Option(help="Crops in a call.")] = 8,
     rounds: Annotated[int, typer.Option(help="Turns of each.")] = 7,
     plot: Annotated[Path | None, typer.Option(help="SVG of AP over crops/s.")] = None,
 ) -> None:
-    """Crops per second of all trained networks, in turns, no flip test; and AP over them."""
-    runs = sorted(path.parent for path in output.glob("*/best.safetensors"))
+    """Crops per second of all trained networks, in turns, no flip test; and AP over them.
+
+    Or of networks with random weights, by name; their files go with the end.
+    """
+    if networks is not None:
+        if plot is not None:
+            raise typer.BadParameter("untrained networks have no AP to plot; leave --plot out")
+        with TemporaryDirectory() as folder:
+            for size in parse_names(sizes, "--sizes", tuple(SIZES)):
+                for name in parse_names(networks, "--networks", tuple(CANDIDATES)):
+                    write_untrained(name, size, Path(folder))
+            time_runs(Path(folder), backends, precisions, batch, rounds)
+        return
+    points = time_runs(output, backends, precisions, batch, rounds)
+    if plot is not None:
+        draw(points, plot)
+
+
+def write_untrained(name: str, size: str, output: Path) -> None:
+    """A network with random weights, as the checkpoint of a run."""
+    network = build_network(architecture(name))
+    codec = HeatmapCodec("udp", SIZES[size], SIZES[size][1] / 128, blur_kernel=BLUR[size])
+    card = ModelCard(network.architecture, COCO17, codec)
+    save_model(output / f"{name}_{size}_untrained" / BEST, network.state_dict(), card)
+
+
+def time_runs(
+    output: Path, backends: str, precisions: str, batch: int, rounds: int
+) -> dict[str, tuple[float, float]]:
+    """Print the table of a folder of runs.
+
+    Returns:
+        Of each the crops per second of its fastest way, and its AP; NaN of what was not scored.
+    """
+    runs = sorted(path.parent for path in output.glob(f"*/{BEST}"))
     ways = list(
         product(
             parse_names(backends, "--backends", get_args(Backend)),
@@ -150,19 +199,18 @@ def speed(
     say(f"| run | AP | {heads} |\n" + "| --- " * (2 + len(ways)) + "|")
     points: dict[str, tuple[float, float]] = {}
     for run in runs:
-        ap = float(last_line(run)["AP"])
+        ap = float(last_line(run)["AP"]) if (run / "metrics.jsonl").is_file() else nan
         found = [batch / seconds[run, way] for way in ways]
         cells = " | ".join(f"{value:.1f}" for value in found)
-        say(f"| {run.name} | {ap:.3f} | {cells} |")
+        say(f"| {run.name} | {'' if isnan(ap) else f'{ap:.3f}'} | {cells} |")
         points[run.name] = (max(found), ap)
-    if plot is not None:
-        draw(points, plot)
+    return points
 
 
 def ready(run: Path, way: tuple[Backend, Precision], batch: int) -> Work:
     """A network of a run, and noise that it is to look at."""
     model = load_model(
-        run / "best.safetensors",
+        run / BEST,
         backend=way[0],
         device="cpu",
         precision=way[1],

@@ -18,6 +18,7 @@ from pose_hrnet.cli.console import (
 from pose_hrnet.cli.models import (
     DetectorOption,
     DetectorThreshold,
+    checkpoint_meant,
     detector_meant,
     loaded_estimator,
     refuse_without_boxes,
@@ -26,7 +27,7 @@ from pose_hrnet.cli.options import (
     BackendOption,
     BoxFormatOption,
     Card,
-    Checkpoint,
+    CheckpointToPredict,
     Device,
     FlipTest,
     Offline,
@@ -37,9 +38,9 @@ from pose_hrnet.cli.options import (
 from pose_hrnet.system.choices import RowFormat
 from pose_hrnet.system.defaults import (
     CROPS_PER_PASS,
-    DEFAULT_WEIGHTS,
     IMAGES_PER_FILE,
     IMAGES_PER_TASK,
+    ListedName,
 )
 from pose_hrnet.system.text import counted, duration
 
@@ -67,7 +68,7 @@ def bulk(
             "--output", "-o", metavar="PATH", help="Folder or address to write to: s3://..."
         ),
     ],
-    checkpoint: Checkpoint = DEFAULT_WEIGHTS,
+    checkpoint: CheckpointToPredict = None,
     boxes: Annotated[
         Path | None,
         typer.Option(help="Of persons, in place of a detector; as of predict."),
@@ -156,6 +157,7 @@ def bulk(
     from pose_hrnet.models.weights.identity import identity_of
     from pose_hrnet.system.extras import import_extra
 
+    named = checkpoint_meant(checkpoint)
     found_by = detector_meant(boxes, detector, detector_threshold, whole_image=whole_image)
     refuse_without_boxes(min_box_score, boxes)
     if price is not None and dry_run is None:
@@ -163,15 +165,15 @@ def bulk(
     for module in ("pyarrow", "ray.data")[: 1 if dry_run else 2]:
         import_extra(module, "ray")
     check_store(output, probe=False)
-    file = checkpoint_file(checkpoint)
+    file = checkpoint_file(named)
     found_by = None if found_by is None else _for_actors(found_by)
     card = None if card is None else card.absolute()
     options = ModelOptions(
-        _for_actors(checkpoint), found_by, detector_threshold, backend, precision or "auto",
+        _for_actors(named), found_by, detector_threshold, backend, precision or "auto",
         device, flip_test, card, batch_size=batch_size,
     )  # fmt: skip
     sha256, files = identity_of(file).sha256, model_files_sha256(file, card)
-    models = Models(options, checkpoint, sha256, files)
+    models = Models(options, str(named), sha256, files)
     box_file = None
     if boxes is not None:
         box_file = BoxFile(boxes, box_format, **given(min_score=min_box_score))
@@ -207,7 +209,9 @@ def bulk(
 
 def _for_actors(named: str) -> str:
     """A file by its whole path, for processes that start elsewhere; names and addresses stay."""
-    return str(Path(named).absolute()) if Path(named).is_file() else named
+    if isinstance(named, ListedName) or not Path(named).is_file():
+        return named
+    return str(Path(named).absolute())
 
 
 def _checked(models: Models, *, is_here: bool) -> BulkEstimator:

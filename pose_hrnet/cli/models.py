@@ -48,6 +48,11 @@ OTHER_WAYS = (
 )
 
 
+def checkpoint_meant(checkpoint: str | None) -> str:
+    """What --checkpoint names; the weights inside the package where it is not given."""
+    return DEFAULT_WEIGHTS if checkpoint is None else checkpoint
+
+
 def detector_meant(
     boxes: Path | None, detector: str | None, threshold: float | None, *, whole_image: bool
 ) -> str | None:
@@ -138,12 +143,13 @@ def loaded_estimator(
     from pose_hrnet.inference.estimator import PoseEstimator
     from pose_hrnet.models.weights.zoo import default_in_words
 
-    checkpoint_file(options.checkpoint)  # with a bar, if it is downloaded
+    file = checkpoint_file(options.checkpoint)  # with a bar, if it is downloaded
     detector = None
     if options.detector is not None:
         detector = loaded_detector(options, scoring=False, ways=ways)
     model = options.load_model(crops=crops)
-    if options.checkpoint == DEFAULT_WEIGHTS:
-        log.info("%s, for --checkpoint", default_in_words())
+    words = default_in_words(file)
+    if words:
+        log.info("%s, for --checkpoint", words)
     log.info("%s", model.choice.summary)
     return PoseEstimator(model, detector=detector, batch_size=options.batch_size)

@@ -11,6 +11,7 @@ import typer
 
 from pose_hrnet.cli.console import BAD_INPUT, HERE, RichProgress, print_error
 from pose_hrnet.system.choices import Backend, BoxFormat, Evaluator, MetricName, Precision, Resume
+from pose_hrnet.system.defaults import DEFAULT_WEIGHTS
 from pose_hrnet.system.folders import check_file, check_room
 from pose_hrnet.system.inputs import read_input
 
@@ -114,14 +115,20 @@ def results_file(path: Path) -> Path:
 
 
 Output = Annotated[Path, output_option(folder_to_write, "Folder to write to.")]
-Checkpoint = Annotated[
-    str,
-    typer.Option(
+
+
+def _checkpoint_option(without: str = "") -> Any:
+    return typer.Option(
         "--checkpoint",
         "-c",
         help="Ours, an official or MMPose checkpoint; a name of `weights list`, such as default, "
-        "or an https address; an exported .onnx or .xml, or a .yaml card.",
-    ),
+        f"or an https address; an exported .onnx or .xml, or a .yaml card{without}.",
+    )
+
+
+Checkpoint = Annotated[str, _checkpoint_option()]
+CheckpointToPredict = Annotated[
+    str | None, _checkpoint_option(f"; without it {DEFAULT_WEIGHTS}, the weights inside")
 ]
 
 

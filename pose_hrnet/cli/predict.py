@@ -17,6 +17,7 @@ from pose_hrnet.cli.console import (
 from pose_hrnet.cli.models import (
     DetectorOption,
     DetectorThreshold,
+    checkpoint_meant,
     detector_meant,
     loaded_estimator,
     refuse_without_boxes,
@@ -27,7 +28,7 @@ from pose_hrnet.cli.options import (
     Calibrated,
     Card,
     CategoryOption,
-    Checkpoint,
+    CheckpointToPredict,
     Device,
     FlipTest,
     Offline,
@@ -55,7 +56,7 @@ from pose_hrnet.cli.video import (
     videos_in,
 )
 from pose_hrnet.system.choices import NmsName, PoseFormat
-from pose_hrnet.system.defaults import CROPS_PER_PASS, DEFAULT_WEIGHTS, LOWEST_SCORE
+from pose_hrnet.system.defaults import CROPS_PER_PASS, LOWEST_SCORE
 from pose_hrnet.system.folders import check_not_over
 from pose_hrnet.system.text import counted, parse_names
 
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
 def predict(
     inputs: PredictInputs,
     output: Output,
-    checkpoint: Checkpoint = DEFAULT_WEIGHTS,
+    checkpoint: CheckpointToPredict = None,
     boxes: Annotated[
         Path | None,
         typer.Option(
@@ -157,6 +158,7 @@ def predict(
     from pose_hrnet.inference.options import ModelOptions
     from pose_hrnet.inference.sources import identify
 
+    named = checkpoint_meant(checkpoint)
     found_by = detector_meant(boxes, detector, detector_threshold, whole_image=whole_image)
     whole_image = boxes is None and found_by is None
     if nms is not None and whole_image:
@@ -169,7 +171,7 @@ def predict(
         raise ValueError("--category does nothing without --boxes or --annotations; leave it out")
     test = None if nms is None else EvaluateConfig(nms=nms)
     models = ModelOptions(
-        checkpoint, found_by, detector_threshold, backend, precision or "auto", device,
+        named, found_by, detector_threshold, backend, precision or "auto", device,
         flip_test, card, calibrated, batch_size,
     )  # fmt: skip
     options = VideoOptions(

@@ -13,6 +13,7 @@ from pose_hrnet.cli.console import end_incomplete, one_sentence_errors, say
 from pose_hrnet.cli.models import (
     DetectorOption,
     DetectorThreshold,
+    checkpoint_meant,
     detector_meant,
     loaded_estimator,
 )
@@ -20,7 +21,7 @@ from pose_hrnet.cli.options import (
     BackendOption,
     Calibrated,
     Card,
-    Checkpoint,
+    CheckpointToPredict,
     FlipTest,
     Offline,
     PrecisionOption,
@@ -28,7 +29,6 @@ from pose_hrnet.cli.options import (
 )
 from pose_hrnet.system.defaults import (
     CROPS_PER_PASS,
-    DEFAULT_WEIGHTS,
     SERVED_AT,
     SERVED_BODY_MB,
     SERVED_IMAGES,
@@ -49,7 +49,7 @@ WAYS = (
 
 @one_sentence_errors
 def serve(
-    checkpoint: Checkpoint = DEFAULT_WEIGHTS,
+    checkpoint: CheckpointToPredict = None,
     detector: DetectorOption = None,
     detector_threshold: DetectorThreshold = None,
     whole_image: Annotated[
@@ -134,6 +134,7 @@ def serve(
     from pose_hrnet.inference.options import ModelOptions
     from pose_hrnet.models.weights.identity import identity_of
 
+    named = checkpoint_meant(checkpoint)
     found_by = detector_meant(None, detector, detector_threshold, whole_image=whole_image)
     _check_token(token)
     names = [name.lower() for name in server_name or ()]
@@ -160,14 +161,14 @@ def serve(
         estimators = [
             loaded_estimator(
                 ModelOptions(
-                    checkpoint, found_by, detector_threshold, backend, precision or "auto",
+                    named, found_by, detector_threshold, backend, precision or "auto",
                     each, flip_test, card, calibrated, max_batch,
                 ),
                 ways=WAYS,
             )
             for each in _devices(device)
         ]  # fmt: skip
-        server = PoseServer(estimators, identity_of(checkpoint), settings)
+        server = PoseServer(estimators, identity_of(named), settings)
         name = f"[{host}]" if ":" in host else host
         say(f"listening at http://{name}:{listener.getsockname()[1]}")
         try:

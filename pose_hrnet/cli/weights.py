@@ -135,6 +135,7 @@ def inspect(file: File, offline: Offline = False) -> None:
         ("sha256", found.sha256),
     ]
     facts += [(f"source {name}", value) for name, value in (found.source or {}).items()]
+    facts += [("note", found.note)] if found.note else []
     _say_facts(facts)
     if found.settings:
         rows = [[s.name, s.value, s.origin] for s in found.settings]

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from pose_hrnet.config.base import MOST_FAULTS, in_sentence, in_words
 from pose_hrnet.config.recipe import Config
+from pose_hrnet.system.defaults import ListedName
 from pose_hrnet.system.inputs import check_input
 from pose_hrnet.system.strict_yaml import parse_yaml, read_yaml
 from pose_hrnet.system.text import shown
@@ -70,7 +71,18 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Conf
     changed = reduce(_override, overrides, values)
     if _network(changed) != _network(values):
         changed = reduce(_override, overrides, {**values, "model": {}})
-    return parse_config(changed, source=str(path), overrides=overrides)
+    config = parse_config(changed, source=str(path), overrides=overrides)
+    named = config.model.pretrained
+    keys = {override.partition("=")[0] for override in overrides}
+    if (
+        named is None
+        or path not in config_names().values()
+        or {"model", "model.pretrained"} & keys
+    ):
+        return config
+    # A recipe that ships means the list, whatever lies in the current folder.
+    model = config.model.model_copy(update={"pretrained": ListedName(named)})
+    return config.model_copy(update={"model": model})
 
 
 def parse_config(values: dict[str, Any], *, source: str, overrides: Sequence[str] = ()) -> Config:

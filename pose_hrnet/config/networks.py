@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
+import yaml
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from pose_hrnet.config.base import Section
 from pose_hrnet.system.choices import Head
@@ -19,6 +21,7 @@ LEAST_MIRRORED = 96
 Width = Annotated[int, Field(gt=0, le=512)]
 """Channels."""
 MultipleOf4 = Annotated[int, Field(gt=0, le=512, multiple_of=4)]
+"""Channels, of which a quarter is looked at somewhere."""
 Blocks = Annotated[int, Field(gt=0, le=64)]
 """Of one kind in a row."""
 ResNetDepth: TypeAlias = Literal[50, 101, 152]
@@ -340,3 +343,20 @@ ModelConfig: TypeAlias = Annotated[
     BeforeValidator(_of_one_network),
 ]
 """The network and its sizes; each network has fields of its own, and `name` tells them apart."""
+
+
+def settings_of(architecture: Mapping[str, Any]) -> str | None:
+    """The section ``model`` of a network, as a line of YAML; None: no recipe has such a network.
+
+    Args:
+        architecture: As `NetworkConfig.architecture` gives it, such as a model card's.
+    """
+    sizes = {key: value for key, value in architecture.items() if key != "num_keypoints"}
+    try:
+        network: NetworkConfig = TypeAdapter(ModelConfig).validate_python(sizes)
+    except ValidationError:
+        return None
+    settings = network.model_dump(mode="json", exclude={"pretrained"})
+    return yaml.safe_dump(
+        settings, default_flow_style=True, sort_keys=False, width=math.inf
+    ).strip()

@@ -128,7 +128,8 @@ class OptimizerConfig(Section):
     step_factor: Annotated[float, Field(gt=0, le=1000)] = 0.1
     """Factor of a step schedule."""
     warmup_steps: Count = 0
-    """Steps of linear warm-up; the first is made with `lr` / this."""
+    """Steps of linear warm-up; the first is made with `lr` / this. A run of fewer steps never
+    comes to `lr`, and says so at its end."""
 
 
 class TrainConfig(Section):
@@ -137,9 +138,10 @@ class TrainConfig(Section):
     epochs: PositiveInt = 210
     """Passes over the training persons; at most, where `minutes` is set."""
     minutes: Positive | None = None
-    """Learn for so long, evaluations and saves apart, with the rate falling over this time
-    as it would over `epochs`; such a run ends, and resumes, where the clock says, not exactly.
-    null: for `epochs`."""
+    """Learn for so long, evaluations and saves apart, or for `epochs` if they are over sooner. A
+    cosine falls to 0 over this time, a step schedule falls at the shares of it that `step_epochs`
+    are of `epochs`, to `step_factor` and not to 0; the warm-up counts steps all the same. Such a
+    run ends, and resumes, where the clock says, not exactly. null: for `epochs`."""
     batch_size: Annotated[int, Field(gt=0, le=MOST_CROPS)] = 128
     """Crops per forward pass and process (official: 128 per step, so 32 on each of 4 GPUs); on
     less memory lower it and, in proportion, `optimizer.lr`, or raise `accumulate`."""

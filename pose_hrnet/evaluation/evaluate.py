@@ -294,5 +294,6 @@ def score_inference(
         "precision": arithmetic(model.device, decoder.precision),
         "processes": processes,
         "evaluator": scores.evaluator,
+        **({"note": card.note} if card.note else {}),
     }
     return Evaluation(scorer.metric, scores, keypoint_metrics, poses, provenance)

@@ -24,7 +24,6 @@ from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.oks import times
 from pose_hrnet.keypoints.records import Image, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
-from pose_hrnet.models.weights.zoo import default_in_words
 from pose_hrnet.system.choices import Backend, Precision
 from pose_hrnet.system.defaults import CROPS_PER_PASS, DEFAULT_WEIGHTS
 from pose_hrnet.system.text import counted
@@ -83,7 +82,7 @@ class PoseEstimator:
     @classmethod
     def from_pretrained(
         cls,
-        name: str | Path = "default",
+        name: str | Path = DEFAULT_WEIGHTS,
         *,
         backend: Backend = "auto",
         precision: Precision = "auto",
@@ -118,8 +117,7 @@ class PoseEstimator:
             batch_size=batch_size,
         )
         found = cls.of(options)
-        if name == DEFAULT_WEIGHTS:
-            log.info("%s", default_in_words())
+        log.info("%s", found.summary)
         return found
 
     from_checkpoint = from_pretrained
@@ -136,6 +134,10 @@ class PoseEstimator:
         """What was loaded, what runs it and why."""
         found_by = "" if self.detector is None else self.detector.summary
         return "\n".join(filter(None, (self.model.summary, self.model.choice.summary, found_by)))
+
+    def __repr__(self) -> str:
+        """The `summary` on one line."""
+        return f"<PoseEstimator: {'; '.join(self.summary.splitlines())}>"
 
     @property
     def skeleton(self) -> Skeleton:

@@ -30,6 +30,7 @@ from pose_hrnet.models.card import (
 )
 from pose_hrnet.models.weights.fetch import checkpoint_path
 from pose_hrnet.models.weights.load import load_network
+from pose_hrnet.models.weights.zoo import default_in_words
 from pose_hrnet.system.choices import Backend, Precision
 from pose_hrnet.system.inputs import check_input
 from pose_hrnet.system.text import format_size, one_line
@@ -123,7 +124,14 @@ def _checkpoint(
     if (choice.backend, choice.precision) != ("eager", "fp32"):
         reference = "the reference is --backend eager --precision fp32"
         choice = replace(choice, reason=f"{choice.reason}; {reference}")
-    return PoseModel(network, card, decoder, where, choice, report.summary())
+    return PoseModel(
+        network, card, decoder, where, choice, _in_words(path, card, report.summary())
+    )
+
+
+def _in_words(path: Path, card: ModelCard, summary: str) -> str:
+    """What was loaded, with what its card says and the package knows of it."""
+    return "\n".join(filter(None, (summary, card.note, default_in_words(path))))
 
 
 def _decoder(card: ModelCard, choice: Choice, flip_test: bool) -> Decoder:
@@ -171,6 +179,7 @@ def _export(
         )
     decoder = replace(_decoder(card, choice, facts.flip_test), in_graph=True)
     summary = f"{path} ({facts.format} export, {facts.weights}, run by {session.backend})"
+    summary = _in_words(path, card, summary)
     model = PoseModel(network, card, decoder, session.device, choice, summary)
     return model.with_test_settings(flip_test=flip_test)
 
@@ -193,7 +202,7 @@ def _heatmap_model(
     _check_outputs(path, card, picked)
     decoder = _decoder(card, choice, flip_test is not False)
     kind = "SimCC" if len(picked) > 1 else "heatmap"
-    summary = f"{path} ({kind} model, run by {session.backend})"
+    summary = _in_words(path, card, f"{path} ({kind} model, run by {session.backend})")
     return PoseModel(network, card, decoder, session.device, choice, summary)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
 from pose_hrnet.models.layers import halved
-from pose_hrnet.models.network import HeatmapNetwork, check_values
+from pose_hrnet.models.network import HeatmapNetwork, Shapes, check_values, rows_of
 
 MOST_WIDTH = 512
 """Channels of a first stage; all official ones have 64."""
@@ -47,6 +47,7 @@ class VGGNetwork(HeatmapNetwork):
         ValueError: If a number is not positive, or the width too large.
     """
 
+    backbone: ClassVar[str] = "VGG16"
     name: ClassVar[str]
     title: ClassVar[str]
 
@@ -67,6 +68,15 @@ class VGGNetwork(HeatmapNetwork):
     def label(self) -> str:
         """Such as ``SegNet``."""
         return self.title
+
+    @classmethod
+    def recognises(cls, shapes: Shapes) -> dict[str, Any] | None:
+        """The VGG16 alone, by its ends, to start any of its networks; see `HeatmapNetwork`."""
+        width = rows_of(shapes, "features.0.weight")
+        last = rows_of(shapes, "features.40.weight")
+        if not width or last != 8 * width or shapes["features.0.weight"] != (width, 3, 3, 3):
+            return None
+        return {"name": cls.name, "width": width, "num_keypoints": 0}
 
     def stages(self) -> list[list[nn.Module]]:
         """The layers of each of the five resolutions, without the poolings behind them."""

@@ -26,6 +26,7 @@ from pose_hrnet.models.build import build_network
 from pose_hrnet.models.card_file import (
     CARD_FORMAT,
     EXPORT_FORMAT,
+    MOST_NOTE,
     CalibrationFile,
     CheckpointCard,
     ExportCard,
@@ -113,6 +114,8 @@ class ModelCard:
             SimCC two, the vectors of x and of y.
         export: What is built into an export of ours; None for all else.
         calibration: What its scores mean, if that was measured.
+        note: What whoever scores it should know: what it learnt from, what not to report; at most
+            `MOST_NOTE` characters.
 
     Raises:
         ValueError: If skeleton and architecture disagree, or a value is not one that is known.
@@ -130,8 +133,13 @@ class ModelCard:
     output: OutputName | tuple[OutputName, OutputName] = 0
     export: ExportFacts | None = None
     calibration: Calibration | None = None
+    note: str = ""
 
     def __post_init__(self) -> None:
+        if len(self.note) > MOST_NOTE:
+            raise ValueError(
+                f"the card's note has {len(self.note):,} characters; give at most {MOST_NOTE}"
+            )
         if self.architecture is None:
             return
         found, named = self.architecture.get("num_keypoints"), self.skeleton.num_keypoints
@@ -185,6 +193,7 @@ class ModelCard:
             "colour": self.colour,
             "box_padding": self.box_padding,
             **({} if self.calibration is None else {"calibration": self.calibration.to_dict()}),
+            **({"note": self.note} if self.note else {}),
         }
 
     @classmethod
@@ -218,6 +227,7 @@ class ModelCard:
             box_padding=card.box_padding,
             export=export,
             calibration=_calibration(card.calibration),
+            note=card.note,
         )
 
     def write_beside(self, model_path: Path) -> None:
@@ -344,6 +354,7 @@ def _read_yaml(path: Path) -> tuple[Path | None, ModelCard]:
             card.scale,
             card.outputs,
             calibration=_calibration(card.calibration),
+            note=card.note,
         )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None

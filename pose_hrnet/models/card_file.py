@@ -10,7 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from pose_hrnet.config.base import BlurKernel, Cells, Padding, Section, Shift, Side
 from pose_hrnet.config.skeleton import SkeletonFile
@@ -84,6 +91,14 @@ class CalibrationFile(Section):
         return Calibration(self.scores, self.probabilities)
 
 
+MOST_NOTE = 500
+"""Characters of a note."""
+Note: TypeAlias = Annotated[
+    str, Field(max_length=MOST_NOTE), AfterValidator(lambda text: " ".join(text.split()))
+]
+"""On one line."""
+
+
 class CheckpointCard(_OwnFile):
     """The card in a checkpoint of ours."""
 
@@ -97,6 +112,7 @@ class CheckpointCard(_OwnFile):
     colour: ColourOrder
     box_padding: Padding
     calibration: CalibrationFile | None = None
+    note: Note = ""
 
 
 class ExportCard(_OwnFile):
@@ -182,6 +198,8 @@ class YamlCard(Section):
     x and y, [simcc_x, simcc_y]."""
     calibration: CalibrationFile | None = None
     """What the scores mean, from ``weights calibrate``; null: not known."""
+    note: Note = ""
+    """What whoever scores the model should know, such as what it learnt from; shown then."""
 
     @field_validator("layout", mode="before")
     @classmethod

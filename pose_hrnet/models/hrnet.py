@@ -19,9 +19,9 @@ checkpoints load as they are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, TypeAlias, get_args
 
 import torch
 from torch import Tensor, nn
@@ -55,13 +55,12 @@ class BasicBlock(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
-        self.deattn: nn.Module = nn.Identity()  # for `high_resolution.attention`
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, channels, H, W)`` to the same shape."""
-        y = self.deattn(relu(self.bn1(self.conv1(x)), inplace=True))
+        y = relu(self.bn1(self.conv1(x)), inplace=True)
         return relu(self.bn2(self.conv2(y)) + x, inplace=True)
 
 
@@ -80,7 +79,6 @@ class Bottleneck(nn.Module):
         self.bn1 = nn.BatchNorm2d(planes)
         self.conv2 = nn.Conv2d(planes, planes, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(planes)
-        self.deattn: nn.Module = nn.Identity()
         self.conv3 = nn.Conv2d(planes, out_channels, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(out_channels)
         widens = in_channels != out_channels
@@ -89,8 +87,14 @@ class Bottleneck(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(B, in_channels, H, W)`` to ``(B, 4 * planes, H, W)``."""
         y = relu(self.bn1(self.conv1(x)), inplace=True)
-        y = self.deattn(relu(self.bn2(self.conv2(y)), inplace=True))
+        y = relu(self.bn2(self.conv2(y)), inplace=True)
         return relu(self.bn3(self.conv3(y)) + self.downsample(x), inplace=True)
+
+
+MakeBlock: TypeAlias = Callable[[int], nn.Module]
+"""Channels to a block as `BasicBlock` is one."""
+MakeBottleneck: TypeAlias = Callable[[int, int], nn.Module]
+"""Channels and planes to a block as `Bottleneck` is one."""
 
 
 class MultiResolutionModule(nn.Module):
@@ -103,12 +107,15 @@ class MultiResolutionModule(nn.Module):
         channels: Channels of the streams, finest first.
         blocks: Residual blocks per stream.
         outputs: How many of the streams, finest first, come out.
+        block: Makes a residual block.
     """
 
-    def __init__(self, channels: Sequence[int], blocks: int, outputs: int) -> None:
+    def __init__(
+        self, channels: Sequence[int], blocks: int, outputs: int, block: MakeBlock
+    ) -> None:
         super().__init__()
         self.branches = nn.ModuleList(
-            nn.Sequential(*(BasicBlock(c) for _ in range(blocks))) for c in channels
+            nn.Sequential(*(block(c) for _ in range(blocks))) for c in channels
         )
         sources = range(len(channels))
         self.fuse_layers = nn.ModuleList(
@@ -145,12 +152,17 @@ def _fuse_layer(channels: Sequence[int], source: int, target: int) -> nn.Module:
 
 
 def stage(
-    channels: Sequence[int], modules: int, blocks: int, outputs: int | None = None
+    channels: Sequence[int],
+    modules: int,
+    blocks: int,
+    outputs: int | None = None,
+    *,
+    block: MakeBlock = BasicBlock,
 ) -> nn.Sequential:
     """Modules in a row; the last one gives `outputs` streams, all of them by default."""
     every = len(channels)
     counts = [every] * (modules - 1) + [outputs or every]
-    return nn.Sequential(*(MultiResolutionModule(channels, blocks, n) for n in counts))
+    return nn.Sequential(*(MultiResolutionModule(channels, blocks, n, block) for n in counts))
 
 
 def transition(before: Sequence[int], after: Sequence[int]) -> nn.ModuleList:
@@ -183,6 +195,8 @@ class HRNetBackbone(PixelNetwork):
         stage_modules: Multi-resolution modules in stages 2, 3 and 4.
         branch_blocks: Residual blocks per stream and module.
         outputs: Streams, finest first, that come out of stage 4.
+        block: Makes a residual block of the streams.
+        bottleneck: Makes a block of `layer1`.
 
     Raises:
         ValueError: If a size is not a positive number, or not three stages are given.
@@ -197,6 +211,8 @@ class HRNetBackbone(PixelNetwork):
         stage_modules: Sequence[int],
         branch_blocks: int,
         outputs: int,
+        block: MakeBlock = BasicBlock,
+        bottleneck: MakeBottleneck = Bottleneck,
     ) -> None:
         super().__init__()
         check_hrnet_sizes(width, stem_width, stem_blocks, stage_modules, branch_blocks)
@@ -208,14 +224,14 @@ class HRNetBackbone(PixelNetwork):
         self.bn2 = nn.BatchNorm2d(stem_width)
         stem_out = stem_width * Bottleneck.expansion
         self.layer1 = nn.Sequential(
-            *(Bottleneck(stem_out if i else stem_width, stem_width) for i in range(stem_blocks))
+            *(bottleneck(stem_out if i else stem_width, stem_width) for i in range(stem_blocks))
         )
         self.transition1 = transition([stem_out], channels[:2])
-        self.stage2 = stage(channels[:2], stage_modules[0], branch_blocks)
+        self.stage2 = stage(channels[:2], stage_modules[0], branch_blocks, block=block)
         self.transition2 = transition(channels[:2], channels[:3])
-        self.stage3 = stage(channels[:3], stage_modules[1], branch_blocks)
+        self.stage3 = stage(channels[:3], stage_modules[1], branch_blocks, block=block)
         self.transition3 = transition(channels[:3], channels)
-        self.stage4 = stage(channels, stage_modules[2], branch_blocks, outputs=outputs)
+        self.stage4 = stage(channels, stage_modules[2], branch_blocks, outputs, block=block)
 
     def features(self, images: Tensor) -> list[Tensor]:
         """The four streams that enter stage 4, finest first.

@@ -10,12 +10,23 @@ from typing import get_args
 
 from pose_hrnet.system.choices import Backend, Precision
 
+
+class ListedName(str):
+    """A name of the list of weights that we chose, because none was given.
+
+    A name that a user gives is a file first, if there is one of that name in the current folder;
+    this one never is (`pose_hrnet.models.weights.fetch.entry_meant`).
+    """
+
+    __slots__ = ()
+
+
 CROPS_PER_PASS = 32
 """Crops per forward pass of a prediction."""
 LOWEST_SCORE = 0.2
 """Keypoints of this score and above are drawn, and are labels for other programs."""
-DETECTOR = "yolox_s"
-"""The detector that is taken where none is named, of the list of weights."""
+DETECTOR = ListedName("yolox_s")
+"""The detector that is taken where none is named."""
 PICTURES = 0.4
 """Lowest score of a detector's box for pictures."""
 SCORING = 0.02
@@ -73,8 +84,8 @@ SERVED_IMAGES = 16
 SERVED_QUEUE = 256
 """Images that may be in a server at once."""
 
-DEFAULT_WEIGHTS = "default"
-"""Those inside the package."""
+DEFAULT_WEIGHTS = ListedName("default")
+"""Those inside the package, which are taken where none are named."""
 
 MOST_WORKERS = 1024
 """Processes or threads that can be asked for."""

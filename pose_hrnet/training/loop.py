@@ -95,6 +95,7 @@ class TrainingRun:
                 self.learn_epoch()
                 self._conclude_epoch()
             if self.world.is_main:
+                self._tell_of_unfinished_warm_up()
                 if self.config.train.report:
                     with self._full_disk_does_not_end_it():
                         self.report.page(self.parts.held_out, self.progress)
@@ -181,6 +182,16 @@ class TrainingRun:
                 with self._full_disk_does_not_end_it():
                     evaluation.with_provenance({"checkpoint": BEST}).write(self.output)
         self._report_epoch()
+
+    def _tell_of_unfinished_warm_up(self) -> None:
+        """By the clock, nobody knows before how many steps there will be."""
+        steps, warm_up = self.done.step, self.config.optimizer.warmup_steps
+        if steps < warm_up:
+            log.warning(
+                "the run ended in the warm-up, after %d of its %s: the learning rate did not come "
+                "to its height; lower optimizer.warmup_steps, or learn longer",
+                *(steps, counted(warm_up, "step")),
+            )
 
     def place(self) -> str:
         """How far the run has come, in words."""

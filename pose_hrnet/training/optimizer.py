@@ -38,13 +38,14 @@ def rate_schedule(
         config: The schedule.
         steps_per_epoch: Optimiser steps.
         epochs: Of the whole run.
-        minutes: If given, the run ends after so much time in place of so many epochs, and the
-            schedule is stretched over it; else the seconds decide nothing.
+        minutes: If given, the run also ends after so much time, and the schedule is stretched over
+            it, but is not behind the epochs: it comes to its end with whichever ends the run. The
+            warm-up counts steps all the same. None: the seconds decide nothing.
     """
     total = steps_per_epoch * epochs
 
     def rate(step: int, seconds: float) -> float:
-        done = step if minutes is None else seconds / (60 * minutes) * total
+        done = step if minutes is None else max(seconds / (60 * minutes) * total, step)
         warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
         if config.schedule == "cosine":
             return config.lr * warmup * 0.5 * (1 + math.cos(math.pi * min(done / total, 1.0)))

@@ -46,7 +46,7 @@ class Report:
         output: Folder of the run.
         finished_epochs: Epochs that an earlier part of the run has finished.
         epochs: Epochs of the whole run.
-        minutes: Of learning, if they and not the epochs end the run.
+        minutes: Of learning, if they end the run where the epochs do not sooner.
         loggers: Take numbers and pictures, too; they are closed with the report.
         tell: Takes the summaries of start and end.
     """
@@ -154,14 +154,16 @@ class Report:
         self.loggers.close()
 
     def _seconds_left(self, lines: list[dict[str, Any]]) -> float | None:
-        """From what this part of the run took so far, evaluations included."""
-        if self.minutes is not None:
-            return max(0.0, 60 * self.minutes - sum(float(line["seconds"]) for line in lines))
+        """Until the epochs are over, by what this part of the run took, or the time is."""
         epoch = int(lines[-1]["epoch"])
         done = epoch - self.finished_before
-        if done < 1:
-            return None
-        return (time.perf_counter() - self.began) / done * (self.epochs - epoch)
+        left = []
+        if done >= 1:  # evaluations included
+            left.append((time.perf_counter() - self.began) / done * (self.epochs - epoch))
+        if self.minutes is not None:
+            learned = sum(float(line["seconds"]) for line in lines)
+            left.append(max(0.0, 60 * self.minutes - learned))
+        return min(left, default=None)
 
 
 class _TimedBar:

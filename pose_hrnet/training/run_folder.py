@@ -342,11 +342,12 @@ def _changed_settings(state: Mapping[str, Any], config: Config, processes: int) 
     if crops_per_step_before(state) == crops_per_step(config, processes):
         may_change |= BATCH_SETTINGS
     old, new = dotted_keys(before), dotted_keys(config.model_dump(mode="json"))
+    schedule = config.optimizer.schedule
     return [
         f"{key} ({shown(old.get(key))} before, {shown(new.get(key))} now)"
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key)
         and re.sub(r"\.\d+\.", ".", key) not in may_change
-        # A step schedule does not look at the end; a cosine would jump back up.
-        and not (key == "train.epochs" and config.optimizer.schedule == "step")
+        # A step schedule does not look at the end; a cosine, or one over minutes, would jump.
+        and not (key == "train.epochs" and schedule == "step" and config.train.minutes is None)
     ]

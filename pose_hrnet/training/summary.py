@@ -31,6 +31,10 @@ class Facts:
     rows: tuple[tuple[str, str], ...]
 
 
+BY_THE_CLOCK = "goes on by the clock, so not to the very same weights"
+"""What to know of resuming a run in minutes."""
+
+
 Tell: TypeAlias = Callable[[Facts], None]
 """Takes facts to whoever reads them: the command line draws a table."""
 
@@ -87,7 +91,8 @@ class RunSummary:
         """
         train, codec = config.train, config.codec
         steps = self.steps_per_epoch * train.epochs
-        all_steps = "as many as time allows" if train.minutes is not None else f"{steps:,} in all"
+        by_clock = train.minutes is not None
+        all_steps = f"{steps:,} in all" if not by_clock else f"as time allows, {steps:,} at most"
         kind = "annotated" if config.data.val.boxes is None else "detected"
         boxes = counted(self.validation_boxes, f"{kind} box")
         every = train.evaluate_every
@@ -133,6 +138,7 @@ class RunSummary:
                 ("learning rate", rate_in_words(config.optimizer, self)),
                 ("schedule", schedule_in_words(config.optimizer, train)),
                 ("steps", f"{self.steps_per_epoch:,} in an epoch, {all_steps}"),
+                *([("if resumed", BY_THE_CLOCK)] if by_clock else []),
                 ("runs on", ", ".join([self.device, self.precision, *extras])),
             ),
         )
@@ -189,15 +195,24 @@ def schedule_in_words(config: OptimizerConfig, train: TrainConfig) -> str:
     """How the rate changes over the run."""
     epochs = train.epochs
     if config.schedule == "cosine":
-        end = f"at epoch {epochs}" if train.minutes is None else "when the time is up"
-        return f"cosine to 0 {end}"
-    drops = [str(epoch) for epoch in config.step_epochs if epoch < epochs]
+        if train.minutes is None:
+            return f"cosine to 0 at epoch {epochs}"
+        return f"cosine to 0 when the time is up, or at epoch {epochs} if sooner"
+    drops = [epoch for epoch in config.step_epochs if epoch < epochs]
     if not drops:
         return "the same throughout"
-    listed = drops[0] if len(drops) == 1 else f"{', '.join(drops[:-1])} and {drops[-1]}"
     noun = "epoch" if len(drops) == 1 else "epochs"
-    stretched = "" if train.minutes is None else ", stretched over the time"
-    return f"x {config.step_factor:g} at {noun} {listed} of {epochs}{stretched}"
+    words = f"x {config.step_factor:g} at {noun} {_listed(drops)} of {epochs}"
+    if train.minutes is None:
+        return words
+    shares = _listed([f"{epoch / epochs:.0%}" for epoch in drops])
+    return f"{words}, or {shares} of the time"
+
+
+def _listed(values: Sequence[object]) -> str:
+    """The values with commas, and "and" before the last."""
+    *first, last = map(str, values)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def epoch_in_words(line: dict[str, Any], epochs: int, left: float | None = None) -> str:

@@ -1,4 +1,4 @@
-"""Which detector the options of `predict`, `serve` and `bulk` name."""
+"""Which models the options of `predict`, `serve` and `bulk` name."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pose_hrnet.cli.models import detector_meant
-from pose_hrnet.system.defaults import DETECTOR
+from pose_hrnet.cli.models import checkpoint_meant, detector_meant
+from pose_hrnet.system.defaults import DETECTOR, ListedName
 
 BOXES = Path("boxes.json")
 
@@ -26,6 +26,18 @@ BOXES = Path("boxes.json")
 )
 def test_which_detector_is_meant(boxes, detector, threshold, whole_image, meant):
     assert detector_meant(boxes, detector, threshold, whole_image=whole_image) == meant
+
+
+def test_a_name_that_we_chose_is_told_from_one_that_was_given():
+    """Only the latter may be a file of the current folder."""
+    chosen = [
+        checkpoint_meant(None),
+        detector_meant(None, None, None, whole_image=False),
+    ]
+    assert all(isinstance(name, ListedName) for name in chosen)
+    assert chosen == ["default", "yolox_s"]
+    assert type(checkpoint_meant("default")) is str
+    assert type(detector_meant(None, "yolox_s", None, whole_image=False)) is str
 
 
 @pytest.mark.parametrize(

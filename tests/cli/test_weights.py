@@ -60,6 +60,15 @@ def test_inspect_says_what_ours_are(tmp_path: Path) -> None:
     assert "│ sigma │ 1.5 │ the file │" in said
 
 
+def test_a_note_stays_in_what_is_converted_and_inspect_says_it(tmp_path: Path) -> None:
+    ours, again = tmp_path / "ours", tmp_path / "again.safetensors"
+    save_model(ours, tiny().state_dict(), card_of(tiny(), note="learnt from all"))
+    run("convert", ours, "-o", again, "--float16")
+    for path in (ours, again):
+        assert load_network(path).card.note == "learnt from all"
+        assert "note: learnt from all" in run("inspect", path)
+
+
 def test_inspect_says_that_a_backbone_does_not_predict(tmp_path: Path) -> None:
     model = tiny()
     torch.save(imagenet_layout(model), tmp_path / "hrnet_w8.pth")

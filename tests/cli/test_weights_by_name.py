@@ -41,6 +41,8 @@ def test_list_says_what_there_is() -> None:
     found = " ".join(lines["coco_w48_384x288_udp"])
     assert found == "coco_w48_384x288_udp pose HRNet-W48 384x288 udp 0.773 AP COCO"
     assert lines["default"][-1] == "yes"
+    # Not what the others of the column are: AP on all of val2017, with boxes of a detector.
+    assert "0.534 AP of 200 images" in " ".join(lines["default"])
 
 
 def test_list_says_all_of_one_and_a_part_of_the_names() -> None:

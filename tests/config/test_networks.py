@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from pose_hrnet.config.files import load_config, parse_config, sections_of
+from pose_hrnet.config.networks import settings_of
 from pose_hrnet.config.recipe import Config
 from pose_hrnet.models.build import NETWORKS, build_network
 
@@ -39,6 +41,20 @@ def test_every_network_has_settings_which_build_it() -> None:
             key: list(value) if isinstance(value, tuple) else value
             for key, value in architecture.items()
         }
+
+
+def test_an_architecture_as_settings_is_the_network_that_it_came_from() -> None:
+    for name in NETWORKS:
+        network = model_of({"name": name, "pretrained": "weights.pth"})
+        line = settings_of(network.architecture(5)) or ""
+        assert "\n" not in line
+        assert "pretrained" not in line
+        assert model_of(yaml.safe_load(line)) == network.model_copy(update={"pretrained": None})
+
+
+@pytest.mark.parametrize("odd", [{}, {"name": "vit"}, {"name": "hrnet", "width": "w" * 1000}])
+def test_an_architecture_that_no_recipe_has_is_not_told_as_settings(odd: dict[str, Any]) -> None:
+    assert settings_of({**odd, "num_keypoints": 5, "x": 1}) is None
 
 
 def test_a_network_without_a_name_is_an_hrnet() -> None:

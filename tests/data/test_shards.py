@@ -223,15 +223,21 @@ def test_shards_of_a_url_are_fetched_once_and_read_the_same(shards, tmp_path):
 def test_more_than_the_shards_hold_is_refused(shards, tmp_path):
     _, index = dataset(shards)
     index.check_fits(INPUT_WH, 1.25, LARGEST)
-    for wanted in (
-        ((INPUT_WH[0], 2 * INPUT_WH[1]), 1.25, LARGEST),
-        (INPUT_WH, 1.5, LARGEST),
-        (INPUT_WH, 1.25, AugmentConfig(scale_std=0.5)),
-        (INPUT_WH, 1.25, AugmentConfig(rotation_std=60)),
-        (INPUT_WH, 1.25, AugmentConfig(half_body_min_keypoints=3)),
+    width, height = INPUT_WH
+    high = f"an input of {2 * height}x{width} (height x width), cut for the aspect of "
+    few = AugmentConfig(half_body_min_keypoints=3)
+    for wanted, words in (
+        (((width, 2 * height), 1.25, LARGEST), f"{high}{height}x{width}"),
+        ((INPUT_WH, 1.5, LARGEST), "data.box_padding 1.5, cut for 1.25"),
+        ((INPUT_WH, 1.25, AugmentConfig(scale_std=0.5)), "augment.scale_std 0.5, cut for 0.35"),
+        ((INPUT_WH, 1.25, AugmentConfig(rotation_std=60)), "augment.rotation_std 60, cut for 45"),
+        ((INPUT_WH, 1.25, few), "augment.half_body_min_keypoints 3, cut for 8"),
     ):
-        with pytest.raises(ValueError, match="does not hold the crops"):
+        with pytest.raises(ValueError, match="does not hold the crops") as caught:
             index.check_fits(*wanted)
+        # The folder, and no setting but the one that differs.
+        assert str(caught.value).startswith(f"{index.root} does not hold")
+        assert str(caught.value).split(": ")[1].startswith(f"{words}; set what it was cut for")
     (tmp_path / "index.json").write_text("{}")
     with pytest.raises(ValueError, match="is not an index of crop shards"):
         read_index(ShardStore(str(tmp_path)))
@@ -247,6 +253,7 @@ def test_unreadable_images_and_cut_shards_are_told(tmp_path, caplog):
     tar.write_bytes(tar.read_bytes()[:3000])
     crops, _ = dataset(tmp_path)
     assert not crops[0, 1].readable
+    assert f"image {tmp_path}/00000.tar/" in caplog.text
     assert "behind the end of its shard" in caplog.text
 
 

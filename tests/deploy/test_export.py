@@ -48,7 +48,7 @@ SIZE_WH = (64, 96)
 
 def tiny(codec_name="udp", network=None, **options):
     codec = HeatmapCodec(codec_name, SIZE_WH)
-    card = ModelCard({"num_keypoints": 17}, COCO17, codec, box_padding=1.1)
+    card = ModelCard({"num_keypoints": 17}, COCO17, codec, box_padding=1.1, note="of no use")
     return pose_model(network or ColourMix().eval(), card, **options)
 
 
@@ -124,6 +124,8 @@ def test_a_network_of_others_for_bgr_takes_rgb_in_every_backend_and_export(tmp_p
 def test_the_card_says_what_is_inside(exported):
     card = json.loads(exported.with_name(exported.name + ".json").read_text())
     assert ModelCard.from_dict(card["checkpoint"]) == tiny("udp").card
+    assert card["checkpoint"]["note"] == "of no use"
+    assert load_model(exported, device="cpu").summary.endswith("\nof no use")
     assert card["outputs"] == ["keypoints", "scores", "heatmaps"]
     assert (card["flip_test"], card["flip_shift_cells"]) == (True, 0)
     assert card["input"]["shape"] == ["batch", 96, 64, 3]

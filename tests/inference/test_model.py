@@ -174,6 +174,11 @@ def test_operators_that_are_not_supported(tmp_path):
     assert "\n" not in str(error.value)
 
 
+def test_a_card_has_a_note(tmp_path):
+    path = write_card(tmp_path / "a.yaml", note="learnt from val2017")
+    assert ModelCard.read_yaml(path).note == "learnt from val2017"
+
+
 def test_a_card_names_skeleton_and_flip_shift(tmp_path):
     for name, skeleton in SKELETONS.items():
         card = ModelCard.read_yaml(write_card(tmp_path / "a.yaml", skeleton=name))

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 from torchvision.models import resnet50, vgg16_bn
 from torchvision.models.segmentation import deeplabv3_resnet50, fcn_resnet50
 
+from pose_hrnet.models.backbones import VGGNetwork
+from pose_hrnet.models.build import NETWORKS
 from pose_hrnet.models.dilated.deeplab import DeepLabV3
 from pose_hrnet.models.encoder_decoder.fcn import FCN, FCNResNet
 from pose_hrnet.models.network import HeatmapNetwork
+from pose_hrnet.models.weights.inspect import inspect_weights
+from pose_hrnet.models.weights.layouts import identify
 
 GENERATOR = torch.Generator().manual_seed(0)
 IMAGES = torch.randn(1, 3, 64, 64, generator=GENERATOR)
@@ -37,6 +43,28 @@ def test_vgg_has_torchvisions_entries_and_output() -> None:
     assert [x.shape[1:] for x in pooled] == [
         (64 * times, side, side) for times, side in ((1, 32), (2, 16), (4, 8), (8, 4), (8, 2))
     ]
+
+
+def test_torchvisions_files_are_a_backbone_alone_and_no_network_of_ours(tmp_path: Path) -> None:
+    """A VGG16 is told as such, whichever of its networks it will start; so is a ResNet."""
+    with torch.device("meta"):
+        files = {"VGG16": vgg16_bn(), "ResNet": resnet50()}
+    for backbone, model in files.items():
+        shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+        layout = identify(shapes)
+        assert layout.kind == f"ImageNet {backbone}"
+        assert not layout.predicts
+        assert "variant" not in layout.architecture
+    state = FCN("8s", 4, 2).state_dict()
+    torch.save({n: v for n, v in state.items() if n.startswith("features.")}, tmp_path / "v.pth")
+    found = inspect_weights(tmp_path / "v.pth")
+    assert (found.kind, found.label) == ("VGG16 backbone", "VGG16")
+    assert found.report.used
+    vggs = [network for network in NETWORKS.values() if issubclass(network, VGGNetwork)]
+    shapes = {name: tuple(value.shape) for name, value in state.items()}
+    for network in vggs:
+        expected = {"name": network.name, "width": 4, "num_keypoints": 0}
+        assert network.recognises(shapes) == expected
 
 
 def test_a_resnet_has_torchvisions_entries_and_output() -> None:

@@ -38,6 +38,7 @@ HOSTILE: dict[str, Any] = {
     "calibration  ": {"scores": [0, 1], "probabilities": [0.5, 0.4]},
     "calibration   ": {"scores": [0.0] * 9999, "probabilities": [0.0] * 9999},
     "calibration    ": {"scores": [0, 1], "probabilities": [0, 1], "code": "x"},
+    "note": 3, "note ": "x" * 501,
 }  # fmt: skip
 """Values by the dotted key of a card that they stand at."""
 
@@ -95,6 +96,15 @@ def test_cards_beside_exports_are_read_whole(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"a\.onnx\.json is no card of an exported") as error:
             ModelCard.read_beside(tmp_path / "a.onnx")
         assert len(str(error.value)) < 400 + len(str(tmp_path))
+
+
+def test_a_note_is_kept_on_one_line_and_old_cards_have_none() -> None:
+    old = card_of(tiny()).to_dict()
+    assert "note" not in old
+    assert ModelCard.from_dict(old).note == ""
+    assert ModelCard.from_dict({**old, "note": "learnt\n from all "}).note == "learnt from all"
+    with pytest.raises(ValueError, match="note has 501 characters; give at most 500"):
+        card_of(tiny(), note="x" * 501)  # else a file would be written that nothing reads
 
 
 def test_tensors_that_are_declared_larger_than_stored_are_refused(tmp_path: Path) -> None:

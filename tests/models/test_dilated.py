@@ -15,23 +15,27 @@ from pose_hrnet.models.dilated.pspnet import PSPNet
 from pose_hrnet.models.layers import PooledBatchNorm
 
 
-# Published: 20.5 (DeepLab-LargeFOV), 134.3 (DilatedNet's front end); torchvision 39.6 (V3), which
-# tests/models/test_backbones.py holds exactly.
+# Published millions: DeepLab V1's in its paper; 134.3 of DilatedNet's front end, VGG16 with its
+# classes made convolutions, before a context of few channels; V3 is torchvision's, which
+# tests/models/test_backbones.py holds entry by entry. Of the others none is published.
 @pytest.mark.parametrize(
-    ("architecture", "parameters"),
+    ("architecture", "parameters", "published"),
     [
-        ({"name": "dilated_net"}, 134_357_273),
-        ({"name": "deeplab_v1"}, 20_509_777),
-        ({"name": "deeplab_v2", "depth": 101}, 43_753_604),
-        ({"name": "deeplab_v3"}, 39_637_841),
-        ({"name": "deeplab_v3plus"}, 40_351_153),
-        ({"name": "pspnet"}, 48_954_722),
+        ({"name": "dilated_net"}, 134_357_273, 134.3),
+        ({"name": "deeplab_v1"}, 20_509_777, 20.5),
+        ({"name": "deeplab_v2"}, 43_753_604, None),
+        ({"name": "deeplab_v3"}, 39_637_841, 39.6),
+        ({"name": "deeplab_v3plus"}, 40_351_153, None),
+        ({"name": "pspnet"}, 48_954_722, None),
     ],
 )
-def test_parameters(architecture: dict[str, Any], parameters: int) -> None:
+def test_parameters_are_the_published_ones(
+    architecture: dict[str, Any], parameters: int, published: float | None
+) -> None:
     with torch.device("meta"):
         model = build_network({"num_keypoints": 17, **architecture})
     assert sum(p.numel() for p in model.parameters()) == parameters
+    assert published is None or parameters / 1e6 == pytest.approx(published, rel=0.001)
 
 
 def test_the_context_module_starts_as_the_identity_of_any_score() -> None:
@@ -83,6 +87,31 @@ def test_a_dilated_vgg_stays_at_stride_8(network: Any) -> None:
     assert features.shape == (1, 32, 8, 12)
     spreads = [layer.dilation for layer in model.features if isinstance(layer, nn.Conv2d)]
     assert spreads == [(1, 1)] * 10 + [(2, 2)] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "taps"),
+    [
+        ("deeplab_v1", (32, 24), [9]),
+        ("deeplab_v2", (32, 24), [9, 9, 9, 3]),
+        ("deeplab_v3", (32, 24), [9, 3, 1]),
+        ("deeplab_v3plus", (32, 24), [9, 3, 1]),
+        ("deeplab_v1", (16, 12), [3]),
+        ("deeplab_v2", (16, 12), [9, 3, 1, 1]),
+        ("deeplab_v3", (16, 12), [3, 1, 1]),
+        ("deeplab_v3plus", (16, 12), [3, 1, 1]),
+    ],
+)
+def test_as_many_taps_reach_a_crop_as_the_docs_say(
+    name: str, cells: tuple[int, int], taps: list[int]
+) -> None:
+    """Of widely spread convolutions on the features of 256x192 and 128x96."""
+    found = []
+    for layer in build_network({"name": name, "width": 4, "num_keypoints": 2}).modules():
+        if isinstance(layer, nn.Conv2d) and layer.dilation[0] >= 6:
+            layer(torch.rand(1, layer.in_channels, *cells)).sum().backward()
+            found.append(int(layer.weight.grad.abs().sum(dim=(0, 1)).count_nonzero()))
+    assert found == taps
 
 
 def test_a_regions_mean_of_one_crop_is_normalised_in_training() -> None:

@@ -1,8 +1,7 @@
-"""High to low to high: the papers' numbers of parameters and tables of layers, odd sizes."""
+"""High to low to high: the papers' numbers of parameters, unpooling, stacks, sizes on the way."""
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,59 +10,62 @@ from torch import nn
 
 from pose_hrnet.models.build import build_network
 from pose_hrnet.models.encoder_decoder.hourglass import Hourglass, StackedHourglass
-from pose_hrnet.models.encoder_decoder.segnet import SegNet
 from pose_hrnet.models.encoder_decoder.unet import UNet
 from pose_hrnet.models.encoder_decoder.unpooling import PoolWithPlaces, Unpool
 
 
-# Of the papers: 134.5 (FCN, with 21 classes), 31.0, 252, 29.4, 1.5, 3.5, 9.4 million. Hourglass:
-# HRNet's paper has 25.1 for 8 stacks.
+# Published millions, and by how many per cent ours may differ from what is rounded there:
+# Hourglass-8 in HRNet's paper, which does not say whose code was counted; FC-DenseNet in its own,
+# whose 1.5 for the depth of 56 its own table of layers does not give, nor quite its 9.4
+# (tests/models/test_layer_tables.py has its channels); SegNet in the same; DeconvNet in its own;
+# U-Net's paper has none, its layers are commonly counted as 31.0.
 @pytest.mark.parametrize(
-    ("architecture", "parameters"),
+    ("architecture", "parameters", "published", "within"),
     [
-        ({"name": "hourglass", "stacks": 1}, 3_426_705),
-        ({"name": "hourglass", "stacks": 2}, 6_571_170),
-        ({"name": "hourglass"}, 25_437_960),
-        ({"name": "fcn", "num_keypoints": 21}, 134_371_199),
-        ({"name": "unet"}, 31_044_561),
-        ({"name": "unet", "padding": "valid"}, 31_044_561),
-        ({"name": "deconvnet"}, 251_792_913),
-        ({"name": "segnet"}, 29_449_105),
-        ({"name": "fc_densenet", "depth": 56, "growth": 12}, 1_377_953),
-        ({"name": "fc_densenet", "depth": 67}, 3_464_977),
-        ({"name": "fc_densenet"}, 9_323_633),
+        ({"name": "hourglass"}, 25_437_960, 25.1, 1.5),
+        ({"name": "unet"}, 31_044_561, 31.0, 0.2),
+        ({"name": "unet", "padding": "valid"}, 31_044_561, 31.0, 0.2),
+        ({"name": "deconvnet"}, 251_792_913, 252, 0.2),
+        ({"name": "segnet"}, 29_449_105, 29.5, 0.2),
+        ({"name": "fc_densenet", "depth": 56, "growth": 12}, 1_377_953, 1.5, 8.5),
+        ({"name": "fc_densenet", "depth": 67}, 3_464_977, 3.5, 1.1),
+        ({"name": "fc_densenet"}, 9_323_633, 9.4, 1.0),
     ],
 )
-def test_parameters_are_the_published_ones(architecture: dict[str, Any], parameters: int) -> None:
+def test_parameters_are_about_the_published_ones(
+    architecture: dict[str, Any], parameters: int, published: float, within: float
+) -> None:
     with torch.device("meta"):
         model = build_network({"num_keypoints": 17, **architecture})
     assert sum(p.numel() for p in model.parameters()) == parameters
+    assert parameters / 1e6 == pytest.approx(published, rel=within / 100)
 
 
-def convolutions(model: nn.Module) -> list[tuple[int, ...]]:
-    """Inputs, outputs and kernel of each convolution, in the order of the parameters."""
-    return [
-        (layer.in_channels, layer.out_channels, layer.kernel_size[0])
-        for layer in model.modules()
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
-    ]
-
-
-def test_segnet_has_the_layers_of_its_table() -> None:
+@pytest.mark.parametrize(("stacks", "parameters"), [(1, 3_426_705), (2, 6_571_170)])
+def test_hourglasses_of_which_no_number_is_published(stacks: int, parameters: int) -> None:
     with torch.device("meta"):
-        model = SegNet()
-    encoder = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
-    decoder = [512, 512, 512, 512, 512, 512, 256, 256, 256, 128, 128, 64, 64, 17]
-    pairs = [*pairwise(encoder), *pairwise(decoder)]
-    assert convolutions(model) == [(a, b, 3) for a, b in pairs]
+        model = build_network({"name": "hourglass", "stacks": stacks, "num_keypoints": 17})
+    assert sum(p.numel() for p in model.parameters()) == parameters
 
 
-def test_fc_densenet_has_as_many_layers_as_its_name_says() -> None:
-    for depth in (56, 67, 103):
-        with torch.device("meta"):
-            model = build_network({"name": "fc_densenet", "depth": depth, "num_keypoints": 12})
-        # All but the one of the head, which the names leave out: 38 layers, 5 + 5 transitions.
-        assert len(convolutions(model)) in (depth, depth + 1)
+def test_fcn_has_the_published_parameters_but_for_what_the_docs_say() -> None:
+    """134.5 million with 21 classes: without batch norm, and with upsampling that is learnt."""
+    with torch.device("meta"):
+        model = build_network({"name": "fcn", "num_keypoints": 21})
+    layers = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
+    convolutions = sum(p.numel() for layer in layers for p in layer.parameters())
+    upsampling = 21 * 21 * (4**2 + 4**2 + 16**2)
+    assert round((convolutions + upsampling) / 1e6, 1) == 134.5
+    assert sum(p.numel() for p in model.parameters()) == 134_371_199
+
+
+@pytest.mark.parametrize("depth", [56, 67, 103])
+def test_fc_densenet_has_as_many_convolutions_as_its_name_says(depth: int) -> None:
+    """The first one, the head, 5 transitions down and 5 up, and the layers of the blocks."""
+    with torch.device("meta"):
+        model = build_network({"name": "fc_densenet", "depth": depth})
+    layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    assert len(layers) == depth
 
 
 def test_unpooling_is_torchs() -> None:

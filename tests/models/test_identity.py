@@ -12,7 +12,7 @@ from pose_hrnet.models.weights.identity import Identity, identity_of
 
 def test_a_name_of_the_list_has_its_published_number():
     data = checkpoint_path("default").read_bytes()
-    expected = Identity("default", hashlib.sha256(data).hexdigest(), 0.534, "AP")
+    expected = Identity("default", hashlib.sha256(data).hexdigest(), 0.534, "AP of 200 images")
     assert identity_of("default") == expected
 
 

@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 
+from pose_hrnet.config.files import load_config
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.keypoints.skeleton import COCO17
+from pose_hrnet.models.build import build_network
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.hrnet import HRNet
 from pose_hrnet.models.weights.load import initialise, load_network, save_model
@@ -285,6 +288,20 @@ def test_another_width_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     ):
         initialise(model, tmp_path / "w12.pth")
     assert same(model, before)
+
+
+@pytest.mark.parametrize("width", [8, 16])
+def test_of_a_file_of_ours_the_network_is_told_as_settings_that_fit_it(
+    tmp_path: Path, width: int
+) -> None:
+    source, path = tiny(width=12), tmp_path / "w12.safetensors"
+    save_model(path, source.state_dict(), card_of(source))
+    with pytest.raises(ValueError, match=r"fits only .*, or set the file's own network") as caught:
+        initialise(tiny(width=width), path)
+    settings = yaml.safe_load(str(caught.value).partition("own network, model: ")[2])
+    config = load_config("coco_res50_256x192", [f"model={json.dumps(settings)}"])
+    report = initialise(build_network(config.model.architecture(17)), path)
+    assert (report.missing, report.left_over, report.mismatched) == ((), (), ())
 
 
 # Files that are no checkpoints

@@ -18,6 +18,10 @@ from tests.helpers.networks import TINY_NETWORKS
         # torchvision's ResNet-50, which halves by its 3x3 convolutions, has 427.
         ("fcn_resnet_16s", 427 + 64 + 32),
         ("deeplab_v1", 427),
+        # The dilated ResNet's 427 too, 48 cells of 8 by the widest of its convolutions, and one.
+        ("deeplab_v2", 427 + 48 * 8 + 8),
+        # 188 of conv5, 24 cells of 8 by fc6, twice 1 + 1 + 2 + 4 + 8 + 16 + 1 by the context.
+        ("dilated_net", 188 + 24 * 8 + 66 * 8 + 8),
         ("vitpose", None),
     ],
 )

@@ -58,7 +58,7 @@ def test_published_recipes_have_weights_of_their_name() -> None:
         name for name in config_names() if load_config(name).model.name in ("hrnet", "resnet")
     }
     assert len(official) > 15
-    assert official - {"demo", "default", "coco_w32_256x192_best"} <= set(zoo())
+    assert official - {"demo", "default", "finetune", "coco_w32_256x192_best"} <= set(zoo())
 
 
 def test_the_weights_in_the_package_are_what_the_list_says() -> None:

@@ -16,6 +16,7 @@ from pose_hrnet.training.assemble import Assembly
 from pose_hrnet.training.loop import READ_EVERY, TrainingRun
 from pose_hrnet.training.report import Report
 from pose_hrnet.training.run_folder import EpochPart, Progressed
+from pose_hrnet.training.train import train
 from tests.helpers.builders import make_people
 from tests.helpers.training_runs import NETWORK
 
@@ -146,3 +147,11 @@ def test_an_epoch_ends_when_the_minutes_are_over(run_of, clock):
     (line,) = run.done.lines
     assert (line["seconds"], line["loss"], line["lr"]) == (60.0, 2.0, 60.0)
     assert run.step.checked == ["epoch 1, step 3"]
+
+
+@pytest.mark.parametrize(("steps", "told"), [(1, True), (2, False)])
+def test_a_run_that_ends_in_its_warm_up_says_so(settings, tmp_path, caplog, steps, told):
+    """Here of two steps; by the clock, nobody knows before how many there will be."""
+    limits = [f"train.batch_size={10 // steps}", "train.epochs=1"]
+    train(load_config("demo", [*settings, *limits]), tmp_path / "run", device="cpu")
+    assert ("ended in the warm-up, after 1 of its 2 steps" in caplog.text) == told

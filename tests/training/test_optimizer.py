@@ -1,12 +1,48 @@
-"""The moving average is its formula, batch norms and all, and goes on where it was saved."""
+"""The rate ends with the run; the moving average is its formula and goes on where it was saved."""
 
 from __future__ import annotations
+
+import math
 
 import pytest
 import torch
 from torch import nn
 
-from pose_hrnet.training.optimizer import MovingAverage
+from pose_hrnet.config.files import load_config
+from pose_hrnet.config.training import OptimizerConfig
+from pose_hrnet.training.optimizer import MovingAverage, rate_schedule
+from pose_hrnet.training.report import METRICS, read_metrics
+from pose_hrnet.training.train import train
+
+SCHEDULES = {"cosine": {"schedule": "cosine"}, "step": {"step_epochs": (2, 3)}}
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
+def test_where_epochs_are_over_before_the_minutes_they_decide_the_rate(schedule):
+    config = OptimizerConfig(lr=2.0, warmup_steps=3, **schedule)
+    by_epochs, in_minutes = (rate_schedule(config, 10, 4, minutes=m) for m in (None, 2.0))
+    steps = range(40)  # a second each: a third of the time
+    assert [in_minutes(s, s) for s in steps] == [by_epochs(s, 0) for s in steps]
+    assert in_minutes(40, 40) == by_epochs(40, 0) < 0.03
+
+
+def test_where_the_time_is_up_first_the_rate_is_the_clocks():
+    rate = rate_schedule(OptimizerConfig(lr=2.0, schedule="cosine"), 10, 100_000, minutes=2)
+    total = 1_000_000
+    for step, seconds in ((0, 0.0), (1, 0.7), (70, 41.3), (200, 119.9), (201, 120.0)):
+        done = seconds / 120 * total
+        assert rate(step, seconds) == 2.0 * 0.5 * (1 + math.cos(math.pi * min(done / total, 1.0)))
+
+
+def test_a_run_in_minutes_that_its_epochs_end_has_learnt_at_falling_rates(settings, tmp_path):
+    rates = []
+    for minutes in ("null", "1000"):
+        config = load_config("demo", [*settings, f"train.minutes={minutes}"])
+        train(config, tmp_path / minutes, device="cpu")
+        rates.append([line["lr"] for line in read_metrics(tmp_path / minutes / METRICS)])
+    assert rates[0] == rates[1]
+    assert len(rates[0]) == 3
+    assert rates[0][-1] < 0.05 * config.optimizer.lr
 
 
 def network():

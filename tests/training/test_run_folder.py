@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
 import torch
@@ -54,6 +54,15 @@ def test_what_does_not_change_a_step_may_change(tmp_path):
     saved_run(tmp_path, load_config("demo"))
     config = load_config("demo", ["train.save_every=7", "data.workers=0"])
     assert load_run(tmp_path, config, PEOPLE, "must") is not None
+
+
+@pytest.mark.parametrize(("minutes", "may"), [("null", True), ("9", False)])
+def test_more_epochs_stretch_a_step_schedule_over_minutes(tmp_path, minutes, may):
+    """And leave one over epochs as it is."""
+    settings = ["optimizer.schedule=step", f"train.minutes={minutes}"]
+    saved_run(tmp_path, load_config("demo", settings))
+    with nullcontext() if may else pytest.raises(RunMismatch, match=r"train.epochs \(4 before"):
+        load_run(tmp_path, load_config("demo", [*settings, "train.epochs=9"]), PEOPLE, "auto")
 
 
 def test_never_auto_and_must(tmp_path):

@@ -93,6 +93,40 @@ def test_schedule_in_words(settings, words):
     assert schedule_in_words(OptimizerConfig(**settings), TrainConfig(epochs=210)) == words
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, "x 0.1 at epochs 170 and 200 of 210, or 81% and 95% of the time"),
+        ({"schedule": "cosine"}, "cosine to 0 when the time is up, or at epoch 210 if sooner"),
+    ],
+)
+def test_schedule_by_the_clock_in_words(settings, words):
+    train = TrainConfig(epochs=210, minutes=2)
+    assert schedule_in_words(OptimizerConfig(**settings), train) == words
+
+
+def test_a_run_in_minutes_says_what_may_end_it_and_how_it_resumes(config):
+    train = config.train.model_copy(update={"minutes": 2.0})
+    facts = summary_of(config).facts(config.model_copy(update={"train": train}))
+    rows = dict(facts.rows)
+    assert facts.title == "training for 2 min, at most 7 epochs"
+    assert rows["steps"] == "3 in an epoch, as time allows, 21 at most"
+    assert rows["if resumed"] == "goes on by the clock, so not to the very same weights"
+    assert len(rows) < 22
+    assert max(len(value) for name, value in rows.items() if name != "data") <= 80 - 18
+    assert "if resumed" not in dict(summary_of(config).facts(config).rows)
+
+
+def test_time_left_is_that_to_whichever_end_comes_first(tmp_path, caplog, monkeypatch):
+    caplog.set_level(logging.INFO, "pose_hrnet")
+    monkeypatch.setattr("pose_hrnet.training.report.time.perf_counter", lambda: 0.0)
+    for minutes, left in ((0.25, "5 s left"), (60.0, "24 s left")):
+        report = Report(tmp_path, 0, epochs=5, minutes=minutes)
+        report.began = -6.0  # an epoch took so long, and four are to come
+        report.show([{**LINE, "epoch": 1}])
+        assert caplog.messages[-1].endswith(left)
+
+
 def test_numbers_in_words():
     assert [duration(s) for s in (12.3, 240, 12_000, 190_000)] == [
         "12 s", "4 min", "3 h 20 min", "2 d 4 h",

@@ -317,7 +317,7 @@ def test_cosine_schedule_ends_at_zero():
 
 def test_a_schedule_in_minutes_is_stretched_over_them():
     cosine = rate_schedule(OptimizerConfig(lr=2.0, schedule="cosine"), 10, 4, minutes=2)
-    assert [cosine(5, s) for s in (0, 60, 120, 130)] == pytest.approx([2.0, 1.0, 0.0, 0.0])
+    assert [cosine(0, s) for s in (0, 60, 120, 130)] == pytest.approx([2.0, 1.0, 0.0, 0.0])
     step = rate_schedule(OptimizerConfig(lr=1.0, step_epochs=(2, 3)), 10, 4, minutes=2)
     assert [step(0, s) for s in (59, 60, 90)] == pytest.approx([1, 0.1, 0.01])
 

@@ -35,7 +35,7 @@ from pose_hrnet.keypoints.records import Images, People, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.system.choices import Decode
 from pose_hrnet.system.inputs import open_input
-from pose_hrnet.system.text import one_line, shown
+from pose_hrnet.system.text import format_size, one_line, shown
 
 INDEX_NAME = "index.json"
 FORMAT_NAME = "pose-hrnet crop shards"
@@ -119,15 +119,30 @@ class Cut(msgspec.Struct, frozen=True):
             half_body_min_keypoints=augmentation.half_body_min_keypoints if halves else NEVER,
         )
 
-    def holds(self, wanted: Cut) -> bool:
-        """Whether crops of these needs lie within this margin."""
-        return (
-            wanted.input_wh[0] * self.input_wh[1] == wanted.input_wh[1] * self.input_wh[0]
-            and wanted.box_padding <= self.box_padding
-            and wanted.scale_std <= self.scale_std
-            and wanted.rotation_std <= self.rotation_std
-            and wanted.half_body_min_keypoints >= self.half_body_min_keypoints
-        )
+    def lacks(self, wanted: Cut) -> tuple[str, ...]:
+        """By which settings crops of these needs leave this margin, in words; empty: none."""
+        ours, theirs = self.input_wh, wanted.input_wh
+        found = []
+        if theirs[0] * ours[1] != theirs[1] * ours[0]:
+            found.append(
+                f"an input of {format_size(theirs)} (height x width), cut for the aspect of "
+                f"{format_size(ours)}"
+            )
+        found += [
+            f"{section}.{name} {asked:g}, cut for {most:g}"
+            for section, name in _WIDENING
+            if (asked := getattr(wanted, name)) > (most := getattr(self, name))
+        ]
+        fewest = self.half_body_min_keypoints
+        if wanted.half_body_min_keypoints < fewest:
+            cut_for = "no half bodies" if fewest >= NEVER else f"{fewest}"
+            asked = wanted.half_body_min_keypoints
+            found.append(f"augment.half_body_min_keypoints {asked}, cut for {cut_for}")
+        return tuple(found)
+
+
+_WIDENING = (("data", "box_padding"), ("augment", "scale_std"), ("augment", "rotation_std"))
+"""Settings of which a larger value shows more, by their sections."""
 
 
 class IndexFile(msgspec.Struct):
@@ -144,6 +159,7 @@ class ShardIndex:
     """All persons of the shards, as columns.
 
     Attributes:
+        root: Folder, or URL, that they lie in.
         people: A row for each person; its images are the stored crops.
         skeleton: Their keypoints.
         cut: What the margin was made for.
@@ -155,6 +171,7 @@ class ShardIndex:
         digest: Tells this index from an earlier one at the same place.
     """
 
+    root: str
     people: People
     skeleton: Skeleton
     cut: Cut
@@ -173,11 +190,11 @@ class ShardIndex:
         Raises:
             ValueError: If the input, the padding or the augmentation is larger than the shards'.
         """
-        wanted = Cut.of(input_wh, box_padding, augmentation)
-        if not self.cut.holds(wanted):
+        lacking = self.cut.lacks(Cut.of(input_wh, box_padding, augmentation))
+        if lacking:
             raise ValueError(
-                f"the shards were cut for {self.cut}, which does not hold the crops that are "
-                f"asked for ({wanted}); write them again with pose-hrnet data shard"
+                f"{self.root} does not hold the crops that are asked for: {'; '.join(lacking)}; "
+                "set what it was cut for, or write it again with pose-hrnet data shard"
             )
 
 
@@ -216,6 +233,7 @@ def read_index(store: ShardStore) -> ShardIndex:
             )
     counts = np.array([shard.count for shard in file.shards], np.int64)
     return ShardIndex(
+        root=store.root.rstrip("/"),
         people=_people([entry.sample for entry in entries]),
         skeleton=skeleton,
         cut=file.cut,
@@ -272,7 +290,7 @@ class ShardPictures:
         file.seek(offset)
         data = file.read(size)
         images = self.index.people.images
-        path = f"{self.index.names[shard]}/{images.file_names[row]}"
+        path = f"{self.index.root}/{self.index.names[shard]}/{images.file_names[row]}"
         if len(data) < size:
             raise ImageError(f"image {path} lies behind the end of its shard", "truncated")
         width, height = images.sizes_wh[row].tolist()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from pose_hrnet.deploy.bulk.columns import BulkEstimator
 from pose_hrnet.deploy.bulk.identity import detector_files_sha256, model_files_sha256
@@ -37,11 +38,11 @@ class Models:
             OSError: If a file is missing.
             ValueError: If a file is no model, or another one than on the machine of the driver.
         """
-        checkpoint, detector = self.options.checkpoint, str(self.options.detector)
+        checkpoint, detector = self.options.checkpoint, self.options.detector
         _expect(checkpoint, identity_of(checkpoint).sha256, self.sha256)
         if self.files is not None:
             _expect(checkpoint, model_files_sha256(checkpoint, self.options.card), self.files)
-        if self.detector_files is not None:
+        if self.detector_files is not None and isinstance(detector, str | Path):
             _expect(detector, detector_files_sha256(detector), self.detector_files)
         return BulkEstimator(PoseEstimator.of(self.options), model=self.name, sha256=self.sha256)
 

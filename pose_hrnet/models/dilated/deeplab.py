@@ -4,7 +4,8 @@
     V3    torchvision's ASPP, with the mean of the whole crop   Chen et al., arXiv:1706.05587
     V3+   the same, and layer1's features beside them           Chen et al., ECCV 2018
 
-Of V2's dense CRF see docs/networks.md.
+Of V2's dense CRF, and of the rates on crops, which are smaller than the papers' images, see
+docs/networks.md.
 """
 
 from __future__ import annotations

@@ -7,18 +7,18 @@ Long, Shelhamer, Darrell: Fully Convolutional Networks for Semantic Segmentation
     1/8    pool3 ----------------------------- scores ------------------+ 2x   8s: raised twice
 
 Heatmaps end at stride 4 where the paper goes on to the image's own size. The VGG16 has batch norm,
-which the paper's had not: without, it learns from ImageNet weights alone.
+which the paper's had not: without, it learns from ImageNet weights alone. What else is other than
+in the paper stands in docs/networks.md.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from torch import Tensor, nn
 
 from pose_hrnet.models.backbones import ResNetNetwork, VGGNetwork
 from pose_hrnet.models.layers import at_heatmap_size, conv_bn, heatmap_layer, raised
-from pose_hrnet.models.network import Shapes, rows_of
 
 Variant: TypeAlias = Literal["32s", "16s", "8s"]
 
@@ -38,7 +38,6 @@ class FCN(VGGNetwork):
         ValueError: If the variant is unknown, or a number not positive or too large.
     """
 
-    backbone: ClassVar[str] = "VGG16"
     name = "fcn"
     title = "FCN"
 
@@ -59,15 +58,6 @@ class FCN(VGGNetwork):
     def label(self) -> str:
         """``FCN-8s VGG16``."""
         return f"{self.title}-{self._architecture['variant']} VGG16"
-
-    @classmethod
-    def recognises(cls, shapes: Shapes) -> dict[str, Any] | None:
-        """The VGG alone, of any of our networks, by its ends; see `HeatmapNetwork`."""
-        width = rows_of(shapes, "features.0.weight")
-        last = rows_of(shapes, "features.40.weight")
-        if not width or last != 8 * width or shapes["features.0.weight"] != (width, 3, 3, 3):
-            return None
-        return {"name": "fcn", "variant": "8s", "width": width, "num_keypoints": 0}
 
     def forward(self, images: Tensor) -> Tensor:
         """Regress one heatmap per keypoint; shapes and errors as of `HeatmapNetwork.forward`."""

@@ -17,13 +17,16 @@ segmentation has none in the bottlenecks of layer1.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias, get_args
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Literal, TypeAlias
 
 from torch import Tensor, nn
+from torch.nn.functional import relu
 
-from pose_hrnet.models.hrnet import BasicBlock, Bottleneck, HRNet
-from pose_hrnet.models.network import Shapes, check_values
+from pose_hrnet.models.hrnet import BasicBlock, Bottleneck, HRNet, HRNetBackbone
+from pose_hrnet.models.layers import initialise_convolution
+from pose_hrnet.models.network import HeatmapNetwork, Shapes, check_values
 
 Attention: TypeAlias = Literal["parallel", "sequential"]
 
@@ -44,6 +47,12 @@ class PolarisedAttention(nn.Module, ABC):
         self.conv_up = conv_up
         self.conv_q_left = nn.Conv2d(channels, half, 1, bias=False)
         self.conv_v_left = nn.Conv2d(channels, half, 1, bias=False)
+
+    def initialise(self) -> None:
+        """Start as the official module: conv_up as torch starts it, the others by kaiming."""
+        for module in self.conv_up.modules():
+            if isinstance(module, nn.Conv2d):
+                module.reset_parameters()
         for conv in (self.conv_q_right, self.conv_v_right, self.conv_q_left, self.conv_v_left):
             nn.init.kaiming_normal_(conv.weight, mode="fan_in", nonlinearity="relu")
 
@@ -108,7 +117,40 @@ class SequentialAttention(PolarisedAttention):
         return weights.view(-1, 1, *x.shape[2:])
 
 
-class HRNetPSA(HRNet):
+MODULES = {"parallel": ParallelAttention, "sequential": SequentialAttention}
+"""The module of each attention, by what settings call it."""
+
+
+class AttentiveBlock(BasicBlock):
+    """A basic block with attention behind its first convolution; shapes as there."""
+
+    def __init__(self, channels: int, *, attention: Callable[[int], nn.Module]) -> None:
+        super().__init__(channels)
+        self.deattn = attention(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, channels, H, W)`` to the same shape."""
+        y = self.deattn(relu(self.bn1(self.conv1(x)), inplace=True))
+        return relu(self.bn2(self.conv2(y)) + x, inplace=True)
+
+
+class AttentiveBottleneck(Bottleneck):
+    """A bottleneck with attention behind its 3x3 convolution; shapes as there."""
+
+    def __init__(
+        self, in_channels: int, planes: int, *, attention: Callable[[int], nn.Module]
+    ) -> None:
+        super().__init__(in_channels, planes)
+        self.deattn = attention(planes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, in_channels, H, W)`` to ``(B, 4 * planes, H, W)``."""
+        y = relu(self.bn1(self.conv1(x)), inplace=True)
+        y = self.deattn(relu(self.bn2(self.conv2(y)), inplace=True))
+        return relu(self.bn3(self.conv3(y)) + self.downsample(x), inplace=True)
+
+
+class HRNetPSA(HRNetBackbone, HeatmapNetwork):
     """HRNet with polarised self-attention.
 
     Args:
@@ -124,6 +166,8 @@ class HRNetPSA(HRNet):
         ValueError: As of `HRNet`, or if the attention is unknown.
     """
 
+    backbone = HRNet.backbone
+
     def __init__(
         self,
         width: int = 32,
@@ -137,23 +181,32 @@ class HRNetPSA(HRNet):
     ) -> None:
         check_values(
             "HRNetPSA",
-            ("attention", attention, attention in get_args(Attention), "parallel or sequential"),
+            ("attention", attention, attention in MODULES, " or ".join(MODULES)),
             ("width", width, width % 4 == 0, "a multiple of 4"),
             ("stem_width", stem_width, stem_width % 4 == 0, "a multiple of 4"),
+            ("num_keypoints", num_keypoints, num_keypoints >= 1, "at least 1"),
         )
+        module = MODULES[attention]
         super().__init__(
             width,
-            num_keypoints,
             stem_width=stem_width,
             stem_blocks=stem_blocks,
             stage_modules=stage_modules,
             branch_blocks=branch_blocks,
+            outputs=1,
+            block=partial(AttentiveBlock, attention=module),
+            bottleneck=partial(AttentiveBottleneck, attention=module),
         )
-        del self._architecture["head"]
-        self._architecture |= {"name": "hrnet_psa", "attention": attention}
-        made = ParallelAttention if attention == "parallel" else SequentialAttention
-        for block in [m for m in self.modules() if isinstance(m, BasicBlock | Bottleneck)]:
-            block.deattn = made(block.conv2.out_channels)
+        self._architecture = {
+            "name": "hrnet_psa", "width": width, "num_keypoints": num_keypoints,
+            "attention": attention, "stem_width": stem_width, "stem_blocks": stem_blocks,
+            "stage_modules": list(stage_modules), "branch_blocks": branch_blocks,
+        }  # fmt: skip
+        self.final_layer = nn.Conv2d(width, num_keypoints, 1)
+        self.apply(initialise_convolution)
+        for part in self.modules():
+            if isinstance(part, PolarisedAttention):
+                part.initialise()
 
     @property
     def label(self) -> str:
@@ -167,9 +220,15 @@ class HRNetPSA(HRNet):
         deattn = "stage2.0.branches.0.0.deattn."
         if deattn + "conv_q_right.weight" not in shapes:
             return None
-        plain = super().recognises(shapes)
+        plain = HRNet.recognises(shapes)
         assert plain is not None  # the block is an HRNet's
         del plain["head"]
         parallel = deattn + "conv_up.weight" in shapes
         attention = "parallel" if parallel else "sequential"
         return {**plain, "name": "hrnet_psa", "attention": attention}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Regress one heatmap per keypoint; shapes and errors as of `HeatmapNetwork.forward`."""
+        (finest,) = self.streams(images)
+        heatmaps: Tensor = self.final_layer(finest)
+        return heatmaps

@@ -27,6 +27,7 @@ from pose_hrnet.models.weights.zoo import (
     near,
     zoo,
 )
+from pose_hrnet.system.defaults import ListedName
 from pose_hrnet.system.download import Origin, download
 from pose_hrnet.system.inputs import open_input
 from pose_hrnet.system.progress import SILENT, Progress
@@ -44,8 +45,8 @@ _ONNX = ".onnx", b"\x08"
 def checkpoint_path(what: str | Path, *, progress: Progress = SILENT) -> Path:
     """The file that a user means by a checkpoint, fetched where it is elsewhere.
 
-    A file or folder that is there counts first; then a name of the list (`zoo`), of which
-    ``default`` is the weights inside the package; then an https address.
+    What it means, `entry_meant` decides: a file, a name of the list (`zoo`), of which ``default``
+    is the weights inside the package, or an https address.
 
     Args:
         what: A path, a name, or an address; ``#sha256=...`` behind an address checks its file.
@@ -87,15 +88,20 @@ def checkpoint_path(what: str | Path, *, progress: Progress = SILENT) -> Path:
 def entry_meant(what: str | Path) -> Entry | None:
     """The entry that a name or an address stands for; None: it is a path.
 
-    A file or folder that is there counts before a name.
+    Where a user named nothing, `what` is a `ListedName`, and that entry is meant, whatever lies in
+    the current folder. A name that was given is a file first, if there is one; a folder, which
+    cannot be what is meant, does not count before a name.
 
     Raises:
         ValueError: If it is an address that is not taken.
     """
+    if isinstance(what, ListedName):
+        return zoo()[what]
     address = address_in(what)
     if address is not None:
         return entry_of_address(address)
-    return None if Path(what).exists() else zoo().get(str(what))
+    entry, path = zoo().get(str(what)), Path(what)
+    return None if entry is None or (path.exists() and not path.is_dir()) else entry
 
 
 def fetch(entry: Entry, *, progress: Progress = SILENT) -> Path:

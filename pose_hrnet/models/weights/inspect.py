@@ -27,7 +27,7 @@ class Inspection:
     Attributes:
         path: The file.
         kind: Such as ``MMPose 1.x HRNet pose``.
-        label: The network as papers call it.
+        label: The network as papers call it; without heatmaps its backbone, such as ``VGG16``.
         architecture: What `build_network` takes; ``num_keypoints`` is 0 without a heatmap head.
         settings: What decoding needs, and where each of it is from; empty if it cannot predict.
         problem: Why the file does not load as it is; None if it does.
@@ -36,6 +36,7 @@ class Inspection:
         sha256: Of the file, in hexadecimal.
         source: ``url`` and ``sha256`` of what it was downloaded as; None: not known.
         report: What would load into the network of this architecture.
+        note: What the card says that whoever scores the model should know; empty: nothing.
     """
 
     path: Path
@@ -49,6 +50,7 @@ class Inspection:
     sha256: str
     source: Mapping[str, str] | None
     report: LoadReport
+    note: str = ""
 
 
 def inspect_weights(path: str | Path) -> Inspection:
@@ -85,7 +87,7 @@ def inspect_weights(path: str | Path) -> Inspection:
     return Inspection(
         path=path,
         kind=weights.kind,
-        label=network.label,
+        label=network.label if architecture["num_keypoints"] else network.backbone,
         architecture=architecture,
         settings=settings,
         problem=problem or report.problem,
@@ -94,6 +96,7 @@ def inspect_weights(path: str | Path) -> Inspection:
         sha256=sha256_of(path),
         source=weights.file.source,
         report=report,
+        note="" if card is None else card.note,
     )
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from pose_hrnet.config.networks import settings_of
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.card import ModelCard
 from pose_hrnet.models.network import HeatmapNetwork
@@ -23,7 +24,7 @@ from pose_hrnet.models.weights.files import write_checkpoint
 from pose_hrnet.models.weights.fit import LoadReport, fit, head_by_name
 from pose_hrnet.models.weights.foreign import Overrides
 from pose_hrnet.models.weights.layouts import named, recognised, same_size
-from pose_hrnet.models.weights.read import open_weights, shapes_of
+from pose_hrnet.models.weights.read import Weights, open_weights, shapes_of
 from pose_hrnet.system.choices import CodecName, ColourOrder
 from pose_hrnet.system.text import counted, few
 
@@ -170,7 +171,10 @@ def initialise(
         architecture = model.architecture
     else:  # HRNetV2, which has no heatmaps, has no architecture either
         architecture = recognised(shapes_of(model.state_dict())) or {}
-    advice = f"the model ({named(architecture)}); give weights of its width and depth"
+    advice = (
+        f"the model ({named(architecture)}); give weights of its width and depth"
+        f"{_or_the_network(weights)}"
+    )
     if 2 * fits < len(backbone):
         raise ValueError(
             f"{path}: the file ({weights.description}) fits only {fits} of the {len(backbone)} "
@@ -190,3 +194,10 @@ def initialise(
             path, counted(len(strange), "entry"), few(strange),
         )  # fmt: skip
     return report
+
+
+def _or_the_network(weights: Weights) -> str:
+    """What else helps where weights are of another network: a file of ours says its settings."""
+    card = weights.own_card
+    settings = card and card.architecture and settings_of(card.architecture)
+    return f", or set the file's own network, model: {settings}" if settings else ""

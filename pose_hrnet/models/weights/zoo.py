@@ -103,12 +103,18 @@ def find_entry(name: str) -> Entry:
     return entry
 
 
-def default_in_words() -> str:
-    """What the weights inside the package are, and that better ones can be had."""
+def default_in_words(path: Path) -> str:
+    """What the weights inside the package are, and that better ones can be had.
+
+    Args:
+        path: A file that is there; of any other than that of these weights nothing is said.
+    """
     weights = find_entry(DEFAULT_WEIGHTS)
+    if not path.samefile(_TABLE.with_name(weights.file)):
+        return ""
     return (
-        f"{DEFAULT_WEIGHTS}: a small HRNet, {weights.metric} {weights.score:.3f} on "
-        f"{weights.measured_on}; pose-hrnet weights list has better ones"
+        f"{weights.name}: a small HRNet, {weights.score:.3f} {weights.metric} "
+        f"({weights.measured_on}); pose-hrnet weights list has better ones"
     )
 
 
