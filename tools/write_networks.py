@@ -15,12 +15,14 @@ import torch
 
 from pose_hrnet.config.files import config_names, load_config
 from pose_hrnet.models.build import build_network
+from pose_hrnet.models.complexity import complexity
 from pose_hrnet.models.receptive_field import BREADTH, receptive_field
 
 PAGE = Path(__file__).resolve().parents[1] / "docs/networks.md"
 BEGIN, END = "<!-- networks: tools/write_networks.py -->\n", "<!-- end -->\n"
 HEADINGS = (
-    "network", "recipe", "M parameters", "GFLOPs", "stride", "receptive field", "COCO AP", "source"
+    "network", "recipe", "M parameters", "GFLOPs", "G multiply-adds", "stride", "receptive field",
+    "COCO AP", "source",
 )  # fmt: skip
 SMALL: dict[str, Any] = {"width": 4, "stem_width": 4, "growth": 2, "context_width": 8}
 """Sizes that decide nothing of the receptive field."""
@@ -33,15 +35,17 @@ def rows() -> list[tuple[str, ...]]:
         config = load_config(name)
         if not name.startswith("coco_"):
             continue
+        architecture = config.model.architecture(17)
         with torch.device("meta"):
-            network = build_network(config.model.architecture(17))
+            network = build_network(architecture)
+        products = complexity(architecture, config.codec.input_wh).multiply_adds / 1e9
         notes = config.recipe
         source = (notes.source or "").partition(", arXiv")[0]
         found.append(
             (
                 network.label, f"`{name}`", f"{notes.parameters:.1f}", f"{notes.gflops:.1f}",
-                str(network.stride), "", "" if notes.published is None else f"{notes.published}",
-                source,
+                f"{products:.{1 if products >= 1 else 2}f}", str(network.stride), "",
+                "" if notes.published is None else f"{notes.published}", source,
             )
         )  # fmt: skip
     return found
@@ -67,7 +71,7 @@ def table() -> str:
     for row in rows():
         label = row[0]
         measured[label] = measured.get(label) or seen(row[1].strip("`"))
-        lines.append((*row[:5], measured[label], *row[6:]))
+        lines.append((*row[:6], measured[label], *row[7:]))
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

@@ -23,8 +23,9 @@ def recipes(
 ) -> None:
     """List the recipes: network, input (height x width), codec, cost, and the published number.
 
-    GFLOPs are counted as the papers do. Any name goes into `pose-hrnet train`; with a name, every
-    setting of that recipe is printed, with its meaning: YAML to keep, and to begin your own with.
+    GFLOPs are counted as by HRNet's official code. Any name goes into `pose-hrnet train`; with a
+    name, every setting of that recipe is printed, with its meaning: YAML to keep, and to begin
+    your own with.
 
     Example: `pose-hrnet recipes coco_w32_256x192 > mine.yaml`
     """

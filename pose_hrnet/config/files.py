@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from pose_hrnet.config.base import MOST_FAULTS, in_words
+from pose_hrnet.config.base import MOST_FAULTS, in_sentence, in_words
 from pose_hrnet.config.recipe import Config
 from pose_hrnet.system.defaults import ListedName
 from pose_hrnet.system.inputs import check_input
@@ -111,9 +111,13 @@ def parse_config(values: dict[str, Any], *, source: str, overrides: Sequence[str
 def _origin(fault: Any, overrides: Sequence[str]) -> str | None:
     """The last assignment that a fault lies in, or that lies in the section at fault."""
     where = "." + ".".join(map(str, fault["loc"])) + "."
+    section = ".".join(_walk(fault["loc"])[0])
     for assignment in reversed(overrides):
         key = f".{assignment.partition('=')[0]}."
-        if _within(where, key) or _within(key, where):
+        # A fault of two sections has no place; its words begin with the key.
+        begun = not fault["loc"] and f".{in_sentence(fault['msg']).partition(' ')[0]}."
+        whole = fault["type"] == "value_error" and _within(key, section)
+        if _within(where, key) or _within(key, where) or whole or (begun and _within(begun, key)):
             return f"--set {assignment if len(assignment) <= 80 else f'{assignment[:77]}...'}"
     return None
 
@@ -171,7 +175,7 @@ def _explain(fault: Any) -> str:
         choices = fault["ctx"]["expected_tags"]
         return f"{where}.{key} = {shown(fault['ctx']['tag'])}: input should be one of {choices}"
     # A fault of several fields together names them itself.
-    return f"{where}{in_words(fault)}"
+    return f"{where}{in_words(fault)}".removeprefix(": ")
 
 
 def _walk(location: Sequence[str | int]) -> tuple[list[str], set[type[BaseModel]]]:

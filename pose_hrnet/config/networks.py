@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, TypeAlias
 
 import yaml
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from pose_hrnet.config.base import Section
 from pose_hrnet.system.choices import Head
 
+PATCH = 16
+"""Pixels of a side of ViTPose's patches."""
+LEAST_MIRRORED = 96
+"""Pixels of a side that a U-Net of valid convolutions takes."""
+
 Width = Annotated[int, Field(gt=0, le=512)]
 """Channels."""
+MultipleOf4 = Annotated[int, Field(gt=0, le=512, multiple_of=4)]
+"""Channels, of which a quarter is looked at somewhere."""
 Blocks = Annotated[int, Field(gt=0, le=64)]
 """Of one kind in a row."""
 ResNetDepth: TypeAlias = Literal[50, 101, 152]
@@ -40,6 +47,13 @@ class NetworkConfig(Section):
     def architecture(self, num_keypoints: int) -> dict[str, Any]:
         """What `pose_hrnet.models.build.build_network` takes."""
         return {**self.model_dump(exclude={"pretrained"}), "num_keypoints": num_keypoints}
+
+    def check_input(self, input_wh: Sequence[int]) -> None:
+        """Refuse crops of a width and height that the network does not take; most take any.
+
+        Raises:
+            ValueError: If it does not.
+        """
 
 
 class _HRNetSizes(NetworkConfig):
@@ -71,6 +85,10 @@ class HRNetPSAConfig(_HRNetSizes):
 
     name: Literal["hrnet_psa"] = "hrnet_psa"
     """The network."""
+    width: MultipleOf4 = 32
+    """Channels of the highest-resolution branch, a multiple of 4 (official: 48)."""
+    stem_width: MultipleOf4 = 64
+    """Channels of the stem, a multiple of 4."""
     attention: Literal["parallel", "sequential"] = "parallel"
     """Over channels and over space side by side, or one behind the other."""
 
@@ -80,7 +98,7 @@ class HRNetOCRConfig(_HRNetSizes):
 
     name: Literal["hrnet_ocr"] = "hrnet_ocr"
     """The network."""
-    context_width: Width = 512
+    context_width: Annotated[int, Field(ge=2, le=512)] = 512
     """Channels of pixels and of what they are told of the keypoints (official: 512)."""
 
 
@@ -91,8 +109,8 @@ class LiteHRNetConfig(NetworkConfig):
     """The network."""
     depth: Literal[18, 30] = 18
     """Layers."""
-    width: Width = 40
-    """Channels of the highest-resolution branch (official: 40)."""
+    width: Annotated[int, Field(ge=2, le=512, multiple_of=2)] = 40
+    """Channels of the highest-resolution branch, even (official: 40)."""
 
 
 class SimpleBaselineConfig(NetworkConfig):
@@ -111,7 +129,7 @@ class HourglassConfig(NetworkConfig):
     """The network."""
     stacks: Annotated[int, Field(gt=0, le=16)] = 8
     """Hourglasses, each of them supervised (official: 1, 2 or 8)."""
-    width: Annotated[int, Field(gt=0, le=512, multiple_of=4)] = 256
+    width: MultipleOf4 = 256
     """Channels (official: 256)."""
 
 
@@ -148,6 +166,14 @@ class UNetConfig(NetworkConfig):
     """Of its convolutions; valid, the paper's, mirrors the crop at its border."""
     width: Width = 64
     """Channels at the finest resolution (official: 64)."""
+
+    def check_input(self, input_wh: Sequence[int]) -> None:
+        """Valid convolutions take sides that have as much to mirror as they lose."""
+        if self.padding == "valid" and min(input_wh) < LEAST_MIRRORED:
+            raise ValueError(
+                f"codec.input_wh is {list(input_wh)}; a unet of valid convolutions takes sides of "
+                f"at least {LEAST_MIRRORED}"
+            )
 
 
 class DeconvNetConfig(NetworkConfig):
@@ -249,6 +275,23 @@ class ViTPoseConfig(NetworkConfig):
     """Of attention, which divide the width (official: 12 for S and B, 16 for L and H)."""
     decoder: Literal["classic", "simple"] = "classic"
     """Two deconvolutions, or one convolution on what is interpolated."""
+
+    @model_validator(mode="after")
+    def _heads_divide_the_width(self) -> ViTPoseConfig:
+        if self.width % self.heads:
+            raise ValueError(
+                f"heads is {self.heads}, which does not divide width {self.width}; give a number "
+                "that does"
+            )
+        return self
+
+    def check_input(self, input_wh: Sequence[int]) -> None:
+        """Crops are made of whole patches."""
+        if any(side % PATCH for side in input_wh):
+            raise ValueError(
+                f"codec.input_wh is {list(input_wh)}; a vitpose takes multiples of {PATCH}, the "
+                "sides of a patch"
+            )
 
 
 _ONCE_SAVED_WITH: dict[str, dict[str, Any]] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pose_hrnet.config.base import Positive, PositiveInt, Section, Shift
 from pose_hrnet.config.codec import CodecConfig
@@ -54,7 +54,8 @@ class RecipeNotes(Section):
     parameters: Positive | None = None
     """Numbers that the network learns, in millions."""
     gflops: Positive | None = None
-    """Its multiply-adds on one crop, counted as papers do; see `pose_hrnet.models.complexity`."""
+    """What it costs on one crop, counted as the official code of HRNet does; see
+    `pose_hrnet.models.complexity`."""
     crops_per_step: PositiveInt | None = None
     """Crops of an optimiser step of all processes that the number was published with; a run with
     others says so."""
@@ -72,3 +73,8 @@ class Config(Section):
     optimizer: OptimizerConfig = OptimizerConfig()
     train: TrainConfig = TrainConfig()
     test: EvaluateConfig = EvaluateConfig()
+
+    @model_validator(mode="after")
+    def _the_network_takes_the_crops(self) -> Config:
+        self.model.check_input(self.codec.input_wh)
+        return self

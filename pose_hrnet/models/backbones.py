@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
 from pose_hrnet.models.layers import halved
-from pose_hrnet.models.network import HeatmapNetwork, Shapes, rows_of
+from pose_hrnet.models.network import HeatmapNetwork, Shapes, check_values, rows_of
 
 MOST_WIDTH = 512
 """Channels of a first stage; all official ones have 64."""
@@ -196,11 +196,11 @@ def check_sizes(network: str, width: int, num_keypoints: int) -> None:
     Raises:
         ValueError: If a number is not positive, or the width too large.
     """
-    if not 1 <= width <= MOST_WIDTH or num_keypoints < 1:
-        raise ValueError(
-            f"{network} got width {width} and {num_keypoints} keypoints; give 1 to {MOST_WIDTH}, "
-            "and at least 1"
-        )
+    check_values(
+        network,
+        ("width", width, 1 <= width <= MOST_WIDTH, f"1 to {MOST_WIDTH}"),
+        ("num_keypoints", num_keypoints, num_keypoints >= 1, "at least 1"),
+    )
 
 
 def start_like_torchvision(module: nn.Module) -> None:

@@ -23,7 +23,7 @@ class Complexity:
         multiply_adds: One multiplication with one addition each, of convolutions, transposed
             convolutions and matrix products: what the hardware does. Batch norm, ReLU, sums and
             upsampling, well under a hundredth of it, are left out, as everywhere in the field.
-        published_gflops: The number that papers print for the same network; see `complexity`.
+        published_gflops: As the official code of HRNet counts; see `complexity`.
     """
 
     label: str
@@ -39,7 +39,8 @@ def complexity(architecture: Mapping[str, Any], input_wh: tuple[int, int]) -> Co
     official counter, which differ from 1e-9 times the multiply-adds in two ways: a G is 2**30;
     and a transposed convolution is counted as a convolution with as many outputs, which is its
     stride squared, 4, times too much. The first makes HRNet-W32 at 256x192 7.1 and not 7.6, the
-    second SimpleBaseline-50 8.99 (the paper cuts it to 8.9) and not 5.05.
+    second SimpleBaseline-50 8.99 (the paper cuts it to 8.9) and not 5.05. Other papers
+    count otherwise, Lite-HRNet's multiply-adds.
 
     Args:
         architecture: As `build_network` takes it.

@@ -10,6 +10,8 @@ from typing import Any, ClassVar, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from pose_hrnet.system.text import shown
+
 # Of RGB values between 0 and 1, as the official weights were trained with.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -172,3 +174,18 @@ def rows_of(shapes: Shapes, name: str) -> int:
 def children_of(names: Iterable[str], prefix: str) -> int:
     """How many modules there are right behind a prefix."""
     return len({n.removeprefix(prefix).split(".")[0] for n in names if n.startswith(prefix)})
+
+
+def check_values(network: str, *checks: tuple[str, object, bool, str]) -> None:
+    """Refuse the first value that a network cannot be built with.
+
+    Args:
+        network: Named in the error.
+        *checks: Of each argument its name, its value, whether that is sound, and what would be.
+
+    Raises:
+        ValueError: If one is not sound.
+    """
+    for name, value, sound, expected in checks:
+        if not sound:
+            raise ValueError(f"{network} got {name} {shown(value)}; give {expected}")

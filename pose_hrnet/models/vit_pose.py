@@ -19,12 +19,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, interpolate, scaled_dot_product_attention
 
+from pose_hrnet.config.networks import PATCH
 from pose_hrnet.models.layers import heatmap_layer
-from pose_hrnet.models.network import HeatmapNetwork, Shapes, children_of, rows_of
+from pose_hrnet.models.network import (
+    HeatmapNetwork,
+    Shapes,
+    check_values,
+    children_of,
+    rows_of,
+)
 
 Decoder: TypeAlias = Literal["classic", "simple"]
 
-PATCH = 16
 GRID = (16, 12)
 """Rows and columns of patches that position embeddings stand for, those of 256x192; for crops of
 other sizes they are interpolated."""
@@ -127,13 +133,15 @@ class ViTPose(HeatmapNetwork):
         num_keypoints: int = 17,
     ) -> None:
         super().__init__()
-        sound = 1 <= width <= 2048 and 1 <= depth <= 64 and heads > 0 and width % heads == 0
-        if not sound or decoder not in ("classic", "simple") or num_keypoints < 1:
-            raise ValueError(
-                f"ViTPose got width {width}, depth {depth}, heads {heads}, decoder {decoder!r} "
-                f"and {num_keypoints} keypoints; give up to 2048 that the heads divide, up to 64, "
-                "classic or simple, and at least 1"
-            )
+        divides = heads > 0 and width % heads == 0
+        check_values(
+            "ViTPose",
+            ("width", width, 1 <= width <= 2048, "1 to 2048"),
+            ("depth", depth, 1 <= depth <= 64, "1 to 64"),
+            ("heads", heads, divides, f"a number that divides the width, {width}"),
+            ("decoder", decoder, decoder in ("classic", "simple"), "classic or simple"),
+            ("num_keypoints", num_keypoints, num_keypoints >= 1, "at least 1"),
+        )
         self._architecture = {
             "name": "vitpose", "width": width, "depth": depth, "heads": heads, "decoder": decoder,
             "num_keypoints": num_keypoints,

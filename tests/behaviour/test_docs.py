@@ -98,7 +98,7 @@ def test_the_table_of_networks_is_that_of_the_recipes():
     found = {row[1].strip("`"): row for row in rows}
     expected = [name for name in config_names() if name.startswith("coco_")]
     assert list(found) == expected
-    for name, (_, _, parameters, gflops, stride, seen, published, source) in found.items():
+    for name, (_, _, parameters, gflops, _, stride, seen, published, source) in found.items():
         notes = load_config(name).recipe
         assert (parameters, gflops) == (f"{notes.parameters:.1f}", f"{notes.gflops:.1f}")
         assert published == ("" if notes.published is None else str(notes.published))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -13,6 +14,8 @@ from pose_hrnet.config.files import config_names, load_config, parse_config
 from pose_hrnet.keypoints.skeleton import COCO17
 from pose_hrnet.models.complexity import complexity
 from pose_hrnet.training.train import other_batch
+
+ROOT = Path(__file__).resolve().parents[2]
 
 PUBLISHED = {
     "coco_w32_256x192": 74.4, "coco_w32_384x288": 75.8,
@@ -111,8 +114,9 @@ def test_what_quotes_a_number_has_its_settings_or_names_what_is_otherwise() -> N
 
 @pytest.mark.parametrize("others", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_costs_are_those_of_the_networks(others: bool) -> None:
-    counted = {}
-    for config in map(load_config, config_names()):
+    counted, page = {}, (ROOT / "docs/networks.md").read_text(encoding="utf-8")
+    for name in config_names():
+        config = load_config(name)
         if (config.model.name in REPEATED) is others:
             continue
         architecture = config.model.architecture(COCO17.num_keypoints)
@@ -120,6 +124,10 @@ def test_costs_are_those_of_the_networks(others: bool) -> None:
         counted[key] = cost = counted.get(key) or complexity(architecture, config.codec.input_wh)
         assert config.recipe.parameters == pytest.approx(cost.parameters / 1e6, abs=0.05)
         assert config.recipe.gflops == pytest.approx(cost.published_gflops, abs=0.05)
+        if name.startswith("coco_"):  # tools/write_networks.py writes them
+            (said,) = re.findall(rf"`{name}` \| [\d.]+ \| [\d.]+ \| ([\d.]+) \|", page)
+            products = cost.multiply_adds / 1e9
+            assert said == f"{products:.{1 if products >= 1 else 2}f}"
 
 
 def run(*arguments: str) -> str:

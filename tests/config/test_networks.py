@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -110,3 +111,72 @@ def test_the_files_own_name_changes_nothing() -> None:
     assert load_config("coco_w48_256x192", ["model.name=hrnet"]) == file
     back = ["model.name=unet", "model.name=hrnet"]
     assert load_config("coco_w48_256x192", back) == file
+
+
+@pytest.mark.parametrize(
+    ("recipe", "override", "message"),
+    [
+        (
+            "litehrnet18_256x192",
+            "model.width=41",
+            "model.width = 41: input should be a multiple of 2",
+        ),
+        (
+            "w48psap_256x192_udp",
+            "model.width=30",
+            "model.width = 30: input should be a multiple of 4",
+        ),
+        (
+            "w48psap_256x192_udp",
+            "model.stem_width=2",
+            "model.stem_width = 2: input should be a multi",
+        ),
+        (
+            "w48ocr_256x192",
+            "model.context_width=1",
+            "model.context_width = 1: input should be",
+        ),
+        (
+            "vitposeb_256x192_udp",
+            "model.width=100",
+            "model: heads is 12, which does not divide width 100; give a number that does",
+        ),
+        (
+            "vitposeb_256x192_udp",
+            "codec.input_wh=[200, 256]",
+            r"codec.input_wh is \[200, 256\]; a vitpose takes multiples of 16, the sides of",
+        ),
+        (
+            "unetvalid_256x192",
+            "codec.input_wh=[92, 128]",
+            r"codec.input_wh is \[92, 128\]; a unet of valid convolutions takes sides of at",
+        ),
+    ],
+)
+def test_what_a_network_does_not_take_is_said_when_the_settings_are_read(
+    recipe: str, override: str, message: str
+) -> None:
+    said = re.escape(f"--set {override}: ") + message
+    with pytest.raises(ValueError, match=f"^{said}"):
+        load_config(f"coco_{recipe}", [override])
+
+
+@pytest.mark.parametrize(
+    ("settings", "least", "refused"),
+    [
+        ({"name": "unet", "padding": "valid", "width": 2}, (96, 96), (92, 96)),
+        ({"name": "vitpose", "width": 12, "depth": 1}, (16, 32), (24, 32)),
+    ],
+)
+def test_settings_take_the_crops_that_the_network_takes(
+    settings: dict[str, Any], least: tuple[int, int], refused: tuple[int, int]
+) -> None:
+    network = build_network({**settings, "num_keypoints": 1}).eval()
+    section = model_of(settings)
+    section.check_input(least)
+    with pytest.raises(ValueError, match="input_wh"):
+        section.check_input(refused)
+    with torch.inference_mode():
+        network(torch.zeros(1, 3, *least))
+        with pytest.raises(ValueError, match="got images of height"):
+            network(torch.zeros(1, 3, *refused))

@@ -72,3 +72,33 @@ def test_checkpoints_come_back_equal(tmp_path: Path, architecture: dict[str, obj
     images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
     with torch.inference_mode():
         assert torch.equal(loaded.network(images), model(images))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "message"),
+    [
+        (
+            {"name": "vitpose", "width": 100},
+            "ViTPose got heads 12; give a number that divides the",
+        ),
+        ({"name": "vitpose", "depth": 65}, "ViTPose got depth 65; give 1 to 64"),
+        ({"name": "vitpose", "width": 4096}, "ViTPose got width 4096; give 1 to 2048"),
+        ({"name": "lite_hrnet", "width": 41}, "LiteHRNet got width 41; give an even number up to"),
+        ({"name": "lite_hrnet", "depth": 20}, "LiteHRNet got depth 20; give one of 18, 30"),
+        ({"name": "hrnet_psa", "width": 30}, "HRNetPSA got width 30; give a multiple of 4"),
+        ({"name": "hrnet_psa", "attention": "p"}, "HRNetPSA got attention 'p'; give parallel or"),
+        ({"name": "hrnet_psa", "stem_width": 6}, "HRNetPSA got stem_width 6; give a multiple of"),
+        (
+            {"name": "hrnet_ocr", "context_width": 1},
+            "HRNetOCR got context_width 1; give 2 to 4096",
+        ),
+        ({"name": "hourglass", "stacks": 17}, "StackedHourglass got stacks 17; give 1 to 16"),
+        ({"name": "hourglass", "width": 6}, "StackedHourglass got width 6; give a multiple of 4"),
+        ({"name": "fc_densenet", "growth": 0}, "FCDenseNet got growth 0; give 1 to 128"),
+        ({"name": "segnet", "width": 0}, "SegNet got width 0; give 1 to"),
+    ],
+)
+def test_the_one_wrong_value_is_named(architecture: dict[str, object], message: str) -> None:
+    with torch.device("meta"), pytest.raises(ValueError, match=f"^{message}") as caught:
+        build_network(architecture)
+    assert str(caught.value).count("got") == 1

@@ -28,3 +28,11 @@ def test_every_width_is_told_from_names_and_shapes(width: int, head: Any) -> Non
         model = HRNet(width, 21, head=head)
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     assert identify(shapes).architecture == model.architecture
+
+
+def test_what_is_unknown_is_told_every_network_that_is_known() -> None:
+    said = (
+        "give a checkpoint of an HRNet, Lite-HRNet or ResNet .* ViTPose of the .* VGG16 with batch"
+    )
+    with pytest.raises(ValueError, match=said):
+        identify({"encoder.weight": (4, 3, 3, 3)})

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pose_hrnet.models.layers import at_heatmap_size, halved, heatmap_layer
-from pose_hrnet.models.network import HeatmapNetwork
+from pose_hrnet.models.network import HeatmapNetwork, check_values
 
 BLOCKS = {56: (4, 4, 4, 4, 4, 4), 67: (5, 5, 5, 5, 5, 5), 103: (4, 5, 7, 10, 12, 15)}
 """Depth -> layers of the dense blocks on the way down, and of the one at its end."""
@@ -57,11 +57,12 @@ class FCDenseNet(HeatmapNetwork):
 
     def __init__(self, depth: int = 103, growth: int = 16, num_keypoints: int = 17) -> None:
         super().__init__()
-        if depth not in BLOCKS or not 1 <= growth <= MOST_GROWTH or num_keypoints < 1:
-            raise ValueError(
-                f"FCDenseNet got depth {depth}, growth {growth} and {num_keypoints} keypoints; "
-                f"give one of {', '.join(map(str, BLOCKS))}, 1 to {MOST_GROWTH}, and at least 1"
-            )
+        check_values(
+            "FCDenseNet",
+            ("depth", depth, depth in BLOCKS, f"one of {', '.join(map(str, BLOCKS))}"),
+            ("growth", growth, 1 <= growth <= MOST_GROWTH, f"1 to {MOST_GROWTH}"),
+            ("num_keypoints", num_keypoints, num_keypoints >= 1, "at least 1"),
+        )
         self._architecture = {
             "name": "fc_densenet", "depth": depth, "growth": growth, "num_keypoints": num_keypoints
         }  # fmt: skip

@@ -18,7 +18,7 @@ from torch.nn.functional import interpolate
 
 from pose_hrnet.models.backbones import MOST_WIDTH
 from pose_hrnet.models.layers import conv_bn_relu, halved, heatmap_layer
-from pose_hrnet.models.network import HeatmapNetwork
+from pose_hrnet.models.network import HeatmapNetwork, check_values
 
 LEVELS = 4
 """How often an hourglass halves the resolution."""
@@ -81,12 +81,12 @@ class StackedHourglass(HeatmapNetwork):
     def __init__(self, stacks: int = 8, width: int = 256, num_keypoints: int = 17) -> None:
         super().__init__()
         fits = 4 <= width <= MOST_WIDTH and width % 4 == 0
-        if not 1 <= stacks <= MOST_STACKS or not fits or num_keypoints < 1:
-            raise ValueError(
-                f"StackedHourglass got {stacks} stacks, width {width} and {num_keypoints} "
-                f"keypoints; give 1 to {MOST_STACKS} stacks, a multiple of 4 up to {MOST_WIDTH}, "
-                "and at least 1"
-            )
+        check_values(
+            "StackedHourglass",
+            ("stacks", stacks, 1 <= stacks <= MOST_STACKS, f"1 to {MOST_STACKS}"),
+            ("width", width, fits, f"a multiple of 4 up to {MOST_WIDTH}"),
+            ("num_keypoints", num_keypoints, num_keypoints >= 1, "at least 1"),
+        )
         self._architecture = {
             "name": "hourglass", "stacks": stacks, "width": width, "num_keypoints": num_keypoints
         }  # fmt: skip

@@ -26,7 +26,7 @@ from torch.nn.functional import relu
 
 from pose_hrnet.models.hrnet import BasicBlock, Bottleneck, HRNet, HRNetBackbone
 from pose_hrnet.models.layers import initialise_convolution
-from pose_hrnet.models.network import HeatmapNetwork, Shapes
+from pose_hrnet.models.network import HeatmapNetwork, Shapes, check_values
 
 Attention: TypeAlias = Literal["parallel", "sequential"]
 
@@ -179,12 +179,13 @@ class HRNetPSA(HRNetBackbone, HeatmapNetwork):
         stage_modules: Sequence[int] = (1, 4, 3),
         branch_blocks: int = 4,
     ) -> None:
-        if attention not in MODULES or width % 4 or stem_width % 4 or num_keypoints < 1:
-            raise ValueError(
-                f"HRNetPSA got attention {attention!r}, width {width}, stem_width {stem_width} "
-                f"and {num_keypoints} keypoints; give {' or '.join(MODULES)}, multiples of 4, and "
-                "at least 1"
-            )
+        check_values(
+            "HRNetPSA",
+            ("attention", attention, attention in MODULES, " or ".join(MODULES)),
+            ("width", width, width % 4 == 0, "a multiple of 4"),
+            ("stem_width", stem_width, stem_width % 4 == 0, "a multiple of 4"),
+            ("num_keypoints", num_keypoints, num_keypoints >= 1, "at least 1"),
+        )
         module = MODULES[attention]
         super().__init__(
             width,

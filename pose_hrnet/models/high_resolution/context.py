@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from pose_hrnet.models.hrnet import HRNetBackbone, concatenate_streams
 from pose_hrnet.models.layers import conv_bn, heatmap_layer, initialise_convolution
-from pose_hrnet.models.network import HeatmapNetwork
+from pose_hrnet.models.network import HeatmapNetwork, check_values
 
 COARSE = 0.4
 """What the loss of the coarse heatmaps counts."""
@@ -97,11 +97,11 @@ class HRNetOCR(HRNetBackbone, HeatmapNetwork):
             branch_blocks=branch_blocks,
             outputs=4,
         )
-        if num_keypoints < 1 or not 2 <= context_width <= 4096:
-            raise ValueError(
-                f"HRNetOCR got {num_keypoints} keypoints and context_width {context_width}; give "
-                "at least 1, and 2 to 4096"
-            )
+        check_values(
+            "HRNetOCR",
+            ("num_keypoints", num_keypoints, num_keypoints >= 1, "at least 1"),
+            ("context_width", context_width, 2 <= context_width <= 4096, "2 to 4096"),
+        )
         self._architecture = {
             "name": "hrnet_ocr", "width": width, "num_keypoints": num_keypoints,
             "context_width": context_width, "stem_width": stem_width, "stem_blocks": stem_blocks,

@@ -21,7 +21,13 @@ from torch.nn.functional import adaptive_avg_pool2d, channel_shuffle, interpolat
 
 from pose_hrnet.models.hrnet import each
 from pose_hrnet.models.layers import heatmap_layer, initialise_convolution
-from pose_hrnet.models.network import HeatmapNetwork, Shapes, children_of, rows_of
+from pose_hrnet.models.network import (
+    HeatmapNetwork,
+    Shapes,
+    check_values,
+    children_of,
+    rows_of,
+)
 
 MODULES = {18: (2, 4, 2), 30: (3, 8, 3)}
 """Depth -> exchange modules of its three stages, each of two blocks."""
@@ -197,11 +203,13 @@ class LiteHRNet(HeatmapNetwork):
 
     def __init__(self, depth: int = 18, width: int = 40, num_keypoints: int = 17) -> None:
         super().__init__()
-        if depth not in MODULES or not 2 <= width <= 512 or width % 2 or num_keypoints < 1:
-            raise ValueError(
-                f"LiteHRNet got depth {depth}, width {width} and {num_keypoints} keypoints; give "
-                f"one of {', '.join(map(str, MODULES))}, an even number up to 512, and at least 1"
-            )
+        even = 2 <= width <= 512 and width % 2 == 0
+        check_values(
+            "LiteHRNet",
+            ("depth", depth, depth in MODULES, f"one of {', '.join(map(str, MODULES))}"),
+            ("width", width, even, "an even number up to 512"),
+            ("num_keypoints", num_keypoints, num_keypoints >= 1, "at least 1"),
+        )
         self._architecture = {
             "name": "lite_hrnet", "depth": depth, "width": width, "num_keypoints": num_keypoints
         }  # fmt: skip

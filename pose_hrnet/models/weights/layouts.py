@@ -77,8 +77,8 @@ def identify(shapes: Shapes) -> Layout:
         what = other or f"no network that is known here ({few(shapes)})"
         raise ValueError(
             f"in the file's {counted(len(shapes), 'entry')} there is {what}; give a checkpoint of "
-            "an HRNet or a ResNet with a heatmap head, or of such a backbone to start training "
-            "from"
+            "an HRNet, Lite-HRNet or ResNet with a heatmap head, a ViTPose of the Hugging Face "
+            "hub, or, to start training from, a backbone of these or a VGG16 with batch norm"
         )
     network = NETWORKS[architecture["name"]]
     if architecture["num_keypoints"]:
