@@ -53,6 +53,7 @@ def test_without_a_detector_there_is_none_and_scores_can_be_calibrated(asked):
 
 def test_a_detector_runs_where_pretrained_weights_run(asked, monkeypatch):
     monkeypatch.setattr(PoseEstimator, "__init__", lambda *_, **__: None)
+    monkeypatch.setattr(PoseEstimator, "summary", "")
     PoseEstimator.from_pretrained("a.pth", detector="yolox_s", device="cuda:1", backend="eager")
     for each in asked.values():
         assert (each["device"], each["backend"]) == ("cuda:1", "eager")
