@@ -193,6 +193,7 @@ def plot(path: Path, rows: Sequence[Row]) -> None:
             if not math.isnan(value):
                 place = {"textcoords": "offset points", "xytext": (5, -3)}
                 axes.annotate(row.size.network, (value, mean), fontsize=7, **place)
+        axes.margins(x=0.2)
         axes.set(xlabel=label, ylabel="AP")
     places, start = list(range(len(rows))), [0.0] * len(rows)
     for kind in KINDS:
