@@ -285,9 +285,7 @@ def main(
         f"data.workers={workers}",
     ]
     planned = trainings(output, sizes, seeds, epochs, overrides)
-    train_all(output, planned, processes, {})
-    if speed:
-        train_all(output, planned, processes, measured_speeds(output, sizes))
+    train_all(output, planned, processes, measured_speeds(output, sizes) if speed else {})
     say((output / "table.md").read_text(encoding="utf-8"))
 
 

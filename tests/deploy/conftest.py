@@ -1,12 +1,27 @@
-"""A server and a browser with its page; made only for the tests that ask for them."""
+"""Servers, and a browser with the page of one; made only for the tests that ask for them."""
 
 from __future__ import annotations
 
 import pytest
+from starlette.testclient import TestClient
 
 from pose_hrnet.deploy.server.limits import Limits
 from tests.helpers import chromium, page_server
 from tests.helpers.pose_page import READY, saved
+from tests.helpers.serving import serving, tiny_estimator
+
+
+@pytest.fixture(scope="module")
+def estimator():
+    """A tiny one; random."""
+    return tiny_estimator()
+
+
+@pytest.fixture(scope="module")
+def client(estimator):
+    """Asks a server of it, in this process."""
+    with serving(estimator) as server, TestClient(server.app) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")

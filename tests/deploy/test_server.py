@@ -18,17 +18,6 @@ from tests.helpers.serving import error_of, picture, post, serving, tiny_estimat
 BOX = [10, 5, 40, 45]
 
 
-@pytest.fixture(scope="module")
-def estimator():
-    return tiny_estimator()
-
-
-@pytest.fixture(scope="module")
-def client(estimator):
-    with serving(estimator) as server, TestClient(server.app) as client:
-        yield client
-
-
 def expected(estimator, data, boxes=None):
     """The poses of an image as they are answered."""
     return [

@@ -13,18 +13,7 @@ from starlette.testclient import TestClient
 from pose_hrnet.deploy.server.guard import LOOPBACK, SECURITY_HEADERS
 from pose_hrnet.deploy.server.limits import Limits
 from tests.helpers.png import chunk, png
-from tests.helpers.serving import JPEG, error_of, picture, post, serving, tiny_estimator
-
-
-@pytest.fixture(scope="module")
-def estimator():
-    return tiny_estimator()
-
-
-@pytest.fixture(scope="module")
-def client(estimator):
-    with serving(estimator) as server, TestClient(server.app) as client:
-        yield client
+from tests.helpers.serving import JPEG, error_of, picture, post, serving
 
 
 def in_jpeg(junk):
