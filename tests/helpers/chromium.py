@@ -46,6 +46,7 @@ def opened(tmp_path, *flags, width=1280, height=900):
                 sys.executable, "-c", HAND_OVER, str(to_read), str(back_write),
                 browser, "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe",
                 "--no-first-run", "--disable-background-networking", "--disable-component-update",
+                "--disable-back-forward-cache",  # pages are loaded again: that is waited for
                 f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},{height}",
                 *flags, "about:blank",
             ],
@@ -139,8 +140,13 @@ class Tab:
         self._open("Page.navigate", {"url": address})
 
     def back(self):
-        """Go back to the page before, and wait for it."""
-        self._open("Runtime.evaluate", {"expression": "history.back()"})
+        """Go back to the page before, and wait for it.
+
+        The browser is asked, not the page: a page that is left may not live to answer.
+        """
+        history = self._call("Page.getNavigationHistory")
+        before = history["entries"][history["currentIndex"] - 1]
+        self._open("Page.navigateToHistoryEntry", {"entryId": before["id"]})
 
     def _open(self, method, params):
         before = self._pages
