@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 
 import torch
@@ -183,7 +184,14 @@ class Assembly:
         if self.config.model.pretrained is None:
             return "random"
         path = checkpoint_path(self.config.model.pretrained, progress=progress)
-        return initialise(self.model, path, self.card.skeleton.keypoint_names).summary()
+        report = initialise(self.model, path, self.card.skeleton.keypoint_names)
+        self.pass_on(report.card_note)
+        return report.summary()
+
+    def pass_on(self, note: str) -> None:
+        """Let the card say what the weights that the network starts from say of themselves."""
+        model, card = self._network
+        self._network = model, replace(card, note=note)
 
 
 def build_model(config: Config) -> tuple[HeatmapNetwork, ModelCard]:

@@ -15,6 +15,7 @@ from pose_hrnet.config.recipe import Config
 from pose_hrnet.data.formats.results import RESULTS_FILE
 from pose_hrnet.data.loader import end_workers
 from pose_hrnet.evaluation.evaluate import METRICS_FILE
+from pose_hrnet.models.card import ModelCard
 from pose_hrnet.system.choices import LoggerName, Resume
 from pose_hrnet.system.distributed import World
 from pose_hrnet.system.files import write_text
@@ -177,6 +178,7 @@ def _begin(parts: Assembly, output: Path, resume: Resume, progress: Progress) ->
     step = parts.step  # before it, as of several processes all must ask for it
     with of_a_run(output):
         step.load_state_dict(saved)
+        parts.pass_on(ModelCard.from_dict(saved["card"]).note)
         return restore_place(
             saved,
             parts.device,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,11 +12,13 @@ from typer.testing import CliRunner
 
 from pose_hrnet.cli.app import app
 from pose_hrnet.config.files import load_config
+from pose_hrnet.models.weights.load import load_network, save_model
 from pose_hrnet.system.folders import FolderBusy, owned
 from pose_hrnet.system.progress import SILENT
+from pose_hrnet.training.assemble import build_model
 from pose_hrnet.training.dry_run import dry_run
 from pose_hrnet.training.run_folder import RunMismatch, fingerprint, load_run
-from pose_hrnet.training.states import LAST, PREVIOUS
+from pose_hrnet.training.states import BEST, LAST, PREVIOUS
 from pose_hrnet.training.train import train
 from tests.helpers.builders import make_people
 from tests.helpers.training_runs import assert_same_run
@@ -135,6 +138,19 @@ def test_what_a_resumed_run_starts_from_is_its_save(settings, tmp_path):
     assert began["start from"] == "random weights"
     assert resumed["goes on from"] == "the save at epoch 1 of 2, step 1 of 3"
     assert "random" not in str(resumed)
+
+
+def test_the_card_passes_on_what_the_starting_weights_say_of_themselves(settings, tmp_path):
+    changes = [*settings, "train.save_every=1", "train.epochs=2"]
+    begin, run = tmp_path / "begin.safetensors", tmp_path / "run"
+    model, card = build_model(load_config("demo", changes))
+    save_model(begin, model.state_dict(), replace(card, note="Never report its AP."))
+    config = load_config("demo", [*changes, f"model.pretrained={begin}"])
+    with pytest.raises(Enough):
+        train(config, run, device="cpu", progress=SecondStepEnds())
+    begin.unlink()
+    train(config, run, device="cpu", resume="must")
+    assert load_network(run / BEST)[1].note == "Never report its AP."
 
 
 def test_a_finished_run_says_so_and_does_nothing(settings, tmp_path, caplog):

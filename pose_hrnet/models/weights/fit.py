@@ -41,6 +41,7 @@ class LoadReport:
         mismatched: Entries of both in different shapes, not taken, each with the two shapes.
         settings: What decoding needs, and where each of it is from; empty for our own files.
         notes: What was assumed or chosen, in sentences.
+        card_note: `ModelCard.note` of a file of ours.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class LoadReport:
     mismatched: tuple[str, ...] = ()
     settings: tuple[Setting, ...] = ()
     notes: tuple[str, ...] = ()
+    card_note: str = ""
 
     @property
     def lacking(self) -> tuple[str, ...]:
@@ -132,6 +134,7 @@ def fit(
         ),
         settings=settings,
         notes=(*_notes(file, settings), *notes),
+        card_note=weights.own_card.note if weights.own_card else "",
     )
     return {name: tensors[name] for name in used}, report
 
