@@ -120,6 +120,8 @@ class SimpleBaselineConfig(NetworkConfig):
     """The network."""
     depth: Literal[18, 34, 50, 101, 152] = 50
     """Layers of the ResNet (official: 50, 101 or 152)."""
+    width: Width = 64
+    """Channels of the first stage (official: 64); each deconvolution has 4 times as many."""
 
 
 class HourglassConfig(NetworkConfig):

@@ -66,9 +66,9 @@ def test_a_network_without_a_name_is_an_hrnet() -> None:
     ("values", "message"),
     [
         (
-            {"name": "resnet", "width": 32},
-            "unknown key 'model.width' where model.name is resnet; "
-            "the nearest known key is 'model.depth'",
+            {"name": "resnet", "stem_width": 32},
+            "unknown key 'model.stem_width' where model.name is resnet; "
+            "the nearest known key is 'model.width'",
         ),
         ({"depth": 101}, "unknown key 'model.depth' where model.name is hrnet; the nearest"),
         ({"name": "resnet", "depht": 50}, "'model.depht'; the nearest known key is 'model.depth'"),
@@ -85,7 +85,7 @@ def test_runs_saved_with_the_fields_of_all_networks_load() -> None:
     assert model_of(SAVED_ONCE) == model_of({"name": "hrnet"})
     assert model_of({**SAVED_ONCE, "width": 48}).width == 48
     assert model_of({**SAVED_ONCE, "name": "resnet", "depth": 101}).depth == 101
-    with pytest.raises(ValueError, match=r"'model\.width' where model\.name is resnet"):
+    with pytest.raises(ValueError, match=r"'model\.head' where model\.name is resnet"):
         model_of({**SAVED_ONCE, "name": "resnet", "width": 48})
 
 
