@@ -35,6 +35,7 @@ from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import Decoder, PoseModel
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.models.card import SUFFIXES, ExportFacts, ModelCard
+from pose_hrnet.system.arguments import check_choice, check_flag, check_kind
 from pose_hrnet.system.choices import ExportFormat
 from pose_hrnet.system.defaults import MAX_DIFFERENCE
 from pose_hrnet.system.extras import import_extra
@@ -127,10 +128,15 @@ def export_model(
         What was written. If the difference is not `ok`, nothing was.
 
     Raises:
-        ValueError: If an extra is missing, the network cannot be exported in this format, or the
-            model decodes as no card can say.
+        ValueError: If an extra is missing, the network cannot be exported in this format, the
+            model decodes as no card can say, or an argument makes no sense.
         OSError: If the files cannot be written, or the disk has no room for them.
     """
+    check_kind("model", model, PoseModel, "load_model gives one")
+    check_choice("fmt", fmt, ExportFormat)
+    check_flag("heatmaps", heatmaps)
+    if not bound > 0:
+        raise ValueError(f"bound is {bound:g}; expected pixels above 0")
     path, model = Path(path), as_layers(replace(model, card=graph_card(model)))
     facts = ExportFacts(fmt, model.decoder.flip_test, heatmaps, "fp32", package_versions(fmt))
     card = replace(model.card, export=facts)

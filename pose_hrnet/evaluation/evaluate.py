@@ -26,6 +26,7 @@ from pose_hrnet.keypoints.records import People, Poses
 from pose_hrnet.keypoints.simcc import Codec, codec_of
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.card import ModelCard
+from pose_hrnet.system.arguments import check_choice, check_count, check_kind
 from pose_hrnet.system.choices import AnnotationKind, Evaluator
 from pose_hrnet.system.device import arithmetic
 from pose_hrnet.system.distributed import World
@@ -121,12 +122,13 @@ class Evaluation:
             "evaluated": self.provenance,
         }
 
-    def write(self, output: Path) -> None:
+    def write(self, output: str | Path) -> None:
         """Write ``metrics.json`` and ``results.json`` (COCO results format) into a folder.
 
         An earlier `pose_hrnet.evaluation.settings.Comparison` there, and a report, both of other
         poses, are moved aside.
         """
+        output = Path(output)
         output.mkdir(parents=True, exist_ok=True)
         for name, what in ((COMPARISON_FILE, "comparison"), (REPORT_FILE, "report")):
             if (output / name).exists():
@@ -197,6 +199,21 @@ def tested_as(model: PoseModel, test: EvaluateConfig) -> PoseModel:
     return model.with_test_settings(**{name: getattr(test, name) for name in named})
 
 
+def check_arguments(
+    model: PoseModel, data: DataSet, test: EvaluateConfig, workers: int, evaluator: Evaluator
+) -> None:
+    """Refuse what `evaluate` is called with by mistake, before anything is predicted.
+
+    Raises:
+        ValueError: Says what is expected.
+    """
+    check_kind("model", model, PoseModel, "load_model gives one")
+    check_kind("data", data, DataSet, "DataSet(annotations=..., images=...)")
+    check_kind("test", test, EvaluateConfig, "the section test of a Config")
+    check_count("workers", workers, 0)
+    check_choice("evaluator", evaluator, Evaluator)
+
+
 def evaluate(
     model: PoseModel,
     data: DataSet,
@@ -223,9 +240,11 @@ def evaluate(
         progress: Watches.
 
     Raises:
-        ValueError: If the data is malformed, or no image could be read.
+        ValueError: If the data is malformed, no image could be read, or an argument makes no
+            sense.
         FileNotFoundError: If the annotations or the boxes are missing.
     """
+    check_arguments(model, data, test, workers, evaluator)
     model = tested_as(model, test)
     card, codec = model.card, model.decoder.codec
     chosen = load_evaluation_set(data, card.skeleton, min_box_score=test.min_box_score)

@@ -24,6 +24,7 @@ from pose_hrnet.evaluation.metrics.scores import Scores
 from pose_hrnet.inference.dataset import Inference
 from pose_hrnet.keypoints.records import People, Poses
 from pose_hrnet.keypoints.skeleton import COCO17, CROWDPOSE14, Skeleton
+from pose_hrnet.system.arguments import check_choice
 from pose_hrnet.system.choices import AnnotationKind, Evaluator, MetricName
 
 
@@ -234,8 +235,8 @@ class FileTruth:
 
 
 def score_file(
-    annotations: Path,
-    results: Path,
+    annotations: str | Path,
+    results: str | Path,
     *,
     skeleton: str | None = None,
     category: str | int | None = None,
@@ -256,7 +257,10 @@ def score_file(
     Raises:
         FileNotFoundError: If a file is missing.
         ValueError: If a file is malformed, or the annotations are MPII's or have no person to
-            find, or the metric scores no results files.
+            find, or the metric scores no results files; or if an argument is none of its choices.
     """
+    check_choice("metric", metric, MetricName)
+    check_choice("evaluator", evaluator, Evaluator)
+    annotations, results = Path(annotations), Path(results)
     truth = FileTruth.of(annotations, skeleton=skeleton, category=category, metric=metric)
     return truth.score(results, evaluator=evaluator), truth.metric

@@ -16,6 +16,7 @@ from pose_hrnet.config.recipe import EvaluateConfig
 from pose_hrnet.evaluation.evaluate import (
     COMPARISON_FILE,
     Evaluation,
+    check_arguments,
     load_evaluation_set,
     score_inference,
     tested_as,
@@ -25,6 +26,7 @@ from pose_hrnet.evaluation.scorer import METRICS
 from pose_hrnet.inference.dataset import Inference, predict_each
 from pose_hrnet.inference.model import PoseModel
 from pose_hrnet.keypoints.codec import HeatmapCodec
+from pose_hrnet.system.arguments import check_choices
 from pose_hrnet.system.choices import (
     Alignment,
     CodecName,
@@ -154,10 +156,10 @@ class Comparison:
         """The same scores with further facts about what produced them."""
         return replace(self, own=self.own.with_provenance(facts))
 
-    def write(self, output: Path) -> None:
+    def write(self, output: str | Path) -> None:
         """Write ``comparison.json``, and `Evaluation.write`'s files of the own settings."""
         self.own.write(output)
-        write_json(output / COMPARISON_FILE, self.to_dict())
+        write_json(Path(output) / COMPARISON_FILE, self.to_dict())
 
 
 def combinations(
@@ -232,10 +234,12 @@ def compare_settings(
         progress: Watches.
 
     Raises:
-        ValueError: If the data is malformed, no image could be read, there is nothing to vary, or
-            the model is an export that gives no heatmaps.
+        ValueError: If the data is malformed, no image could be read, there is nothing to vary,
+            the model is an export that gives no heatmaps, or an argument makes no sense.
         FileNotFoundError: If the annotations or the boxes are missing.
     """
+    check_arguments(model, data, test, workers, evaluator)
+    check_choices("compared", compared, CompareItem)
     world, model = world or World.alone(), tested_as(model, test)
     card, own_decoder = model.card, model.decoder
     if own_decoder.in_graph:

@@ -31,6 +31,7 @@ from pose_hrnet.models.weights.fetch import entry_meant, fetch
 from pose_hrnet.models.weights.files import CheckpointFile, read_checkpoint
 from pose_hrnet.models.weights.zoo import Entry, zoo
 from pose_hrnet.models.yolox import YOLOX
+from pose_hrnet.system.arguments import check_choice
 from pose_hrnet.system.choices import Backend, Precision
 from pose_hrnet.system.defaults import PICTURES
 from pose_hrnet.system.device import pick_device
@@ -109,8 +110,11 @@ def load_detector(
     Raises:
         FileNotFoundError: If a file is missing.
         ConnectionError: If weights cannot be downloaded.
-        ValueError: If the file is no detector, its card contradicts it, or a package is missing.
+        ValueError: If the file is no detector, its card contradicts it, a package is
+            missing, or an argument is none of its choices.
     """
+    check_choice("backend", backend, Backend)
+    check_choice("precision", precision, Precision)
     if not 0 <= threshold <= 1:
         raise ValueError(f"the lowest score of a box is {threshold:g}; give one between 0 and 1")
     if isinstance(source, Detector):

@@ -24,6 +24,7 @@ from pose_hrnet.keypoints.geometry import CropFrames
 from pose_hrnet.keypoints.oks import times
 from pose_hrnet.keypoints.records import Image, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.system.arguments import check_count
 from pose_hrnet.system.choices import Backend, Precision
 from pose_hrnet.system.defaults import CROPS_PER_PASS, DEFAULT_WEIGHTS
 from pose_hrnet.system.text import counted
@@ -55,7 +56,7 @@ class PoseEstimator:
 
     Raises:
         OSError: If there is no such file, or it cannot be downloaded.
-        ValueError: If the file is no pose model.
+        ValueError: If the file is no pose model, or the batch size no number from 1 on.
 
     Example:
         >>> estimator = PoseEstimator("best.safetensors")  # doctest: +SKIP
@@ -72,6 +73,7 @@ class PoseEstimator:
         batch_size: int = CROPS_PER_PASS,
         detector: Source | None = None,
     ) -> None:
+        check_count("batch_size", batch_size)
         if not isinstance(model, PoseModel):
             model = load_model(model, precision="auto")
         self.model = model
@@ -105,7 +107,8 @@ class PoseEstimator:
 
         Raises:
             OSError: If there is no such file, or it cannot be downloaded or kept.
-            ValueError: If the name is unknown, or the file is no pose model.
+            ValueError: If the name is unknown, the file is no pose model, or another argument
+                makes no sense.
         """
         options = ModelOptions(
             name,

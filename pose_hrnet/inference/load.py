@@ -31,6 +31,7 @@ from pose_hrnet.models.card import (
 from pose_hrnet.models.weights.fetch import checkpoint_path
 from pose_hrnet.models.weights.load import load_network
 from pose_hrnet.models.weights.zoo import default_in_words
+from pose_hrnet.system.arguments import check_choice, check_count, check_flag
 from pose_hrnet.system.choices import Backend, Precision
 from pose_hrnet.system.inputs import check_input
 from pose_hrnet.system.text import format_size, one_line
@@ -69,9 +70,15 @@ def load_model(
 
     Raises:
         OSError: If a file is missing, or cannot be downloaded.
-        ValueError: If the file is no model, its card contradicts it or what is asked for, or the
-            runtime is not installed.
+        ValueError: If the file is no model, its card contradicts it or what is asked for, the
+            runtime is not installed, or an argument is none of its choices.
     """
+    check_choice("backend", backend, Backend)
+    check_choice("precision", precision, Precision)
+    if flip_test is not None:
+        check_flag("flip_test", flip_test)
+    if crops is not None:
+        check_count("crops", crops, 0)
     path, card = checkpoint_path(path), None if card is None else Path(card)
     if path.suffix.lower() in CARD_SUFFIXES:
         path, card = described_model(path), path

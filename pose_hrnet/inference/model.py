@@ -26,6 +26,7 @@ from pose_hrnet.keypoints.records import Float32, ImageId, Poses, object_array
 from pose_hrnet.keypoints.simcc import Codec
 from pose_hrnet.keypoints.skeleton import Skeleton
 from pose_hrnet.models.card import ModelCard
+from pose_hrnet.system.arguments import check_count, check_flag
 from pose_hrnet.system.choices import Precision, WeightType
 from pose_hrnet.system.device import autocast
 
@@ -207,8 +208,13 @@ class PoseModel:
             refine: Step from the highest cell to a fraction of a cell; False: plain argmax.
 
         Raises:
-            ValueError: If another setting is built into an export.
+            ValueError: If another setting is built into an export, or a value makes no sense.
         """
+        for name, flag in (("flip_test", flip_test), ("refine", refine)):
+            if flag is not None:
+                check_flag(name, flag)
+        if flip_shift is not None:
+            check_count("flip_shift", flip_shift, 0)
         wanted = {
             "flip_test": flip_test,
             "flip_shift": flip_shift,

@@ -8,6 +8,7 @@ from pathlib import Path
 from pose_hrnet.inference.detector import Detector, Source, load_detector
 from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import PoseModel
+from pose_hrnet.system.arguments import check_count
 from pose_hrnet.system.choices import Backend, Precision
 from pose_hrnet.system.defaults import CROPS_PER_PASS, DEFAULT_WEIGHTS, PICTURES
 from pose_hrnet.system.progress import SILENT, Progress
@@ -28,6 +29,9 @@ class ModelOptions:
         card: Of a model of others.
         calibrated: Whether scores are probabilities, as of `PoseModel.calibrated`.
         batch_size: Crops per forward pass.
+
+    Raises:
+        ValueError: If the batch size is no number from 1 on.
     """
 
     checkpoint: str | Path = DEFAULT_WEIGHTS
@@ -40,6 +44,9 @@ class ModelOptions:
     card: Path | None = None
     calibrated: bool = False
     batch_size: int = CROPS_PER_PASS
+
+    def __post_init__(self) -> None:
+        check_count("batch_size", self.batch_size)
 
     @property
     def box_threshold(self) -> float:

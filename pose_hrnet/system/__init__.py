@@ -17,5 +17,6 @@ progress      what watches long work
 text          counts, durations, bytes, rates and sizes as text
 extras        optional packages, or the command that installs them
 defaults      numbers that functions and the options of commands share
+arguments     refuses what a function is called with by mistake
 choices       the Literals that settings and options are made of
 """

@@ -16,6 +16,7 @@ from pose_hrnet.data.formats.results import RESULTS_FILE
 from pose_hrnet.data.loader import end_workers
 from pose_hrnet.evaluation.evaluate import METRICS_FILE
 from pose_hrnet.models.card import ModelCard
+from pose_hrnet.system.arguments import check_choice, check_choices, check_kind
 from pose_hrnet.system.choices import LoggerName, Resume
 from pose_hrnet.system.distributed import World
 from pose_hrnet.system.files import write_text
@@ -51,7 +52,7 @@ _WRITTEN = (
 
 def train(
     config: Config,
-    output: Path,
+    output: str | Path,
     *,
     resume: Resume = "never",
     device: str = "auto",
@@ -81,7 +82,8 @@ def train(
     Raises:
         FolderBusy: If another process works in the folder.
         ValueError: If the folder holds a run and `resume` is never, or that run was started with
-            other settings; if the data is malformed; if the pretrained weights do not fit.
+            other settings; if the data is malformed; if the pretrained weights do not fit; if an
+            argument is none of its choices.
         OSError: If the folder cannot take what will be written, or the last state was not saved.
         FloatingPointError: If a loss is not finite; the weights are those before that step.
         BatchTooLarge: If memory does not suffice for a step; names the batch that would fit.
@@ -89,6 +91,10 @@ def train(
             finished and the run is saved.
         ProcessLost: If another process ended.
     """
+    check_kind("config", config, Config, "load_config gives one")
+    check_choice("resume", resume, Resume)
+    check_choices("loggers", loggers or (), LoggerName)
+    output = Path(output)
     check_loggers(loggers or (), output)
     world = world or World.alone()
     parts = Assembly(config, world.device(device), world)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from pose_hrnet.keypoints.records import Image
+from pose_hrnet.system.arguments import check_count
 from pose_hrnet.system.text import counted
 
 USUAL_RATE = 25.0
@@ -76,11 +77,9 @@ class Window:
     every: int = 1
 
     def __post_init__(self) -> None:
-        if not self.start_s >= 0 or self.every < 1:
-            raise ValueError(
-                f"a video is read from {self.start_s:g} s, each {self.every}th frame; give a "
-                "start from 0, and every from 1"
-            )
+        check_count("every", self.every)
+        if not self.start_s >= 0:
+            raise ValueError(f"a video is read from {self.start_s:g} s; give a start from 0")
         if self.end_s is not None and not self.end_s > self.start_s:
             raise ValueError(
                 f"the end, {self.end_s:g} s, is not after the start, {self.start_s:g} s; give a "

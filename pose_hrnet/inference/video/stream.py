@@ -23,6 +23,7 @@ from pose_hrnet.inference.video.smoothing import OneEuro
 from pose_hrnet.inference.video.tracker import UNCONFIRMED, Tracker
 from pose_hrnet.keypoints.records import Float32, Image, Poses, object_array
 from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.system.arguments import check_count
 from pose_hrnet.system.threads import ahead
 
 
@@ -65,8 +66,7 @@ class Following:
     test: EvaluateConfig | None = None
 
     def __post_init__(self) -> None:
-        if self.detect_every < 1:
-            raise ValueError(f"a detection every {self.detect_every} frames; give 1 or more")
+        check_count("detect_every", self.detect_every)
         if not self.track and (self.smooth or self.detect_every > 1):
             raise ValueError(
                 "smoothing, and boxes between detections, need to know who is who; leave the "
