@@ -29,6 +29,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "hrnet_psa_s": {"name": "hrnet_psa", "attention": "sequential"},
     "hrnet_ocr": {"name": "hrnet_ocr"},
     "lite_hrnet": {"name": "lite_hrnet", "depth": 18},
+    "simple_baseline": {"name": "resnet", "depth": 50},
     "hourglass_1": {"name": "hourglass", "stacks": 1},
     "hourglass_2": {"name": "hourglass", "stacks": 2},
     "hourglass_8": {"name": "hourglass", "stacks": 8},
@@ -49,7 +50,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "pspnet": {"name": "pspnet", "depth": 50},
     "vitpose": {"name": "vitpose", "depth": 12},
 }
-"""What is scaled by its width (FC-DenseNet: its growth); SimpleBaseline has none to scale."""
+"""What is scaled by its width (FC-DenseNet: its growth)."""
 
 
 @dataclass(frozen=True)

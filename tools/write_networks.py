@@ -1,8 +1,7 @@
 """Write the table of docs/networks.md: every network's recipe, cost, stride, receptive field, AP.
 
-    .venv/bin/python tools/write_networks.py
-
-Receptive fields are measured, which takes some minutes of a core.
+Run: ``python tools/write_networks.py``. Receptive fields are measured, which takes some minutes of
+a core.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import typer
 
 from pose_hrnet.config.files import config_names, load_config
 from pose_hrnet.models.build import build_network
@@ -76,7 +76,7 @@ def table() -> str:
 
 
 def main() -> None:
-    """Put the table where the page has it."""
+    """Measure every network, and put the table where docs/networks.md has it."""
     text = PAGE.read_text(encoding="utf-8")
     pattern = re.compile(f"(?<={re.escape(BEGIN)}).*(?={re.escape(END)})", re.DOTALL)
     written = table()
@@ -84,4 +84,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

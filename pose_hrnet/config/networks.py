@@ -86,9 +86,9 @@ class HRNetPSAConfig(_HRNetSizes):
     name: Literal["hrnet_psa"] = "hrnet_psa"
     """The network."""
     width: MultipleOf4 = 32
-    """Channels of the highest-resolution branch, a multiple of 4 (official: 48)."""
+    """Channels of the highest-resolution branch (official: 48)."""
     stem_width: MultipleOf4 = 64
-    """Channels of the stem, a multiple of 4."""
+    """Channels of the stem."""
     attention: Literal["parallel", "sequential"] = "parallel"
     """Over channels and over space side by side, or one behind the other."""
 
@@ -110,7 +110,7 @@ class LiteHRNetConfig(NetworkConfig):
     depth: Literal[18, 30] = 18
     """Layers."""
     width: Annotated[int, Field(ge=2, le=512, multiple_of=2)] = 40
-    """Channels of the highest-resolution branch, even (official: 40)."""
+    """Channels of the highest-resolution branch (official: 40)."""
 
 
 class SimpleBaselineConfig(NetworkConfig):
@@ -120,6 +120,8 @@ class SimpleBaselineConfig(NetworkConfig):
     """The network."""
     depth: Literal[18, 34, 50, 101, 152] = 50
     """Layers of the ResNet (official: 50, 101 or 152)."""
+    width: Width = 64
+    """Channels of the first stage (official: 64); each deconvolution has 4 times as many."""
 
 
 class HourglassConfig(NetworkConfig):
@@ -163,7 +165,7 @@ class UNetConfig(NetworkConfig):
     name: Literal["unet"] = "unet"
     """The network."""
     padding: Literal["same", "valid"] = "same"
-    """Of its convolutions; valid, the paper's, mirrors the crop at its border."""
+    """Of its convolutions; valid, the paper's, mirrors crops, whose sides are then at least 96."""
     width: Width = 64
     """Channels at the finest resolution (official: 64)."""
 
@@ -345,18 +347,22 @@ ModelConfig: TypeAlias = Annotated[
 """The network and its sizes; each network has fields of its own, and `name` tells them apart."""
 
 
-def settings_of(architecture: Mapping[str, Any]) -> str | None:
-    """The section ``model`` of a network, as a line of YAML; None: no recipe has such a network.
+def settings_of(architecture: Mapping[str, Any], pretrained: PurePath) -> str | None:
+    """The section ``model`` that starts a network of some weights from them, as a line of YAML.
 
     Args:
         architecture: As `NetworkConfig.architecture` gives it, such as a model card's.
+        pretrained: The file of the weights.
+
+    Returns:
+        None if no recipe has such a network.
     """
     sizes = {key: value for key, value in architecture.items() if key != "num_keypoints"}
+    sizes["pretrained"] = str(pretrained)
     try:
         network: NetworkConfig = TypeAdapter(ModelConfig).validate_python(sizes)
     except ValidationError:
         return None
-    settings = network.model_dump(mode="json", exclude={"pretrained"})
     return yaml.safe_dump(
-        settings, default_flow_style=True, sort_keys=False, width=math.inf
+        network.model_dump(mode="json"), default_flow_style=True, sort_keys=False, width=math.inf
     ).strip()

@@ -129,7 +129,7 @@ def _bound(bound: Any) -> str:
     """A limit of a number, as it follows the number's name."""
     if isinstance(bound, FieldInfo):
         return "".join(_bound(each) for each in bound.metadata)
-    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "multiple_of": "in steps of"}
     return "".join(
         f" {sign} {getattr(bound, key)}" for key, sign in signs.items() if hasattr(bound, key)
     )

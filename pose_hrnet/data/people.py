@@ -18,7 +18,7 @@ from pose_hrnet.data.formats.rows import explain_strays, is_list, summarise
 from pose_hrnet.data.formats.skeletons import find_skeleton
 from pose_hrnet.data.formats.suspicions import suspect_people, warn_of
 from pose_hrnet.keypoints.records import People
-from pose_hrnet.keypoints.skeleton import COCO17, Skeleton, spelling_of
+from pose_hrnet.keypoints.skeleton import COCO17, Skeleton, places_by_name
 from pose_hrnet.system.choices import BoxFormat
 from pose_hrnet.system.text import counted, few
 
@@ -264,12 +264,8 @@ def map_keypoints(
                 f"the mapping of {annotations} names {unknown[0]!r}, which is no keypoint {role} "
                 f"({', '.join(known.keypoint_names)}); write it as {{to learn: in the file}}"
             )
-    own = source.keypoint_names
-    place = {spelling_of(name): k for k, name in enumerate(own)} | {
-        n: k for k, n in enumerate(own)
-    }
     wanted = [mapping.get(name, name) for name in target.keypoint_names]
-    found = [place.get(name, place.get(spelling_of(name), -1)) for name in wanted]
+    found = places_by_name(wanted, source.keypoint_names)
     if max(found) < 0:
         raise ValueError(
             f"{annotations} has none of the keypoints to learn by name: it has "

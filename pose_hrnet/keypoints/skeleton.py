@@ -224,6 +224,13 @@ def spelling_of(name: str) -> str:
     return re.sub(r"^(left|right)", lambda side: side[0][0], "".join(words))
 
 
+def places_by_name(wanted: Sequence[str], given: Sequence[str]) -> list[int]:
+    """Where keypoints stand among others: by their very names, else by another spelling; or -1."""
+    place = {spelling_of(name): k for k, name in enumerate(given)}
+    place |= {name: k for k, name in enumerate(given)}
+    return [place.get(name, place.get(spelling_of(name), -1)) for name in wanted]
+
+
 def known_skeleton(names: Sequence[str]) -> Skeleton | None:
     """The one of `SKELETONS` with exactly these keypoints in this order."""
     return next((s for s in SKELETONS.values() if s.keypoint_names == tuple(names)), None)

@@ -24,8 +24,6 @@ RESNETS = {
 }
 """Layers of a ResNet -> whether its blocks are bottlenecks, and how many each of layer1 to layer4
 has (He et al., Deep Residual Learning for Image Recognition, CVPR 2016)."""
-RESNET_BLOCKS = {depth: blocks for depth, (bottlenecks, blocks) in RESNETS.items() if bottlenecks}
-"""Of those of bottlenecks alone."""
 
 
 class VGGNetwork(HeatmapNetwork):
@@ -107,21 +105,22 @@ class VGGNetwork(HeatmapNetwork):
 
 
 class ResNetNetwork(HeatmapNetwork):
-    """A network behind a ResNet of bottlenecks.
+    """A network behind a ResNet.
 
     He et al.: Deep Residual Learning for Image Recognition, CVPR 2016. Dilated, layer3 and layer4
     stay at stride 8, and their 3x3 convolutions are spread by 2 and 4, as torchvision's
     segmentation networks have them.
 
     Args:
-        depth: 50, 101 or 152.
+        depth: One of `depths`.
         width: Channels of the first stage (official: 64).
         num_keypoints: Heatmaps per crop.
-        dilated: Stay at stride 8.
+        dilated: Stay at stride 8; not of basic blocks, as in torchvision.
 
     Attributes:
         name: In `pose_hrnet.models.build`.
         title: What the label says before the ResNet.
+        depths: Layers that it may have; but for `RESNETS` that have basic blocks, all.
 
     Raises:
         ValueError: If there is no ResNet of this depth, a number is not positive, or the width
@@ -130,13 +129,14 @@ class ResNetNetwork(HeatmapNetwork):
 
     name: ClassVar[str]
     title: ClassVar[str]
+    depths: ClassVar[tuple[int, ...]] = (50, 101, 152)
 
     def __init__(self, depth: int, width: int, num_keypoints: int, *, dilated: bool) -> None:
         super().__init__()
-        if depth not in RESNET_BLOCKS:
+        if depth not in self.depths:
             raise ValueError(
                 f"{type(self).__name__} got depth {depth}; give one of "
-                f"{', '.join(map(str, RESNET_BLOCKS))}"
+                f"{', '.join(map(str, self.depths))}"
             )
         check_sizes(type(self).__name__, width, num_keypoints)
         self._architecture = {
@@ -144,13 +144,17 @@ class ResNetNetwork(HeatmapNetwork):
         }  # fmt: skip
         self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
+        from torchvision.models.resnet import BasicBlock, Bottleneck
+
+        bottlenecks, blocks = RESNETS[depth]
+        block = Bottleneck if bottlenecks else BasicBlock
         layers, channels = [], width
         # Stride and dilation of the first block, and dilation of the others.
         plain, spread = ((1, 1, 1), (2, 1, 1)), ((1, 1, 2), (1, 2, 4))
         shapes = (*plain, *(spread if dilated else (plain[1], plain[1])))
-        for stage, (blocks, shape) in enumerate(zip(RESNET_BLOCKS[depth], shapes, strict=True)):
-            layers.append(_bottlenecks(channels, width * 2**stage, blocks, *shape))
-            channels = 4 * width * 2**stage
+        for stage, (count, shape) in enumerate(zip(blocks, shapes, strict=True)):
+            layers.append(_stage(block, channels, width * 2**stage, count, *shape))
+            channels = block.expansion * width * 2**stage
         self.layer1, self.layer2, self.layer3, self.layer4 = layers
         self.out_channels = channels
         self.apply(start_like_torchvision)
@@ -167,7 +171,8 @@ class ResNetNetwork(HeatmapNetwork):
             images: ``(B, 3, H, W)`` as `HeatmapNetwork.forward` takes them.
 
         Returns:
-            ``(B, 4 * width * 2**i, h_i, w_i)``, at strides 4, 8, 16 and 32, or 4, 8, 8 and 8.
+            ``(B, 4 * width * 2**i, h_i, w_i)``, of basic blocks without the 4, at strides 4, 8, 16
+            and 32, or 4, 8, 8 and 8.
         """
         x = relu(self.bn1(self.conv1(self.normalised(images))), inplace=True)
         x, found = max_pool2d(x, 3, stride=2, padding=1), []
@@ -177,16 +182,15 @@ class ResNetNetwork(HeatmapNetwork):
         return found
 
 
-def _bottlenecks(
-    ins: int, planes: int, blocks: int, stride: int, first: int, dilation: int
+def _stage(
+    block: Any, ins: int, planes: int, blocks: int, stride: int, first: int, dilation: int
 ) -> nn.Sequential:
-    """A stage of a ResNet; `first` is the dilation of its first block."""
-    from torchvision.models.resnet import Bottleneck
-
-    outs = 4 * planes
-    shortcut = nn.Sequential(nn.Conv2d(ins, outs, 1, stride, bias=False), nn.BatchNorm2d(outs))
-    opened: Any = Bottleneck(ins, planes, stride, shortcut, dilation=first)
-    rest = (Bottleneck(outs, planes, dilation=dilation) for _ in range(blocks - 1))
+    """A stage of a ResNet of torchvision's blocks; `first` is the dilation of its first one."""
+    outs, shortcut = block.expansion * planes, None
+    if stride != 1 or ins != outs:
+        shortcut = nn.Sequential(nn.Conv2d(ins, outs, 1, stride, bias=False), nn.BatchNorm2d(outs))
+    opened = block(ins, planes, stride, shortcut, dilation=first)
+    rest = (block(outs, planes, dilation=dilation) for _ in range(blocks - 1))
     return nn.Sequential(opened, *rest)
 
 

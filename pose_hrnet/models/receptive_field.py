@@ -55,7 +55,9 @@ def receptive_field(
 
 def _open(module: nn.Module, generator: torch.Generator) -> None:
     """Let every input of a layer count for its outputs, by positive numbers around its mean."""
-    weight = getattr(module, "weight", None)
+    weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
+    if isinstance(bias, Tensor):
+        nn.init.zeros_(bias)  # a random one below 0 closes what follows
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         assert isinstance(weight, Tensor)
         with torch.no_grad():

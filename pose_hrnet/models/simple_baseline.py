@@ -15,16 +15,12 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
-from torch.nn.functional import max_pool2d, relu
 
-from pose_hrnet.models.backbones import RESNETS
-from pose_hrnet.models.network import HeatmapNetwork, Shapes, children_of, rows_of
-
-DECONV_CHANNELS = 256
-"""Of each deconvolution."""
+from pose_hrnet.models.backbones import RESNETS, ResNetNetwork
+from pose_hrnet.models.network import Shapes, children_of, rows_of
 
 
-class SimpleBaseline(HeatmapNetwork):
+class SimpleBaseline(ResNetNetwork):
     """A ResNet with three deconvolutions and a heatmap head.
 
     The ResNet's weights start as torchvision's, those behind it as in the official code:
@@ -33,38 +29,27 @@ class SimpleBaseline(HeatmapNetwork):
     Args:
         depth: Layers of the ResNet: 50, 101 or 152 in the paper; 18 and 34 are for CPUs.
         num_keypoints: Heatmaps per crop.
+        width: Channels of the first stage (official: 64); each deconvolution has 4 times as many.
 
     Raises:
-        ValueError: If there is no ResNet of this depth, or no keypoint.
+        ValueError: If there is no ResNet of this depth, a number is not positive, or the width
+            too large.
     """
 
     backbone: ClassVar[str] = "ResNet"
+    name: ClassVar[str] = "resnet"
+    title: ClassVar[str] = "SimpleBaseline"
+    depths: ClassVar[tuple[int, ...]] = tuple(RESNETS)
 
-    def __init__(self, depth: int = 50, num_keypoints: int = 17) -> None:
-        super().__init__()
-        if depth not in RESNETS:
-            raise ValueError(
-                f"SimpleBaseline got depth {depth}; give one of {', '.join(map(str, RESNETS))}"
-            )
-        if num_keypoints < 1:
-            raise ValueError(f"SimpleBaseline got num_keypoints {num_keypoints}; give 1 or more")
-        # Here, because torchvision takes a second and 165 MB, which no HRNet needs.
-        from torchvision.models import resnet
-
-        self._architecture = {"name": "resnet", "depth": depth, "num_keypoints": num_keypoints}
-        bottlenecks, blocks = RESNETS[depth]
-        block = resnet.Bottleneck if bottlenecks else resnet.BasicBlock
-        backbone = resnet.ResNet(block, list(blocks))
-        self.conv1, self.bn1 = backbone.conv1, backbone.bn1
-        self.layer1, self.layer2 = backbone.layer1, backbone.layer2
-        self.layer3, self.layer4 = backbone.layer3, backbone.layer4
-        channels = backbone.fc.in_features
+    def __init__(self, depth: int = 50, num_keypoints: int = 17, *, width: int = 64) -> None:
+        super().__init__(depth, width, num_keypoints, dilated=False)
+        channels = 4 * width
         self.deconv_layers = nn.Sequential(
-            *_deconvolution(channels, DECONV_CHANNELS),
-            *_deconvolution(DECONV_CHANNELS, DECONV_CHANNELS),
-            *_deconvolution(DECONV_CHANNELS, DECONV_CHANNELS),
+            *_deconvolution(self.out_channels, channels),
+            *_deconvolution(channels, channels),
+            *_deconvolution(channels, channels),
         )
-        self.final_layer = nn.Conv2d(DECONV_CHANNELS, num_keypoints, 1)
+        self.final_layer = nn.Conv2d(channels, num_keypoints, 1)
         nn.init.normal_(self.final_layer.weight, std=0.001)
         assert self.final_layer.bias is not None  # for mypy; nn.Conv2d makes one by default
         nn.init.zeros_(self.final_layer.bias)
@@ -72,7 +57,7 @@ class SimpleBaseline(HeatmapNetwork):
     @property
     def label(self) -> str:
         """``SimpleBaseline-50``."""
-        return f"SimpleBaseline-{self._architecture['depth']}"
+        return f"{self.title}-{self._architecture['depth']}"
 
     @classmethod
     def recognises(cls, shapes: Shapes) -> dict[str, Any] | None:
@@ -89,15 +74,12 @@ class SimpleBaseline(HeatmapNetwork):
             )
         deconvolved = "deconv_layers.0.weight" in shapes
         keypoints = rows_of(shapes, "final_layer.weight") if deconvolved else 0
-        return {"name": "resnet", "depth": depth, "num_keypoints": keypoints}
+        width = rows_of(shapes, "conv1.weight")
+        return {"name": cls.name, "depth": depth, "width": width, "num_keypoints": keypoints}
 
     def forward(self, images: Tensor) -> Tensor:
         """Regress one heatmap per keypoint; shapes and errors as of `HeatmapNetwork.forward`."""
-        x = self.normalised(images)
-        x = relu(self.bn1(self.conv1(x)), inplace=True)
-        x = max_pool2d(x, 3, stride=2, padding=1)
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        heatmaps: Tensor = self.final_layer(self.deconv_layers(x))
+        heatmaps: Tensor = self.final_layer(self.deconv_layers(self.stages(images)[-1]))
         # They reach beyond an image whose side 32 does not divide.
         return heatmaps[..., : images.shape[2] // 4, : images.shape[3] // 4]
 

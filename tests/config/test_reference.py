@@ -54,4 +54,5 @@ def test_the_page_holds_every_key():
         "| `train.batch_size` | whole number > 0 <= 65536 | `128` | Crops per forward pass" in page
     )
     assert "| `loss.keypoint_weights` | `official` or list of: number or null | `null` |" in page
+    assert "| `model.width` | whole number > 0 <= 512 in steps of 4 |" in page
     assert "| `augment.hue` | number >= 0 <= 0.5 | `0.05` |" in page

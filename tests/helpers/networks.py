@@ -76,7 +76,7 @@ _TINY_HRNET: dict[str, Any] = {
 TINY_NETWORKS: dict[str, dict[str, Any]] = {
     "hrnet": {"name": "hrnet", **_TINY_HRNET},
     "hrnet_v2": {"name": "hrnet", "head": "v2", **_TINY_HRNET},
-    "resnet": {"name": "resnet", "depth": 18},
+    "resnet": {"name": "resnet", "depth": 18, "width": 4},
     "hrnet_psa_p": {"name": "hrnet_psa", **_TINY_HRNET},
     "hrnet_psa_s": {"name": "hrnet_psa", "attention": "sequential", **_TINY_HRNET},
     "hrnet_ocr": {"name": "hrnet_ocr", "context_width": 16, **_TINY_HRNET},

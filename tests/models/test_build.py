@@ -40,7 +40,7 @@ def test_a_networks_defaults_are_those_of_its_settings(name: str) -> None:
     ("architecture", "message"),
     [
         ({"name": "vit"}, "network 'vit' is unknown; use one of hrnet, resnet"),
-        ({"name": "resnet", "width": 32}, "'resnet' does not take .*width.*newer pose_hrnet"),
+        ({"name": "resnet", "stacks": 2}, "'resnet' does not take .*stacks.*newer pose_hrnet"),
         ({"depth": 50}, "'hrnet' does not take .*depth"),
     ],
 )
@@ -54,7 +54,7 @@ def test_what_does_not_fit_is_named(architecture: dict[str, object], message: st
     [
         {"name": "hrnet", **TINY},
         {"name": "hrnet", "head": "v2", **TINY},
-        {"name": "resnet", "depth": 18},
+        {"name": "resnet", "depth": 18, "width": 4},
         {},  # as checkpoints had it before networks had names and heads
     ],
     ids=["hrnet", "hrnet v2", "resnet", "before names"],

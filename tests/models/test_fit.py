@@ -32,6 +32,17 @@ def test_head_rows_are_taken_by_name(tmp_path: Path, names: tuple[str, ...]) -> 
     assert ("Head:" in report.summary()) == (names != ("a", "b", "c", "d"))
 
 
+def test_head_rows_are_taken_by_name_in_any_spelling(tmp_path: Path) -> None:
+    source, path = tiny(num_keypoints=16), tmp_path / OFFICIAL_NAME
+    torch.save(source.state_dict(), path)
+    target = tiny(num_keypoints=3)
+    report = initialise(target, path, ["LKnee", "ankle.right", "r_ankle_2"])
+    ours, theirs = target.final_layer.weight, source.final_layer.weight
+    assert torch.equal(ours[:2], theirs[[4, 0]])
+    assert "Head: 2 of 3 keypoints taken by name" in report.summary()
+    assert "r_ankle_2 start anew" in report.summary()
+
+
 def test_official_heads_are_known_by_their_size(tmp_path: Path) -> None:
     source, path = tiny(num_keypoints=16), tmp_path / OFFICIAL_NAME
     torch.save(source.state_dict(), path)

@@ -96,7 +96,8 @@ def test_another_depth_is_refused_and_changes_nothing(
     network = SimpleBaseline(model)
     before = {n: v.clone() for n, v in network.state_dict().items()}
     with pytest.raises(
-        ValueError, match=rf"ResNet, depth {file}\).*\(resnet, depth {model}\).*give weig"
+        ValueError,
+        match=rf"ResNet, width 64, depth {file}\).*\(resnet, width 64, depth {model}\).*give weig",
     ):
         initialise(network, tmp_path / "r.pth")
     assert all(torch.equal(v, before[n]) for n, v in network.state_dict().items())
@@ -107,6 +108,7 @@ def test_a_resnet_does_not_start_an_hrnet(tmp_path: Path) -> None:
     model = HRNet(8, 5, head="v2", **SIZES)
     count = len(backbone().state_dict())
     with pytest.raises(
-        ValueError, match=rf"\(ImageNet ResNet, depth 18\) fits only \d+ of the {count} backbone"
+        ValueError,
+        match=rf"\(ImageNet ResNet, width 64, depth 18\) fits only \d+ of the {count} backbone",
     ):
         initialise(model, tmp_path / "r.pth")

@@ -19,7 +19,7 @@ def test_every_depth_is_told_from_names_and_shapes(depth: int) -> None:
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     found = identify(shapes).architecture
     assert found == model.architecture
-    assert size_of(found) == f"depth {depth}"
+    assert size_of(found) == f"width 64, depth {depth}"
 
 
 @pytest.mark.parametrize(("width", "head"), [(18, "v1"), (48, "v1"), (32, "v2")])

@@ -300,7 +300,8 @@ def test_of_a_file_of_ours_the_network_is_told_as_settings_that_fit_it(
         initialise(tiny(width=width), path)
     settings = yaml.safe_load(str(caught.value).partition("own network, model: ")[2])
     config = load_config("coco_res50_256x192", [f"model={json.dumps(settings)}"])
-    report = initialise(build_network(config.model.architecture(17)), path)
+    assert config.model.pretrained is not None
+    report = initialise(build_network(config.model.architecture(17)), config.model.pretrained)
     assert (report.missing, report.left_over, report.mismatched) == ((), (), ())
 
 

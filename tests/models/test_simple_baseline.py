@@ -69,10 +69,18 @@ def test_architecture_rebuilds_the_network() -> None:
     with torch.device("meta"):
         model = SimpleBaseline(34, 5)
         again = build_network(json.loads(json.dumps(model.architecture)))
-    assert model.architecture == {"name": "resnet", "depth": 34, "num_keypoints": 5}
+    assert model.architecture == {"name": "resnet", "depth": 34, "width": 64, "num_keypoints": 5}
     assert isinstance(again, SimpleBaseline)
     assert again.architecture == model.architecture
     assert list(again.state_dict()) == list(model.state_dict())
+
+
+def test_a_narrow_one_is_narrow_throughout_and_known_again() -> None:
+    model = SimpleBaseline(50, 5, width=16)
+    assert (model.conv1.out_channels, model.final_layer.in_channels) == (16, 64)
+    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    assert SimpleBaseline.recognises(shapes) == model.architecture
+    assert model(torch.zeros(1, 3, 64, 48)).shape == (1, 5, 16, 12)
 
 
 def test_unsuitable_images_and_depths_are_refused() -> None:

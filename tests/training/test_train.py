@@ -73,7 +73,7 @@ def test_runs_of_earlier_versions_keep_their_best_score():
     ("network", "architecture"),
     [
         (["model.head=v2"], {"name": "hrnet", "head": "v2", "width": 8}),
-        (["model={name: resnet, depth: 18}"], {"name": "resnet", "depth": 18}),
+        (["model={name: resnet, depth: 18, width: 8}"], {"name": "resnet", "width": 8}),
     ],
     ids=["hrnet v2", "resnet"],
 )

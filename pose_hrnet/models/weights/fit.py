@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from pose_hrnet.keypoints.skeleton import official_skeleton
+from pose_hrnet.keypoints.skeleton import official_skeleton, places_by_name
 from pose_hrnet.models.weights.files import CheckpointFile
 from pose_hrnet.models.weights.foreign import Setting
 from pose_hrnet.models.weights.read import Weights
@@ -156,6 +156,8 @@ def head_by_name(
 ) -> tuple[Weights, tuple[str, ...]]:
     """Rebuild the head for other keypoints: rows of the same name, the model's for the rest.
 
+    A name in another spelling is the same: `places_by_name`.
+
     Args:
         weights: Of a checkpoint, left unchanged.
         state: State dict of the model, in which the head has a row for each of `wanted`.
@@ -169,20 +171,19 @@ def head_by_name(
     if wanted is None or layer is None or f"{layer}.weight" not in weights.tensors:
         return weights, ()
     given, doubt = _keypoints_of(weights, len(weights.tensors[f"{layer}.weight"]))
-    if list(given) == list(wanted):
+    places = places_by_name(wanted, given)
+    if places == list(range(len(given))):
         return weights, ()
-    shared = [name for name in wanted if name in given]
-    rows = [list(wanted).index(name) for name in shared]
-    sources = [list(given).index(name) for name in shared]
+    rows = [row for row, place in enumerate(places) if place >= 0]
     tensors = dict(weights.tensors)
     for entry in (f"{layer}.weight", f"{layer}.bias"):
         old, new = tensors.get(entry), state[entry].detach().cpu().clone()
         if old is None or old.shape[1:] != new.shape[1:] or len(old) != len(given):
             return weights, ()
-        new[rows] = old[sources].to(new.dtype)
+        new[rows] = old[[places[row] for row in rows]].to(new.dtype)
         tensors[entry] = new
-    fresh = [name for name in wanted if name not in given]
-    sentence = f"Head: {len(shared)} of {len(wanted)} keypoints taken by name{doubt}"
+    fresh = [name for name, place in zip(wanted, places, strict=True) if place < 0]
+    sentence = f"Head: {len(rows)} of {len(wanted)} keypoints taken by name{doubt}"
     if fresh:
         sentence += f"; {', '.join(fresh)} start anew"
     return replace(weights, tensors=tensors), (sentence,)

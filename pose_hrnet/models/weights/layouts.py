@@ -109,10 +109,7 @@ def named(architecture: Mapping[str, Any]) -> str:
 
 
 def same_size(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two architectures agree in each size that both have.
-
-    Of files that come without a card not all is known: a ResNet of ImageNet has its depth alone.
-    """
+    """Whether two architectures agree in each size that both have."""
     return all(one[key] == other[key] for key in SIZES if key in one and key in other)
 
 

@@ -199,5 +199,5 @@ def initialise(
 def _or_the_network(weights: Weights) -> str:
     """What else helps where weights are of another network: a file of ours says its settings."""
     card = weights.own_card
-    settings = card and card.architecture and settings_of(card.architecture)
+    settings = card and card.architecture and settings_of(card.architecture, weights.file.path)
     return f", or set the file's own network, model: {settings}" if settings else ""
