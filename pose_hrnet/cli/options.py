@@ -117,7 +117,7 @@ def results_file(path: Path) -> Path:
 Output = Annotated[Path, output_option(folder_to_write, "Folder to write to.")]
 ResultsOutput = Annotated[
     Path,
-    output_option(folder_to_write, "Folder to write to; results that it holds are replaced."),
+    output_option(folder_to_write, "Folder to write to. Results in it are replaced."),
 ]
 
 
