@@ -85,3 +85,41 @@ def test_what_shows_no_failures_is_said(failures, tmp_path, monkeypatch, words, 
     assert code == 2
     assert said in " ".join(output.split())
     assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--only", "hrnet"], "--output is missing; name a folder, or give --scale-only"),
+        (["--scale-only", "--input", "foo"], "--input is 'foo'; expected HEIGHTxWIDTH"),
+        (["--scale-only", "--input", "130x90"], "both sides must be multiples of 4"),
+        (
+            ["--scale-only", "--input", "64x64", "--only", "unet_valid"],
+            "--input 64x64 for unet_valid: codec.input_wh is [64, 64]; a unet of valid",
+        ),
+        (["--scale-only", "--gflops", "0"], "--gflops is 0; expected a number above 0"),
+        (["--scale-only", "--only", "unett"], "--only has 'unett'; give one or more of hrnet"),
+    ],
+)
+def test_what_is_not_measured_is_said(tool, capfd, words, said):
+    done = CliRunner().invoke(tool("measure_networks").app, words)
+    assert done.exit_code == 2
+    assert said in " ".join((capfd.readouterr().err + done.output).split())
+
+
+def test_sizes_are_told_without_a_folder(tool, capfd):
+    words = ["--scale-only", "--only", "hourglass_1", "--input", "64x64", "--gflops", "0.02"]
+    done = CliRunner().invoke(tool("measure_networks").app, words)
+    assert done.exit_code == 0
+    assert "hourglass_1: {'name': 'hourglass'" in capfd.readouterr().out + done.output
+
+
+def test_labels_of_points_stand_apart_in_their_order(tool):
+    spread = tool("measure_networks").spread
+    values = [0.5, 0.001, 0.0, 0.4, 0.002, *[0.0] * 20]
+    heights = spread(values)
+    assert 0 <= min(heights) <= max(heights) <= 1
+    assert np.diff(sorted(heights)).min() > 0.029
+    np.testing.assert_array_equal(np.argsort(heights, kind="stable")[-2:], [3, 0])
+    assert spread([0.1]) == [0.0]
+    assert spread([]) == []
