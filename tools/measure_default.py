@@ -245,8 +245,9 @@ def draw(points: dict[str, tuple[float, float]], path: Path) -> None:
         axes.plot(*zip(*sorted(chosen.values()), strict=True), marker="o")
         middle = sum(rate for rate, _ in chosen.values()) / len(chosen)
         for name, point in chosen.items():
-            left = point[0] > middle  # of its point: there is the room
-            place = {"xytext": (-4 if left else 4, 5), "ha": "right" if left else "left"}
+            left = point[0] > middle  # of its point and below: there is the room
+            side = ("right", "top", (-4, -5)) if left else ("left", "bottom", (4, 5))
+            place = dict(zip(("ha", "va", "xytext"), side, strict=True))
             text = " ".join(name.split("_")[:2])
             axes.annotate(text, point, textcoords="offset points", fontsize=8, **place)
         title = "short trainings" if start == "null" else "the default model as it is"
