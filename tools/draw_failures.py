@@ -2,22 +2,22 @@
 
 Run: ``python tools/draw_failures.py RESULTS ANNOTATIONS PICTURE``, the results of
 ``pose-hrnet evaluate`` in the annotated boxes. Draws the persons of the lowest OKS, or those whose
-annotation ids are given.
+annotation ids are given, with a word on each: ``--persons 12=flies,37=``.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 
-from pose_hrnet.cli.console import say
+from pose_hrnet.cli.console import one_sentence_errors, say
 from pose_hrnet.keypoints.oks import oks_matrix
 from pose_hrnet.keypoints.records import Float64, Image
 from pose_hrnet.keypoints.skeleton import COCO17
+from pose_hrnet.system.inputs import parse_json, read_input
 from pose_hrnet.visualize.pictures import add_title, picture_grid, write_image
 from pose_hrnet.visualize.poses import draw_poses
 
@@ -32,22 +32,32 @@ Pair = tuple[Float64, Float64, float, Float64]
 
 
 def main(
-    results: Path,
-    annotations: Path,
-    picture: Path,
+    results: Annotated[Path, typer.Argument(help="results.json of `pose-hrnet evaluate`.")],
+    annotations: Annotated[Path, typer.Argument(help="COCO's, of which the results are.")],
+    picture: Annotated[Path, typer.Argument(help="PNG or JPEG to write.")],
     persons: Annotated[
-        str, typer.Option(help="Annotation ids, and a word on each: 12=flies.")
+        str, typer.Option(help="Annotation ids, and a word on each: 12=flies,37=falls.")
     ] = "",
-    count: Annotated[int, typer.Option(help="Persons, without ids.")] = 6,
+    count: Annotated[int, typer.Option(min=1, help="Persons, without ids.")] = 6,
 ) -> None:
-    """Draw annotated and predicted skeletons side by side."""
-    named = dict(pair.split("=", 1) for pair in persons.split(",") if pair)
-    pairs = matched(json.loads(results.read_bytes()), json.loads(annotations.read_bytes()))
+    """Draw annotated and predicted skeletons side by side, of the lowest OKS unless named."""
+    named = words_of(persons)
+    pairs = matched(rows_of(results), rows_of(annotations, "annotations"))
+    if not pairs:
+        raise ValueError(
+            f"no result of {results} is in a box of {annotations}; give what pose-hrnet evaluate "
+            "wrote of these annotations, without --boxes"
+        )
+    if unknown := [number for number in named if number not in pairs]:
+        raise ValueError(
+            f"{results} has no pose of annotation {unknown[0]} of {annotations}; give ids of "
+            "persons with keypoints that were predicted"
+        )
     if named:
-        chosen = [pairs[int(number)] for number in named]
+        chosen = [pairs[number] for number in named]
     else:
         shown = [pair for pair in pairs.values() if (pair[0][:, 2] > 0).sum() >= LABELLED]
-        chosen = sorted(shown, key=lambda pair: pair[2])[:count]
+        chosen = sorted(shown or pairs.values(), key=lambda pair: pair[2])[:count]
     words = list(named.values()) or [""] * len(chosen)
     tiles = [
         add_title(panel(truth, found, box), f"{word}  OKS {oks:.2f}".strip())
@@ -58,16 +68,53 @@ def main(
     say(f"{picture}")
 
 
-def matched(results: list[dict[str, Any]], content: dict[str, Any]) -> dict[int, Pair]:
+def words_of(persons: str) -> dict[int, str]:
+    """``12=flies,37=`` as words by annotation id.
+
+    Raises:
+        ValueError: If it is not of this form.
+    """
+    pairs = [pair.partition("=") for pair in persons.split(",") if pair.strip()]
+    for number, _, _ in pairs:
+        if not number.strip().isdecimal():
+            raise ValueError(f"--persons has {number!r}; expected ids and words, as 12=flies")
+    return {int(number): word for number, _, word in pairs}
+
+
+def rows_of(path: Path, key: str | None = None) -> list[dict[str, Any]]:
+    """A list of a JSON file: the whole, or what stands under a key.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it holds no such list.
+    """
+    try:
+        content = parse_json(read_input(path))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    found = content.get(key) if isinstance(content, dict) else content if key is None else None
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        what = f"COCO's annotations, a list under {key!r}" if key else "COCO's results, a list"
+        raise ValueError(f"{path} is no file of {what}; give another")
+    return found
+
+
+def matched(results: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> dict[int, Pair]:
     """By annotation id, the persons whose box is among those that were predicted in."""
     pairs: dict[int, Pair] = {}
-    for annotation in content["annotations"]:
+    size = 3 * COCO17.num_keypoints
+    for annotation in annotations:
+        whole = {"id", "image_id", "bbox", "area"} <= annotation.keys()
+        if not whole or len(annotation.get("keypoints", ())) != size:
+            continue
         truth = np.array(annotation["keypoints"], np.float64).reshape(-1, 3)
         box = np.array(annotation["bbox"], np.float64)
         found = [
             np.array(result["keypoints"], np.float64).reshape(-1, 3)
             for result in results
-            if result["image_id"] == annotation["image_id"]
+            if result.get("image_id") == annotation["image_id"]
+            and len(result.get("keypoints", ())) == size
+            and "box" in result
             and np.abs(np.array(result["box"]) - box).max() < 2  # cut at the border
         ]
         if found and (truth[:, 2] > 0).any():
@@ -100,4 +147,4 @@ def panel(truth: Float64, found: Float64, box: Float64) -> Image:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    typer.run(one_sentence_errors(main))

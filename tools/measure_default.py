@@ -243,9 +243,13 @@ def draw(points: dict[str, tuple[float, float]], path: Path) -> None:
     for start, axes in zip(starts, figure.subplots(1, len(starts), squeeze=False)[0], strict=True):
         chosen = {name: point for name, point in points.items() if name.endswith(f"_{start}")}
         axes.plot(*zip(*sorted(chosen.values()), strict=True), marker="o")
+        middle = sum(rate for rate, _ in chosen.values()) / len(chosen)
         for name, point in chosen.items():
+            left = point[0] > middle  # of its point and below: there is the room
+            side = ("right", "top", (-4, -5)) if left else ("left", "bottom", (4, 5))
+            place = dict(zip(("ha", "va", "xytext"), side, strict=True))
             text = " ".join(name.split("_")[:2])
-            axes.annotate(text, point, xytext=(4, 5), textcoords="offset points", fontsize=8)
+            axes.annotate(text, point, textcoords="offset points", fontsize=8, **place)
         title = "short trainings" if start == "null" else "the default model as it is"
         axes.set(title=title, xlabel="crops per processor second", ylabel="AP")
         axes.set_ylim(0, 1.15 * max(ap for _, ap in chosen.values()))

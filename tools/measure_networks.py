@@ -28,7 +28,7 @@ import typer
 from scaled_networks import NETWORKS, Size, Speed, size_of, speed_of
 from scipy.stats import t as student
 
-from pose_hrnet.cli.console import say
+from pose_hrnet.cli.console import one_sentence_errors, say
 from pose_hrnet.config.files import load_config
 from pose_hrnet.data.formats.results import RESULTS_FILE
 from pose_hrnet.data.synthetic.dataset import data_set_info, synthesize
@@ -38,10 +38,10 @@ from pose_hrnet.evaluation.scorer import FileTruth
 from pose_hrnet.evaluation.statistics.results import MatchedFile
 from pose_hrnet.system.device import usable_cores
 from pose_hrnet.system.files import write_json, write_text
-from pose_hrnet.system.text import parse_size
+from pose_hrnet.system.text import format_size, parse_names, parse_size
 from pose_hrnet.training.train import train
 
-app = typer.Typer(help=__doc__)
+app = typer.Typer()
 
 RATES = {"vitpose": 5e-4}
 """Highest learning rates other than `LR`: a transformer's published one, no more is stable."""
@@ -186,14 +186,21 @@ def plot(path: Path, rows: Sequence[Row]) -> None:
         (cost, "GFLOPs (multiply-adds of a crop)", [row.size.gflops for row in rows]),
         (speed, "crops/s forward", [row.speed.forward if row.speed else math.nan for row in rows]),
     ):
-        for row, value in zip(rows, values, strict=True):
-            found, mean = [score["AP"] for score in row.scores], row.mean("AP")
+        known = [(row, x) for row, x in zip(rows, values, strict=True) if not math.isnan(x)]
+        means = [row.mean("AP") for row, _ in known]
+        for (row, value), mean, height in zip(known, means, spread(means), strict=True):
+            found, colour = [score["AP"] for score in row.scores], f"C{rows.index(row) % 10}"
             around = [[mean - min(found)], [max(found) - mean]]
-            axes.errorbar(value, mean, yerr=around, fmt="o", markersize=4)
-            if not math.isnan(value):
-                place = {"textcoords": "offset points", "xytext": (5, -3)}
-                axes.annotate(row.size.network, (value, mean), fontsize=7, **place)
-        axes.margins(x=0.2)
+            axes.errorbar(value, mean, yerr=around, fmt="o", markersize=4, color=colour)
+            axes.annotate(
+                row.size.network,
+                (value, mean),
+                xytext=(1.04, height),
+                textcoords="axes fraction",
+                fontsize=7,
+                va="center",
+                arrowprops={"arrowstyle": "-", "linewidth": 0.5, "color": colour, "alpha": 0.6},
+            )
         axes.set(xlabel=label, ylabel="AP")
     places, start = list(range(len(rows))), [0.0] * len(rows)
     for kind in KINDS:
@@ -204,6 +211,22 @@ def plot(path: Path, rows: Sequence[Row]) -> None:
     kinds.set(xlabel="% of the keypoints", yticks=places, yticklabels=names, xlim=(0, 100))
     figure.legend(*kinds.get_legend_handles_labels(), loc="outside upper right", ncols=len(KINDS))
     figure.savefig(path)
+
+
+def spread(values: Sequence[float]) -> list[float]:
+    """Heights of labels beside points: 0 to 1, in the order of the values, none over another."""
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    gap = min(0.03, 1 / max(len(values) - 1, 1))
+    order = sorted(range(len(values)), key=values.__getitem__)
+    heights, least = [0.0] * len(values), 0.0
+    for place in order:
+        heights[place] = max((values[place] - low) / ((high - low) or 1.0), least)
+        least = heights[place] + gap
+    most = 1.0
+    for place in reversed(order):
+        heights[place] = min(heights[place], most)
+        most = heights[place] - gap
+    return heights
 
 
 def train_all(
@@ -243,37 +266,40 @@ def measured_speeds(output: Path, sizes: Sequence[Size]) -> dict[str, Speed]:
     return speeds
 
 
-@app.command()
+@app.command(help=__doc__)
+@one_sentence_errors
 def main(
-    output: Annotated[Path, typer.Option(help="Folder of data, runs, table and plot.")],
-    gflops: float = 0.3,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of data, runs, table and plot.")
+    ] = None,
+    gflops: Annotated[float, typer.Option(help="1e-9 multiply-adds of a crop.")] = 0.3,
     input_size: Annotated[str, typer.Option("--input", help="HEIGHTxWIDTH.")] = "128x96",
-    images: Annotated[int, typer.Option(help="Drawn training images.")] = 1000,
-    epochs: int = 6,
-    seeds: int = 3,
-    only: Annotated[str, typer.Option(help="Names, with commas.")] = "",
-    processes: Annotated[int, typer.Option(help="Trainings at once.")] = 1,
-    workers: Annotated[int, typer.Option(help="Loader processes of each.")] = 0,
+    images: Annotated[int, typer.Option(min=1, help="Drawn training images.")] = 1000,
+    epochs: Annotated[int, typer.Option(min=1, help="Of each training.")] = 6,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each network.")] = 3,
+    only: Annotated[str, typer.Option(help="Names, with commas.")] = ",".join(NETWORKS),
+    processes: Annotated[int, typer.Option(min=1, help="Trainings at once.")] = 1,
+    workers: Annotated[int, typer.Option(min=0, help="Loader processes of each.")] = 0,
     scale_only: Annotated[bool, typer.Option(help="Train nothing.")] = False,
     speed: Annotated[bool, typer.Option(help="Measure crops a second, too.")] = True,
     train_data: Annotated[Paths, typer.Option("--train", help="Annotations and images.")] = None,
     shards: Annotated[Path | None, typer.Option(help="In place of --train.")] = None,
     val_data: Annotated[Paths, typer.Option("--val", help="As --train, to score on.")] = None,
 ) -> None:
-    """Measure."""
     input_wh = parse_size(input_size, "--input")
-    names = only.split(",") if only else list(NETWORKS)
-    if strange := [name for name in names if name not in NETWORKS]:
-        raise typer.BadParameter(
-            f"no network {', '.join(strange)}; there are {', '.join(NETWORKS)}"
-        )
+    names = parse_names(only, "--only", tuple(NETWORKS))
+    if not 0 < gflops < math.inf:
+        raise ValueError(f"--gflops is {gflops:g}; expected a number above 0")
+    if output is None and not scale_only:
+        raise ValueError("--output is missing; name a folder, or give --scale-only")
+    check_sizes(names, input_wh)
     if (train_data and shards) or (bool(train_data or shards) is not bool(val_data)):
-        raise typer.BadParameter("give --train or --shards with --val, or none of them")
+        raise ValueError("give --train or --shards with --val, or none of them")
     sizes = [size_of(name, gflops, input_wh) for name in names]
     for size in sizes:
         cost = f"{size.parameters:.2f} M parameters, {size.gflops:.2f} GFLOPs"
         say(f"{size.network}: {size.architecture}, {cost}")
-    if scale_only:
+    if scale_only or output is None:
         return
     learn_from: object = {"shards": str(shards)} if shards else data_set(train_data)
     if train_data is None and shards is None:
@@ -287,6 +313,21 @@ def main(
     planned = trainings(output, sizes, seeds, epochs, overrides)
     train_all(output, planned, processes, measured_speeds(output, sizes) if speed else {})
     say((output / "table.md").read_text(encoding="utf-8"))
+
+
+def check_sizes(names: Sequence[str], input_wh: tuple[int, int]) -> None:
+    """Refuse crops that a network does not take, before any is scaled.
+
+    Raises:
+        ValueError: Names the network.
+    """
+    for name in names:
+        model = {**NETWORKS[name], "pretrained": None}
+        try:
+            load_config("demo", [f"model={json.dumps(model)}", f"codec.input_wh={[*input_wh]}"])
+        except ValueError as error:
+            fault = str(error).rpartition(": ")[2]
+            raise ValueError(f"--input {format_size(input_wh)} for {name}: {fault}") from None
 
 
 def data_set(paths: Paths) -> dict[str, str]:

@@ -31,8 +31,8 @@ from pose_hrnet.cli.options import (
     IntervalsOption,
     MetricOption,
     Offline,
-    Output,
     PrecisionOption,
+    ResultsOutput,
     SkeletonOption,
     check_there,
     checkpoint_file,
@@ -65,7 +65,7 @@ def evaluate(
     checkpoint: Checkpoint,
     annotations: Annotations,
     images: Annotated[Path, typer.Option("--images", help="Folder of the JSON's file names.")],
-    output: Output,
+    output: ResultsOutput,
     boxes: Annotated[
         Path | None, typer.Option(help="Box file, as of predict; without it, annotated boxes.")
     ] = None,

@@ -115,6 +115,10 @@ def results_file(path: Path) -> Path:
 
 
 Output = Annotated[Path, output_option(folder_to_write, "Folder to write to.")]
+ResultsOutput = Annotated[
+    Path,
+    output_option(folder_to_write, "Folder to write to. Results in it are replaced."),
+]
 
 
 def _checkpoint_option(without: str = "") -> Any:

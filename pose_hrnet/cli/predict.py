@@ -32,8 +32,8 @@ from pose_hrnet.cli.options import (
     Device,
     FlipTest,
     Offline,
-    Output,
     PrecisionOption,
+    ResultsOutput,
     given,
 )
 from pose_hrnet.cli.video import (
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
 @one_sentence_errors
 def predict(
     inputs: PredictInputs,
-    output: Output,
+    output: ResultsOutput,
     checkpoint: CheckpointToPredict = None,
     boxes: Annotated[
         Path | None,

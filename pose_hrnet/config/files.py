@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from pathlib import Path
@@ -109,17 +110,33 @@ def parse_config(values: dict[str, Any], *, source: str, overrides: Sequence[str
 
 
 def _origin(fault: Any, overrides: Sequence[str]) -> str | None:
-    """The last assignment that a fault lies in, or that lies in the section at fault."""
+    """The assignments that a fault is of: the last one that it lies in, or that lies in it.
+
+    A fault of a section as a whole is of those whose keys its words name, or else of all of them.
+    """
     where = "." + ".".join(map(str, fault["loc"])) + "."
     section = ".".join(_walk(fault["loc"])[0])
-    for assignment in reversed(overrides):
+    whole = fault["type"] == "value_error"
+    words = in_sentence(fault["msg"])
+    # A fault of two sections has no place; its words begin with the key.
+    begun = "" if fault["loc"] else f".{words.partition(' ')[0]}."
+    found: dict[str, str] = {}
+    for assignment in overrides:
         key = f".{assignment.partition('=')[0]}."
-        # A fault of two sections has no place; its words begin with the key.
-        begun = not fault["loc"] and f".{in_sentence(fault['msg']).partition(' ')[0]}."
-        whole = fault["type"] == "value_error" and _within(key, section)
-        if _within(where, key) or _within(key, where) or whole or (begun and _within(begun, key)):
-            return f"--set {assignment if len(assignment) <= 80 else f'{assignment[:77]}...'}"
-    return None
+        inside = _within(where, key) or _within(key, where) or (whole and _within(key, section))
+        if inside or (begun and _within(begun, key)):
+            said = assignment if len(assignment) <= 80 else f"{assignment[:77]}..."
+            found = {other: each for other, each in found.items() if not other.startswith(key)}
+            found[key] = f"--set {said}"
+    if not whole or begun:
+        return [*found.values()][-1] if found else None
+    known = set(re.findall(r"\w+", words))
+    named = [
+        said
+        for key, said in found.items()
+        if key.strip(".").rpartition(".")[2] in known or _within(section, key)
+    ]
+    return " ".join(named or found.values()) or None
 
 
 def _within(inner: str, outer: str) -> bool:

@@ -40,9 +40,19 @@ def read_annotations(path: Path) -> Annotations:
 
 
 def check_keypoints(
-    file: Annotations, skeleton: Skeleton, category: str | int | None = None
+    file: Annotations,
+    skeleton: Skeleton,
+    category: str | int | None = None,
+    *,
+    trained: bool = True,
 ) -> Category:
-    """Refuse a data set of other keypoints than a checkpoint's; else its category.
+    """Refuse a data set of other keypoints than a model's; else its category.
+
+    Args:
+        file: The data set.
+        skeleton: What the model predicts.
+        category: As of `AnnotationFile.category`.
+        trained: Whether there is a checkpoint of it; False: it is to learn from other data.
 
     Raises:
         ValueError: If it lacks a category of persons, or has other keypoints.
@@ -50,11 +60,17 @@ def check_keypoints(
     chosen = file.category(category)
     names = chosen.keypoint_names
     if not skeleton.reads(names):
-        raise ValueError(
-            f"{file} has {counted(len(names), 'keypoint')} ({', '.join(names)}), but the "
-            f"model predicts {skeleton.num_keypoints} ({', '.join(skeleton.keypoint_names)}): "
+        learnt = "the model predicts" if trained else "the model is to learn"
+        advice = (
             "give a data set of the model's keypoints, or train for these with this checkpoint as "
             "model.pretrained"
+            if trained
+            else "give data.val and data.train of the same keypoints, or name those to learn in "
+            "data.skeleton (docs/data_sets.md)"
+        )
+        raise ValueError(
+            f"{file} has {counted(len(names), 'keypoint')} ({', '.join(names)}), but {learnt} "
+            f"{skeleton.num_keypoints} ({', '.join(skeleton.keypoint_names)}): {advice}"
         )
     others = ", ".join(f"{name} as {own}" for name, own in skeleton.renames(names))
     if others:

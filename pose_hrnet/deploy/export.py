@@ -35,7 +35,7 @@ from pose_hrnet.inference.load import load_model
 from pose_hrnet.inference.model import Decoder, PoseModel
 from pose_hrnet.keypoints.codec import HeatmapCodec
 from pose_hrnet.models.card import SUFFIXES, ExportFacts, ModelCard
-from pose_hrnet.system.arguments import check_choice, check_flag, check_kind
+from pose_hrnet.system.arguments import check_choice, check_flag, check_kind, check_number
 from pose_hrnet.system.choices import ExportFormat
 from pose_hrnet.system.defaults import MAX_DIFFERENCE
 from pose_hrnet.system.extras import import_extra
@@ -135,8 +135,7 @@ def export_model(
     check_kind("model", model, PoseModel, "load_model gives one")
     check_choice("fmt", fmt, ExportFormat)
     check_flag("heatmaps", heatmaps)
-    if not bound > 0:
-        raise ValueError(f"bound is {bound:g}; expected pixels above 0")
+    check_number("bound", bound, 0)
     path, model = Path(path), as_layers(replace(model, card=graph_card(model)))
     facts = ExportFacts(fmt, model.decoder.flip_test, heatmaps, "fp32", package_versions(fmt))
     card = replace(model.card, export=facts)

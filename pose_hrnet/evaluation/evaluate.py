@@ -172,11 +172,14 @@ class EvaluationSet:
 
 
 def load_evaluation_set(
-    data: DataSet, skeleton: Skeleton, *, min_box_score: float = 0.0
+    data: DataSet, skeleton: Skeleton, *, min_box_score: float = 0.0, trained: bool = True
 ) -> EvaluationSet:
-    """Read annotations, once, and boxes; arguments and errors as of `people_to_predict`."""
+    """Read annotations, once, and boxes; arguments and errors as of `people_to_predict`.
+
+    `trained` is as of `check_keypoints`.
+    """
     file = read_annotations(data.annotations)
-    check_keypoints(file, skeleton, data.category)
+    check_keypoints(file, skeleton, data.category, trained=trained)
     scorer = Scorer.of(file, data, skeleton)
     people = people_to_predict(
         file,

@@ -14,6 +14,7 @@ from torch import Tensor
 from pose_hrnet.data.images import decode_rgb, pillow_rgb, read_rgb
 from pose_hrnet.data.web_images import read_web_image
 from pose_hrnet.keypoints.records import Float64, Image
+from pose_hrnet.system.arguments import check_image
 from pose_hrnet.system.text import one_line
 from pose_hrnet.system.transfer import address_in, shown_url
 
@@ -55,11 +56,7 @@ def rgb_of(image: Picture, *, bgr: bool = False) -> Image:
             f"the image is a {type(image).__name__}; expected (H, W, 3) uint8 RGB, a path, an "
             "address, bytes of a file, or an image of Pillow"
         )
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise ValueError(
-            f"the image has shape {image.shape} and type {image.dtype}; "
-            "expected (H, W, 3) uint8 RGB"
-        )
+    check_image(image)
     return np.ascontiguousarray(image[..., ::-1]) if bgr else image
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.system.arguments import check_shape
 from pose_hrnet.system.files import few_digits
 from pose_hrnet.system.text import counted
 
@@ -38,17 +39,6 @@ _SHOWN = 10
 """Persons that a `repr` lists."""
 _SHARED = ("smoothing", "skeleton", "image")
 """What all rows of `Poses` have in common."""
-
-
-def _expect_shape(
-    owner: str, name: str, value: NDArray[Any], shape: tuple[int | None, ...]
-) -> None:
-    ok = value.ndim == len(shape) and all(
-        want in (None, have) for want, have in zip(shape, value.shape, strict=True)
-    )
-    if not ok:
-        wanted = str(tuple("any" if s is None else s for s in shape))
-        raise ValueError(f"{owner}.{name} has shape {value.shape}, expected {wanted}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +58,7 @@ class Images:
     def __post_init__(self) -> None:
         if len(self.file_names) != len(self.ids):
             raise ValueError(f"Images has {len(self.file_names)} file names for {len(self)} ids")
-        _expect_shape("Images", "sizes_wh", self.sizes_wh, (len(self), 2))
+        check_shape("Images.sizes_wh", self.sizes_wh, (len(self), 2))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -118,14 +108,14 @@ class People:
 
     def __post_init__(self) -> None:
         _fill_categories(self, len(self.image_index))
-        n, k = len(self.image_index), self.visibility.shape[-1]
+        n, k = len(self.image_index), np.atleast_1d(self.visibility).shape[-1]
         shapes: dict[str, tuple[int | None, ...]] = {
             "image_index": (None,), "ids": (n,), "boxes_xywh": (n, 4),
             "keypoints_image": (n, k, 2), "visibility": (n, k), "areas": (n,),
             "scores": (n,), "is_crowd": (n,), "category_ids": (n,),
         }  # fmt: skip
         for name, shape in shapes.items():
-            _expect_shape("People", name, getattr(self, name), shape)
+            check_shape(f"People.{name}", getattr(self, name), shape)
 
     def __len__(self) -> int:
         return len(self.image_index)
@@ -145,12 +135,7 @@ class People:
         Raises:
             ValueError: If there are no parts, or their numbers of keypoints differ.
         """
-        counts = {part.visibility.shape[-1] for part in parts}
-        if len(counts) != 1:
-            raise ValueError(
-                f"People of {sorted(counts) or 'no'} keypoints cannot be joined; "
-                "map them to one skeleton first"
-            )
+        _check_joined("People", {part.visibility.shape[-1] for part in parts})
         images = [part.images for part in parts]
         starts = np.cumsum([0, *(len(i) for i in images)])
         columns: dict[str, Any] = {
@@ -211,7 +196,7 @@ class Poses:
 
     def __post_init__(self) -> None:
         _fill_categories(self, len(self.image_ids))
-        n, k = len(self.image_ids), self.keypoint_scores.shape[-1]
+        n, k = len(self.image_ids), np.atleast_1d(self.keypoint_scores).shape[-1]
         shapes: dict[str, tuple[int | None, ...]] = {
             "image_ids": (None,), "keypoints_image": (n, k, 2), "keypoint_scores": (n, k),
             "boxes_xyxy": (n, 4), "scores": (n,), "areas": (n,), "category_ids": (n,),
@@ -220,7 +205,7 @@ class Poses:
         }  # fmt: skip
         for name, shape in shapes.items():
             if getattr(self, name) is not None:
-                _expect_shape("Poses", name, getattr(self, name), shape)
+                check_shape(f"Poses.{name}", getattr(self, name), shape)
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -256,8 +241,10 @@ class Poses:
         """The rows of all parts in order, at least one; what is shared is the first's.
 
         Raises:
-            ValueError: If some rows are tracked, timed or smoothed, and others are not.
+            ValueError: If there are no parts, their numbers of keypoints differ, or some rows are
+                tracked, timed or smoothed, and others are not.
         """
+        _check_joined("Poses", {part.keypoint_scores.shape[-1] for part in parts})
         columns: dict[str, Any] = {f.name: getattr(parts[0], f.name) for f in fields(cls)}
         filled = [part for part in parts if len(part)] or parts[:1]
         for name in columns.keys() - {*_SHARED}:
@@ -278,11 +265,11 @@ class Poses:
             return self.skeleton.keypoint_names
         return tuple(str(k) for k in range(self.keypoint_scores.shape[1]))
 
-    def plot(self, image: Image | None = None, **style: Any) -> Image:
+    def plot(self, image: Any = None, **style: Any) -> Image:
         """Draw the poses on a copy of an image.
 
         Args:
-            image: ``(H, W, 3)`` RGB; None: the one that was predicted.
+            image: As `PoseEstimator.__call__` takes it; None: the one that was predicted.
             style: As of `pose_hrnet.visualize.poses.draw_poses`: ``min_score``, ``thickness``,
                 ``boxes_xyxy``, ``labels``.
 
@@ -290,11 +277,17 @@ class Poses:
             ``(H, W, 3)`` RGB.
 
         Raises:
-            ValueError: If no image is given nor at hand.
+            OSError: If it is a file or an address, and cannot be read.
+            ValueError: If no image is given nor at hand, or as `draw_poses`.
         """
         from pose_hrnet.visualize.poses import draw_poses
 
-        image = self.image if image is None else image
+        if image is None:
+            image = self.image
+        elif not isinstance(image, np.ndarray):
+            from pose_hrnet.inference.pictures import rgb_of
+
+            image = rgb_of(image)
         if image is None:
             raise ValueError("these poses are of several images, or read; give plot(image) one")
         if self.skeleton is not None:
@@ -375,6 +368,14 @@ def _flat(keypoints_image: Float32, keypoint_scores: Float32) -> Float64:
     n, k = keypoint_scores.shape
     triples = np.concatenate([keypoints_image, keypoint_scores[..., None]], axis=2)
     return few_digits(triples.reshape(n, 3 * k))
+
+
+def _check_joined(what: str, keypoints: set[int]) -> None:
+    if len(keypoints) != 1:
+        raise ValueError(
+            f"{what} of {sorted(keypoints) or 'no'} keypoints cannot be joined; "
+            "map them to one skeleton first"
+        )
 
 
 def _fill_categories(columns: People | Poses, count: int) -> None:

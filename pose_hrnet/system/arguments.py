@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from difflib import get_close_matches
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from pose_hrnet.system.text import shown
 
@@ -75,6 +79,81 @@ def check_flag(name: str, value: object) -> None:
     """
     if not isinstance(value, bool):
         raise ValueError(f"{name} is {shown(value)}; expected True or False")
+
+
+def check_number(name: str, value: object, above: float = -math.inf) -> None:
+    """Refuse what is no finite number, or not above another one.
+
+    Args:
+        name: Of the argument.
+        value: What was given.
+        above: Itself it is too small.
+
+    Raises:
+        ValueError: Says what is expected.
+    """
+    if not isinstance(value, Real) or not above < float(value) < math.inf:
+        least = "finite number" if above == -math.inf else f"number above {above:g}"
+        raise ValueError(f"{name} is {shown(value)}; expected a {least}")
+
+
+def check_shape(name: str, value: object, shape: tuple[int | None, ...]) -> None:
+    """Refuse what is no array of a shape.
+
+    Args:
+        name: Of the argument.
+        value: What was given.
+        shape: None: any size.
+
+    Raises:
+        ValueError: Says what is expected.
+    """
+    wanted = str(tuple("any" if size is None else size for size in shape)).replace("'", "")
+    if not isinstance(value, np.ndarray):
+        kind = type(value).__name__
+        raise ValueError(f"{name} is a {kind}; expected an array of shape {wanted}")
+    fits = value.ndim == len(shape) and all(
+        want in (None, have) for want, have in zip(shape, value.shape, strict=True)
+    )
+    if not fits:
+        raise ValueError(f"{name} has shape {value.shape}, expected {wanted}")
+
+
+def array_of(name: str, value: ArrayLike, shape: tuple[int | None, ...]) -> NDArray[np.float64]:
+    """Numbers as an array of a shape; no rows may come as an empty list.
+
+    Args:
+        name: Of the argument.
+        value: What was given.
+        shape: As of `check_shape`.
+
+    Raises:
+        ValueError: If they are no numbers, or of another shape.
+    """
+    try:
+        array = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is {shown(value)}; expected numbers") from None
+    if not array.size and not shape[0]:
+        array = array.reshape(0, *(size or 0 for size in shape[1:]))
+    check_shape(name, array, shape)
+    return array
+
+
+def check_image(image: object) -> None:
+    """Refuse what is no ``(H, W, 3)`` uint8 RGB image in memory.
+
+    Args:
+        image: What was given.
+
+    Raises:
+        ValueError: Says what is expected.
+    """
+    expected = "expected (H, W, 3) uint8 RGB"
+    if not isinstance(image, np.ndarray):
+        raise ValueError(f"the image is a {type(image).__name__}; {expected}")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise ValueError(f"the image has shape {image.shape} and type {image.dtype}; {expected}")
 
 
 def check_kind(name: str, value: object, kind: type, advice: str) -> None:

@@ -103,7 +103,8 @@ class Assembly:
     def held_out(self) -> EvaluationSet:
         """The persons to score on."""
         data, lowest = self.config.data.val, self.config.test.min_box_score
-        held_out = load_evaluation_set(data, self.card.skeleton, min_box_score=lowest)
+        skeleton = self.card.skeleton
+        held_out = load_evaluation_set(data, skeleton, min_box_score=lowest, trained=False)
         check_first_images(data, held_out.people)
         return held_out
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from pose_hrnet.keypoints.records import Float32, Image
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
+from pose_hrnet.system.arguments import array_of, check_image
 from pose_hrnet.visualize.poses import PERSONS, WHITE, draw_poses, side_colors
 
 _TILE_HEIGHT = 256
@@ -37,8 +38,12 @@ def draw_heatmaps(
 
     Returns:
         A new ``(H, W, 3)`` image.
+
+    Raises:
+        ValueError: If an argument has another shape.
     """
-    maps = np.clip(np.asarray(heatmaps, dtype=np.float32), 0, 1)
+    check_image(image)
+    maps = _maps(heatmaps, skeleton)
     strength = maps.max(axis=0)[..., None]
     colors = np.array(side_colors(skeleton, PERSONS[0]), np.float32)[maps.argmax(axis=0)]
     affine = np.array([[cell_pitch_xy[0], 0, 0], [0, cell_pitch_xy[1], 0]], np.float64)
@@ -74,15 +79,20 @@ def heatmap_sheet(
 
     Returns:
         An RGB image, rows of tiles.
+
+    Raises:
+        ValueError: If an argument has another shape.
     """
+    check_image(crop)
+    count = skeleton.num_keypoints
     factor = _TILE_HEIGHT / len(crop)
-    points = (np.asarray(keypoints_input, np.float64) + 0.5) * factor - 0.5
-    scores = np.asarray(keypoint_scores, np.float64)
+    points = (array_of("keypoints_input", keypoints_input, (count, 2)) + 0.5) * factor - 0.5
+    scores = array_of("keypoint_scores", keypoint_scores, (count,))
     picture = _resized(crop, factor)
     pose = draw_poses(picture, points[None], scores[None], skeleton=skeleton)
     tiles = [_captioned(pose, "pose", f"{scores.mean():.2f}")]
     grey: Image = np.repeat(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
-    maps = np.clip(np.asarray(heatmaps, np.float32), 0, 1)
+    maps = _maps(heatmaps, skeleton)
     for name, heat, point, score in zip(
         skeleton.keypoint_names, maps, points, scores, strict=True
     ):
@@ -90,6 +100,12 @@ def heatmap_sheet(
         cv2.circle(tile, _fixed(point), 7 << _BITS, WHITE, 1, cv2.LINE_AA, _BITS)
         tiles.append(_captioned(tile, name, f"{score:.2f}"))
     return _sheet(tiles)
+
+
+def _maps(heatmaps: ArrayLike, skeleton: Skeleton) -> Float32:
+    """``(K, h, w)`` of the keypoints of a skeleton, 0 to 1."""
+    name, shape = f"heatmaps of skeleton {skeleton.name}", (skeleton.num_keypoints, None, None)
+    return np.clip(array_of(name, heatmaps, shape), 0, 1).astype(np.float32)
 
 
 _BITS = 4

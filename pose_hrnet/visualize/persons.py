@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from pose_hrnet.keypoints.records import Float64, Image
 from pose_hrnet.keypoints.skeleton import Skeleton
+from pose_hrnet.system.arguments import array_of, check_image
+from pose_hrnet.system.text import shown
 
 Color = tuple[int, int, int]
 
@@ -52,11 +54,21 @@ def draw_person(
 
     Returns:
         ``(320, 256, 3)`` RGB; grey beyond the image.
+
+    Raises:
+        ValueError: If an argument has another shape, a kind of error is unknown, or there is
+            nobody to draw.
     """
-    places = None if truth is None else np.asarray(truth, np.float64)
-    points = None if found is None else np.asarray(found, np.float64)
+    check_image(image)
+    count = skeleton.num_keypoints
+    places = None if truth is None else array_of("truth", truth, (count, 3))
+    points = None if found is None else array_of("found", found, (count, 2))
     seen = None if places is None else places[:, 2] > 0
-    box = None if box_xywh is None else np.asarray(box_xywh, np.float64)
+    box = None if box_xywh is None else array_of("box_xywh", box_xywh, (4,))
+    if places is None and points is None and box is None:
+        raise ValueError("there is nobody to draw; give truth, found or box_xywh")
+    if unknown := {*(kinds or ())} - {*ERRORS, None}:
+        raise ValueError(f"kinds has {shown(unknown.pop())}; use {', '.join(ERRORS)} or None")
     affine = _cut(_region(places, box, points if widen or places is None else None))
     canvas = np.asarray(
         cv2.warpAffine(

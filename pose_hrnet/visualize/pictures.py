@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from pose_hrnet.keypoints.records import Image
+from pose_hrnet.system.arguments import check_count, check_image
 from pose_hrnet.system.files import replace_file
 
 _LONGEST_JPEG = 65_500
@@ -25,7 +26,15 @@ def picture_grid(tiles: Sequence[Image], *, columns: int, tile_wh: tuple[int, in
 
     Returns:
         One RGB image; unused area is dark grey.
+
+    Raises:
+        ValueError: If a tile is no image, or there is no room for one.
     """
+    check_count("columns", columns)
+    for side in tile_wh:
+        check_count("a side of tile_wh", side, 5)
+    for tile in tiles:
+        check_image(tile)
     width, height = tile_wh
     rows = -(-len(tiles) // columns)
     grid = np.full((rows * height, columns * width, 3), 40, np.uint8)
@@ -49,7 +58,8 @@ def add_title(image: Image, title: str) -> Image:
 
 
 def png_bytes(image: Image) -> bytes:
-    """An RGB image as the bytes of a PNG file."""
+    """An RGB image ``(H, W, 3)`` as the bytes of a PNG file."""
+    check_image(image)
     _, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     return data.tobytes()
 
@@ -60,6 +70,7 @@ def jpeg_bytes(image: Image) -> bytes:
     Raises:
         ValueError: If a side is longer than a JPEG can say.
     """
+    check_image(image)
     height, width = image.shape[:2]
     if max(height, width) > _LONGEST_JPEG:
         raise ValueError(
@@ -70,13 +81,15 @@ def jpeg_bytes(image: Image) -> bytes:
     return data.tobytes()
 
 
-def write_image(path: Path, image: Image) -> None:
+def write_image(path: str | Path, image: Image) -> None:
     """Write RGB pixels as PNG or JPEG, by the file name's suffix.
 
     Raises:
         ValueError: If the suffix names no image format.
         OSError: If the folder cannot be written to.
     """
+    path = Path(path)
+    check_image(image)
     try:
         encoded, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     except cv2.error:

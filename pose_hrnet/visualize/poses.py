@@ -16,7 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from pose_hrnet.keypoints.records import Float64, Image
 from pose_hrnet.keypoints.skeleton import COCO17, Skeleton
+from pose_hrnet.system.arguments import array_of, check_image, check_number
 from pose_hrnet.system.defaults import LOWEST_SCORE
+from pose_hrnet.system.text import counted, shown
 
 Color: TypeAlias = tuple[int, int, int]
 
@@ -85,10 +87,24 @@ def draw_poses(
 
     Returns:
         A new ``(H, W, 3)`` image.
+
+    Raises:
+        ValueError: If an argument has another shape, or there are not N labels or boxes.
     """
+    check_image(image)
     canvas: Image = np.array(image, order="C")
-    points = np.asarray(keypoints_image, dtype=np.float64)
-    scores = np.asarray(keypoint_scores, dtype=np.float64)
+    count, named = skeleton.num_keypoints, f"of skeleton {skeleton.name}"
+    points = array_of(f"keypoints_image {named}", keypoints_image, (None, count, 2))
+    scores = array_of(f"keypoint_scores {named}", keypoint_scores, (len(points), count))
+    boxes = None if boxes_xyxy is None else array_of("boxes_xyxy", boxes_xyxy, (len(points), 4))
+    if labels is not None and (isinstance(labels, str) or len(labels) != len(points)):
+        raise ValueError(
+            f"labels is {shown(labels)}; expected a list with one for each of "
+            f"{counted(len(points), 'person')}"
+        )
+    check_number("min_score", min_score)
+    if thickness is not None:
+        check_number("thickness", thickness, 0)
     extents = np.array([_extent(p[s >= min_score]) for p, s in zip(points, scores, strict=True)])
     for person in np.argsort(-extents, kind="stable"):
         label = None if labels is None else labels[person]
@@ -96,25 +112,30 @@ def draw_poses(
         width = thickness or float(
             np.clip(extents[person] / _EXTENT_PER_WIDTH, _THINNEST, _THICKEST)
         )
-        if boxes_xyxy is not None:
-            _outline(canvas, np.asarray(boxes_xyxy, np.float64)[person], own, width)
+        if boxes is not None:
+            _outline(canvas, boxes[person], own, width)
         style = _Style(width, side_colors(skeleton, own), own)
         seen = scores[person] >= min_score
         _draw_limbs(canvas, points[person], scores[person], seen, skeleton, style)
         _draw_joints(canvas, points[person], scores[person], seen, style)
         if isinstance(label, str) or (label is not None and label >= 0):
             corner = points[person][seen].min(axis=0) if seen.any() else None
-            if boxes_xyxy is not None:
-                corner = np.asarray(boxes_xyxy, np.float64)[person, :2]
+            if boxes is not None:
+                corner = boxes[person, :2]
             if corner is not None:
                 _label(canvas, str(label), corner, own)
     return canvas
 
 
 def draw_boxes(image: Image, boxes_xyxy: ArrayLike) -> Image:
-    """Outline ``(N, 4)`` boxes in white on a copy of an image."""
+    """Outline ``(N, 4)`` boxes in white on a copy of an image.
+
+    Raises:
+        ValueError: If an argument has another shape.
+    """
+    check_image(image)
     canvas: Image = np.array(image, order="C")
-    for box in np.asarray(boxes_xyxy, dtype=np.float64):
+    for box in array_of("boxes_xyxy", boxes_xyxy, (None, 4)):
         _outline(canvas, box, WHITE, 1)
     return canvas
 

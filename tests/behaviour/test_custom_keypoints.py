@@ -102,6 +102,15 @@ def test_detector_boxes_have_no_pck_and_say_so(folder, tmp_path):
     assert list(metrics["keypoint_metrics"]) == ["left_out"]
 
 
+def test_held_out_data_of_other_keypoints_is_told_as_such(folder, tmp_path):
+    held_out = f"data.val.annotations={folder / 'drawn/annotations.json'}"
+    _, error = train(folder, folder / "five.json", tmp_path / "run", held_out, code=2)
+    assert "has 17 keypoints (nose, left_eye" in error
+    assert "but the model is to learn 5 (nose, left_shoulder" in error
+    assert "give data.val and data.train of the same keypoints" in error
+    assert "checkpoint" not in error
+
+
 def test_other_data_than_the_checkpoints_is_one_sentence(folder, tmp_path):
     drawn = folder / "drawn"
     _, error = run_here(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,28 @@ def test_an_override_is_blamed_for_its_own_fault_alone(tmp_path):
         ValueError, match=r"^--set codec.input_wh=\[190, 256\]: codec: input_wh is"
     ):
         load_config("demo", ["codec.input_wh=[190, 256]"])
+    for overrides, said in (
+        (["model.width=50", "model.depth=1"], ["model.width=50"]),
+        (
+            ["model.depth=1", "model.width=50", "model.heads=7"],
+            ["model.width=50", "model.heads=7"],
+        ),
+        (
+            ["model.width=50", "model.width=40", "model.heads=9"],
+            ["model.width=40", "model.heads=9"],
+        ),
+        (
+            ["model.heads=9", "model={name: vitpose, width: 50}"],
+            ["model={name: vitpose, width: 50}"],
+        ),
+        (
+            ["model={name: vitpose, width: 50}", "model.depth=1"],
+            ["model={name: vitpose, width: 50}"],
+        ),
+    ):
+        blamed = re.escape(" ".join(f"--set {override}" for override in said))
+        with pytest.raises(ValueError, match=rf"^{blamed}: model: heads is"):
+            load_config("demo", ["model.name=vitpose", *overrides])
     with pytest.raises(ValueError, match=r"^--set data.train.0.repeat=0|^--set data.train="):
         load_config("demo", ["data.train=[{annotations: a, images: b, repeat: 0}]"])
 

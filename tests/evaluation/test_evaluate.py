@@ -102,6 +102,7 @@ def test_what_is_of_other_poses_does_not_stay_beside_new_ones(data, tmp_path, ca
         assert caplog.messages[-1].endswith(f"{name}.{number}")
     assert not (tmp_path / name).exists()
     assert (tmp_path / f"{name}.1").read_text() == "1"
+    assert not [*tmp_path.glob("results.json.*")]  # what is renewed is not kept
 
 
 def test_each_person_keeps_its_category_and_only_those_asked_for_are_scored(data, tmp_path):

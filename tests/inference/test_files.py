@@ -90,6 +90,7 @@ def test_overlays_of_an_earlier_run_are_moved_aside(estimator, folder, tmp_path,
     assert sorted(path.name for path in (out / "overlays.1").iterdir()) == drawn
     now = [path.name for path in (out / "overlays").glob("*")]
     assert now == (["000002.jpg"] if outputs is USUAL_OUTPUTS else [])
+    assert [path.name for path in out.glob("*.1")] == ["overlays.1"]  # the results are renewed
     done = predict_files(estimator, [folder], tmp_path / "again")
     assert done.images == 3
 

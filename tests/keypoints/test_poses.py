@@ -9,10 +9,14 @@ from types import SimpleNamespace
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 
 from pose_hrnet import COCO17, Poses, draw_poses
+from pose_hrnet.visualize.pictures import write_image
 from tests.helpers.builders import make_people, make_poses
+
+KEYPOINTS = ("keypoints_image", "keypoint_scores")
 
 
 @pytest.fixture
@@ -36,6 +40,17 @@ def test_parts_are_joined_in_order(poses):
     joined = Poses.concatenate([poses[2], poses[:2]])
     assert joined.image_ids.tolist() == [poses.image_ids[i] for i in (2, 0, 1)]
     assert joined.skeleton is COCO17
+    with pytest.raises(ValueError, match=r"^Poses of no keypoints cannot be joined"):
+        Poses.concatenate([])
+    fewer = Poses(
+        poses.image_ids,
+        *(getattr(poses, name)[:, :14] for name in KEYPOINTS),
+        *(getattr(poses, name) for name in ("boxes_xyxy", "scores", "areas")),
+    )
+    with pytest.raises(ValueError, match=r"^Poses of \[14, 17\] keypoints cannot be joined"):
+        Poses.concatenate([poses, fewer])
+    with pytest.raises(ValueError, match=r"^Poses.keypoint_scores is a list; expected an array"):
+        replace(poses, keypoint_scores=[[1.0] * 17] * 3)
 
 
 def test_repr_says_what_there_is(poses):
@@ -56,6 +71,18 @@ def test_plot_draws_on_the_image_that_was_predicted_or_is_given(poses):
         poses.plot()
     plain = poses.plot(image, min_score=2)
     assert (plain == 90).all()
+
+
+def test_plot_takes_what_the_estimator_takes(poses, tmp_path):
+    image = np.full((300, 300, 3), 90, np.uint8)
+    write_image(tmp_path / "photo.png", image)
+    expected = poses.plot(image)
+    for given in (tmp_path / "photo.png", str(tmp_path / "photo.png"), PIL.Image.fromarray(image)):
+        np.testing.assert_array_equal(poses.plot(given), expected)
+    with pytest.raises(FileNotFoundError, match=r"none.jpg"):
+        poses.plot("none.jpg")
+    with pytest.raises(ValueError, match="expected a list with one for each of 3 persons"):
+        poses.plot(image, labels=["one"])
 
 
 def test_a_notebook_shows_the_picture(poses):

@@ -76,7 +76,7 @@ def test_exports_have_a_format_and_a_bound(tmp_path):
     ]:
         with pytest.raises(ValueError, match=said):
             export_model(*arguments)
-    with pytest.raises(ValueError, match=r"^bound is -1; expected pixels above 0$"):
+    with pytest.raises(ValueError, match=r"^bound is -1; expected a number above 0$"):
         export_model(model(), tmp_path / "a.onnx", "onnx", bound=-1)
 
 

@@ -63,3 +63,14 @@ def test_a_sheet_is_no_strip_however_many_keypoints_there_are(shape):
         (4.0, 4.0), np.zeros((count, 2)), np.zeros(count), skeleton=WHOLEBODY133,
     )  # fmt: skip
     assert 1 <= sheet.shape[1] / sheet.shape[0] <= 2.2
+
+
+def test_what_cannot_be_drawn_is_said_in_a_sentence(image):
+    maps = np.zeros((14, 30, 40))
+    said = r"^heatmaps of skeleton coco17 has shape \(14, 30, 40\), expected \(17, any, any\)$"
+    with pytest.raises(ValueError, match=said):
+        draw_heatmaps(image, maps, (4.0, 4.0))
+    with pytest.raises(ValueError, match=said):
+        heatmap_sheet(image, maps, (4.0, 4.0), np.zeros((17, 2)), np.zeros(17))
+    with pytest.raises(ValueError, match=r"^keypoints_input has shape \(2, 17, 2\)"):
+        heatmap_sheet(image, np.zeros((17, 30, 40)), (4.0, 4.0), np.zeros((2, 17, 2)), [0] * 17)

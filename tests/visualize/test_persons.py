@@ -57,3 +57,13 @@ def test_one_point_is_a_picture_too():
     truth = standing()
     truth[1:, 2] = 0
     assert has(draw_person(GREY, COCO17, truth=truth, found=None), TRUTH)
+
+
+def test_what_cannot_be_drawn_is_said_in_a_sentence():
+    for given, said in (
+        ({}, "there is nobody to draw; give truth, found or box_xywh"),
+        ({"found": np.zeros((14, 2))}, r"found has shape \(14, 2\), expected \(17, 2\)"),
+        ({"truth": standing(), "kinds": ["jittr"]}, "kinds has 'jittr'; use jitter, inversion"),
+    ):
+        with pytest.raises(ValueError, match=f"^{said}"):
+            draw_person(GREY, COCO17, **({"truth": None, "found": None} | given))

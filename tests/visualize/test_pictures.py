@@ -27,7 +27,12 @@ def test_written_images_are_rgb(tmp_path, image):
     assert cv2.imread(str(tmp_path / "red.png"))[0, 0].tolist() == [0, 0, 255]
     with pytest.raises(ValueError, match="cannot be written as an image"):
         write_image(tmp_path / "red.txt", image)
+    with pytest.raises(ValueError, match=r"^the image has shape \(120, 160\) and type uint8"):
+        write_image(tmp_path / "grey.png", image[..., 0])
+    write_image(str(tmp_path / "red.png"), image)
     assert [p.name for p in tmp_path.iterdir()] == ["red.png"]
+    with pytest.raises(ValueError, match=r"^columns is 0; expected a whole number from 1 on$"):
+        picture_grid([image], columns=0, tile_wh=(60, 40))
 
 
 def test_training_curve_is_a_picture(tmp_path):

@@ -108,3 +108,32 @@ def test_boxes_and_labels_have_the_colour_of_the_person(image):
     np.testing.assert_array_equal(drawn[58, 41], PERSONS[0], "the label's ground")
     boxed = draw_boxes(image, [[10, 10, 50, 60]])
     assert boxed[10, 30].min() > 200
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"image": "photo.jpg"}, r"the image is a str; expected \(H, W, 3\) uint8 RGB"),
+        ({"image": np.zeros((9, 9))}, r"the image has shape \(9, 9\) and type float64"),
+        (
+            {"keypoints_image": np.zeros((2, 14, 2))},
+            r".* of skeleton coco17 has shape \(2, 14, 2\)",
+        ),
+        ({"keypoints_image": np.zeros((17, 2))}, r"keypoints_image .*expected \(any, 17, 2\)"),
+        ({"keypoints_image": ["a"]}, r"keypoints_image .* is \['a'\]; expected numbers"),
+        ({"keypoint_scores": np.zeros((1, 17))}, r"keypoint_scores .*expected \(2, 17\)"),
+        ({"boxes_xyxy": [[0, 0, 9, 9]]}, r"boxes_xyxy has shape \(1, 4\), expected \(2, 4\)"),
+        ({"labels": ["a"]}, r"labels is \['a'\]; expected a list with one for each of 2 persons"),
+        ({"labels": "ab"}, "labels is 'ab'; expected a list"),
+        ({"min_score": "0.2"}, "min_score is '0.2'; expected a finite number"),
+        ({"thickness": 0}, "thickness is 0; expected a number above 0"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said_in_a_sentence(image, changed, said):
+    given = {"image": image, "keypoints_image": np.zeros((2, 17, 2))}
+    given |= {"keypoint_scores": np.ones((2, 17))}
+    with pytest.raises(ValueError, match=f"^{said}"):
+        draw_poses(**(given | changed))
+    assert draw_poses(image, [], []).shape == image.shape
+    with pytest.raises(ValueError, match=r"^boxes_xyxy has shape \(4,\), expected \(any, 4\)$"):
+        draw_boxes(image, [0, 0, 3, 3])
