@@ -77,7 +77,7 @@ def check_flag(name: str, value: object) -> None:
     Raises:
         ValueError: Says what is expected.
     """
-    if not isinstance(value, bool):
+    if not isinstance(value, bool | np.bool_):
         raise ValueError(f"{name} is {shown(value)}; expected True or False")
 
 
