@@ -12,8 +12,8 @@ from __future__ import annotations
 import json
 from functools import partial
 from itertools import product
-from math import isnan, nan
 from pathlib import Path
+from statistics import mean
 from tempfile import TemporaryDirectory
 from time import process_time
 from typing import Annotated, Any, get_args
@@ -48,7 +48,12 @@ SIZES = {"128x96": (96, 128), "192x144": (144, 192), "256x192": (192, 256)}
 """Height and width, as they are said, and width and height; the blur at sigma 1, 1.5 and 2."""
 
 BEST = "best.safetensors"
+FIRST = "seed0"
+"""Of the trainings of a network."""
 BLUR = {"128x96": 7, "192x144": 9, "256x192": 11}
+
+Point = tuple[float, list[float]]
+"""Crops per second, and AP of each seed."""
 
 Output = Annotated[Path, typer.Option(help="Folder of the runs.")]
 Sizes = Annotated[str, typer.Option(help=f"Some of {', '.join(SIZES)}.")]
@@ -92,27 +97,31 @@ def train_all(
     start: Start = "null",
     epochs: Annotated[int, typer.Option(help="Epochs of each training.")] = 1,
     lr: Annotated[float, typer.Option(help="Highest learning rate.")] = 2e-3,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each.")] = 1,
 ) -> None:
     """Train each network at each size on the same crops, and say its AP."""
     data = {"annotations": str(val_annotations), "images": str(val_images)}
-    say("| network | input | start | M parameters | GMACs | AP | AP50 |\n" + "| --- " * 7 + "|")
-    for size in parse_names(sizes, "--sizes", tuple(SIZES)):
-        for name in parse_names(networks, "--networks", tuple(CANDIDATES)):
-            folder = output / f"{name}_{size}_{Path(start).stem}"
-            overrides = [
-                *settings(name, size),
-                f"data.train={json.dumps({'shards': str(shards)})}",
-                f"data.val={json.dumps(data)}",
-                f"model.pretrained={start}",
-                f"optimizer.lr={lr}",
-                f"train.epochs={epochs}",
-                f"train.evaluate_every={epochs}",
-            ]
-            train(load_config("demo", overrides), folder, resume="auto", progress=RichProgress())
-            scores = last_line(folder)
-            size_of = " | ".join(f"{value:.2f}" for value in cost(name, size))
-            ap = f"{scores['AP']:.3f} | {scores['AP50']:.3f}"
-            say(f"| {name} | {size} | {Path(start).stem} | {size_of} | {ap} |")
+    heads = "| network | input | start | seed | M parameters | GMACs | AP | AP50 |"
+    say(f"{heads}\n" + "| --- " * 8 + "|")
+    chosen_sizes = parse_names(sizes, "--sizes", tuple(SIZES))
+    chosen = parse_names(networks, "--networks", tuple(CANDIDATES))
+    for seed, size, name in product(range(seeds), chosen_sizes, chosen):
+        folder = output / f"{name}_{size}_{Path(start).stem}" / f"seed{seed}"
+        overrides = [
+            *settings(name, size),
+            f"data.train={json.dumps({'shards': str(shards)})}",
+            f"data.val={json.dumps(data)}",
+            f"model.pretrained={start}",
+            f"optimizer.lr={lr}",
+            f"train.seed={seed}",
+            f"train.epochs={epochs}",
+            f"train.evaluate_every={epochs}",
+        ]
+        train(load_config("demo", overrides), folder, resume="auto", progress=RichProgress())
+        scores = last_line(folder)
+        size_of = " | ".join(f"{value:.2f}" for value in cost(name, size))
+        ap = f"{scores['AP']:.3f} | {scores['AP50']:.3f}"
+        say(f"| {name} | {size} | {Path(start).stem} | {seed} | {size_of} | {ap} |")
 
 
 @app.command()
@@ -125,7 +134,7 @@ def inputs(
     """Score the default model, which learnt at 256x192, at each size, not trained again."""
     data = DataSet(annotations=val_annotations, images=val_images)
     for size in parse_names(sizes, "--sizes", tuple(SIZES)):
-        path = output / f"W28_{size}_default" / BEST
+        path = output / f"W28_{size}_default" / FIRST / BEST
         network, card, _ = load_network("default", input_wh=SIZES[size])
         save_model(path, network.state_dict(), card)
         scores = evaluate(load_model(path, precision="auto"), data).scores.values
@@ -174,18 +183,18 @@ def write_untrained(name: str, size: str, output: Path) -> None:
     network = build_network(architecture(name))
     codec = HeatmapCodec("udp", SIZES[size], SIZES[size][1] / 128, blur_kernel=BLUR[size])
     card = ModelCard(network.architecture, COCO17, codec)
-    save_model(output / f"{name}_{size}_untrained" / BEST, network.state_dict(), card)
+    save_model(output / f"{name}_{size}_untrained" / FIRST / BEST, network.state_dict(), card)
 
 
 def time_runs(
     output: Path, backends: str, precisions: str, batch: int, rounds: int
-) -> dict[str, tuple[float, float]]:
-    """Print the table of a folder of runs.
+) -> dict[str, Point]:
+    """Print the table of a folder of networks, each with the runs of its seeds.
 
     Returns:
-        Of each the crops per second of its fastest way, and its AP; NaN of what was not scored.
+        Of each the crops per second of its fastest way, and the AP of each run that was scored.
     """
-    runs = sorted(path.parent for path in output.glob(f"*/{BEST}"))
+    runs = sorted(path.parents[1] for path in output.glob(f"*/{FIRST}/{BEST}"))
     ways = list(
         product(
             parse_names(backends, "--backends", get_args(Backend)),
@@ -197,20 +206,28 @@ def time_runs(
     heads = " | ".join(f"{backend} {precision}" for backend, precision in ways)
     say(f"crops per processor second, batch {batch}; so many cores, so many times as many at most")
     say(f"| run | AP | {heads} |\n" + "| --- " * (2 + len(ways)) + "|")
-    points: dict[str, tuple[float, float]] = {}
+    points: dict[str, Point] = {}
     for run in runs:
-        ap = float(last_line(run)["AP"]) if (run / "metrics.jsonl").is_file() else nan
+        scored = sorted(path.parent for path in run.glob("seed*/metrics.jsonl"))
+        aps = [float(last_line(folder)["AP"]) for folder in scored]
         found = [batch / seconds[run, way] for way in ways]
         cells = " | ".join(f"{value:.1f}" for value in found)
-        say(f"| {run.name} | {'' if isnan(ap) else f'{ap:.3f}'} | {cells} |")
-        points[run.name] = (max(found), ap)
+        say(f"| {run.name} | {said(aps)} | {cells} |")
+        points[run.name] = (max(found), aps)
     return points
+
+
+def said(aps: list[float]) -> str:
+    """The mean, and from the lowest to the highest; empty of none."""
+    if len(aps) < 2:
+        return "".join(f"{ap:.3f}" for ap in aps)
+    return f"{mean(aps):.3f} ({min(aps):.3f} to {max(aps):.3f})"
 
 
 def ready(run: Path, way: tuple[Backend, Precision], batch: int) -> Work:
     """A network of a run, and noise that it is to look at."""
     model = load_model(
-        run / BEST,
+        run / FIRST / BEST,
         backend=way[0],
         device="cpu",
         precision=way[1],
@@ -234,15 +251,18 @@ def processor_seconds(works: dict[Any, Work], rounds: int) -> dict[Any, float]:
     return fastest
 
 
-def draw(points: dict[str, tuple[float, float]], path: Path) -> None:
-    """AP over the crops/s of the fastest way, a panel for each start; SVG."""
+def draw(points: dict[str, Point], path: Path) -> None:
+    """AP over the crops/s of the fastest way, mean and range, a panel for each start; SVG."""
     from matplotlib.figure import Figure
 
     starts = sorted({name.split("_")[-1] for name in points})
     figure = Figure(figsize=(4.5 * len(starts), 3.8), layout="constrained")
     for start, axes in zip(starts, figure.subplots(1, len(starts), squeeze=False)[0], strict=True):
-        chosen = {name: point for name, point in points.items() if name.endswith(f"_{start}")}
+        mine = {name: point for name, point in points.items() if name.endswith(f"_{start}")}
+        chosen = {name: (rate, mean(aps)) for name, (rate, aps) in mine.items()}
         axes.plot(*zip(*sorted(chosen.values()), strict=True), marker="o")
+        for rate, aps in mine.values():
+            axes.vlines(rate, min(aps), max(aps), alpha=0.5)
         middle = sum(rate for rate, _ in chosen.values()) / len(chosen)
         for name, point in chosen.items():
             left = point[0] > middle  # of its point and below: there is the room
@@ -252,7 +272,7 @@ def draw(points: dict[str, tuple[float, float]], path: Path) -> None:
             axes.annotate(text, point, textcoords="offset points", fontsize=8, **place)
         title = "short trainings" if start == "null" else "the default model as it is"
         axes.set(title=title, xlabel="crops per processor second", ylabel="AP")
-        axes.set_ylim(0, 1.15 * max(ap for _, ap in chosen.values()))
+        axes.set_ylim(0, 1.15 * max(ap for _, aps in mine.values() for ap in aps))
         axes.margins(x=0.25)
         axes.grid(alpha=0.3)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,13 +1,13 @@
-"""Every network at about the same GFLOPs, learnt from the same samples: AP, cost, speed.
+"""Every network at about the same cost, learnt from the same samples: AP, cost, speed.
 
 Run: ``python tools/measure_networks.py --output runs/networks``. Draws people (or takes your own
-data), scales each network to `--gflops`, trains it with each seed, and writes ``table.md``,
+data), scales each network to `--gmacs`, trains it with each seed, and writes ``table.md``,
 ``ap.svg`` and ``rows.json`` into the folder after every training. An interrupted run goes on where
 it was, and a later one with more seeds or networks adds to it. ``--only unet,hrnet`` measures some
 of them; ``--processes 2`` trains two at once, each on its share of the cores, which on CPUs is
 faster than one on all; ``--scale-only`` says the sizes and trains nothing.
 
-On a GPU: ``--gflops 8 --input 256x192 --epochs 20 --workers 14 --shards pack``, with
+On a GPU: ``--gmacs 8 --input 256x192 --epochs 20 --workers 14 --shards pack``, with
 ``--val annotations.json images``.
 """
 
@@ -50,7 +50,7 @@ LR = 4e-3
 SCORES_FILE = "scores.json"
 HEADINGS = [
     "network", "AP", "AP50", "AP75", *(f"% {kind}" for kind in KINDS),
-    "M parameters", "GFLOPs", "crops/s forward", "training", "MB", "seeds",
+    "M parameters", "G multiply-adds", "crops/s forward", "training", "MB", "seeds",
 ]  # fmt: skip
 COLOURS = dict(zip(KINDS, ("#3a9b6c", "#e69f00", "#c55a90", "#2f7fc1", "#999999"), strict=True))
 
@@ -108,7 +108,7 @@ class Row:
             *(f"{self.mean(name):.3f}" for name in ("AP50", "AP75")),
             *(f"{100 * self.mean(name):.0f}" for name in KINDS),
             f"{size.parameters:.2f}",
-            f"{size.gflops:.2f}",
+            f"{size.gmacs:.2f}",
             *(f"{value:.0f}" for value in taken or [math.nan] * 3),
             f"{len(self.scores)}{lost}",
         ]
@@ -177,13 +177,13 @@ def write_report(output: Path, rows: Sequence[Row]) -> None:
 
 
 def plot(path: Path, rows: Sequence[Row]) -> None:
-    """AP over GFLOPs and over crops a second, mean and range of the seeds; where keypoints are."""
+    """AP over cost and over crops a second, mean and range of the seeds; where keypoints are."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(14, 7), layout="constrained")
     cost, speed, kinds = figure.subplots(1, 3, width_ratios=(2, 2, 3))
     for axes, label, values in (
-        (cost, "GFLOPs (multiply-adds of a crop)", [row.size.gflops for row in rows]),
+        (cost, "G multiply-adds of a crop", [row.size.gmacs for row in rows]),
         (speed, "crops/s forward", [row.speed.forward if row.speed else math.nan for row in rows]),
     ):
         known = [(row, x) for row, x in zip(rows, values, strict=True) if not math.isnan(x)]
@@ -272,7 +272,7 @@ def main(
     output: Annotated[
         Path | None, typer.Option(help="Folder of data, runs, table and plot.")
     ] = None,
-    gflops: Annotated[float, typer.Option(help="1e-9 multiply-adds of a crop.")] = 0.3,
+    gmacs: Annotated[float, typer.Option(help="1e-9 multiply-adds of a crop.")] = 0.3,
     input_size: Annotated[str, typer.Option("--input", help="HEIGHTxWIDTH.")] = "128x96",
     images: Annotated[int, typer.Option(min=1, help="Drawn training images.")] = 1000,
     epochs: Annotated[int, typer.Option(min=1, help="Of each training.")] = 6,
@@ -288,16 +288,16 @@ def main(
 ) -> None:
     input_wh = parse_size(input_size, "--input")
     names = parse_names(only, "--only", tuple(NETWORKS))
-    if not 0 < gflops < math.inf:
-        raise ValueError(f"--gflops is {gflops:g}; expected a number above 0")
+    if not 0 < gmacs < math.inf:
+        raise ValueError(f"--gmacs is {gmacs:g}; expected a number above 0")
     if output is None and not scale_only:
         raise ValueError("--output is missing; name a folder, or give --scale-only")
     check_sizes(names, input_wh)
     if (train_data and shards) or (bool(train_data or shards) is not bool(val_data)):
         raise ValueError("give --train or --shards with --val, or none of them")
-    sizes = [size_of(name, gflops, input_wh) for name in names]
+    sizes = [size_of(name, gmacs, input_wh) for name in names]
     for size in sizes:
-        cost = f"{size.parameters:.2f} M parameters, {size.gflops:.2f} GFLOPs"
+        cost = f"{size.parameters:.2f} M parameters, {size.gmacs:.2f} G multiply-adds"
         say(f"{size.network}: {size.architecture}, {cost}")
     if scale_only or output is None:
         return

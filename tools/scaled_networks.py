@@ -1,4 +1,4 @@
-"""Networks scaled to a cost, and what each takes: parameters, GFLOPs, crops a second, memory."""
+"""Networks scaled to a cost, and what each takes: parameters, crops a second, memory."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ class Size:
         architecture: Scaled.
         input_wh: Of the crops.
         parameters: In millions.
-        gflops: 1e-9 multiply-adds of a crop.
+        gmacs: 1e-9 multiply-adds of a crop.
     """
 
     network: str
     architecture: dict[str, Any]
     input_wh: tuple[int, int]
     parameters: float
-    gflops: float
+    gmacs: float
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def sized(network: Mapping[str, Any], width: int) -> dict[str, Any]:
     return {**network, **sizes}
 
 
-def scaled(network: Mapping[str, Any], gflops: float, input_wh: tuple[int, int]) -> dict[str, Any]:
+def scaled(network: Mapping[str, Any], gmacs: float, input_wh: tuple[int, int]) -> dict[str, Any]:
     """The width whose multiply-adds come nearest to a number, of multiples of `STEPS`."""
     step = STEPS.get(network["name"], 2)
 
@@ -117,14 +117,14 @@ def scaled(network: Mapping[str, Any], gflops: float, input_wh: tuple[int, int])
     width, known = 4, dict[int, float]()
     while width not in known:  # costs grow about as the square of the width
         known[width] = cost(width)
-        width = max(1, min(512 // step, round(width * (gflops / known[width]) ** 0.5)))
-    nearest = min(known, key=lambda width: abs(known[width] - gflops))
+        width = max(1, min(512 // step, round(width * (gmacs / known[width]) ** 0.5)))
+    nearest = min(known, key=lambda width: abs(known[width] - gmacs))
     return sized(network, nearest * step)
 
 
-def size_of(name: str, gflops: float, input_wh: tuple[int, int]) -> Size:
+def size_of(name: str, gmacs: float, input_wh: tuple[int, int]) -> Size:
     """A network, scaled."""
-    architecture = scaled(NETWORKS[name], gflops, input_wh)
+    architecture = scaled(NETWORKS[name], gmacs, input_wh)
     cost = complexity(architecture, input_wh)
     millions, used = cost.parameters / 1e6, cost.multiply_adds / 1e9
     return Size(name, architecture, input_wh, millions, used)

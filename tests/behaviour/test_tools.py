@@ -97,7 +97,7 @@ def test_what_shows_no_failures_is_said(failures, tmp_path, monkeypatch, words, 
             ["--scale-only", "--input", "64x64", "--only", "unet_valid"],
             "--input 64x64 for unet_valid: codec.input_wh is [64, 64]; a unet of valid",
         ),
-        (["--scale-only", "--gflops", "0"], "--gflops is 0; expected a number above 0"),
+        (["--scale-only", "--gmacs", "0"], "--gflops is 0; expected a number above 0"),
         (["--scale-only", "--only", "unett"], "--only has 'unett'; give one or more of hrnet"),
     ],
 )
@@ -108,7 +108,7 @@ def test_what_is_not_measured_is_said(tool, capfd, words, said):
 
 
 def test_sizes_are_told_without_a_folder(tool, capfd):
-    words = ["--scale-only", "--only", "hourglass_1", "--input", "64x64", "--gflops", "0.02"]
+    words = ["--scale-only", "--only", "hourglass_1", "--input", "64x64", "--gmacs", "0.02"]
     done = CliRunner().invoke(tool("measure_networks").app, words)
     assert done.exit_code == 0
     assert "hourglass_1: {'name': 'hourglass'" in capfd.readouterr().out + done.output
