@@ -97,7 +97,7 @@ def test_what_shows_no_failures_is_said(failures, tmp_path, monkeypatch, words, 
             ["--scale-only", "--input", "64x64", "--only", "unet_valid"],
             "--input 64x64 for unet_valid: codec.input_wh is [64, 64]; a unet of valid",
         ),
-        (["--scale-only", "--gmacs", "0"], "--gflops is 0; expected a number above 0"),
+        (["--scale-only", "--gmacs", "0"], "--gmacs is 0; expected a number above 0"),
         (["--scale-only", "--only", "unett"], "--only has 'unett'; give one or more of hrnet"),
     ],
 )
