@@ -251,25 +251,32 @@ def processor_seconds(works: dict[Any, Work], rounds: int) -> dict[Any, float]:
     return fastest
 
 
+def shortest(names: list[list[str]]) -> list[str]:
+    """Names without the parts that all have in common."""
+    differing = [k for k, parts in enumerate(zip(*names, strict=True)) if len({*parts}) > 1]
+    return [" ".join(name[k] for k in differing or range(len(name))) for name in names]
+
+
 def draw(points: dict[str, Point], path: Path) -> None:
-    """AP over the crops/s of the fastest way, mean and range, a panel for each start; SVG."""
+    """AP over the crops/s of the fastest way, a panel for each start; SVG.
+
+    Mean and range of the seeds; the line joins those that none beats in both.
+    """
     from matplotlib.figure import Figure
 
     starts = sorted({name.split("_")[-1] for name in points})
     figure = Figure(figsize=(4.5 * len(starts), 3.8), layout="constrained")
     for start, axes in zip(starts, figure.subplots(1, len(starts), squeeze=False)[0], strict=True):
         mine = {name: point for name, point in points.items() if name.endswith(f"_{start}")}
-        chosen = {name: (rate, mean(aps)) for name, (rate, aps) in mine.items()}
-        axes.plot(*zip(*sorted(chosen.values()), strict=True), marker="o")
-        for rate, aps in mine.values():
+        labels = shortest([name.split("_")[:2] for name in mine])
+        best = sorted((rate, mean(aps)) for rate, aps in mine.values())
+        front = [(rate, ap) for rate, ap in best if all(ap >= a for r, a in best if r >= rate)]
+        axes.plot(*zip(*front, strict=True), alpha=0.5)
+        for label, (rate, aps) in zip(labels, mine.values(), strict=True):
             axes.vlines(rate, min(aps), max(aps), alpha=0.5)
-        middle = sum(rate for rate, _ in chosen.values()) / len(chosen)
-        for name, point in chosen.items():
-            left = point[0] > middle  # of its point and below: there is the room
-            side = ("right", "top", (-4, -5)) if left else ("left", "bottom", (4, 5))
-            place = dict(zip(("ha", "va", "xytext"), side, strict=True))
-            text = " ".join(name.split("_")[:2])
-            axes.annotate(text, point, textcoords="offset points", fontsize=8, **place)
+            axes.plot(rate, mean(aps), "o", color="C0")
+            place = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center"}
+            axes.annotate(label, (rate, max(aps)), fontsize=8, **place)
         title = "short trainings" if start == "null" else "the default model as it is"
         axes.set(title=title, xlabel="crops per processor second", ylabel="AP")
         axes.set_ylim(0, 1.15 * max(ap for _, aps in mine.values() for ap in aps))
