@@ -201,8 +201,6 @@ class FileTruth:
         name = file.kind if metric == "auto" else metric
         if name == "crowdpose":
             return cls(name, CrowdTruth.of(file), CROWDPOSE14)
-        if name != "coco":
-            raise ValueError(f"the metric {name} scores no results files; use coco or crowdpose")
         chosen = COCO17
         if skeleton is not None:
             chosen = find_skeleton(skeleton, annotations, category)
@@ -257,7 +255,7 @@ def score_file(
     Raises:
         FileNotFoundError: If a file is missing.
         ValueError: If a file is malformed, or the annotations are MPII's or have no person to
-            find, or the metric scores no results files; or if an argument is none of its choices.
+            find; or if an argument is none of its choices.
     """
     check_choice("metric", metric, MetricName)
     check_choice("evaluator", evaluator, Evaluator)

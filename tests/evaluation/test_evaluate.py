@@ -252,5 +252,9 @@ def test_no_person_left_is_one_sentence(tmp_path):
 
 def test_every_metric_has_its_facts(data):
     assert set(METRICS) == set(get_args(AnnotationKind))
-    with pytest.raises(ValueError, match="the metric wingspan scores no results files"):
-        score_file(data.annotations, data.annotations, metric="wingspan")
+    for metric, said in (
+        ("mpii", "PCKh of .* needs to know whose pose each result is"),
+        ("wingspan", "metric is 'wingspan'; use one of auto, coco, crowdpose, mpii"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            score_file(data.annotations, data.annotations, metric=metric)
