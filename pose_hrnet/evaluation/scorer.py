@@ -192,6 +192,7 @@ class FileTruth:
         metric: MetricName = "auto",
     ) -> FileTruth:
         """Read annotations; takes and raises what `score_file` does."""
+        check_choice("metric", metric, MetricName)
         file = read_annotations(annotations)
         if isinstance(file, MpiiFile) or metric == "mpii":
             raise ValueError(
@@ -257,7 +258,6 @@ def score_file(
         ValueError: If a file is malformed, or the annotations are MPII's or have no person to
             find; or if an argument is none of its choices.
     """
-    check_choice("metric", metric, MetricName)
     check_choice("evaluator", evaluator, Evaluator)
     annotations, results = Path(annotations), Path(results)
     truth = FileTruth.of(annotations, skeleton=skeleton, category=category, metric=metric)

@@ -265,11 +265,11 @@ class Poses:
             return self.skeleton.keypoint_names
         return tuple(str(k) for k in range(self.keypoint_scores.shape[1]))
 
-    def plot(self, image: Any = None, **style: Any) -> Image:
+    def plot(self, image: Image | None = None, **style: Any) -> Image:
         """Draw the poses on a copy of an image.
 
         Args:
-            image: As `PoseEstimator.__call__` takes it; None: the one that was predicted.
+            image: ``(H, W, 3)`` uint8 RGB; None: the one that was predicted.
             style: As of `pose_hrnet.visualize.poses.draw_poses`: ``min_score``, ``thickness``,
                 ``boxes_xyxy``, ``labels``.
 
@@ -277,17 +277,11 @@ class Poses:
             ``(H, W, 3)`` RGB.
 
         Raises:
-            OSError: If it is a file or an address, and cannot be read.
             ValueError: If no image is given nor at hand, or as `draw_poses`.
         """
         from pose_hrnet.visualize.poses import draw_poses
 
-        if image is None:
-            image = self.image
-        elif not isinstance(image, np.ndarray):
-            from pose_hrnet.inference.pictures import rgb_of
-
-            image = rgb_of(image)
+        image = self.image if image is None else image
         if image is None:
             raise ValueError("these poses are of several images, or read; give plot(image) one")
         if self.skeleton is not None:

@@ -62,8 +62,7 @@ def check_count(name: str, value: object, least: int = 1) -> None:
     Raises:
         ValueError: Says what is expected.
     """
-    whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if not whole or value < least:  # type: ignore[operator]
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
         raise ValueError(f"{name} is {shown(value)}; expected a whole number from {least} on")
 
 
