@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -174,6 +175,34 @@ def skeleton_to_learn(data: DataConfig) -> Skeleton:
     return find_skeleton(data.skeleton or first.skeleton, first.annotations, first.category)
 
 
+def learnt_from_too(data: TrainingData, held_out: AnnotatedImages, people: People) -> str | None:
+    """What to know where images that are scored on are learnt from too; None where none is.
+
+    Args:
+        data: To learn from; of crops in shards the files are not known, and nothing is said.
+        held_out: To score on.
+        people: Its persons.
+    """
+    if not isinstance(data.pictures, ImageFiles):
+        return None
+    learnt = _files(data.people, data.pictures.folder)
+    scored = _files(people, held_out.images)
+    if not (both := learnt & scored):
+        return None
+    return (
+        f"{len(both)} of the {counted(len(scored), 'image')} of {held_out.annotations} are learnt "
+        f"from too, {min(both)} is one: the AP says nothing of new images; give data.val others"
+    )
+
+
+def _files(people: People, folder: Path) -> set[str]:
+    """Of the images in which the persons stand, as whole paths."""
+    names, root = people.images.file_names, os.path.abspath(folder)
+    return {
+        os.path.normpath(os.path.join(root, names[row])) for row in np.unique(people.image_index)
+    }
+
+
 def _inside(people: People, data: AnnotatedImages) -> tuple[People, int]:
     """The persons of images in the folder, and how many images are not, which a warning tells."""
     outside: dict[int, ImageError] = {}
@@ -215,6 +244,7 @@ def check_first_images(data: AnnotatedImages, people: People) -> None:
 __all__ = [
     "TrainingData",
     "check_first_images",
+    "learnt_from_too",
     "skeleton_to_learn",
     "training_crops",
     "training_data",

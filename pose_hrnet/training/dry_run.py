@@ -29,7 +29,7 @@ from pose_hrnet.system.folders import check_room
 from pose_hrnet.system.memory import peak_memory, usable_memory
 from pose_hrnet.system.text import counted, duration, gigabytes, speed
 from pose_hrnet.training.assemble import Assembly
-from pose_hrnet.training.data import TrainingData
+from pose_hrnet.training.data import TrainingData, learnt_from_too
 from pose_hrnet.training.loggers import check_loggers
 from pose_hrnet.training.memory import batch_advice, capped_to, is_out_of_memory, measure, trial
 from pose_hrnet.training.run_folder import (
@@ -159,7 +159,11 @@ class _Trial:
         batch = crops.batch([(0, row) for row in rows.tolist()])
         bad = int((~batch.readable).sum())
         found = f"{counted(len(people), 'person')} to predict"
-        return _readable(found, len(rows), bad, f"see {images}")
+        result, words = _readable(found, len(rows), bad, f"see {images}")
+        seen = self.data and learnt_from_too(self.data, self.config.data.val, people)
+        if seen and result == "OK":
+            return "note", f"{words}; {seen}"
+        return result, words
 
     def output_folder(self) -> tuple[Result, str]:
         """Whether the states could be written, without leaving anything."""

@@ -25,6 +25,7 @@ from pose_hrnet.system.inputs import read_input
 from pose_hrnet.system.interrupts import Interrupts
 from pose_hrnet.system.progress import SILENT, Progress
 from pose_hrnet.training.assemble import Assembly
+from pose_hrnet.training.data import learnt_from_too
 from pose_hrnet.training.loggers import check_loggers, open_loggers
 from pose_hrnet.training.loop import TrainingRun
 from pose_hrnet.training.origin import add_origin
@@ -101,6 +102,9 @@ def train(
     world.on_main(lambda: check_room(output, bytes_to_come(parts.model, config, output), STATES))
     parts.read()
     if world.is_main and (words := other_batch(config, parts.crops_per_step)):
+        log.warning("%s", words)
+    held_out = parts.held_out.people
+    if world.is_main and (words := learnt_from_too(parts.data, config.data.val, held_out)):
         log.warning("%s", words)
     # Before anything is read or written there: a run that another process is at stays as it is.
     with owned(output) if world.is_main else nullcontext():

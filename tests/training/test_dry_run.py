@@ -64,6 +64,26 @@ def test_missing_images_and_what_depends_on_them(settings, tmp_path):
     assert checks["training step"].result == "OK"
 
 
+def test_images_that_are_scored_and_learnt_from(settings, tmp_path, caplog):
+    """By their files, whatever the annotations and the folder are called."""
+    shutil.copy(tmp_path / "people.json", tmp_path / "val.json")
+    same = [*settings, f"data.val.annotations={tmp_path / 'val.json'}"]
+    same += [f"data.val.images={tmp_path}/images/../images"]
+    check = checked(same, tmp_path / "run")["validation data"]
+    assert check.result == "note"
+    words = f"5 of the 5 images of {tmp_path / 'val.json'} are learnt from too"
+    assert words in check.detail
+    train(load_config("demo", [*same, "train.epochs=1"]), tmp_path / "run", device="cpu")
+    assert words in caplog.text
+
+    shutil.copytree(tmp_path / "images", tmp_path / "others")
+    other = [*settings, f"data.val.images={tmp_path / 'others'}"]
+    caplog.clear()
+    assert checked(other, tmp_path / "run2")["validation data"].result == "OK"
+    train(load_config("demo", [*other, "train.epochs=1"]), tmp_path / "run2", device="cpu")
+    assert "learnt from too" not in caplog.text
+
+
 def test_missing_annotations_leave_out_nearly_all(settings, tmp_path):
     checks = checked([*settings, "data.train.annotations=none.json"], tmp_path / "run")
     assert faults(checks) == ["training data"]
