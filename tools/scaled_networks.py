@@ -30,6 +30,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "hrnet_ocr": {"name": "hrnet_ocr"},
     "lite_hrnet": {"name": "lite_hrnet", "depth": 18},
     "simple_baseline": {"name": "resnet", "depth": 50},
+    "simple_baseline_18": {"name": "resnet", "depth": 18},
     "hourglass_1": {"name": "hourglass", "stacks": 1},
     "hourglass_2": {"name": "hourglass", "stacks": 2},
     "hourglass_8": {"name": "hourglass", "stacks": 8},
